@@ -1,0 +1,365 @@
+"""The study file: what to compute, on what, with which settings; validated before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from daskglass.errors import StudyError
+from daskglass.systems import Mixture, Positive, built_in
+
+Count = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class System(_Section):
+    """A mixture and its temperatures: a built-in one by name, or the user's own `mixture`."""
+
+    system: Name
+    particles: Count = 32768
+    temperatures: tuple[Positive, ...] = Field((), validate_default=False)
+    replicas: Count = 3
+    mixture: Mixture = Field(default=None, validate_default=False)  # type: ignore[assignment]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("system"), str):
+            return given
+        if "mixture" in given:
+            if "temperatures" not in given:
+                raise ValueError("a system with its own mixture needs a list of temperatures")
+            return given
+        try:
+            mixture, temperatures = built_in(given["system"])
+        except StudyError as error:
+            raise ValueError(str(error)) from None
+        return {"temperatures": temperatures, "mixture": mixture} | given
+
+    @model_validator(mode="after")
+    def _descending(self) -> System:
+        if not self.temperatures:
+            raise ValueError("temperatures must not be empty")
+        if list(self.temperatures) != sorted(set(self.temperatures), reverse=True):
+            raise ValueError(f"temperatures must run from high to low, each once; got {list(self.temperatures)}")
+        return self
+
+    @property
+    def training_temperature(self) -> float:
+        """The second-coldest temperature, where softness is trained unless the study says otherwise."""
+        return self.temperatures[max(len(self.temperatures) - 2, 0)]
+
+
+class Recording(_Section):
+    """A run of `frames` frames, `interval` τ_A apart; `temperature` only for the training run."""
+
+    frames: Count
+    interval: Positive = 1.0
+    temperature: Positive | None = None
+
+
+class Relaxation(_Section):
+    """Frames spaced logarithmically: `points` lags up to at least 5 τ_α, from each of `origins` origins."""
+
+    origins: Count = 4
+    points: Count = 30
+
+
+class Equilibration(_Section):
+    """Time before recording: at least `minimum` τ_A, and n τ_α with n falling from hottest to coldest."""
+
+    minimum: Annotated[float, Field(ge=0)] = 100.0
+    relaxation_times: tuple[Positive, Positive] = (20.0, 8.0)
+
+
+class Simulate(_Section):
+    """Simulate the trajectories with an engine."""
+
+    engine: Literal["lammps", "hoomd"] = "lammps"
+    timestep: Positive = 1e-3
+    seed: Seed = 1
+    equilibration: Equilibration = Equilibration()
+    production: Recording = Recording(frames=101)
+    training: Recording | None = Recording(frames=1001)
+    relaxation: Relaxation = Relaxation()
+    relaxation_time: Mapping[float, Positive] = {}
+
+
+class Trajectories(_Section):
+    """Read existing files: `path` names one file by `{system}`, `{temperature}`, `{replica}` and $VARIABLES."""
+
+    format: Literal["gsd"] = "gsd"
+    path: str
+    timestep: Positive
+
+
+class Source(_Section):
+    """Where trajectories come from: exactly one of `simulate` and `trajectories`."""
+
+    simulate: Simulate | None = None
+    trajectories: Trajectories | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        if (self.simulate is None) == (self.trajectories is None):
+            raise ValueError("give exactly one of simulate and trajectories")
+        return self
+
+
+class Inherent(_Section):
+    """Minimisation of every frame to its inherent structure, to a root-mean-square force per particle."""
+
+    engine: Literal["lammps", "hoomd"] = "lammps"
+    minimizer: Literal["fire", "cg"] = "fire"
+    force_tolerance: Annotated[float, Field(gt=0, le=1e-5)] = 1e-5
+
+
+class Hops(_Section):
+    """Hop indicator and labels, times in τ_A, thresholds in σ²."""
+
+    window: Positive = 10.0
+    soft: Positive = 0.2
+    hard: Positive = 0.05
+    soft_separation: Positive = 10.0
+    hard_separation: Positive = 80.0
+    lead: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Hops:
+        if self.hard >= self.soft:
+            raise ValueError(f"hard must lie below soft; got hard={self.hard}, soft={self.soft}")
+        return self
+
+
+class Structure(_Section):
+    """Radial structure functions: `mu` is [first, last, step] and `width` Δμ, in σ_AA."""
+
+    mu: tuple[Positive, Positive, Positive] = (0.4, 3.0, 0.1)
+    width: Positive = 0.1
+
+    @model_validator(mode="after")
+    def _grid(self) -> Structure:
+        first, last, step = self.mu
+        if last < first or step > max(last - first, step):
+            raise ValueError(f"mu must be [first, last, step] with first <= last; got {list(self.mu)}")
+        return self
+
+
+class TrainOn(_Section):
+    """The run, and its temperature, whose labelled particles train the softness model."""
+
+    run: Literal["training", "production"] = "training"
+    temperature: Positive | None = None
+
+
+class Softness(_Section):
+    """The linear support-vector machine that defines softness."""
+
+    train_on: TrainOn = TrainOn()
+    samples_per_class: Count = 10_000
+    C: Positive = 1.0
+    seed: Seed = 0
+
+
+class Strata(_Section):
+    """Equal bins of a structural variable between two percentiles of its pooled distribution."""
+
+    bins: Annotated[int, Field(ge=2)] = 5
+    percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (5.0, 95.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Strata:
+        if self.percentiles[0] >= self.percentiles[1]:
+            raise ValueError(f"percentiles must rise; got {list(self.percentiles)}")
+        return self
+
+
+class Radial(_Section):
+    """Radial distribution functions: upper limit and bin width in σ_AA, and number of softness bins."""
+
+    r_max: Positive = 5.0
+    bin_width: Positive = 0.02
+    softness_bins: Annotated[int, Field(ge=2)] = 10
+    core: Literal["limit", "omit"] = "limit"
+
+
+class Dynamics(_Section):
+    """Self-intermediate scattering at wave number `q` in 1/σ_AA."""
+
+    q: Positive = 7.14
+
+
+class Barriers(_Section):
+    """Arrhenius fits: the supercooled range [coldest, hottest] (found from the data if absent) and bootstrap."""
+
+    temperatures: tuple[Positive, Positive] | None = None
+    resamples: Annotated[int, Field(ge=2)] = 200
+    seed: Seed = 0
+
+
+class Study(_Section):
+    """A whole study."""
+
+    study: Name
+    store: str = Field(min_length=1)
+    systems: tuple[System, ...] = Field(min_length=1)
+    source: Source
+    inherent: Inherent | Literal["none"] = Inherent()
+    hops: Hops = Hops()
+    structure: Structure = Structure()
+    softness: Softness = Softness()
+    strata: Strata = Strata()
+    radial: Radial = Radial()
+    dynamics: Dynamics = Dynamics()
+    barriers: Barriers = Barriers()
+    precision: Positive | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        names = [system.system for system in self.systems]
+        if len(set(names)) != len(names):
+            raise ValueError(f"each system once; got {names}")
+        for system in self.systems:
+            self._check_box(system)
+            self._check_training(system)
+        self._check_windows()
+        return self
+
+    def _check_box(self, system: System) -> None:
+        if self.source.simulate is None:
+            return
+        half = system.mixture.box_length(system.particles) / 2
+        _, last, _ = self.structure.mu
+        for reach, what in (
+            (system.mixture.longest_cutoff, "the potential's cut-off"),
+            (last + 5 * self.structure.width, "the structure functions, last mu + 5 width"),
+            (self.radial.r_max, "radial r_max"),
+        ):
+            if reach > half * (1 + 1e-6):
+                raise ValueError(
+                    f"{system.system} with {system.particles} particles has a box of {2 * half:.3f} σ, "
+                    f"too small for {what} = {reach:.3f} σ: half the box must exceed it; use more particles"
+                )
+
+    def _check_training(self, system: System) -> None:
+        if self.source.simulate is None and self.softness.train_on.run == "training":
+            raise ValueError("trajectories bring no training run; set softness: {train_on: {run: production}}")
+        if self.source.simulate is not None and self.source.simulate.training is None:
+            if self.softness.train_on.run == "training":
+                raise ValueError("softness trains on the training run, but source.simulate.training is none")
+        temperature = self.training_temperature(system)
+        if temperature not in system.temperatures:
+            raise ValueError(
+                f"the training temperature {temperature} is not among those of {system.system}: "
+                f"{list(system.temperatures)}"
+            )
+
+    def _check_windows(self) -> None:
+        if (simulate := self.source.simulate) is None:
+            return
+        for name, run in (("production", simulate.production), ("training", simulate.training)):
+            if run is None:
+                continue
+            half = self.hops.window / 2 / run.interval
+            if abs(half - round(half)) > 1e-6 or round(half) < 1:
+                raise ValueError(f"half of hops.window must be a whole number of {name} intervals ({run.interval} τ)")
+            if run.frames < 2 * round(half) + 1:
+                raise ValueError(
+                    f"{name} has {run.frames} frames, fewer than the {2 * round(half) + 1} a hop window of "
+                    f"{self.hops.window} τ spans"
+                )
+
+    def training_temperature(self, system: System) -> float:
+        """Temperature of the labelled examples of one system."""
+        simulate = self.source.simulate
+        wanted = self.softness.train_on.temperature
+        if wanted is None and self.softness.train_on.run == "training" and simulate and simulate.training:
+            wanted = simulate.training.temperature
+        return wanted if wanted is not None else system.training_temperature
+
+    def fingerprint(self, *values: object) -> str:
+        """Return a short hash of settings; equal settings give equal hashes, whatever the order of keys."""
+        plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def load_study(path: str | os.PathLike[str]) -> Study:
+    """Read and validate a study file.
+
+    Raises
+    ------
+    StudyError
+        Naming the file, and for each problem its line and key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read: {error}") from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        repeated = list(_repeated_keys(root))
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path}: not valid YAML: {error}") from error
+    if repeated:
+        raise StudyError("\n".join(f"{path}:{line}: {key}: given twice" for line, key in repeated))
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}:1: a study file is a mapping of keys such as study, store, systems")
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise StudyError(
+            "\n".join(
+                f"{path}:{_line(root, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'study'}: "
+                f"{_message(problem)}"
+                for problem in error.errors()
+            )
+        ) from None
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown key; see the study-file page of the documentation for the known ones"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem.get("input")
+    return message if isinstance(given, (dict, list)) or given is None else f"{message}; got {given!r}"
+
+
+def _line(node: yaml.Node | None, keys: tuple[int | str, ...]) -> int:
+    """Line of the deepest node that a validation error's location reaches."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == str(key)]
+            if found:
+                line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key.start_mark.line + 1, key.value
+            seen.add(key.value)
+            yield from _repeated_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _repeated_keys(child)

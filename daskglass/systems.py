@@ -1,0 +1,178 @@
+"""Binary Kob-Andersen mixtures of variable well width, their pair potential and their temperatures."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from daskglass.errors import StudyError
+
+SIXTH_ROOT_OF_TWO = 2.0 ** (1.0 / 6.0)
+
+REFERENCE_TEMPERATURES = (
+    2.00, 1.80, 1.60, 1.40, 1.20, 1.00, 0.90, 0.80, 0.75, 0.70,
+    0.67, 0.64, 0.61, 0.58, 0.55, 0.53, 0.51, 0.49, 0.47, 0.45,
+)  # fmt: skip
+DENSITY = {0.0: 1.20, 0.1: 1.18, 0.2: 1.16, 0.3: 1.14, 0.4: 1.12, 0.5: 1.10}
+BUILT_IN = tuple(f"ka_{delta}" for delta in DENSITY if delta < 0.5)
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Pair(BaseModel):
+    """Interaction of one pair of species: well depth ε (units of ε_AA) and size σ (units of σ_AA)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    epsilon: Positive
+    sigma: Positive
+
+
+class Mixture(BaseModel):
+    """A mixture of expanded Lennard-Jones particles.
+
+    Attributes
+    ----------
+    species : names, in the order of their codes
+    fractions : number fraction of each species, summing to 1
+    pairs : {"AA": Pair, "AB": Pair, ...}; names of species joined, each unordered pair once
+    delta : Δ, shift of the potential in σ_AA, 0 ≤ Δ < 2^{1/6} min σ_ij
+    cutoff : cut-off of r in units of σ_ij
+    density : number density ρ = N/V in σ_AA^-3
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    species: tuple[str, ...] = Field(min_length=1, max_length=100)
+    fractions: tuple[Positive, ...]
+    pairs: Mapping[str, Pair]
+    delta: float = Field(0.0, ge=0, allow_inf_nan=False)
+    cutoff: Positive = 2.5
+    density: Positive
+
+    @field_validator("species")
+    @classmethod
+    def _names(cls, species: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(species)) != len(species) or not all(re.fullmatch(r"[A-Za-z]\w*", name) for name in species):
+            raise ValueError(f"species must be distinct plain names such as A, B; got {list(species)}")
+        return species
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Mixture:
+        if len(self.fractions) != len(self.species) or not np.isclose(sum(self.fractions), 1.0, atol=1e-6):
+            raise ValueError(
+                f"fractions must give one number per species {list(self.species)} and sum to 1; "
+                f"got {list(self.fractions)}"
+            )
+        expected = {a + b for a, b in itertools.combinations_with_replacement(self.species, 2)}
+        if set(self.pairs) != expected:
+            raise ValueError(f"pairs must be exactly {sorted(expected)}; got {sorted(self.pairs)}")
+        smallest = SIXTH_ROOT_OF_TWO * min(pair.sigma for pair in self.pairs.values())
+        if self.delta >= smallest:
+            raise ValueError(f"delta must stay below 2^(1/6) of the smallest sigma, {smallest:.4f}; got {self.delta}")
+        if self.cutoff <= SIXTH_ROOT_OF_TWO:
+            raise ValueError(f"cutoff must lie beyond the minimum at 2^(1/6) sigma; got {self.cutoff}")
+        return self
+
+    def pair(self, first: str, second: str) -> Pair:
+        """Return the interaction of two species, in either order."""
+        return self.pairs.get(first + second) or self.pairs[second + first]
+
+    @property
+    def longest_cutoff(self) -> float:
+        """Largest distance at which any pair interacts, in σ_AA."""
+        return self.cutoff * max(pair.sigma for pair in self.pairs.values())
+
+    def counts(self, particles: int) -> tuple[int, ...]:
+        """Numbers of particles of each species; the last species takes the rounding."""
+        counts = [round(particles * fraction) for fraction in self.fractions[:-1]]
+        return (*counts, particles - sum(counts))
+
+    def box_length(self, particles: int) -> float:
+        """Edge of the cubic box of N particles, (N/ρ)^{1/3}, in σ_AA."""
+        return float((particles / self.density) ** (1.0 / 3.0))
+
+
+def built_in(name: str) -> tuple[Mixture, tuple[float, ...]]:
+    """Return the mixture and the temperatures of a built-in system, `ka_0.0` to `ka_0.4`.
+
+    `ka_0.5` is known to crystallise: it is returned with a warning.
+
+    Raises
+    ------
+    StudyError
+        For an unknown name.
+    """
+    match = re.fullmatch(r"ka_(0\.[0-5])", name)
+    if match is None:
+        raise StudyError(f"unknown system {name!r}: built-in ones are {', '.join(BUILT_IN)}; others need a `mixture:`")
+    delta = float(match[1])
+    if delta == 0.5:
+        warnings.warn("ka_0.5 is known to crystallise; check its structure before trusting results", stacklevel=2)
+    return kob_andersen(delta), temperatures(delta)
+
+
+def kob_andersen(delta: float) -> Mixture:
+    """80:20 Kob-Andersen mixture whose potential is shifted by Δ (Graham et al. 2023, Sec. II)."""
+    return Mixture(
+        species=("A", "B"),
+        fractions=(0.8, 0.2),
+        pairs={
+            "AA": Pair(epsilon=1.0, sigma=1.0),
+            "AB": Pair(epsilon=1.5, sigma=0.8),
+            "BB": Pair(epsilon=0.5, sigma=0.88),
+        },
+        delta=delta,
+        density=DENSITY[delta],
+    )
+
+
+def temperatures(delta: float) -> tuple[float, ...]:
+    """T(Δ) = T_ref (ρ/1.2)^{2/3} / (1 − 2^{1/6} Δ)², rounded to 0.01: equal depth of supercooling for every Δ."""
+    scale = (DENSITY[delta] / DENSITY[0.0]) ** (2.0 / 3.0) / (1.0 - SIXTH_ROOT_OF_TWO * delta) ** 2
+    return tuple(round(scale * T, 2) for T in REFERENCE_TEMPERATURES)
+
+
+def pair_energy(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArray[np.float64]:
+    """Energy V_ij(r), zero at the cut-off and beyond.
+
+    V_ij(r) = 4 ε [ (σ'/(r−Δ))^12 − (σ'/(r−Δ))^6 ] − V(r_c), with σ' = σ − Δ/2^{1/6}, which keeps the
+    minimum of every pair at 2^{1/6} σ_ij, and r_c = 2.5 σ_ij a cut-off of r, not of r − Δ.
+
+    Parameters
+    ----------
+    mixture : the mixture
+    first, second : names of the two species
+    r : distances in σ_AA
+
+    Returns
+    -------
+    Energies in ε_AA, of the shape of `r`.
+    """
+    r = np.asarray(r, dtype=np.float64)
+    pair = mixture.pair(first, second)
+    r_c = mixture.cutoff * pair.sigma
+    return np.where(r < r_c, _expanded_lj(mixture, pair, r) - _expanded_lj(mixture, pair, np.asarray(r_c)), 0.0)
+
+
+def pair_force(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArray[np.float64]:
+    """Force −dV_ij/dr in ε_AA/σ_AA, positive when repulsive; see `pair_energy`."""
+    r = np.asarray(r, dtype=np.float64)
+    pair = mixture.pair(first, second)
+    inverse = _reduced_size(mixture, pair) / (r - mixture.delta)
+    force = 24.0 * pair.epsilon * (2.0 * inverse**12 - inverse**6) / (r - mixture.delta)
+    return np.where(r < mixture.cutoff * pair.sigma, force, 0.0)
+
+
+def _reduced_size(mixture: Mixture, pair: Pair) -> float:
+    return pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO
+
+
+def _expanded_lj(mixture: Mixture, pair: Pair, r: NDArray[np.float64]) -> NDArray[np.float64]:
+    inverse_6 = (_reduced_size(mixture, pair) / (r - mixture.delta)) ** 6
+    return 4.0 * pair.epsilon * (inverse_6**2 - inverse_6)

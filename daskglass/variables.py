@@ -1,0 +1,82 @@
+"""The one registry of variables: their dimensions, types, units and names, as they stand in every store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A named variable of the store."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        """Attributes every array of this name carries."""
+        return {"long_name": self.long_name, "units": self.units}
+
+    @property
+    def fill_value(self) -> float | int:
+        """Value of what has not been written: NaN, or -1 for codes."""
+        return float("nan") if np.issubdtype(self.dtype, np.floating) else -1
+
+
+RUN = ("temperature", "replica")
+FRAMES = (*RUN, "time")
+PARTICLES = (*FRAMES, "particle")
+
+_VARIABLES = (
+    # coordinates
+    Variable("temperature", ("temperature",), "float64", "epsilon/k_B", "temperature"),
+    Variable("replica", ("replica",), "int64", "1", "independent replica"),
+    Variable("time", ("time",), "float64", "tau", "time since the first frame"),
+    Variable("lag", ("lag",), "float64", "tau", "time between two frames"),
+    Variable("mu", ("mu",), "float64", "sigma", "radius of a structure function"),
+    Variable("r", ("r",), "float64", "sigma", "distance"),
+    Variable("species", ("particle",), "int8", "1", "species code"),
+    Variable("box", ("xyz",), "float64", "sigma", "edge lengths of the periodic box"),
+    # trajectories
+    Variable("position", (*PARTICLES, "xyz"), "float32", "sigma", "unwrapped position"),
+    Variable("inherent", (*PARTICLES, "xyz"), "float32", "sigma", "unwrapped position in the inherent structure"),
+    Variable("inherent_force", FRAMES, "float64", "epsilon/sigma", "root-mean-square force after minimisation"),
+    Variable("potential_energy", FRAMES, "float64", "epsilon", "potential energy per particle"),
+    Variable("pressure", FRAMES, "float64", "epsilon/sigma**3", "pressure"),
+    # per particle
+    Variable("hop", PARTICLES, "float32", "sigma**2", "hop indicator p_hop"),
+    Variable("label", PARTICLES, "int8", "1", "rearrangement label: 1 soft, 0 hard, -1 neither"),
+    Variable("softness", PARTICLES, "float32", "1", "softness"),
+    Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
+    Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
+    # bulk
+    Variable("g", (*RUN, "neighbor", "r"), "float64", "1", "radial distribution function around A"),
+    Variable("s2", RUN, "float64", "k_B", "pair excess entropy of A"),
+    Variable("scattering", (*RUN, "lag"), "float64", "1", "self-intermediate scattering function of A"),
+    Variable("msd", (*RUN, "lag"), "float64", "sigma**2", "mean squared displacement of A"),
+    Variable("relaxation_time", RUN, "float64", "tau", "relaxation time τ_α"),
+    Variable("diffusivity", RUN, "float64", "sigma**2/tau", "diffusion coefficient of A"),
+    Variable("reduced_diffusivity", RUN, "float64", "1", "reduced diffusion coefficient D*"),
+    # barriers
+    Variable("probability", ("temperature", "stratum"), "float64", "1", "probability of rearrangement P_R"),
+    Variable("events", ("temperature", "stratum"), "int64", "1", "number of rearranging particle-frames"),
+    Variable("samples", ("temperature", "stratum"), "int64", "1", "number of particle-frames"),
+    Variable("activation_energy", ("stratum",), "float64", "epsilon", "activation energy ΔE"),
+    Variable("activation_entropy", ("stratum",), "float64", "k_B", "activation entropy Σ"),
+    Variable("onset_temperature", (), "float64", "epsilon/k_B", "onset temperature T_A"),
+)
+
+VARIABLES = {variable.name: variable for variable in _VARIABLES}
+
+
+def named(array: xr.DataArray, name: str, **attrs: object) -> xr.DataArray:
+    """Name an array by a variable of the registry and give it that variable's attributes."""
+    array = array.rename(name)
+    array.attrs = {**VARIABLES[name].attrs, **attrs}
+    return array
