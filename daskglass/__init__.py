@@ -1,0 +1,38 @@
+"""Softness, excess entropy and rearrangement barriers of glass-forming liquids, as lazy xarray data on Dask."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from typing import Any
+
+_HOME = {
+    "store": ("open_store", "query"),
+    "study": ("load_study",),
+    "structure": ("structure_functions", "radial_distribution"),
+    "dynamics": (
+        "hop_indicator", "rearrangement_labels", "scattering_function", "relaxation_time", "mean_squared_displacement",
+        "diffusivity", "reduced_diffusivity",
+    ),
+    "entropy": ("excess_entropy", "local_excess_entropy"),
+    "softness": ("Softness", "recall_precision"),
+    "barriers": (
+        "strata", "rearrangement_probability", "arrhenius", "onset_temperature", "supercooled", "collapse", "bootstrap",
+    ),
+    "systems": ("Mixture", "built_in", "pair_energy", "pair_force"),
+}  # fmt: skip
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__version__ = version("daskglass")
+__all__ = ["__version__", *_MODULE]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: compiled kernels and scikit-learn take seconds."""
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"daskglass.{_MODULE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,265 @@
+"""Running a study: which tasks are left, handing them to Dask, and remembering what is complete."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Future, as_completed
+
+from daskglass import store
+from daskglass.errors import DaskglassError, StoreError
+from daskglass.graph import Task, system_tasks
+from daskglass.ledger import Ledger, ledger_path, locked
+from daskglass.plan import STAGES, Stage, SystemPlan
+from daskglass.study import Study
+
+RETRIES = 2  # of a task whose worker was lost
+Progress = Callable[[Stage, int, int], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a task brought back, what it warned of, and how long it took."""
+
+    value: Any
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+@dataclass
+class Outcome:
+    """How a run ended."""
+
+    done: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+
+
+def study_tasks(study: Study) -> list[Task]:
+    """All tasks of a study, every one after those it waits for."""
+    return [task for system in study.systems for task in system_tasks(SystemPlan(study, system))]
+
+
+def run(
+    study: Study,
+    client: Client,
+    draw: Callable[[Path], Any],
+    stage: Stage | None = None,
+    start: Stage | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> Outcome:
+    """Do what is left of a study.
+
+    Parameters
+    ----------
+    study : the study
+    client : of the Dask cluster that works
+    draw : draws the figures of the store whose path it is given
+    stage : only what is left of this stage
+    start : this stage and all later ones, again
+    progress : called with a stage, the number of its tasks that are done, and their total
+
+    Raises
+    ------
+    StoreError
+        If another process is writing to the store, the store lies there without its ledger, or `stage` needs earlier
+        stages that are not complete.
+    """
+    path = Path(study.store)
+    outcome = Outcome()
+    with locked(path):
+        if path.exists() and not ledger_path(path).exists():
+            raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
+        ledger = Ledger(path)
+        plans = [SystemPlan(study, system) for system in study.systems]
+        tasks = [task for plan in plans for task in system_tasks(plan)]
+        if start is not None:
+            again = STAGES[STAGES.index(start) :]
+            ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
+        todo = pending(tasks, ledger)
+        if stage is not None:
+            todo = _only(stage, todo)
+        if todo or not path.exists():
+            lay_out(path, plans)
+            _work(client, tasks, todo, ledger, outcome, progress)
+        if not outcome.failures and stage in (None, "figures"):
+            _draw(path, tasks, ledger, draw, progress)
+        store.consolidate(path)
+    return outcome
+
+
+def lay_out(path: Path, plans: Iterable[SystemPlan]) -> None:
+    """Write the template of every run that is not there yet."""
+    if (path / "zarr.json").exists():
+        store.drop_consolidated(path)
+    for plan in plans:
+        for layout in plan.layouts.values():
+            store.lay_out(path, layout, plan.attributes())
+
+
+def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
+    """Tasks that are left: not complete from the same inputs, or after one that is not; and the partial results they need."""
+    complete: dict[str, bool] = {}
+    for task in tasks:
+        complete[task.key] = all(complete[key] for key in (*task.needs, *task.after)) and (
+            task.fingerprint is None or ledger.is_done(task.key, task.fingerprint)
+        )
+    wanted: set[str] = set()
+    for task in reversed(tasks):
+        if task.key in wanted or (task.fingerprint is not None and not complete[task.key]):
+            wanted.add(task.key)
+            partial = (key for key in task.needs)
+            wanted.update(partial)
+    return [task for task in tasks if task.key in wanted]
+
+
+def _only(stage: Stage, todo: list[Task]) -> list[Task]:
+    """Tasks of one stage, all of whose inputs must be complete."""
+    mine = [task for task in todo if task.stage == stage]
+    keys = {task.key for task in mine}
+    before = {task.key for task in todo} - keys
+    for task in mine:
+        if missing := before & {*task.needs, *task.after}:
+            raise StoreError(f"stage {stage} needs {min(missing)}, which is not complete: run without --stage first")
+    return mine
+
+
+def _work(
+    client: Client,
+    tasks: list[Task],
+    todo: list[Task],
+    ledger: Ledger,
+    outcome: Outcome,
+    progress: Progress,
+) -> None:
+    counter = _Counter(tasks, todo, progress)
+    ledger.begin(task.key for task in todo)
+    futures: dict[str, Future] = {}
+    for task in todo:
+        needs = [futures[key] for key in task.needs]
+        after = [futures[key] for key in task.after if key in futures]
+        futures[task.key] = client.submit(
+            call, task.function, task.arguments, needs, after, key=task.key, retries=RETRIES, pure=False
+        )
+    # the scheduler keeps partial results for as long as a task needs them, and no longer
+    remembered = {futures[task.key]: task for task in todo if task.fingerprint is not None}
+    futures.clear()
+    try:
+        for future in as_completed(list(remembered)):
+            task = remembered.pop(future)
+            assert task.fingerprint is not None
+            if future.status == "finished":
+                result: Result = future.result()
+                receipt = {"seconds": round(result.seconds, 3), **result.value}
+                if result.warnings:
+                    receipt["warnings"] = list(result.warnings)
+                    outcome.warnings[task.key] = receipt["warnings"]
+                ledger.complete(task.key, task.fingerprint, receipt)
+                outcome.done += 1
+                counter.finished(task)
+            else:
+                outcome.failures[task.key] = _cause(future)
+    finally:
+        client.cancel(list(remembered))
+
+
+def call(
+    function: Callable[..., Any], arguments: tuple[Any, ...], results: list[Result], after: list[Result]
+) -> Result:
+    """Run a task on a worker."""
+    began = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        value = function(*arguments, *(result.value for result in results))
+    said = tuple(dict.fromkeys(str(warning.message) for warning in caught))
+    return Result(value, said, time.perf_counter() - began)
+
+
+def _cause(future: Future) -> str:
+    error = future.exception()
+    text = str(error).strip()
+    return text if isinstance(error, DaskglassError) else f"{type(error).__name__}: {text}"
+
+
+def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], Any], progress: Progress) -> None:
+    fingerprint = "+".join(task.fingerprint or "" for task in tasks if task.stage == "barriers" and task.fingerprint)
+    if not ledger.is_done("figures", fingerprint):
+        progress("figures", 0, 1)
+        ledger.begin(["figures"])
+        store.consolidate(path)
+        draw(path)
+        ledger.complete("figures", fingerprint, {})
+        progress("figures", 1, 1)
+
+
+class _Counter:
+    """Tasks done of each stage, told to `progress` as they end."""
+
+    def __init__(self, tasks: list[Task], todo: list[Task], progress: Progress) -> None:
+        left = {task.key for task in todo}
+        self.progress = progress
+        self.totals: dict[Stage, int] = {}
+        self.done: dict[Stage, int] = {}
+        for task in tasks:
+            if task.fingerprint is not None:
+                self.totals[task.stage] = self.totals.get(task.stage, 0) + 1
+                self.done[task.stage] = self.done.get(task.stage, 0) + (task.key not in left)
+        for stage, total in self.totals.items():
+            progress(stage, self.done[stage], total)
+
+    def finished(self, task: Task) -> None:
+        self.done[task.stage] += 1
+        self.progress(task.stage, self.done[task.stage], self.totals[task.stage])
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """How far one stage of one system is: numbers of tasks, and what was reported on the way."""
+
+    system: str
+    stage: Stage
+    done: int
+    stale: int
+    missing: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+def status(study: Study) -> list[StageStatus]:
+    """How far every stage of every system is, from the ledger."""
+    ledger = Ledger(Path(study.store))
+    found = []
+    for system in study.systems:
+        tasks = system_tasks(SystemPlan(study, system))
+        left = {task.key for task in pending(tasks, ledger)}
+        for stage in STAGES:
+            mine = [task for task in tasks if task.stage == stage and task.fingerprint is not None]
+            if not mine:
+                continue
+            marks = [ledger.marks.get(task.key) for task in mine]
+            done = sum(task.key not in left for task in mine)
+            stale = sum(mark is not None and task.key in left for task, mark in zip(mine, marks, strict=True))
+            found.append(
+                StageStatus(
+                    system=system.system,
+                    stage=stage,
+                    done=done,
+                    stale=stale,
+                    missing=len(mine) - done - stale,
+                    seconds=sum(mark["seconds"] for mark in marks if mark is not None),
+                    notes=tuple(note for mark in marks if mark is not None for note in _notes(mark)),
+                )
+            )
+    return found
+
+
+def _notes(mark: Mapping[str, Any]) -> list[str]:
+    notes = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
+    if unconverged := mark.get("unconverged"):
+        notes.append(f"{mark['key']}: {len(unconverged)} frames did not converge: {unconverged}")
+    return notes

@@ -1,0 +1,1 @@
+"""Readers of raw trajectory files."""
