@@ -322,11 +322,15 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
         P = probability_of(blocks.isel(unit=units.isel(resample=k)).sum("unit"))
         fit = arrhenius(P)
         onset = onset_temperature(fit)
-        scaled = collapse(fit, onset).drop_vars("onset_probability")
         drawn.append(
-            xr.Dataset({"probability": P["probability"], "onset_temperature": onset.reset_coords(drop=True)})
-            .merge(fit[["activation_energy", "activation_entropy"]])
-            .merge(scaled)
+            xr.merge(
+                [
+                    P["probability"],
+                    fit[["activation_energy", "activation_entropy"]],
+                    onset.reset_coords(drop=True),
+                    collapse(fit, onset).drop_vars("onset_probability"),
+                ]
+            )
         )
     spread = xr.concat(drawn, "resample").std("resample", ddof=1)
     return spread.rename({name: f"{name}_err" for name in spread.data_vars})

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from daskglass import stages
+from daskglass import stages, structure
 from daskglass.engines.sweep import lag_grid
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.store import Block, Layout, frames_per_block, frames_per_chunk
@@ -165,10 +165,9 @@ class SystemPlan:
         coordinates = self._coordinates(temperatures) | {"time": _coordinate("time", times)}
         sizes = {}
         if run == "production":
-            bins = round(self.study.radial.r_max / self.study.radial.bin_width)
-            r = (np.arange(bins) + 0.5) * self.study.radial.bin_width
+            r = structure.bin_middles(self.study.radial.r_max, self.study.radial.bin_width)
             coordinates["r"] = _coordinate("r", r)
-            sizes["r"] = bins
+            sizes["r"] = r.size
             variables += [VARIABLES["g"]] + [_thermal(VARIABLES["g"])] * (self.study.inherent != "none")
             if self.study.source.simulate is None:
                 coordinates["lag"] = _coordinate("lag", times)

@@ -223,5 +223,6 @@ def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float
             "soft_and_rearranging": both,
             "rearranging": rearranging.sum(dims),
             "soft": soft.sum(dims),
+            "samples": valid.sum(dims),
         }
     )

@@ -28,6 +28,7 @@ from daskglass.variables import VARIABLES, named
 Receipt = dict[str, Any]
 THERMAL, INHERENT = "position", "inherent"
 JOINT = 1.0 / 16.0  # bin width of the joint histogram of softness and local entropy
+PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
 SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
 
 
@@ -271,7 +272,7 @@ def summarize(path: Path, block: Block, threshold: float) -> dict[str, Any]:
         },
         "joint": joint,
         "moments": np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y]),
-        "counts": np.array([int(counted[name]) for name in ("soft_and_rearranging", "rearranging", "soft")]),
+        "counts": np.array([int(counted[name]) for name in PREDICTED]),
     }
 
 
@@ -351,17 +352,15 @@ def write_ensemble(path: Path, study: Study, system: str, *results: Any) -> Rece
     table = table.assign(_bulk(path, study, system, production, density))
     table = table.assign(_correlations(summaries))
     time = production["time"]
-    for name, candidates in edges.items():
-        rows = np.stack([row[name] for row in counts]).reshape(n_T, n_R, *counts[0][name].shape)
-        dims = ("temperature", "replica", "candidate", "time", "stratum")
-        table[f"{name}_samples"] = (dims, rows[..., 0])
-        table[f"{name}_events"] = (dims, rows[..., 1])
-        table[f"{name}_edges"] = (("candidate", "edge"), candidates)
+    names = list(edges)
+    rows = np.stack([np.stack([row[name] for row in counts]) for name in names])
+    rows = rows.reshape(len(names), n_T, n_R, *rows.shape[2:])
+    dims = ("variable", "temperature", "replica", "candidate", "time", "stratum")
+    table["candidate_samples"], table["candidate_events"] = (dims, rows[..., 0]), (dims, rows[..., 1])
+    table["candidate_edges"] = (("variable", "candidate", "edge"), np.stack([edges[name] for name in names]))
+    table = table.assign_coords(variable=names)
     table = table.assign_coords(time=time, replica=production["replica"])
-    for name in table.data_vars:
-        table[name].attrs.setdefault("units", "1")
-        table[name].attrs.setdefault("long_name", str(name).replace("_", " "))
-    store.write_table(path, f"{system}/ensemble", table.assign_attrs(density=density))
+    store.write_table(path, f"{system}/ensemble", _described(table).assign_attrs(density=density))
     return {}
 
 
@@ -372,7 +371,7 @@ def _bulk(path: Path, study: Study, system: str, production: xr.Dataset, density
     for name in ("g", "g_thermal"):
         if name in production:
             g = production[name].assign_coords(fraction=("neighbor", fraction / fraction.sum()))
-            bulk |= _over_replicas(name, g.drop_vars("fraction"))
+            bulk |= _over_replicas(name, production[name])
             s2 = entropy.excess_entropy(g, density, study.radial.core)
             bulk |= _over_replicas(name.replace("g", "s2", 1), s2)
     run = "relaxation" if study.source.simulate else "production"
@@ -416,9 +415,9 @@ def _correlations(summaries: Sequence[dict[str, Any]]) -> dict[str, xr.DataArray
     low = joint[:, :2].min(axis=0)
     image = np.zeros(joint[:, :2].max(axis=0) - low + 1, np.int64)
     image[tuple((joint[:, :2] - low).T)] = joint[:, 2]
-    both, rearranging, soft = counts.T
+    both, rearranging, soft, samples = counts.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        recall, precision = both / rearranging, both / soft
+        recall, precision, fraction = both / rearranging, both / soft, rearranging / samples
 
     def over_T(values: NDArray, long_name: str, units: str = "1") -> xr.DataArray:
         return xr.DataArray(values, dims="temperature", attrs={"long_name": long_name, "units": units})
@@ -431,7 +430,7 @@ def _correlations(summaries: Sequence[dict[str, Any]]) -> dict[str, xr.DataArray
         "pearson_pooled": xr.DataArray(_pearson(pooled["moments"][None])[0]),
         "recall": over_T(recall, "recall P(S>0 | R)"),
         "precision": over_T(precision, "precision P(R | S>0)"),
-        "rearranging_fraction": over_T(rearranging / n, "fraction of A that rearranges"),
+        "rearranging_fraction": over_T(fraction, "fraction of A that rearranges, p_hop > threshold"),
         "joint": xr.DataArray(
             image,
             dims=("joint_softness", "joint_local_entropy"),
@@ -449,37 +448,34 @@ def _pearson(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
-def fit_barriers(path: Path, study: Study, system: str) -> dict[str, xr.Dataset]:
-    """Arrhenius barriers of both structural variables in the self-consistent supercooled range, with errors."""
+def fit_barriers(path: Path, study: Study, system: str) -> xr.Dataset:
+    """Arrhenius barriers for each structural variable in its self-consistent supercooled range, with errors."""
     ensemble = store.read_table(path, f"{system}/ensemble")
-    return {name: _fit_variable(ensemble, study, name) for name in ("softness", "local_entropy")}
+    fits = [_fit(ensemble.sel(variable=name), study) for name in ensemble["variable"].values]
+    return xr.concat(fits, ensemble["variable"])
 
 
-def _fit_variable(ensemble: xr.Dataset, study: Study, name: str) -> xr.Dataset:
-    counts = xr.Dataset({kind: ensemble[f"{name}_{kind}"] for kind in ("samples", "events")})
+def _fit(ensemble: xr.Dataset, study: Study) -> xr.Dataset:
+    counts = ensemble[["candidate_samples", "candidate_events"]]
+    counts = counts.rename(candidate_samples="samples", candidate_events="events").reset_coords(drop=True)
     supercooled = _supercooled(counts, study)
-    cold = counts.isel(candidate=supercooled - 1).sel(temperature=_coldest(ensemble, supercooled))
-    P = barriers.probability_of(counts.isel(candidate=supercooled - 1))
+    counts = counts.isel(candidate=supercooled - 1)
+    cold = counts.isel(temperature=slice(-supercooled, None))
+    P = barriers.probability_of(counts)
     fit = barriers.arrhenius(P.sel(temperature=cold["temperature"]))
     onset = barriers.onset_temperature(fit)
-    table = P.merge(fit.drop_vars(["activation_energy_err", "activation_entropy_err"]))
-    table["onset_temperature"] = onset.drop_vars(("spread", "intersections"))
-    table["onset_temperature_spread"] = named(onset["spread"].drop_vars(onset.coords), "onset_temperature")
-    table = table.merge(barriers.collapse(fit, onset))
-    block = max(1, round(study.hops.window / _interval(ensemble)))
-    table = table.merge(barriers.bootstrap(cold, study.barriers.resamples, study.barriers.seed, block), compat="override")
-    edges = ensemble[f"{name}_edges"].isel(candidate=supercooled - 1)
-    table["edges"] = edges
-    table = table.assign_coords(stratum=("stratum", ((edges[1:].values + edges[:-1].values) / 2)))
-    return table.assign(supercooled=supercooled)
-
-
-def _interval(ensemble: xr.Dataset) -> float:
-    return float(ensemble["time"][1] - ensemble["time"][0])
-
-
-def _coldest(ensemble: xr.Dataset, count: int) -> NDArray[np.float64]:
-    return ensemble["temperature"].values[-count:]
+    block = max(1, round(study.hops.window / float(ensemble["time"][1] - ensemble["time"][0])))
+    # resampling holds more than counting errors: it takes the place of those of the fit
+    errors = barriers.bootstrap(cold, study.barriers.resamples, study.barriers.seed, block)
+    table = xr.merge([P, fit.drop_vars(list(errors), errors="ignore"), barriers.collapse(fit, onset), errors], join="exact")
+    edges = ensemble["candidate_edges"].isel(candidate=supercooled - 1).reset_coords(drop=True)
+    return table.assign(
+        onset_temperature=onset.reset_coords(drop=True),
+        onset_temperature_spread=onset["spread"].reset_coords(drop=True),
+        stratum_edges=edges,
+        stratum_middle=("stratum", (edges[1:].values + edges[:-1].values) / 2),
+        supercooled=supercooled,
+    )
 
 
 def _supercooled(counts: xr.Dataset, study: Study) -> int:
@@ -492,39 +488,38 @@ def _supercooled(counts: xr.Dataset, study: Study) -> int:
     )
 
 
-def softness_bins(bins: int, fits: dict[str, xr.Dataset]) -> NDArray[np.float64]:
+def softness_bins(bins: int, fits: xr.Dataset) -> NDArray[np.float64]:
     """Edges of the softness bins of grouped radial distribution functions: equal, between the same percentiles."""
-    edges = fits["softness"]["edges"].values
+    edges = fits["stratum_edges"].sel(variable="softness").values
     return np.linspace(edges[0], edges[-1], bins + 1)
 
 
 def write_barriers(
-    path: Path,
-    study: Study,
-    system: str,
-    fits: dict[str, xr.Dataset],
-    edges: NDArray[np.float64],
-    *pairs: xr.Dataset,
+    path: Path, study: Study, system: str, fits: xr.Dataset, edges: NDArray[np.float64], *pairs: xr.Dataset
 ) -> Receipt:
     """Add barriers and softness-grouped structure, from the summed pairs of each temperature, to the ensemble."""
     ensemble = store.read_table(path, f"{system}/ensemble")
     species = store.open_group(path, f"{system}/production")["species"]
-    added = xr.Dataset()
-    for name, fit in fits.items():
-        renamed = {old: f"{name}_{old}" for old in (*fit.data_vars, *fit.dims) if old != "temperature"}
-        added = added.merge(fit.rename(renamed))
+    density = ensemble.attrs["density"]
     counted = xr.concat(list(pairs), ensemble["temperature"])
+    cold = counted.isel(temperature=slice(-int(fits["supercooled"].sel(variable="softness")), None))
     middles = (edges[1:] + edges[:-1]) / 2
-    by_temperature = _grouped(counted, species, ensemble.attrs["density"], study, middles)
-    cold = counted.isel(temperature=slice(-int(fits["softness"]["supercooled"]), None)).sum("temperature")
-    pooled = _grouped(cold, species, ensemble.attrs["density"], study, middles)
-    added = added.merge(by_temperature).merge(pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars}))
-    for name, variable in added.data_vars.items():
-        variable.attrs.setdefault("units", "1")
+    each = _grouped(counted, species, density, study, middles)
+    pooled = _grouped(cold.sum("temperature"), species, density, study, middles)
+    pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
+    added = xr.merge([fits, each, pooled], join="exact")
+    kept = ensemble.drop_vars([name for name in added.data_vars if name in ensemble])
+    store.write_table(path, f"{system}/ensemble", _described(xr.merge([kept, added], join="exact")).assign_attrs(ensemble.attrs))
+    return {"onset_temperature": float(fits["onset_temperature"].sel(variable="softness"))}
+
+
+def _described(table: xr.Dataset) -> xr.Dataset:
+    """Give units and a name to every variable that has none of its own."""
+    for name, variable in table.variables.items():
+        base = VARIABLES.get(str(name).removesuffix("_err"))
+        variable.attrs.setdefault("units", base.units if base else "1")
         variable.attrs.setdefault("long_name", str(name).replace("_", " "))
-    kept = ensemble.drop_vars([name for name in added.variables if name in ensemble and name != "temperature"])
-    store.write_table(path, f"{system}/ensemble", kept.merge(added))
-    return {"onset_temperature": float(fits["softness"]["onset_temperature"])}
+    return table
 
 
 def _grouped(

@@ -263,7 +263,7 @@ def _equal(first: np.ndarray, second: np.ndarray) -> bool:
         return False
     if np.issubdtype(second.dtype, np.number):
         return np.allclose(first, second, rtol=1e-6)
-    return first.astype(str).tolist() == second.astype(str).tolist()
+    return [str(value) for value in first] == [str(value) for value in second]
 
 
 def _short(array: xr.DataArray) -> str:

@@ -138,9 +138,8 @@ def pair_counts(
     -------
     Dataset of `pairs` (…, group, neighbor, r), each pair weighted with its frame's volume V, and `centers` (…, group).
     """
-    bins = round(r_max / bin_width)
-    if bins < 1 or abs(bins * bin_width - r_max) > 1e-9 * r_max:
-        raise DataError(f"r_max must be a whole number of bin widths; got r_max={r_max}, bin_width={bin_width}")
+    r = bin_middles(r_max, bin_width)
+    bins = r.size
     names = species_names(species)
 
     def compute(
@@ -171,11 +170,24 @@ def pair_counts(
             _parallel(np.float64, group=groups, neighbor=len(names), r=bins) | {"output_dtypes": [np.float64, np.int64]}
         ),
     )
-    r = (np.arange(bins) + 0.5) * r_max / bins
     counted = xr.Dataset({"pairs": pairs, "centers": centers}).assign_coords(
         neighbor=names, r=("r", r, VARIABLES["r"].attrs)
     )
     return counted.sum("time") if "time" in counted.dims else counted
+
+
+def bin_middles(r_max: float, bin_width: float) -> NDArray[np.float64]:
+    """Middles of the bins between 0 and `r_max`.
+
+    Raises
+    ------
+    DataError
+        If `r_max` is no whole number of bin widths.
+    """
+    bins = round(r_max / bin_width)
+    if bins < 1 or abs(bins * bin_width - r_max) > 1e-9 * r_max:
+        raise DataError(f"r_max must be a whole number of bin widths; got r_max={r_max}, bin_width={bin_width}")
+    return (np.arange(bins) + 0.5) * r_max / bins
 
 
 def normalize_pairs(counted: xr.Dataset, species: xr.DataArray) -> xr.DataArray:

@@ -437,7 +437,7 @@ def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ..
         return ("min_style cg", "min_modify dmax 0.02")
     if minimizer != "fire":
         raise EngineError(f"unknown minimizer {minimizer!r}: choose fire or cg")
-    # α0, delay and factors of the original article; LAMMPS's own defaults (0.25, 20) take 3-8 times as many steps
+    # α0, delay and factors of the original article; LAMMPS's own defaults (0.25, 20) take five times as many steps
     longest = _longest_timestep(mixture)
     return (
         "min_style fire",

