@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -31,11 +32,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 def main() -> None:
     """Entry point of the command `daskglass`."""
     debug = "--debug" in sys.argv
+    # batch systems and service managers stop a program by SIGTERM: let go of the store as after Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        print("interrupted: run the same command again to continue", file=sys.stderr)
-        sys.exit(1)
+        app()
     except (DaskglassError, OSError) as error:
         if debug:
             traceback.print_exc()
@@ -69,11 +69,15 @@ def run(
     if dry_run:
         _print_plan(given)
         return
-    with connect(cluster) as client:
-        if not quiet:
-            print(f"dashboard: {client.dashboard_link}", flush=True)
-        with _progress(quiet) as progress:
-            outcome = pipeline.run(given, client, draw, stage, start, progress)  # type: ignore[arg-type]
+    try:
+        with connect(cluster) as client:
+            if not quiet:
+                print(f"dashboard: {client.dashboard_link}", flush=True)
+            with _progress(quiet) as progress:
+                outcome = pipeline.run(given, client, draw, stage, start, progress)  # type: ignore[arg-type]
+    except KeyboardInterrupt:
+        print("daskglass: interrupted; the same command again continues", file=sys.stderr)
+        raise typer.Exit(1) from None
     for key, messages in outcome.warnings.items():
         for message in messages:
             print(f"warning: {key}: {message}", file=sys.stderr)
@@ -202,12 +206,11 @@ def _progress(quiet: bool) -> Iterator[Any]:
 def _print_plan(study: Any) -> None:
     from daskglass.cost import costs
 
-    table = Table("system", "stage", "tasks", "core hours", title=f"{study.study} → {study.store}")
     plans = costs(study)
-    for plan in plans:
-        for stage, count in plan.tasks.items():
-            hours = plan.hours.get(stage)
-            table.add_row(plan.system, stage, f"{count:,}", "unknown" if hours is None else f"{hours:,.2f}")
+    stages = list(dict.fromkeys(stage for plan in plans for stage in plan.tasks))
+    table = Table("stage", *(plan.system for plan in plans), title=f"{study.study} → {study.store}: tasks, core hours")
+    for stage in stages:
+        table.add_row(stage, *(f"{plan.tasks[stage]:,}  {_hours(plan.hours.get(stage, 0.0))}" for plan in plans))
     out.print(table)
     for plan in plans:
         print(
@@ -216,11 +219,15 @@ def _print_plan(study: Any) -> None:
         )
         for note in plan.notes:
             print(f"  {note}")
+    steps, hours = sum(plan.particle_steps for plan in plans), sum(sum(plan.hours.values()) for plan in plans)
     print(
-        f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, "
-        f"{_bytes(sum(plan.nbytes for plan in plans))}, {sum(plan.particle_steps for plan in plans):.3g} particle-steps, "
-        f"about {sum(sum(plan.hours.values()) for plan in plans):,.1f} core hours"
+        f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, {_bytes(sum(plan.nbytes for plan in plans))}, "
+        f"{steps:.3g} particle-steps, about {hours:,.2g} core hours"
     )
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f} h" if hours >= 10 else f"{hours:.2g} h" if hours >= 0.01 else "-"
 
 
 def _size(path: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,15 +28,24 @@ def connect(name: str) -> Iterator[Client]:
     """
     if name != "local":
         raise StudyError(f"unknown cluster {name!r}: this version knows `local`")
-    with (
-        LocalCluster(
+    with _workers_ignore_interrupts():
+        cluster = LocalCluster(
             n_workers=len(os.sched_getaffinity(0)),
             threads_per_worker=1,
             host=LOOPBACK,
             dashboard_address=f"{LOOPBACK}:0",
             # a task's error comes back with its future, and is told once
             silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client:
         yield client
+
+
+@contextmanager
+def _workers_ignore_interrupts() -> Iterator[None]:
+    """Let processes started meanwhile ignore Ctrl-C, which a terminal sends to all: this one stops them in order."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

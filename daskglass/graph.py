@@ -160,7 +160,7 @@ class _Graph:
                     previous=previous,
                     production=Uniform(simulate.production.frames, simulate.production.interval),
                     training=Uniform(training.frames, training.interval) if training else None,
-                    relaxation=Logarithmic(simulate.relaxation.origins, simulate.relaxation.points),
+                    relaxation=Logarithmic(**simulate.relaxation.model_dump()),
                     equilibration=Equilibration(
                         simulate.equilibration.minimum, self.plan.equilibration_multiple(index)
                     ),

@@ -31,9 +31,7 @@ class Ledger:
     def __init__(self, store: Path) -> None:
         self.path = ledger_path(store)
         self.marks: dict[str, dict[str, Any]] = {}
-        if not self.path.exists():
-            return
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in (self.path.read_text(encoding="utf-8") if self.path.exists() else "").splitlines():
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:
@@ -42,6 +40,10 @@ class Ledger:
                 self.marks[entry["key"]] = entry
             else:
                 self.marks.pop(entry["key"], None)
+
+    def create(self) -> None:
+        """Make the file where there is none: a store without its ledger is refused."""
+        self.path.touch()
 
     def is_done(self, key: str, fingerprint: str) -> bool:
         """Whether a task was completed from the same inputs."""

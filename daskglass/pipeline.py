@@ -76,6 +76,7 @@ def run(
         if path.exists() and not ledger_path(path).exists():
             raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
         ledger = Ledger(path)
+        ledger.create()
         plans = [SystemPlan(study, system) for system in study.systems]
         tasks = [task for plan in plans for task in system_tasks(plan)]
         if start is not None:
@@ -165,7 +166,8 @@ def _work(
             else:
                 outcome.failures[task.key] = _cause(future)
     finally:
-        client.cancel(list(remembered))
+        for future in remembered:
+            future.release()
 
 
 def call(

@@ -20,7 +20,7 @@ from daskglass import stages, structure
 from daskglass.engines.sweep import lag_grid
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.store import Block, Layout, frames_per_block, frames_per_chunk
-from daskglass.study import Study, System
+from daskglass.study import Simulate, Study, System
 from daskglass.trajectories import gsd
 from daskglass.variables import FRAMES, VARIABLES, Variable
 
@@ -187,7 +187,7 @@ class SystemPlan:
             VARIABLES["scattering"],
             VARIABLES["msd"],
         ]
-        frames = simulate.relaxation.origins * simulate.relaxation.points + 1
+        frames = _relaxation_frames(simulate)
         coordinates = self._coordinates(self.system.temperatures) | {"lag": _coordinate("lag", lags)}
         sizes = {"time": frames, "lag": lags.size, "temperature": len(self.system.temperatures)}
         return self._layout("relaxation", coordinates, variables, sizes)
@@ -291,12 +291,16 @@ def trajectory_path(pattern: str, system: str, temperature: float, replica: int)
         ) from None
 
 
+def _relaxation_frames(simulate: Simulate) -> int:
+    return simulate.relaxation.origins * (simulate.relaxation.points + 1)
+
+
 def _frames_of(study: Study, system: System) -> int:
     """Frames of all runs of a system, as far as the study file alone says."""
     simulate = study.source.simulate
     if simulate is None:
         return 0
-    each = simulate.production.frames + simulate.relaxation.origins * simulate.relaxation.points + 1
+    each = simulate.production.frames + _relaxation_frames(simulate)
     training = simulate.training.frames if simulate.training else 0
     return system.replicas * (len(system.temperatures) * each + training)
 

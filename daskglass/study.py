@@ -71,10 +71,14 @@ class Recording(_Section):
 
 
 class Relaxation(_Section):
-    """Frames spaced logarithmically: `points` lags up to at least 5 τ_α, from each of `origins` origins."""
+    """Frames spaced logarithmically: `points` lags up to `longest` τ_α, from each of `origins` origins τ_α apart.
 
-    origins: Count = 4
+    Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
+    """
+
+    origins: Count = 10
     points: Count = 30
+    longest: Annotated[float, Field(ge=5, allow_inf_nan=False)] = 25.0
 
 
 class Equilibration(_Section):

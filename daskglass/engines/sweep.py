@@ -43,10 +43,11 @@ class Uniform(NamedTuple):
 
 
 class Logarithmic(NamedTuple):
-    """A run of frames spaced logarithmically from each of several consecutive origins."""
+    """A run of frames spaced logarithmically from each of several overlapping origins."""
 
-    origins: int = 4
-    points: int = 40
+    origins: int = 10
+    points: int = 30
+    longest: float = 25.0  # τ_α
 
 
 class Equilibration(NamedTuple):
@@ -77,7 +78,7 @@ class Link:
     folder : where this link's files go
     previous : folder of the link at the next hotter temperature; None to start from a lattice
     production, training : runs of uniform frames
-    relaxation : run of logarithmic frames over at least 5 τ_α
+    relaxation : run of logarithmic frames
     equilibration : how long before recording
     relaxation_time : τ_α in τ_A where it is known; None to measure it
 
@@ -112,8 +113,11 @@ class Link:
         for run in (self.production, self.training):
             if run is not None:
                 uniform_steps(run.frames, run.interval, self.timestep)
-        if self.relaxation is not None and min(self.relaxation) < 1:
-            raise StudyError(f"relaxation must have at least one origin and one point; got {tuple(self.relaxation)}")
+        if self.relaxation is not None and not (min(self.relaxation[:2]) >= 1 and self.relaxation.longest >= 5):
+            raise StudyError(
+                "relaxation must have at least one origin and one point, and lags up to at least 5 τ_α; "
+                f"got {tuple(self.relaxation)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -192,23 +196,30 @@ def lag_grid(longest_steps: int) -> list[int]:
 
 
 def relaxation_steps(run: Logarithmic, relaxation_time: float, timestep: float) -> list[int]:
-    """Return the steps of a relaxation run's frames: origins × points + 1, the first 0.
+    """Return the steps of a relaxation run's frames: origins × (points + 1), the first 0.
 
-    The block is the first lag of the grid of at least 5 τ_α, or the first with `points` lags up to it. Frames lie
-    at b·block + lag for the largest `points` lags and b = 0 … origins − 1; a block's end is the next one's origin.
+    The longest lag is the first of the grid of at least `longest` τ_α, or the first with `points` lags up to it. Frames
+    lie at origin + lag for the largest `points` lags and lag 0. Origins are about τ_α apart: they are then nearly
+    independent, and the run is little longer than its longest lag.
 
     Parameters
     ----------
-    run : numbers of origins and of points
+    run : numbers of origins and of points, and the longest lag in τ_α
     relaxation_time : τ_α, τ_A
     timestep : τ_A
     """
-    # rounded, lest 5 τ_α that is a lag to the last bit be taken for more
-    grid = lag_grid(math.ceil(round(5 * relaxation_time / timestep, 6)))
+    # rounded, lest a longest lag that is a lag to the last bit be taken for more
+    grid = lag_grid(math.ceil(round(run.longest * relaxation_time / timestep, 6)))
     while len(grid) < run.points:
         grid = lag_grid(grid[-1] + 1)
-    block = grid[-1]
-    return [0, *(b * block + lag for b in range(run.origins) for lag in grid[-run.points :])]
+    lags = [0, *grid[-run.points :]]
+    spacing = max(1, round(grid[-1] / run.longest))
+    while True:
+        steps = {origin * spacing + lag for origin in range(run.origins) for lag in lags}
+        if len(steps) == run.origins * len(lags):
+            return sorted(steps)
+        # two frames fell on one step: the number of frames must not depend on τ_α
+        spacing += 1
 
 
 def uniform_steps(frames: int, interval: float, timestep: float) -> list[int]:

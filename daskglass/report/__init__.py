@@ -1,5 +1,9 @@
-"""Figures and the page of a study."""
+"""Figures and the page of a study: what a finished store holds, drawn and said."""
 
+from __future__ import annotations
+
+import os
+import shutil
 from pathlib import Path
 
 
@@ -9,5 +13,38 @@ def folder(store: Path) -> Path:
 
 
 def draw(store: Path) -> Path:
-    """Draw."""
-    return folder(store)
+    """Draw the six figures and the page of a store into `folder(store)`, which is replaced as a whole.
+
+    Parameters
+    ----------
+    store : path of a store whose study has run to its barriers
+
+    Returns
+    -------
+    Path of the page, `index.html`; beside it lie `figure_1.png`, `figure_1.svg`, … `figure_6.svg`.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or a system of it is not finished; the message says which and what it lacks.
+    """
+    # Matplotlib takes a second to import, and only those who draw need it
+    from daskglass.report.page import write
+    from daskglass.store import open_store
+
+    store = Path(store)
+    target = folder(store)
+    aside, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
+    tree = open_store(store)
+    for left_over in (aside, old):
+        shutil.rmtree(left_over, ignore_errors=True)
+    aside.mkdir()
+    try:
+        write(tree, aside)
+        if target.exists():
+            os.replace(target, old)
+        os.replace(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return target / "index.html"

@@ -10,6 +10,8 @@ from dataclasses import replace
 import gsd.hoomd
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daskglass.engines import ENERGY, sweep
 from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, lag_grid, relaxation_steps, simulate
@@ -35,7 +37,7 @@ def link(tmp_path, monkeypatch):
         folder=tmp_path / "link",
         production=Uniform(6, 1.0),
         training=Uniform(4, 2.0),
-        relaxation=Logarithmic(origins=2, points=8),
+        relaxation=Logarithmic(origins=2, points=8, longest=5),
         equilibration=Equilibration(minimum=8.0, multiple=5.0),
     )
 
@@ -81,17 +83,27 @@ def test_lags_are_one_grid_of_steps_whatever_the_longest():
     assert all(later > earlier for earlier, later in itertools.pairwise(long))
 
 
-@pytest.mark.parametrize(("tau", "block"), [(0.8, 1000), (0.801, 1259), (80.0, 100_000)])
-def test_relaxation_blocks_cover_five_relaxation_times(tau, block):
-    steps = relaxation_steps(Logarithmic(origins=3, points=12), tau, 0.004)
-    grid = lag_grid(block)[-12:]
-    assert len(steps) == 3 * 12 + 1
-    assert steps == [0, *grid, *(block + lag for lag in grid), *(2 * block + lag for lag in grid)]
+@pytest.mark.parametrize(("tau", "longest_lag"), [(0.8, 1000), (0.801, 1259), (80.0, 100_000)])
+def test_relaxation_frames_are_all_lags_from_every_origin(tau, longest_lag):
+    steps = relaxation_steps(Logarithmic(origins=3, points=12, longest=5), tau, 0.004)
+    lags = [0, *lag_grid(longest_lag)[-12:]]
+    assert len(set(steps)) == 3 * 13
+    spacing = (steps[-1] - lags[-1]) // 2
+    assert steps == sorted(origin * spacing + lag for origin in range(3) for lag in lags)
+    assert 0.9 < spacing / (longest_lag / 5) < 1.1
 
 
-def test_relaxation_blocks_grow_until_there_are_enough_lags():
+def test_relaxation_lags_grow_until_there_are_enough():
     steps = relaxation_steps(Logarithmic(origins=1, points=20), 0.001, 0.004)
     assert steps == [0, *lag_grid(10**6)[:20]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(origins=st.integers(1, 12), points=st.integers(1, 40), longest=st.floats(5, 50), tau=st.floats(0.01, 1e4))
+def test_number_of_relaxation_frames_never_depends_on_the_relaxation_time(origins, points, longest, tau):
+    steps = relaxation_steps(Logarithmic(origins, points, longest), tau, 0.004)
+    assert len(steps) == origins * (points + 1)
+    assert all(later > earlier for earlier, later in itertools.pairwise(steps))
 
 
 def test_crossing_is_linear_in_log_time_and_linear_in_time_at_first():

@@ -1,0 +1,108 @@
+"""What a study will cost, before it runs: tasks, bytes, particle-steps and hours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from daskglass.graph import system_tasks
+from daskglass.plan import STAGES, Stage, SystemPlan
+from daskglass.study import Inherent, Simulate, Study
+from daskglass.systems import DENSITY, SIXTH_ROOT_OF_TWO
+
+# One core of a 2024 server. Particle-steps per second of the embedded engine, for Δ = 0 and Δ > 0.
+STEPS_PER_SECOND = (2.2e6, 1.7e6)
+# Force evaluations of a frame to 1e-5, and particles evaluated per second.
+EVALUATIONS = {"fire": 1500, "cg": 1700}
+EVALUATIONS_PER_SECOND = 1.7e6
+# Seconds per particle and frame of the stages that follow.
+SECONDS: dict[Stage, float] = {
+    "convert": 1e-6, "hops": 1e-7, "softness": 1.5e-5, "entropy": 1.5e-5, "ensemble": 1e-6, "barriers": 1.5e-5,
+}  # fmt: skip
+# Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
+# two; other Δ at the temperature of the same depth of supercooling.
+TAU, STRENGTH, DIVERGENCE = 0.42, 0.85, 0.35
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one system; `hours` are of one core, by stage, and lack what cannot be estimated."""
+
+    system: str
+    particles: int
+    frames: int
+    particle_steps: float
+    nbytes: int
+    files: int
+    tasks: dict[Stage, int]
+    hours: dict[Stage, float]
+    notes: tuple[str, ...]
+
+
+def costs(study: Study) -> list[Cost]:
+    """Estimate the cost of every system of a study; reads headers of files, writes nothing."""
+    return [_cost(SystemPlan(study, system)) for system in study.systems]
+
+
+def relaxation_time_estimate(plan: SystemPlan, temperature: float) -> float | None:
+    """τ_α to plan with: of the study file, or of the built-in systems; None for other mixtures."""
+    simulate = plan.study.source.simulate
+    if simulate is not None and temperature in simulate.relaxation_time:
+        return simulate.relaxation_time[temperature]
+    mixture = plan.system.mixture
+    if not plan.name.startswith("ka_") or mixture.density != DENSITY.get(mixture.delta):
+        return None
+    depth = (mixture.density / DENSITY[0.0]) ** (2 / 3) / (1 - SIXTH_ROOT_OF_TWO * mixture.delta) ** 2
+    reduced = temperature / depth
+    return TAU * math.exp(STRENGTH / (reduced - DIVERGENCE)) if reduced > DIVERGENCE else math.inf
+
+
+def _cost(plan: SystemPlan) -> Cost:
+    tasks = system_tasks(plan)
+    counted: dict[Stage, int] = {}
+    for stage in STAGES:
+        if number := sum(task.stage == stage for task in tasks):
+            counted[stage] = number
+    layouts = plan.layouts.values()
+    frames = {
+        name: layout.sizes["temperature"] * layout.sizes["replica"] * layout.sizes["time"]
+        for name, layout in plan.layouts.items()
+    }
+    analysed = sum(number for name, number in frames.items() if name != "relaxation") * plan.particles
+    hours: dict[Stage, float] = {stage: seconds * analysed / 3600 for stage, seconds in SECONDS.items()}
+    notes: list[str] = []
+    steps = 0.0
+    if simulate := plan.study.source.simulate:
+        steps = _steps(plan, simulate, notes) * plan.particles
+        if not notes:
+            hours["simulate"] = steps / STEPS_PER_SECOND[plan.system.mixture.delta > 0] / 3600
+    if isinstance(plan.study.inherent, Inherent):
+        hours["inherent"] = analysed * EVALUATIONS[plan.study.inherent.minimizer] / EVALUATIONS_PER_SECOND / 3600
+    return Cost(
+        system=plan.name,
+        particles=plan.particles,
+        frames=sum(frames.values()),
+        particle_steps=steps,
+        nbytes=sum(sum(layout.nbytes().values()) for layout in layouts),
+        files=sum(len(layout.blocks()) * len(layout.variables) for layout in layouts),
+        tasks=counted,
+        hours=hours,
+        notes=tuple(notes),
+    )
+
+
+def _steps(plan: SystemPlan, simulate: Simulate, notes: list[str]) -> float:
+    """Time steps of all replicas of a system."""
+    total = 0.0
+    for index, T in enumerate(plan.system.temperatures):
+        tau = relaxation_time_estimate(plan, T)
+        if tau is None:
+            notes.append(f"T = {T:g}: relaxation time unknown (source.simulate.relaxation_time): its steps are a minimum")
+            tau = 0.0
+        duration = max(simulate.equilibration.minimum, plan.equilibration_multiple(index) * tau)
+        duration += (simulate.relaxation.longest + simulate.relaxation.origins - 1) * tau
+        duration += (simulate.production.frames - 1) * simulate.production.interval
+        if simulate.training and index == plan.training_temperature:
+            duration += (simulate.training.frames - 1) * simulate.training.interval
+        total += duration / simulate.timestep
+    return total * plan.system.replicas

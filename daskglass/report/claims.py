@@ -1,0 +1,286 @@
+"""What the paper claims, and what the numbers of a study say to each claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from daskglass.report import collapse
+from daskglass.report.contents import Contents, System
+
+Verdict = Literal["confirmed", "refuted", "not decidable here"]
+YES: Verdict = "confirmed"
+NO: Verdict = "refuted"
+OPEN: Verdict = "not decidable here"
+
+ENOUGH_TEMPERATURES = 4  # of a stratum: with three, one degree of freedom tests nothing
+UNLIKELY = 0.01  # p-value below which a straight line does not describe the points
+STRAIGHT = 0.98  # R² from which a line describes points whose errors are smaller than any curvature
+SIGMAS = 2.0
+TOO_UNCERTAIN = 0.1  # standard error of a difference of onset temperatures, relative, that hides any disagreement
+COLLAPSED = 0.95  # R² of one line through the scaled barriers of all systems
+DEPTH = 1.02  # the coldest temperature, relative to the paper's, up to which their spreads compare
+ABOUT_HALF = (0.4, 0.6)
+VARIABLES = {"softness": "softness", "local_entropy": "local s⁽²⁾"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, the verdict of a study, and the numbers it rests on."""
+
+    text: str
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Finding:
+    system: str
+    verdict: Verdict
+    reason: str
+
+
+def judge(contents: Contents) -> list[Claim]:
+    """Judge every claim of the paper by the numbers of a study."""
+    each = [
+        ("ln P_R of every stratum is linear in 1/T, for softness and for local s⁽²⁾", _arrhenius),
+        ("at the coldest T, P_R spreads wider over strata of softness than over strata of local s⁽²⁾", _wider),
+        ("that spread over softness is ten-fold at the coldest T", _tenfold),
+        ("softness and local s⁽²⁾ give the same onset temperature T_A", _same_onset),
+        ("s⁽²⁾ rises monotonically with softness", _monotonic),
+    ]
+    claims = [_together(text, [finding(system) for system in contents.systems]) for text, finding in each]
+    claims.insert(3, _correlation(contents))
+    claims += [
+        _collapse(contents, "entropy", "the activation entropies of all systems collapse on one line in s⁽²⁾"),
+        _collapse(contents, "energy", "the activation energies of all systems collapse on one line in s⁽²⁾"),
+    ]
+    return claims
+
+
+def _together(text: str, findings: Sequence[_Finding]) -> Claim:
+    """One system refutes; all together confirm."""
+    verdicts = {finding.verdict for finding in findings}
+    verdict: Verdict = NO if NO in verdicts else OPEN if OPEN in verdicts else YES
+    if len(findings) == 1:
+        return Claim(text, verdict, findings[0].reason)
+    said = "; ".join(
+        f"{f.system}: {f.reason}" if len(verdicts) == 1 else f"{f.system} {f.verdict}: {f.reason}" for f in findings
+    )
+    return Claim(text, verdict, said)
+
+
+# --- one system ----------------------------------------------------------------------------------------------------
+
+
+def _arrhenius(system: System) -> _Finding:
+    squares, freedom, straightness = 0.0, 0, []
+    fewest = min(system.cold(variable) for variable in VARIABLES)
+    for variable in VARIABLES:
+        fits = system.fits(variable).isel(temperature=slice(-system.cold(variable), None))
+        for k in range(fits.sizes["stratum"]):
+            stratum = fits.isel(stratum=k)
+            happened = stratum["events"].values > 0
+            fewest = min(fewest, int(happened.sum()))
+            if happened.sum() < 3:
+                continue
+            stratum = stratum.isel(temperature=happened)
+            y = np.log(stratum["probability"].values)
+            line = float(stratum["activation_entropy"]) - float(stratum["activation_energy"]) / stratum["temperature"].values
+            error = _relative_error(stratum)
+            squares += float((((y - line) / error) ** 2).sum())
+            freedom += y.size - 2
+            total = float(((y - y.mean()) ** 2).sum())
+            straightness.append(1 - float(((y - line) ** 2).sum()) / total if total else 0.0)
+    if fewest < ENOUGH_TEMPERATURES:
+        reason = f"{_count(fewest, 'supercooled temperature')} with events in every stratum; {ENOUGH_TEMPERATURES} are needed"
+        if freedom:
+            reason += f" (χ² per degree of freedom {squares / freedom:.2g}, smallest R² {min(straightness):.3f})"
+        return _Finding(system.name, OPEN, reason)
+    p = float(chi2.sf(squares, freedom))
+    reason = (
+        f"χ² per degree of freedom {squares / freedom:.2g}, smallest R² {min(straightness):.3f}, "
+        f"{fewest} or more temperatures a stratum"
+    )
+    return _Finding(system.name, YES if p >= UNLIKELY or min(straightness) >= STRAIGHT else NO, reason)
+
+
+def _relative_error(stratum: xr.Dataset) -> NDArray[np.float64]:
+    """Error of ln P_R: the bootstrap's where it is known, that of the counts elsewhere."""
+    counted = 1 / np.sqrt(stratum["events"].values.astype(float))
+    if "probability_err" not in stratum:
+        return counted
+    known = (stratum["probability_err"] / stratum["probability"]).values
+    return np.where(np.isfinite(known) & (known > 0), known, counted)
+
+
+def spread(system: System, variable: str) -> tuple[float, float]:
+    """ln of the ratio of P_R of the highest stratum to the lowest at the coldest temperature, and its error."""
+    coldest = system.fits(variable).isel(temperature=-1)
+    if (coldest["events"].values[[0, -1]] == 0).any():
+        return np.nan, np.nan
+    P = coldest["probability"].values
+    error = _relative_error(coldest)
+    return float(np.log(P[-1] / P[0])), float(np.hypot(error[0], error[-1]))
+
+
+def _wider(system: System) -> _Finding:
+    (S, S_err), (s2, s2_err) = spread(system, "softness"), spread(system, "local_entropy")
+    T = system.temperature.min()
+    if not np.isfinite(S + s2):
+        return _Finding(system.name, OPEN, f"an outermost stratum has no event at T = {T:g}")
+    difference, error = S - s2, float(np.hypot(S_err, s2_err))
+    reason = f"{_ratio(S, S_err)} for softness, {_ratio(s2, s2_err)} for local s⁽²⁾ at T = {T:g}"
+    if abs(difference) < SIGMAS * error:
+        return _Finding(system.name, OPEN, f"{reason}: not apart by {SIGMAS:g} standard errors")
+    return _Finding(system.name, YES if difference > 0 else NO, reason)
+
+
+def _ratio(log: float, error: float) -> str:
+    return f"{np.exp(log):.1f}-fold (± {np.exp(log) * error:.1f})"
+
+
+def _tenfold(system: System) -> _Finding:
+    S, error = spread(system, "softness")
+    T, paper = float(system.temperature.min()), system.coldest_of_the_paper()
+    if not np.isfinite(S):
+        return _Finding(system.name, OPEN, f"an outermost stratum has no event at T = {T:g}")
+    found = f"{_ratio(S, error)} at T = {T:g}"
+    if abs(S - np.log(10)) < SIGMAS * error or np.exp(S) >= 10:
+        return _Finding(system.name, YES, found)
+    if paper is None:
+        return _Finding(system.name, OPEN, f"{found}; the paper has no such mixture")
+    if paper * DEPTH < T:
+        return _Finding(system.name, OPEN, f"{found}; the paper's coldest is T = {paper:g}, where the spread is larger")
+    return _Finding(system.name, NO, found)
+
+
+def _same_onset(system: System) -> _Finding:
+    (x, x_err), (y, y_err) = system.onset("softness"), system.onset("local_entropy")
+    without = [name for name, value in (("softness", x), ("local s⁽²⁾", y)) if not np.isfinite(value)]
+    if without:
+        return _Finding(system.name, OPEN, f"no T_A from strata of {' and of '.join(without)}")
+    error = float(np.hypot(x_err, y_err))
+    reason = f"{x:.3f} and {y:.3f}"
+    if not np.isfinite(error) or error == 0:
+        return _Finding(system.name, OPEN, f"{reason}, of unknown error")
+    apart = abs(x - y) / error
+    reason = f"{with_error(x, x_err)} and {with_error(y, y_err)}, {apart:.1f} standard errors apart"
+    if any(system.extrapolated(variable) for variable in VARIABLES):
+        reason += ", both extrapolated" if all(system.extrapolated(v) for v in VARIABLES) else ", one extrapolated"
+    if apart > SIGMAS:
+        return _Finding(system.name, NO, reason)
+    if error > TOO_UNCERTAIN * (x + y) / 2:
+        return _Finding(system.name, OPEN, f"{reason}, too uncertain to disagree")
+    return _Finding(system.name, YES, reason)
+
+
+def _monotonic(system: System) -> _Finding:
+    kinds = {"thermal": "s2_grouped_pooled"} | ({"inherent": "s2_grouped_pooled"} if system.inherent else {})
+    said: list[str] = []
+    verdict = YES
+    for kind, name in kinds.items():
+        pooled = (system.ensemble[name] if kind == "inherent" else system.thermal(name)).values
+        steps = np.diff(pooled)
+        if not np.isfinite(steps).all():
+            return _Finding(system.name, OPEN, f"{kind}: a softness bin holds no particle")
+        falls = np.flatnonzero(steps <= 0)
+        said.append(f"{kind}: {pooled[0]:.2f} to {pooled[-1]:.2f} k_B".replace("-", "−"))
+        if falls.size:
+            worst = int(falls[np.argmin(steps[falls])])
+            said[-1] += f", falls by {-steps[worst]:.2g} at bin {worst + 1} of {pooled.size}"
+            surely = _surely_falls(system, kind, worst)
+            verdict = NO if surely or verdict == NO else OPEN
+            said[-1] += "" if surely else " (within the scatter between temperatures)"
+    return _Finding(system.name, verdict, "; ".join(said) + f"; {len(pooled)} bins")
+
+
+def _surely_falls(system: System, kind: str, step: int) -> bool:
+    """Whether a fall between two bins is there at each temperature alike; the pooled values have no error."""
+    grouped = system.ensemble["s2_grouped"] if kind == "inherent" else system.thermal("s2_grouped")
+    each = np.diff(grouped.transpose("temperature", "softness_bin").values[-system.cold("softness") :], axis=1)[:, step]
+    each = each[np.isfinite(each)]
+    return bool(each.size > 1 and each.mean() < -SIGMAS * each.std(ddof=1) / np.sqrt(each.size))
+
+
+# --- all systems ---------------------------------------------------------------------------------------------------
+
+
+def _correlation(contents: Contents) -> Claim:
+    text = "the Pearson correlation of softness and local s⁽²⁾ rises with Δ, to about 0.5"
+    found = [(system.mixture.delta, float(system.ensemble["pearson_pooled"])) for system in contents.systems]
+    said = ", ".join(f"{r:.2f} at Δ = {delta:g}" for delta, r in sorted(found)).replace("-", "−")
+    if len(found) == 1:
+        return Claim(text, OPEN, f"one system: no trend with Δ; {said}")
+    if not contents.in_delta:
+        return Claim(text, OPEN, f"the systems differ in more than Δ; {said}")
+    r = np.array([value for _, value in sorted(found)])
+    if not np.isfinite(r).all():
+        return Claim(text, OPEN, said)
+    if r.size == 2:
+        return Claim(text, OPEN if r[1] > r[0] else NO, f"{said}; two systems make no trend")
+    rises = (np.diff(r) > 0).all()
+    half = ABOUT_HALF[0] <= r[-1] <= ABOUT_HALF[1]
+    reason = said if rises else f"{said}: does not rise throughout"
+    if rises and not half:
+        reason += f": rises, but not to between {ABOUT_HALF[0]:g} and {ABOUT_HALF[1]:g}"
+    return Claim(text, YES if rises and half else NO, reason)
+
+
+def _collapse(contents: Contents, of: str, text: str) -> Claim:
+    inherent = all(system.inherent for system in contents.systems)
+    found = {system.name: collapse.points(system, inherent) for system in contents.systems}
+    usable = {name: points for name, points in found.items() if not points.refused}
+    refused = [f"{name}: {points.refused}" for name, points in found.items() if points.refused]
+    apart = [points.deviation for points in usable.values() if np.isfinite(points.deviation)]
+    identity = f"y_E = y_Σ − 1 holds to {max(apart):.2g}" if apart else ""
+    if len(usable) < 2:
+        why = "one system: nothing to collapse" if len(found) == 1 else "fewer than two systems have scaled barriers"
+        return Claim(text, OPEN, "; ".join([why, *refused, *([identity] if identity else [])]))
+    x = np.concatenate([points.s2 for points in usable.values()])
+    y = np.concatenate([getattr(points, f"y_{of}") for points in usable.values()])
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    slope, intercept = np.polyfit(x, y, 1)
+    rest = y - slope * x - intercept
+    R2 = 1 - float((rest**2).sum() / ((y - y.mean()) ** 2).sum())
+    kind = "inherent" if inherent else "thermal"
+    reason = (
+        f"one line through {x.size} strata of {len(usable)} systems: R² = {R2:.3f}, slope {slope:.3g} per k_B, "
+        f"root mean square distance {np.sqrt((rest**2).mean()):.2g} ({kind} s⁽²⁾)"
+    ).replace("-", "−")
+    reason = "; ".join([reason, identity, *(f"left out: {text}" for text in refused)])
+    if refused:
+        return Claim(text, OPEN, reason)
+    return Claim(text, YES if R2 >= COLLAPSED else NO, reason)
+
+
+# --- numbers -------------------------------------------------------------------------------------------------------
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def with_error(value: float, error: float = np.nan) -> str:
+    """Value ± error, to two digits of the error; a dash for what is not known."""
+    if not np.isfinite(value):
+        return "–"
+    power = int(np.floor(np.log10(abs(value)))) if value else 0
+    if power < -3 or power > 5:
+        text = with_error(value / 10.0**power, error / 10.0**power)
+        return f"({text}) × 10{_raised(power)}" if "±" in text else f"{text} × 10{_raised(power)}"
+    if not np.isfinite(error) or error <= 0:
+        return f"{value:.{max(0, 3 - max(power, 0))}f}".replace("-", "−")
+    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 6))
+    return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
+
+
+def _raised(power: int) -> str:
+    return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

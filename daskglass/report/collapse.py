@@ -1,0 +1,90 @@
+"""What the collapse of figure 6 is made of, and when it must not be drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskglass.report.contents import System
+
+
+@dataclass(frozen=True)
+class Points:
+    """Barriers of the strata of softness of one system.
+
+    Attributes
+    ----------
+    s2 : softness-grouped pair excess entropy at the middle of each stratum
+    y_entropy, y_energy, entropy, energy : y_Σ, y_E, Σ and ΔE, with standard errors `…_err`
+    deviation : largest |y_E − y_Σ + 1|
+    refused : why the scaled barriers mean nothing here; empty where they mean something
+    outside : number of strata beyond the softness bins, whose entropy is not known
+    """
+
+    s2: NDArray[np.float64]
+    y_entropy: NDArray[np.float64]
+    y_entropy_err: NDArray[np.float64]
+    y_energy: NDArray[np.float64]
+    y_energy_err: NDArray[np.float64]
+    entropy: NDArray[np.float64]
+    entropy_err: NDArray[np.float64]
+    energy: NDArray[np.float64]
+    energy_err: NDArray[np.float64]
+    deviation: float
+    refused: str
+    outside: int
+
+
+def points(system: System, inherent: bool = True) -> Points:
+    """Barriers of a system against s⁽²⁾ of the softness bins, interpolated linearly at the middles of the strata.
+
+    The scaled barriers all share the factor 1/ln P_R(T_A). Where P_R(T_A) is close to 1, or above it, that factor is
+    not known, or has the wrong sign, and the points say nothing about a collapse: such a system is refused.
+
+    Parameters
+    ----------
+    system : of a study
+    inherent : take the entropy of the inherent structures, not the thermal one
+    """
+    fits = system.fits("softness")
+    middles = fits["stratum_middle"].values
+    bins = system.ensemble["softness_bin"].values
+    grouped = system.ensemble["s2_grouped_pooled"] if inherent else system.thermal("s2_grouped_pooled")
+    s2 = np.interp(middles, bins, grouped.values, left=np.nan, right=np.nan)
+    outside = int(((middles < bins[0]) | (middles > bins[-1])).sum())
+
+    def pair(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        values = fits[name].values.astype(np.float64)
+        error = fits[f"{name}_err"].values if f"{name}_err" in fits else np.full(values.shape, np.nan)
+        return values, error
+
+    y_entropy, y_entropy_err = pair("scaled_entropy")
+    y_energy, y_energy_err = pair("scaled_energy")
+    entropy, entropy_err = pair("activation_entropy")
+    energy, energy_err = pair("activation_energy")
+    apart = np.abs(y_energy - y_entropy + 1)
+    return Points(
+        s2, y_entropy, y_entropy_err, y_energy, y_energy_err, entropy, entropy_err, energy, energy_err,
+        float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan,
+        _refused(system, y_entropy, y_entropy_err),
+        outside,
+    )  # fmt: skip
+
+
+def _refused(system: System, y: NDArray[np.float64], error: NDArray[np.float64]) -> str:
+    fits = system.fits("softness")
+    onset, _ = system.onset("softness")
+    P = float(fits["onset_probability"])
+    if not np.isfinite(fits["activation_energy"].values).any():
+        return "no supercooled fit"
+    if not (np.isfinite(onset) and np.isfinite(y).any() and np.isfinite(P)):
+        return "no T_A, nothing to scale by"
+    if not P < 1:
+        return f"extrapolated P_R(T_A) = {P:.2f} is no probability below 1"
+    relative = np.nanmedian(error / np.abs(y)) if np.isfinite(error).any() else 0.0
+    if relative >= 1:
+        logarithm = f"{np.log(P):.2f}".replace("-", "−")
+        return f"ln P_R(T_A) = {logarithm} is not told apart from 0, scaled barriers are undetermined"
+    return ""

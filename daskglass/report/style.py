@@ -1,0 +1,183 @@
+"""How figures look: one set of sizes, fonts and colours, and the pieces that every panel is made of."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+WIDTH = 7.0  # inches: two columns of a journal
+PIXELS_PER_INCH = 300
+# Okabe and Ito's colours, told apart by everyone; their yellow is too pale for lines on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (4.5, 1.6)), (0, (1.1, 1.3)), (0, (5, 1.4, 1.1, 1.4)), (0, (8, 2)), (0, (2.5, 1.2)))
+GREY = "#5a5a5a"
+SOFTNESS_MAP = "RdBu_r"  # diverging, and safe for every kind of colour vision
+
+_RC = {
+    "font.family": ["STIXGeneral", "DejaVu Sans"],
+    "mathtext.fontset": "stix",
+    "font.size": 9.0,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 9.0,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.0,
+    "legend.title_fontsize": 8.0,
+    "legend.frameon": False,
+    "legend.handlelength": 1.7,
+    "legend.labelspacing": 0.3,
+    "legend.borderaxespad": 0.4,
+    "axes.linewidth": 0.7,
+    "axes.titlelocation": "left",
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.2,
+    "errorbar.capsize": 1.8,
+    "xtick.direction": "in",
+    "ytick.direction": "in",
+    "xtick.top": True,
+    "ytick.right": True,
+    "xtick.minor.visible": True,
+    "ytick.minor.visible": True,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "savefig.dpi": PIXELS_PER_INCH,
+    "svg.fonttype": "path",  # the page must look the same where the fonts are missing
+    "svg.hashsalt": "daskglass",
+}
+# parameters of Matplotlib are global: figures drawn by several threads take turns
+_turn = threading.RLock()
+
+P = ParamSpec("P")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the style of the report, then leave Matplotlib's parameters as they were."""
+    with _turn, matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def in_style(function: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Make a function draw in the style of the report."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with styled():
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+def new_figure(height: float) -> Figure:
+    """Return an empty figure, as wide as a page."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05, wspace=0.04, hspace=0.04)  # type: ignore[union-attr]
+    return figure
+
+
+def colour(index: int) -> str:
+    """Colour of a system."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def marker(index: int) -> str:
+    """Marker of a system; it changes where colours start over."""
+    return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+
+def letter(ax: Axes, name: str, said: Sequence[str] = (), width: int = 44) -> None:
+    """Give a panel its letter, and above it in small type what must be said about it."""
+    notes = "\n".join(wrapped(text, width) for text in said)
+    if notes:
+        ax.set_title(notes, loc="right", fontsize=7.4, color=GREY, linespacing=1.15)
+    ax.set_title(f"({name})", loc="left", fontweight="bold")
+
+
+def instead(ax: Axes, text: str, width: int = 38) -> None:
+    """Say in an empty panel why there is nothing to draw."""
+    ax.text(
+        0.5, 0.5, wrapped(text, width), transform=ax.transAxes, ha="center", va="center",
+        color=GREY, fontsize=8.5, style="italic", linespacing=1.35,
+    )  # fmt: skip
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.minorticks_off()
+
+
+def wrapped(text: str, width: int) -> str:
+    """Text in lines of so many characters; mathematics counts by what it shows and is never broken."""
+    lines, line = [], ""
+    for word in re.findall(r"(?:\$[^$]*\$|[^\s$])+", text):
+        if line and _shown(f"{line} {word}") > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return "\n".join([*lines, line])
+
+
+def _shown(text: str) -> int:
+    return len(re.sub(r"\\[a-zA-Z]+", "x", re.sub(r"\\(mathrm|langle|rangle)|[{}$_^]", "", text)))
+
+
+def log_y(ax: Axes) -> None:
+    """Logarithmic axis with a labelled tick per decade, and between decades where there are few of them."""
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(numticks=8))
+    ax.yaxis.set_minor_locator(LogLocator(subs=tuple(np.arange(2, 10)), numticks=12))
+    decades = np.log10(high / low)
+    labelled = () if decades > 1.5 else (2, 3, 5) if decades > 0.35 else tuple(range(2, 10))
+    ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: _power(value, labelled)))
+
+
+def _power(value: float, labelled: tuple[int, ...]) -> str:
+    exponent = int(np.floor(np.log10(value) + 1e-9))
+    mantissa = round(value / 10.0**exponent)
+    return rf"${mantissa}\times 10^{{{exponent}}}$" if mantissa in labelled else ""
+
+
+def strata_colours(edges: np.ndarray) -> tuple[Colormap, BoundaryNorm]:
+    """One colour per stratum, of a perceptually uniform map, and the norm of its colour bar."""
+    count = len(edges) - 1
+    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, count))
+    return ListedColormap(shades), BoundaryNorm(edges, count)
+
+
+def strata_bar(figure: Figure, axes: Any, edges: np.ndarray, middles: np.ndarray, text: str) -> None:
+    """Colour bar of strata, with their middles as ticks."""
+    colours, norm = strata_colours(edges)
+    mappable = matplotlib.cm.ScalarMappable(norm, colours)
+    bar = figure.colorbar(mappable, ax=axes, pad=0.02, aspect=22, fraction=0.08)
+    shown = middles if len(middles) <= 6 else middles[:: int(np.ceil(len(middles) / 5))]
+    bar.set_ticks(shown, labels=[number(value) for value in shown])
+    bar.ax.tick_params(length=0, labelsize=7.5, which="both")
+    bar.ax.minorticks_off()
+    bar.set_label(text, fontsize=8.5, labelpad=3)
+    bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Decimal number with a proper minus sign."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.removeprefix("-")
+
+
+def temperatures(values: Sequence[float]) -> str:
+    """List of temperatures in words, abridged where long: 0.80, 0.70, 0.62."""
+    shown = [f"{value:.4g}" if len(f"{value:g}") > 4 else f"{value:.2f}" for value in values]
+    return ", ".join(shown) if len(shown) <= 5 else f"{shown[0]}, {shown[1]}, … {shown[-1]} ({len(shown)} temperatures)"
