@@ -24,7 +24,7 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __version__ = version("daskglass")
-__all__ = ["__version__", *_MODULE]  # noqa: PLE0604
+__all__ = ["__version__", *_MODULE]
 
 
 def __getattr__(name: str) -> Any:

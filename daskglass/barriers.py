@@ -57,9 +57,7 @@ def stratum_edges(histogram: NDArray[np.int64], bins: int, percentiles: tuple[fl
     return np.linspace(low, high, bins + 1)
 
 
-def strata(
-    values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float] = (5.0, 95.0)
-) -> xr.DataArray:
+def strata(values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float] = (5.0, 95.0)) -> xr.DataArray:
     """Edges of equal strata of a structural variable, between two percentiles of all its values pooled.
 
     Percentiles are read from a histogram of bin width 1/1024 (exact merging of blocks, any order); computes Dask arrays.
@@ -80,7 +78,9 @@ def strata(
     else:
         parts = (value_histogram(np.asarray(data)),)
     edges = stratum_edges(merge_histograms(parts), bins, percentiles)
-    return xr.DataArray(edges, dims="edge", attrs={"variable": str(values.name), "units": values.attrs.get("units", "1")})
+    return xr.DataArray(
+        edges, dims="edge", attrs={"variable": str(values.name), "units": values.attrs.get("units", "1")}
+    )
 
 
 def stratum_counts(
@@ -197,7 +197,7 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
         "activation_energy_err": np.sqrt(1 / spread),
         "activation_entropy_err": np.sqrt(1 / n + mean_x**2 / spread),
     }
-    dataset = xr.Dataset({name: _named_like(value, name) for name, value in fit.items()})
+    dataset = xr.Dataset({name: _named_like(xr.DataArray(value), name) for name, value in fit.items()})
     return dataset.assign(temperatures_used=used)
 
 
@@ -218,9 +218,7 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     """
     E, entropy = np.asarray(fit["activation_energy"]), np.asarray(fit["activation_entropy"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        T = np.array(
-            [(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)]
-        )
+        T = np.array([(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)])
     T = T[np.isfinite(T)]
     if T.size:
         low, high = np.percentile(T, [10, 90])
@@ -284,7 +282,8 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
     exp(Σ − ΔE/T_A).
     """
     onset = float(onset)
-    P_onset = np.exp(fit["activation_entropy"] - fit["activation_energy"] / onset).mean("stratum")
+    at_onset = fit["activation_entropy"] - fit["activation_energy"] / onset
+    P_onset = xr.DataArray(np.exp(at_onset)).mean("stratum")
     scale = np.log(P_onset)
     return xr.Dataset(
         {

@@ -86,7 +86,9 @@ def run(
         for key, cause in outcome.failures.items():
             causes.setdefault(cause, []).append(key)
         for cause, keys in causes.items():
-            print(f"daskglass: {keys[0]}: {cause}" + f" (and {len(keys) - 1} after it)" * (len(keys) > 1), file=sys.stderr)
+            print(
+                f"daskglass: {keys[0]}: {cause}" + f" (and {len(keys) - 1} after it)" * (len(keys) > 1), file=sys.stderr
+            )
         raise typer.Exit(1)
     if not quiet:
         from daskglass.report import folder

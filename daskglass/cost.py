@@ -97,7 +97,9 @@ def _steps(plan: SystemPlan, simulate: Simulate, notes: list[str]) -> float:
     for index, T in enumerate(plan.system.temperatures):
         tau = relaxation_time_estimate(plan, T)
         if tau is None:
-            notes.append(f"T = {T:g}: relaxation time unknown (source.simulate.relaxation_time): its steps are a minimum")
+            notes.append(
+                f"T = {T:g}: relaxation time unknown (source.simulate.relaxation_time): its steps are a minimum"
+            )
             tau = 0.0
         duration = max(simulate.equilibration.minimum, plan.equilibration_multiple(index) * tau)
         duration += (simulate.relaxation.longest + simulate.relaxation.origins - 1) * tau

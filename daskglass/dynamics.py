@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import dask.array as da
 import numpy as np
@@ -75,7 +76,9 @@ def half_window(position: xr.DataArray, window: float) -> int:
     if half < 1 or abs(half * interval - window / 2) > 1e-3 * interval:
         raise DataError(f"half the window of {window} τ must be a whole number of frames {interval:g} τ apart")
     if position.sizes["time"] < 2 * half + 1:
-        raise DataError(f"{position.sizes['time']} frames are fewer than the {2 * half + 1} a window of {window} τ spans")
+        raise DataError(
+            f"{position.sizes['time']} frames are fewer than the {2 * half + 1} a window of {window} τ spans"
+        )
     return half
 
 
@@ -147,10 +150,7 @@ def scattering_function(
     -------
     (…, lag) float64
     """
-
-    def kernel(*arguments: NDArray) -> NDArray[np.float64]:
-        return displacement.self_scattering(*arguments, q)
-
+    kernel = partial(displacement.self_scattering, q=q)
     return named(_over_pairs(kernel, position, species, lags), "scattering", q=q)
 
 
@@ -162,7 +162,7 @@ def mean_squared_displacement(
 
 
 def _over_pairs(
-    kernel: Callable[..., NDArray[np.float64]],
+    kernel: Callable[..., NDArray[np.floating]],
     position: xr.DataArray,
     species: xr.DataArray,
     lags: ArrayLike | None,

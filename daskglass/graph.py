@@ -79,9 +79,7 @@ class _Graph:
     ) -> str:
         """Add a task that writes to the store, and that the ledger remembers."""
         fingerprint = self.plan.fingerprint(stage)
-        task = Task(
-            stage, self.name, key_of(stage, what), function, arguments, tuple(needs), tuple(after), fingerprint
-        )
+        task = Task(stage, self.name, key_of(stage, what), function, arguments, tuple(needs), tuple(after), fingerprint)
         self.tasks.append(task)
         return task.key
 
@@ -134,8 +132,16 @@ class _Graph:
             for run in self.particle_runs:
                 for block in self._blocks(run):
                     self._write(
-                        "inherent", block.key, stages.minimize, self.path, block, self.plan.system.mixture,
-                        given.engine, given.minimizer, given.force_tolerance, self.study.precision,
+                        "inherent",
+                        block.key,
+                        stages.minimize,
+                        self.path,
+                        block,
+                        self.plan.system.mixture,
+                        given.engine,
+                        given.minimizer,
+                        given.force_tolerance,
+                        self.study.precision,
                         after=[key_of("convert", block.key)],
                     )
 
@@ -178,8 +184,17 @@ class _Graph:
             index = self.plan.system.temperatures.index(T)
             after = [key_of("simulate", f"{self.name}/{index}/{block.replica}")]
         self._write(
-            "convert", block.key, stages.convert, self.path, block, self.plan.source(run, T, block.replica),
-            self.plan.system.mixture, origin.timestep, self.study.precision, run != "relaxation", after=after,
+            "convert",
+            block.key,
+            stages.convert,
+            self.path,
+            block,
+            self.plan.source(run, T, block.replica),
+            self.plan.system.mixture,
+            origin.timestep,
+            self.study.precision,
+            run != "relaxation",
+            after=after,
         )
 
     def hops_and_training(self) -> None:
@@ -194,7 +209,14 @@ class _Graph:
                     if other.stop > block.start - half and other.start < block.stop + half
                 ]
                 self._write(
-                    "hops", block.key, stages.hops, self.path, block, self.plan.positions, study.hops.window, half,
+                    "hops",
+                    block.key,
+                    stages.hops,
+                    self.path,
+                    block,
+                    self.plan.positions,
+                    study.hops.window,
+                    half,
                     after=near,
                 )
         T = self.plan.softness_temperature
@@ -205,20 +227,41 @@ class _Graph:
             labels.append(self._write("hops", f"{row.key}/labels", stages.label, self.path, row, study, after=after))
         lead = self.plan.frames_of(run, study.hops.lead)
         chosen = self._partial(
-            "structure", f"{self.name}/select", stages.select, self.path, rows, lead,
-            study.softness.samples_per_class, study.softness.seed, after=labels,
+            "structure",
+            f"{self.name}/select",
+            stages.select,
+            self.path,
+            rows,
+            lead,
+            study.softness.samples_per_class,
+            study.softness.seed,
+            after=labels,
         )
         parts = [
             self._partial(
-                "structure", block.key, stages.structure_of_examples, self.path, block, self.plan.positions, self.mu,
-                study.structure.width, needs=[chosen],
+                "structure",
+                block.key,
+                stages.structure_of_examples,
+                self.path,
+                block,
+                self.plan.positions,
+                self.mu,
+                study.structure.width,
+                needs=[chosen],
             )
             for block in self._blocks(run, T)
         ]
         gathered = self._write("structure", self.name, stages.gather_examples, self.path, self.name, needs=parts)
         given = study.softness
         self._write(
-            "train", self.name, stages.train, self.path, self.name, given.samples_per_class, given.C, given.seed,
+            "train",
+            self.name,
+            stages.train,
+            self.path,
+            self.name,
+            given.samples_per_class,
+            given.C,
+            given.seed,
             after=[gathered],
         )
 
@@ -227,8 +270,15 @@ class _Graph:
         for run in self.particle_runs:
             for block in self._blocks(run):
                 self._write(
-                    "softness", block.key, stages.soften, self.path, block, self.plan.positions, self.mu,
-                    self.study.structure.width, after=[key_of("train", self.name), self._positions(block)],
+                    "softness",
+                    block.key,
+                    stages.soften,
+                    self.path,
+                    block,
+                    self.plan.positions,
+                    self.mu,
+                    self.study.structure.width,
+                    after=[key_of("train", self.name), self._positions(block)],
                 )
 
     def entropy(self) -> None:
@@ -238,14 +288,22 @@ class _Graph:
             for positions, name in zip(self.kinds, ("g", "g_thermal"), strict=False):
                 parts = [
                     self._partial(
-                        "entropy", f"{block.key}/{name}", stages.count_pairs, self.path, block, positions,
-                        radial.r_max, radial.bin_width,
+                        "entropy",
+                        f"{block.key}/{name}",
+                        stages.count_pairs,
+                        self.path,
+                        block,
+                        positions,
+                        radial.r_max,
+                        radial.bin_width,
                         after=[key_of("convert", block.key), self._positions(block)],
                     )
                     for block in self._blocks("production", row.temperature, row.replica)
                 ]
                 total = self._combine("entropy", f"{row.key}/{name}", stages.add, parts)
-                self._write("entropy", f"{row.key}/{name}/row", stages.write_radial, self.path, row, name, needs=[total])
+                self._write(
+                    "entropy", f"{row.key}/{name}/row", stages.write_radial, self.path, row, name, needs=[total]
+                )
 
     def ensemble(self) -> None:
         """Bulk dynamics, correlations, and the counts of every stratum."""
@@ -253,7 +311,13 @@ class _Graph:
         lags = self.plan.layouts[run].coordinates["lag"].values
         motion = [
             self._write(
-                "ensemble", f"{row.key}/dynamics", stages.bulk_dynamics, self.path, row, lags, study.dynamics.q,
+                "ensemble",
+                f"{row.key}/dynamics",
+                stages.bulk_dynamics,
+                self.path,
+                row,
+                lags,
+                study.dynamics.q,
                 after=[key_of("convert", block.key) for block in self._blocks(run, row.temperature, row.replica)],
             )
             for row in self.plan.rows(run)
@@ -262,7 +326,12 @@ class _Graph:
         for T in range(self.production.sizes["temperature"]):
             parts = [
                 self._partial(
-                    "ensemble", f"{block.key}/summary", stages.summarize, self.path, block, study.hops.soft,
+                    "ensemble",
+                    f"{block.key}/summary",
+                    stages.summarize,
+                    self.path,
+                    block,
+                    study.hops.soft,
                     after=[key_of("softness", block.key), key_of("hops", block.key)],
                 )
                 for block in self._blocks("production", T)
@@ -273,7 +342,12 @@ class _Graph:
         for row in self.plan.rows("production"):
             parts = [
                 self._partial(
-                    "ensemble", f"{block.key}/counts", stages.count_strata, self.path, block, study.hops.soft,
+                    "ensemble",
+                    f"{block.key}/counts",
+                    stages.count_strata,
+                    self.path,
+                    block,
+                    study.hops.soft,
                     needs=[edges],
                 )
                 for block in self._blocks("production", row.temperature, row.replica)
@@ -281,15 +355,26 @@ class _Graph:
             counts.append(self._combine("ensemble", f"{row.key}/counts", stages.join_counts, parts))
         radial = [task.key for task in self.tasks if task.stage == "entropy" and task.fingerprint]
         self._write(
-            "ensemble", self.name, stages.write_ensemble, self.path, study, self.name,
-            needs=[*summaries, edges, *counts], after=[*motion, *radial],
+            "ensemble",
+            self.name,
+            stages.write_ensemble,
+            self.path,
+            study,
+            self.name,
+            needs=[*summaries, edges, *counts],
+            after=[*motion, *radial],
         )
 
     def barriers(self) -> None:
         """Arrhenius fits, then the radial distribution functions of the softness bins that they define."""
         study = self.study
         fits = self._partial(
-            "barriers", f"{self.name}/fits", stages.fit_barriers, self.path, study, self.name,
+            "barriers",
+            f"{self.name}/fits",
+            stages.fit_barriers,
+            self.path,
+            study,
+            self.name,
             after=[key_of("ensemble", self.name)],
         )
         bins = self._partial(
@@ -299,8 +384,15 @@ class _Graph:
         for T in range(self.production.sizes["temperature"]):
             parts = [
                 self._partial(
-                    "barriers", f"{block.key}/grouped", stages.count_grouped_pairs, self.path, block, self.kinds,
-                    study.radial.r_max, study.radial.bin_width, needs=[bins],
+                    "barriers",
+                    f"{block.key}/grouped",
+                    stages.count_grouped_pairs,
+                    self.path,
+                    block,
+                    self.kinds,
+                    study.radial.r_max,
+                    study.radial.bin_width,
+                    needs=[bins],
                 )
                 for block in self._blocks("production", T)
             ]
@@ -308,4 +400,3 @@ class _Graph:
         self._write(
             "barriers", self.name, stages.write_barriers, self.path, study, self.name, needs=[fits, bins, *totals]
         )
-

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass import barriers, dynamics, entropy, store, structure
-from daskglass.engines import get_engine
+from daskglass.engines import Minimizer, get_engine
 from daskglass.engines.sweep import Link
 from daskglass.engines.sweep import simulate as simulate_link
 from daskglass.errors import DataError, TrajectoryError
@@ -23,7 +23,7 @@ from daskglass.store import Block, read_block, write_block
 from daskglass.study import Study
 from daskglass.systems import Mixture
 from daskglass.trajectories import gsd
-from daskglass.variables import VARIABLES, named
+from daskglass.variables import VARIABLES
 
 Receipt = dict[str, Any]
 THERMAL, INHERENT = "position", "inherent"
@@ -80,7 +80,13 @@ def convert(
 
 
 def minimize(
-    path: Path, block: Block, mixture: Mixture, engine: str, minimizer: str, tolerance: float, precision: float | None
+    path: Path,
+    block: Block,
+    mixture: Mixture,
+    engine: str,
+    minimizer: Minimizer,
+    tolerance: float,
+    precision: float | None,
 ) -> Receipt:
     """Minimise the frames of a block; a frame that did not converge is left NaN and counted."""
     run = read_block(path, block, [THERMAL])
@@ -267,9 +273,7 @@ def summarize(path: Path, block: Block, threshold: float) -> dict[str, Any]:
     cells, counts = np.unique(_cell(x) * SPAN + _cell(y) + SPAN // 2, return_counts=True)
     joint = np.column_stack([cells // SPAN, cells % SPAN - SPAN // 2, counts])
     return {
-        "histograms": {
-            name: barriers.value_histogram(run[name].values) for name in ("softness", "local_entropy")
-        },
+        "histograms": {name: barriers.value_histogram(run[name].values) for name in ("softness", "local_entropy")},
         "joint": joint,
         "moments": np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y]),
         "counts": np.array([int(counted[name]) for name in PREDICTED]),
@@ -379,9 +383,7 @@ def _bulk(path: Path, study: Study, system: str, production: xr.Dataset, density
     bulk |= _over_replicas("relaxation_time", dynamics.relaxation_time(motion["scattering"]))
     D = dynamics.diffusivity(motion["msd"])
     bulk |= _over_replicas("diffusivity", D)
-    bulk |= _over_replicas(
-        "reduced_diffusivity", dynamics.reduced_diffusivity(D, density, production["temperature"])
-    )
+    bulk |= _over_replicas("reduced_diffusivity", dynamics.reduced_diffusivity(D, density, production["temperature"]))
     for name in ("potential_energy", "pressure"):
         if name in production:
             bulk |= _over_replicas(name, production[name].mean("time"))
@@ -467,7 +469,9 @@ def _fit(ensemble: xr.Dataset, study: Study) -> xr.Dataset:
     block = max(1, round(study.hops.window / float(ensemble["time"][1] - ensemble["time"][0])))
     # resampling holds more than counting errors: it takes the place of those of the fit
     errors = barriers.bootstrap(cold, study.barriers.resamples, study.barriers.seed, block)
-    table = xr.merge([P, fit.drop_vars(list(errors), errors="ignore"), barriers.collapse(fit, onset), errors], join="exact")
+    table = xr.merge(
+        [P, fit.drop_vars(list(errors), errors="ignore"), barriers.collapse(fit, onset), errors], join="exact"
+    )
     edges = ensemble["candidate_edges"].isel(candidate=supercooled - 1).reset_coords(drop=True)
     return table.assign(
         onset_temperature=onset.reset_coords(drop=True),
@@ -509,7 +513,9 @@ def write_barriers(
     pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
     added = xr.merge([fits, each, pooled], join="exact")
     kept = ensemble.drop_vars([name for name in added.data_vars if name in ensemble])
-    store.write_table(path, f"{system}/ensemble", _described(xr.merge([kept, added], join="exact")).assign_attrs(ensemble.attrs))
+    store.write_table(
+        path, f"{system}/ensemble", _described(xr.merge([kept, added], join="exact")).assign_attrs(ensemble.attrs)
+    )
     return {"onset_temperature": float(fits["onset_temperature"].sel(variable="softness"))}
 
 

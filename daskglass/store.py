@@ -128,7 +128,9 @@ def query(
         if variables is not None:
             missing = sorted(set(variables) - set(dataset.variables))
             if missing:
-                raise StoreError(f"no variable {missing[0]!r} in {name}/{run}; there are {sorted(dataset.data_vars)}")
+                raise StoreError(
+                    f"no variable {missing[0]!r} in {name}/{run}; there are {sorted(map(str, dataset.data_vars))}"
+                )
             dataset = dataset[list(variables)]
         found.append(_select(dataset, selection, f"{name}/{run}"))
     return xr.concat(found, xr.DataArray(wanted, dims="system", name="system"), join="outer", combine_attrs="drop")
@@ -236,7 +238,7 @@ def _filters(variable: Variable) -> list[TransposeCodec]:
     if variable.dims[-3:] != ("time", "particle", "xyz"):
         return []
     order = list(range(len(variable.dims)))
-    return [TransposeCodec(order=tuple(order[:-3] + [order[-2], order[-1], order[-3]]))]
+    return [TransposeCodec(order=(*order[:-3], order[-2], order[-1], order[-3]))]
 
 
 def _check_same(path: Path, group: str, template: xr.Dataset) -> None:

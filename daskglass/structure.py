@@ -65,9 +65,7 @@ def structure_functions(
         chosen = np.broadcast_to(chosen, positions.shape[:-1])
         boxes = np.broadcast_to(boxes, (*lead, 3))
         for frame in np.ndindex(lead):
-            kernel.structure_functions(
-                positions[frame], codes, chosen[frame], boxes[frame], grid, width, G[frame]
-            )
+            kernel.structure_functions(positions[frame], codes, chosen[frame], boxes[frame], grid, width, G[frame])
         return G
 
     G = xr.apply_ufunc(

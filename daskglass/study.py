@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
 from daskglass.systems import Mixture, Positive, built_in
@@ -24,14 +25,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _at(*keys: int | str, message: str) -> PydanticCustomError:
+    """Build an error of several keys together that is told at one of them."""
+    return PydanticCustomError("study", "{message}", {"message": message, "at": keys})
+
+
 class System(_Section):
     """A mixture and its temperatures: a built-in one by name, or the user's own `mixture`."""
 
     system: Name
     particles: Count = 32768
-    temperatures: tuple[Positive, ...] = Field((), validate_default=False)
+    temperatures: tuple[Positive, ...] = ()
     replicas: Count = 3
-    mixture: Mixture = Field(default=None, validate_default=False)  # type: ignore[assignment]
+    mixture: Mixture
 
     @model_validator(mode="before")
     @classmethod
@@ -218,7 +224,7 @@ class Study(_Section):
 
     study: Name
     store: str = Field(min_length=1)
-    systems: tuple[System, ...] = Field(min_length=1)
+    systems: tuple[System, ...]
     source: Source
     inherent: Inherent | Literal["none"] = Inherent()
     hops: Hops = Hops()
@@ -233,57 +239,53 @@ class Study(_Section):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         names = [system.system for system in self.systems]
-        if len(set(names)) != len(names):
-            raise ValueError(f"each system once; got {names}")
-        for system in self.systems:
-            self._check_box(system)
-            self._check_training(system)
-        self._check_windows()
+        if not names or len(set(names)) != len(names):
+            raise _at("systems", message=f"give at least one system, and each once; got {names}")
+        for k, system in enumerate(self.systems):
+            if self.source.simulate is not None:
+                self._check_box(k, system)
+            temperature = self.training_temperature(system)
+            if temperature not in system.temperatures:
+                raise _at(
+                    "softness", "train_on", "temperature",
+                    message=f"{temperature} is not among the temperatures of {system.system}, {list(system.temperatures)}",
+                )  # fmt: skip
+        if self.softness.train_on.run == "training" and not (self.source.simulate and self.source.simulate.training):
+            raise _at(
+                "softness", "train_on",
+                message="there is no training run to train on; set softness: {train_on: {run: production}}",
+            )  # fmt: skip
+        if self.source.simulate is not None:
+            for name in ("production", "training"):
+                self._check_window(name, getattr(self.source.simulate, name))
         return self
 
-    def _check_box(self, system: System) -> None:
-        if self.source.simulate is None:
-            return
+    def _check_box(self, k: int, system: System) -> None:
         half = system.mixture.box_length(system.particles) / 2
-        _, last, _ = self.structure.mu
         for reach, what in (
             (system.mixture.longest_cutoff, "the potential's cut-off"),
-            (last + 5 * self.structure.width, "the structure functions, last mu + 5 width"),
-            (self.radial.r_max, "radial r_max"),
+            (self.structure.mu[1] + 5 * self.structure.width, "the structure functions, last mu + 5 width"),
+            (self.radial.r_max, "radial.r_max"),
         ):
             if reach > half * (1 + 1e-6):
-                raise ValueError(
-                    f"{system.system} with {system.particles} particles has a box of {2 * half:.3f} σ, "
-                    f"too small for {what} = {reach:.3f} σ: half the box must exceed it; use more particles"
-                )
+                raise _at(
+                    "systems", k, "particles",
+                    message=f"{system.particles} particles of {system.system} make a box of {2 * half:.3f} σ, too small "
+                    f"for {what} = {reach:.3f} σ, which half the box must exceed: use more particles",
+                )  # fmt: skip
 
-    def _check_training(self, system: System) -> None:
-        if self.source.simulate is None and self.softness.train_on.run == "training":
-            raise ValueError("trajectories bring no training run; set softness: {train_on: {run: production}}")
-        if self.source.simulate is not None and self.source.simulate.training is None:
-            if self.softness.train_on.run == "training":
-                raise ValueError("softness trains on the training run, but source.simulate.training is none")
-        temperature = self.training_temperature(system)
-        if temperature not in system.temperatures:
-            raise ValueError(
-                f"the training temperature {temperature} is not among those of {system.system}: "
-                f"{list(system.temperatures)}"
-            )
-
-    def _check_windows(self) -> None:
-        if (simulate := self.source.simulate) is None:
+    def _check_window(self, name: str, run: Recording | None) -> None:
+        if run is None:
             return
-        for name, run in (("production", simulate.production), ("training", simulate.training)):
-            if run is None:
-                continue
-            half = self.hops.window / 2 / run.interval
-            if abs(half - round(half)) > 1e-6 or round(half) < 1:
-                raise ValueError(f"half of hops.window must be a whole number of {name} intervals ({run.interval} τ)")
-            if run.frames < 2 * round(half) + 1:
-                raise ValueError(
-                    f"{name} has {run.frames} frames, fewer than the {2 * round(half) + 1} a hop window of "
-                    f"{self.hops.window} τ spans"
-                )
+        half = self.hops.window / 2 / run.interval
+        if abs(half - round(half)) > 1e-6 or round(half) < 1:
+            message = (
+                f"half the window of {self.hops.window} τ must be a whole number of {name} intervals, {run.interval} τ"
+            )
+            raise _at("hops", "window", message=message)
+        if run.frames < 2 * round(half) + 1:
+            message = f"{run.frames} frames are fewer than the {2 * round(half) + 1} that hops.window spans"
+            raise _at("source", "simulate", name, "frames", message=message)
 
     def training_temperature(self, system: System) -> float:
         """Temperature of the labelled examples of one system."""
@@ -325,13 +327,15 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     try:
         return Study.model_validate(content)
     except ValidationError as error:
-        raise StudyError(
-            "\n".join(
-                f"{path}:{_line(root, problem['loc'])}: {'.'.join(map(str, problem['loc'])) or 'study'}: "
-                f"{_message(problem)}"
-                for problem in error.errors()
-            )
-        ) from None
+        raise StudyError("\n".join(dict.fromkeys(_told(path, root, problem) for problem in error.errors()))) from None
+
+
+def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
+    """One line: file, line, key and what is wrong."""
+    keys = problem.get("ctx", {}).get("at", problem["loc"])
+    # a choice between a section and a word adds the section's type to the keys
+    keys = tuple(key for key in keys if key not in ("Inherent", "literal['none']"))
+    return f"{path}:{_line(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
 
 
 def _message(problem: Mapping[str, Any]) -> str:

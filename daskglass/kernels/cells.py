@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.kernels.flags import jit
+from daskglass.kernels.flags import Float, Int, jit
 
 REACH = 2  # cells are half the cut-off or longer, so neighbours lie at most two cells away
 
@@ -20,7 +20,7 @@ class Cells(NamedTuple):
 
 
 @jit
-def sort_into_cells(positions, box, cutoff):
+def sort_into_cells(positions: Float, box: Float, cutoff: float) -> Cells:
     """Sort particles into cells whose edges are at least half the cut-off."""
     n = positions.shape[0]
     counts = np.empty(3, np.int64)
@@ -53,7 +53,7 @@ def sort_into_cells(positions, box, cutoff):
 
 
 @jit
-def gather_candidates(cells, cell, slots, xyz):
+def gather_candidates(cells: Cells, cell: int, slots: Int, xyz: Float) -> int:
     """Copy the particles of all cells within reach of one cell; return how many there are.
 
     Fills `slots` (particle,) and `xyz` (3, particle). In a box of few cells each cell is visited once.
@@ -79,7 +79,7 @@ def gather_candidates(cells, cell, slots, xyz):
 
 
 @jit
-def squared_distances(cells, slot, xyz, found, box, r2):
+def squared_distances(cells: Cells, slot: int, xyz: Float, found: int, box: Float, r2: Float) -> None:
     """Minimum-image squared distances from one particle to all candidates, into `r2`."""
     x, y, z = cells.xyz[0, slot], cells.xyz[1, slot], cells.xyz[2, slot]
     Lx, Ly, Lz = box

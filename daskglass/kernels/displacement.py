@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from daskglass.kernels.flags import jit
+from daskglass.kernels.flags import Float, Int, jit
 
 
 @jit
-def self_scattering(positions, drift, chosen, first, second, q):
+def self_scattering(positions: Float, drift: Float, chosen: Int, first: Int, second: Int, q: float) -> Float:
     """⟨ sin(QΔr)/(QΔr) ⟩ over the chosen particles, for each pair of frames.
 
     Parameters
@@ -30,7 +30,7 @@ def self_scattering(positions, drift, chosen, first, second, q):
 
 
 @jit
-def mean_squared_displacement(positions, drift, chosen, first, second):
+def mean_squared_displacement(positions: Float, drift: Float, chosen: Int, first: Int, second: Int) -> Float:
     """⟨ |Δr|² ⟩ over the chosen particles, for each pair of frames; see `self_scattering`."""
     result = np.empty(first.shape[0])
     for pair in range(first.shape[0]):
@@ -43,7 +43,7 @@ def mean_squared_displacement(positions, drift, chosen, first, second):
 
 
 @jit
-def _squared_displacement(positions, drift, a, b, i):
+def _squared_displacement(positions: Float, drift: Float, a: int, b: int, i: int) -> float:
     total = 0.0
     for d in range(3):
         x = np.float64(positions[b, i, d]) - np.float64(positions[a, i, d]) - (drift[b, d] - drift[a, d])

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from daskglass.kernels.flags import jit
+from daskglass.kernels.flags import Float, jit
 
 
 @jit
-def local_entropy(G, mu, step, width, weight, s2):
+def local_entropy(G: Float, mu: Float, step: float, width: float, weight: Float, s2: Float) -> None:
     """s⁽²⁾ of each particle (paper, Eq. 5 and 6), with the Gaussian's norm √(2π) Δμ restored.
 
     Parameters

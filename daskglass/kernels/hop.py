@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from daskglass.kernels.flags import jit
+from daskglass.kernels.flags import Bool, Float, Int, jit
 
 BLOCK = 64  # particles at a time, so that their windows stay in cache
 
 
 @jit
-def hop_indicator(positions, drift, half, hop):
+def hop_indicator(positions: Float, drift: Float, half: int, hop: Float) -> None:
     """p_hop(i,t) = √( ⟨|x_i − ⟨x_i⟩_B|²⟩_A ⟨|x_i − ⟨x_i⟩_A|²⟩_B ), A before and B after t, both with frame t.
 
     With means m and variances v of the two windows this is √( (v_A + |m_A − m_B|²)(v_B + |m_A − m_B|²) ).
@@ -56,7 +56,7 @@ def hop_indicator(positions, drift, half, hop):
 
 
 @jit
-def extremal_points(series, above, distance):
+def extremal_points(series: Float, above: float, distance: float) -> Int:
     """Indices of local maxima higher than `above` and at least `distance` apart, the highest kept first.
 
     A plateau counts once, at its middle; ends of the series are no maxima: as `scipy.signal.find_peaks`.
@@ -94,7 +94,15 @@ def extremal_points(series, above, distance):
 
 
 @jit
-def rearrangement_labels(hop, soft, hard, soft_distance, hard_distance, chosen, label):
+def rearrangement_labels(
+    hop: Float,
+    soft: float,
+    hard: float,
+    soft_distance: float,
+    hard_distance: float,
+    chosen: Bool,
+    label: Int,
+) -> None:
     """Label the rearrangements (1) and the quiet moments (0) of every chosen particle; -1 elsewhere.
 
     Parameters

@@ -3,11 +3,11 @@
 import numpy as np
 
 from daskglass.kernels.cells import gather_candidates, sort_into_cells, squared_distances
-from daskglass.kernels.flags import jit
+from daskglass.kernels.flags import Float, Int, jit
 
 
 @jit
-def pair_histogram(positions, species, group, box, r_max, counts):
+def pair_histogram(positions: Float, species: Int, group: Int, box: Float, r_max: float, counts: Int) -> None:
     """Add to `counts` the neighbours at each distance, by group of the centre and species of the neighbour.
 
     Parameters

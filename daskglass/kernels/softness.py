@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from daskglass.kernels.flags import jit
+from daskglass.kernels.flags import Float, jit
 
 
 @jit
-def linear(features, weights, offset, result):
+def linear(features: Float, weights: Float, offset: float, result: Float) -> None:
     """w·x + b of every row, summed in one fixed order: the same to the bit however rows are divided."""
     for i in range(features.shape[0]):
         total = offset

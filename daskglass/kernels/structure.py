@@ -3,13 +3,15 @@
 import numpy as np
 
 from daskglass.kernels.cells import gather_candidates, sort_into_cells, squared_distances
-from daskglass.kernels.flags import jit
+from daskglass.kernels.flags import Bool, Float, Int, jit
 
 SUPPORT = 5.0  # a Gaussian is below 4e-6 of its peak beyond this many widths
 
 
 @jit
-def structure_functions(positions, species, centers, box, mu, width, G):
+def structure_functions(
+    positions: Float, species: Int, centers: Bool, box: Float, mu: Float, width: float, G: Float
+) -> None:
     """G_K(μ_i) = Σ_j exp[ −(r_ij − μ_i)² / (2 Δμ²) ] over the neighbours j of species K (paper, Eq. 3).
 
     Parameters

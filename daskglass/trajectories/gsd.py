@@ -116,7 +116,9 @@ def _codes(path: Path, index: int, frame: gsd.hoomd.Frame, names: Sequence[str])
     types = list(frame.particles.types or ())
     unknown = sorted(set(types) - set(names))
     if frame.particles.N == 0 or unknown or not types:
-        raise TrajectoryError(f"{path}: frame {index}: particle types {types}; the system has the species {list(names)}")
+        raise TrajectoryError(
+            f"{path}: frame {index}: particle types {types}; the system has the species {list(names)}"
+        )
     code = np.array([names.index(name) for name in types], np.int8)
     return code[frame.particles.typeid]
 
@@ -124,5 +126,7 @@ def _codes(path: Path, index: int, frame: gsd.hoomd.Frame, names: Sequence[str])
 def _box(path: Path, index: int, frame: gsd.hoomd.Frame) -> NDArray[np.float64]:
     box = np.asarray(frame.configuration.box, dtype=np.float64)
     if (box[:3] <= 0).any() or (box[3:] != 0).any():
-        raise TrajectoryError(f"{path}: frame {index}: box {box}: only three-dimensional orthorhombic boxes are supported")
+        raise TrajectoryError(
+            f"{path}: frame {index}: box {box}: only three-dimensional orthorhombic boxes are supported"
+        )
     return box[:3]
