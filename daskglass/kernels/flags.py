@@ -19,5 +19,5 @@ def jit(function: Function) -> Function:
     Dask is the parallelism, so kernels release the GIL and use one thread. Reassociation lets LLVM vectorise sums; NaN
     and infinity keep their meaning, since NaN marks what is undefined.
     """
-    options = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
-    return cast(Function, numba.njit(**options)(function))
+    compiler = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
+    return cast(Function, compiler(function))

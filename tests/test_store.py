@@ -1,0 +1,196 @@
+"""The store: blocks tile it, what is written is what is read, and plain Zarr and xarray suffice to read it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import daskglass as dg
+from daskglass import store
+from daskglass.errors import StoreError
+from daskglass.store import Block, Layout
+from daskglass.variables import VARIABLES
+
+TEMPERATURES = [0.9, 0.7, 0.5]
+
+
+def make_layout(frames=21, particles=10, chunk=8, block=8, system="ka_0.0", temperatures=TEMPERATURES) -> Layout:
+    coordinates = {
+        "temperature": xr.DataArray(temperatures, dims="temperature"),
+        "replica": xr.DataArray([0, 1], dims="replica"),
+        "time": xr.DataArray(np.arange(frames) * 1.0, dims="time"),
+        "species": xr.DataArray(np.zeros(particles, np.int8), dims="particle", attrs={"names": ["A", "B"]}),
+        "neighbor": xr.DataArray(["A", "B"], dims="neighbor"),
+    }
+    variables = [VARIABLES[name] for name in ("position", "hop", "label", "potential_energy")]
+    sizes = {"temperature": len(temperatures), "replica": 2, "time": frames, "particle": particles, "xyz": 3}
+    return Layout(system, "production", coordinates, variables, sizes, chunk, block)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "study.zarr"
+    store.lay_out(path, make_layout(), {"delta": 0.0})
+    return path
+
+
+@given(
+    frames=st.integers(1, 300), chunk=st.integers(1, 20), shards=st.integers(1, 5), temperatures=st.integers(1, 4)
+)
+def test_blocks_tile_every_run_exactly_once(frames, chunk, shards, temperatures):
+    T = [1.0 - 0.1 * k for k in range(temperatures)]
+    layout = make_layout(frames=frames, chunk=chunk, block=chunk * shards, temperatures=T)
+    covered = np.zeros((temperatures, 2, frames), int)
+    for block in layout.blocks():
+        covered[block.temperature, block.replica, block.start : block.stop] += 1
+        assert block.start % (chunk * shards) == 0
+    assert (covered == 1).all()
+    assert len({block.key for block in layout.blocks()}) == len(layout.blocks())
+
+
+@given(particles=st.integers(1, 10**8), blocks=st.integers(1, 10**7))
+def test_chunks_hold_at_most_sixteen_frames_and_shards_whole_chunks(particles, blocks):
+    chunk, block = store.frames_per_chunk(particles), store.frames_per_block(particles, blocks)
+    assert 1 <= chunk <= 16
+    assert chunk == 1 or chunk * particles * 12 <= 6_300_000
+    assert block % chunk == 0
+    assert block == chunk or block * particles * 12 <= 64_000_000
+
+
+@pytest.mark.parametrize("block", [8, 16])
+def test_what_is_written_is_what_is_read_through_every_codec(tmp_path, block):
+    path, layout = tmp_path / "study.zarr", make_layout(block=block)
+    store.lay_out(path, layout, {})
+    rng = np.random.default_rng(0)
+    whole = rng.normal(scale=30, size=(3, 2, 21, 10, 3)).astype(np.float32)
+    for each in layout.blocks():
+        part = whole[each.temperature, each.replica, each.start : each.stop]
+        store.write_block(path, each, {"position": part, "hop": part[..., 0]})
+    run = dg.open_store(path)["ka_0.0/production"].dataset
+    np.testing.assert_array_equal(run["position"], whole)
+    np.testing.assert_array_equal(run["hop"], whole[..., 0])
+
+
+def test_what_was_not_written_reads_as_missing(path):
+    run = dg.open_store(path)["ka_0.0/production"].dataset
+    assert np.isnan(run["position"]).all()
+    assert (run["label"] == -1).all()
+
+
+def test_a_block_can_be_erased(path):
+    block = make_layout().blocks()[1]
+    store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
+    store.erase_block(path, block, ["hop"])
+    assert np.isnan(dg.open_store(path)["ka_0.0/production/hop"]).all()
+
+
+@pytest.mark.parametrize(("start", "stop"), [(1, 9), (0, 4), (8, 20)])
+def test_a_block_that_shares_a_chunk_with_another_is_never_written(path, start, stop):
+    block = Block("ka_0.0", "production", 0, 0, start, stop)
+    with pytest.raises(StoreError, match="does not cover whole chunks"):
+        store.write_block(path, block, {"hop": np.ones((stop - start, 10), np.float32)})
+
+
+def test_a_halo_ends_at_the_ends_of_the_run(path):
+    first, second, last = make_layout().blocks()[:3]
+    times = [store.read_block(path, block, ["hop"], halo=3)["time"].values for block in (first, second, last)]
+    assert [(t[0], t[-1]) for t in times] == [(0, 10), (5, 18), (13, 20)]
+
+
+def test_laying_out_again_keeps_the_data(path):
+    block = make_layout().blocks()[0]
+    store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
+    store.lay_out(path, make_layout(), {})
+    assert (store.read_block(path, block, ["hop"])["hop"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"temperatures": [0.9, 0.7, 0.6]}, "another temperature"), ({"frames": 22}, "another time"),
+     ({"particles": 11}, "another species")],
+)  # fmt: skip
+def test_a_store_of_another_shape_is_refused(path, change, message):
+    with pytest.raises(StoreError, match=message):
+        store.lay_out(path, make_layout(**change), {})
+
+
+@given(values=st.lists(st.floats(-1000, 1000, width=32), min_size=1), precision=st.floats(1e-4, 0.1))
+def test_reduced_precision_stays_within_the_precision_asked_for(values, precision):
+    given_values = np.array(values, np.float32)
+    error = np.abs(store.quantize(given_values, precision).astype(float) - given_values)
+    # float32 itself resolves 6e-5 at 1000
+    assert (error <= precision + 6.2e-5).all()
+
+
+def test_full_precision_is_untouched():
+    values = np.array([0.1, 1 / 3], np.float32)
+    assert store.quantize(values, None) is values
+
+
+def test_a_table_replaces_what_stood_there(path):
+    store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"a": ("x", [1.0, 2.0])}))
+    store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"b": ("x", [1.0, 2.0, 3.0])}, {"x": ["p", "q", "r"]}))
+    table = store.read_table(path, "ka_0.0/ensemble")
+    assert list(table.data_vars) == ["b"]
+    assert [str(x) for x in table["x"].values] == ["p", "q", "r"]
+    assert [file.name for file in path.parent.iterdir()] == ["study.zarr"]
+
+
+def test_metadata_is_gathered_for_readers_and_forgotten_before_writing(path):
+    store.consolidate(path)
+    assert zarr.open_group(path, mode="r", use_consolidated=True).metadata.consolidated_metadata is not None
+    store.drop_consolidated(path)
+    assert zarr.open_group(path, mode="r").metadata.consolidated_metadata is None
+
+
+def test_plain_xarray_and_zarr_read_everything_without_daskglass(path):
+    store.consolidate(path)
+    code = (
+        "import sys, warnings; warnings.simplefilter('error'); import xarray, zarr\n"
+        f"tree = xarray.open_datatree({str(path)!r}, engine='zarr')\n"
+        "run = tree['ka_0.0/production'].dataset.sel(temperature=0.69, method='nearest')\n"
+        "assert run.position.dims == ('replica', 'time', 'particle', 'xyz'), run\n"
+        "assert run.hop.attrs['units'] == 'sigma**2' and run.species.attrs['names'] == ['A', 'B']\n"
+        f"assert zarr.open_group({str(path)!r}, mode='r')['ka_0.0/production/hop'].shape == (3, 2, 21, 10)\n"
+        "assert not any(name.startswith('daskglass') for name in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_missing_store_is_an_error_that_says_how_to_make_one(tmp_path):
+    with pytest.raises(StoreError, match="no store here"):
+        dg.open_store(tmp_path / "none.zarr")
+
+
+@pytest.fixture
+def two_systems(path) -> Path:
+    store.lay_out(path, make_layout(system="ka_0.2", temperatures=[1.3, 0.9]), {})
+    return path
+
+
+def test_a_query_aligns_systems_of_different_temperatures(two_systems):
+    found = dg.query(two_systems, variables=["hop"])
+    assert dict(found.sizes) == {"system": 2, "temperature": 4, "replica": 2, "time": 21, "particle": 10}
+
+
+def test_a_number_selects_the_nearest_and_a_range_what_lies_in_it(two_systems):
+    assert float(dg.query(two_systems, "ka_0.0", temperature=0.71)["temperature"]) == 0.7
+    either_way = [dg.query(two_systems, "ka_0.0", temperature=slice(*ends)) for ends in ((0.6, 1.0), (1.0, 0.6))]
+    assert [found["temperature"].values.tolist() for found in either_way] == [[0.9, 0.7]] * 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"system": "ka_0.1"}, r"no system 'ka_0.1'.*ka_0.0.*ka_0.2"), ({"run": "warmup"}, "no run 'warmup'.*production"),
+     ({"variables": ["spin"]}, "no variable 'spin'.*hop"), ({"colour": 1}, "no dimension 'colour'"),
+     ({"temperature": slice(5, 6)}, "nothing at temperature"), ({"temperature": [0.33]}, "nothing at temperature")],
+)  # fmt: skip
+def test_a_query_for_what_is_not_there_says_what_is(two_systems, arguments, message):
+    with pytest.raises(StoreError, match=message):
+        dg.query(two_systems, **arguments)
