@@ -91,6 +91,11 @@ class SystemPlan:
             assert self.study.source.trajectories is not None
             interval = self.header.interval * self.study.source.trajectories.timestep
             times = np.arange(self.header.frames) * interval
+            if times[-1] < self.study.hops.window:
+                raise TrajectoryError(
+                    f"{self.source('production', self.system.temperatures[0], 0)}: {times.size} frames over "
+                    f"{times[-1]:g} τ are fewer than hops.window = {self.study.hops.window} τ spans"
+                )
             return {"production": self._particles_layout("production", times, self.system.temperatures)}
         layouts = {
             "production": self._particles_layout(

@@ -178,15 +178,11 @@ class Softness:
     def to_dataset(self) -> xr.Dataset:
         """Return the model as plain arrays; `from_dataset` takes it back."""
         arrays = {"weights": self.weights, "mean": self.mean, "scale": self.scale}
-        attrs = {"units": "1"}
-        dataset = xr.Dataset(
-            {name: array.drop_attrs().assign_attrs(attrs, long_name=name) for name, array in arrays.items()}
-        )
-        dataset["bias"] = xr.DataArray(self.bias, attrs=attrs)
-        dataset["norm"] = xr.DataArray(self.norm, attrs={**attrs, "long_name": "norm of the weights"})
+        dataset = xr.Dataset({name: array.drop_attrs() for name, array in arrays.items()})
+        dataset = dataset.assign(bias=self.bias, norm=self.norm)
         for name, value in self.metrics.items():
             dims = ("true", "predicted") if name == "confusion" else ()
-            dataset[name] = xr.DataArray(value, dims=dims, attrs=attrs)
+            dataset[name] = (dims, value)
         return dataset.assign_coords(true=list(CLASSES), predicted=list(CLASSES)).assign_attrs(width=self.width)
 
     @classmethod

@@ -364,7 +364,7 @@ def write_ensemble(path: Path, study: Study, system: str, *results: Any) -> Rece
     table["candidate_edges"] = (("variable", "candidate", "edge"), np.stack([edges[name] for name in names]))
     table = table.assign_coords(variable=names)
     table = table.assign_coords(time=time, replica=production["replica"])
-    store.write_table(path, f"{system}/ensemble", _described(table).assign_attrs(density=density))
+    store.write_table(path, f"{system}/ensemble", table.assign_attrs(density=density))
     return {}
 
 
@@ -514,18 +514,9 @@ def write_barriers(
     added = xr.merge([fits, each, pooled], join="exact")
     kept = ensemble.drop_vars([name for name in added.data_vars if name in ensemble])
     store.write_table(
-        path, f"{system}/ensemble", _described(xr.merge([kept, added], join="exact")).assign_attrs(ensemble.attrs)
+        path, f"{system}/ensemble", xr.merge([kept, added], join="exact").assign_attrs(ensemble.attrs)
     )
     return {"onset_temperature": float(fits["onset_temperature"].sel(variable="softness"))}
-
-
-def _described(table: xr.Dataset) -> xr.Dataset:
-    """Give units and a name to every variable that has none of its own."""
-    for name, variable in table.variables.items():
-        base = VARIABLES.get(str(name).removesuffix("_err"))
-        variable.attrs.setdefault("units", base.units if base else "1")
-        variable.attrs.setdefault("long_name", str(name).replace("_", " "))
-    return table
 
 
 def _grouped(

@@ -19,7 +19,7 @@ from zarr.codecs import BloscCodec, TransposeCodec
 
 from daskglass.errors import StoreError
 from daskglass.ledger import replace_file
-from daskglass.variables import Variable
+from daskglass.variables import Variable, described
 
 CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles
 CHUNK_FRAMES = 16
@@ -313,7 +313,7 @@ def write_row(path: Path, group: str, name: str, temperature: int, replica: int,
 
 def write_table(path: Path, group: str, table: xr.Dataset) -> None:
     """Write a small group whole, aside and renamed into place of what stood there."""
-    table = _strings_of_any_length(table)
+    table = _strings_of_any_length(described(table))
     for variable in table.variables.values():
         variable.encoding = {}
     aside = path.with_name(f"{path.name}.{group.replace('/', '.')}.new")

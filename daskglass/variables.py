@@ -80,3 +80,13 @@ def named(array: xr.DataArray, name: str, **attrs: object) -> xr.DataArray:
     array = array.rename(name)
     array.attrs = {**VARIABLES[name].attrs, **attrs}
     return array
+
+
+def described(table: xr.Dataset) -> xr.Dataset:
+    """Copy a table with units and a name on every variable that has none of its own."""
+    table = table.copy()
+    for name, variable in table.variables.items():
+        base = VARIABLES.get(str(name).removesuffix("_err"))
+        variable.attrs.setdefault("units", base.units if base else "1")
+        variable.attrs.setdefault("long_name", str(name).replace("_", " "))
+    return table

@@ -23,6 +23,7 @@ ENOUGH_TEMPERATURES = 4  # of a stratum: with three, one degree of freedom tests
 UNLIKELY = 0.01  # p-value below which a straight line does not describe the points
 STRAIGHT = 0.98  # R² from which a line describes points whose errors are smaller than any curvature
 SIGMAS = 2.0
+ALIKE = 0.03  # relative difference of onset temperatures that no one would call a disagreement
 TOO_UNCERTAIN = 0.1  # standard error of a difference of onset temperatures, relative, that hides any disagreement
 COLLAPSED = 0.95  # R² of one line through the scaled barriers of all systems
 DEPTH = 1.02  # the coldest temperature, relative to the paper's, up to which their spreads compare
@@ -36,7 +37,7 @@ class Claim:
 
     text: str
     verdict: Verdict
-    reason: str
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,9 @@ def _together(text: str, findings: Sequence[_Finding]) -> Claim:
     verdicts = {finding.verdict for finding in findings}
     verdict: Verdict = NO if NO in verdicts else OPEN if OPEN in verdicts else YES
     if len(findings) == 1:
-        return Claim(text, verdict, findings[0].reason)
-    said = "; ".join(
-        f"{f.system}: {f.reason}" if len(verdicts) == 1 else f"{f.system} {f.verdict}: {f.reason}" for f in findings
-    )
-    return Claim(text, verdict, said)
+        return Claim(text, verdict, (findings[0].reason,))
+    alike = len(verdicts) == 1
+    return Claim(text, verdict, tuple(f"{f.system}{'' if alike else ' ' + f.verdict}: {f.reason}" for f in findings))
 
 
 # --- one system ----------------------------------------------------------------------------------------------------
@@ -92,14 +91,18 @@ def _arrhenius(system: System) -> _Finding:
                 continue
             stratum = stratum.isel(temperature=happened)
             y = np.log(stratum["probability"].values)
-            line = float(stratum["activation_entropy"]) - float(stratum["activation_energy"]) / stratum["temperature"].values
+            line = (
+                float(stratum["activation_entropy"])
+                - float(stratum["activation_energy"]) / stratum["temperature"].values
+            )
             error = _relative_error(stratum)
             squares += float((((y - line) / error) ** 2).sum())
             freedom += y.size - 2
             total = float(((y - y.mean()) ** 2).sum())
             straightness.append(1 - float(((y - line) ** 2).sum()) / total if total else 0.0)
     if fewest < ENOUGH_TEMPERATURES:
-        reason = f"{_count(fewest, 'supercooled temperature')} with events in every stratum; {ENOUGH_TEMPERATURES} are needed"
+        counted = _count(fewest, "supercooled temperature")
+        reason = f"{counted} with events in every stratum; {ENOUGH_TEMPERATURES} are needed"
         if freedom:
             reason += f" (χ² per degree of freedom {squares / freedom:.2g}, smallest R² {min(straightness):.3f})"
         return _Finding(system.name, OPEN, reason)
@@ -121,7 +124,7 @@ def _relative_error(stratum: xr.Dataset) -> NDArray[np.float64]:
 
 
 def spread(system: System, variable: str) -> tuple[float, float]:
-    """ln of the ratio of P_R of the highest stratum to the lowest at the coldest temperature, and its error."""
+    """Ln of the ratio of P_R of the highest stratum to the lowest at the coldest temperature, and its error."""
     coldest = system.fits(variable).isel(temperature=-1)
     if (coldest["events"].values[[0, -1]] == 0).any():
         return np.nan, np.nan
@@ -172,9 +175,11 @@ def _same_onset(system: System) -> _Finding:
         return _Finding(system.name, OPEN, f"{reason}, of unknown error")
     apart = abs(x - y) / error
     reason = f"{with_error(x, x_err)} and {with_error(y, y_err)}, {apart:.1f} standard errors apart"
-    if any(system.extrapolated(variable) for variable in VARIABLES):
-        reason += ", both extrapolated" if all(system.extrapolated(v) for v in VARIABLES) else ", one extrapolated"
-    if apart > SIGMAS:
+    outside = sum(system.extrapolated(variable) for variable in VARIABLES)
+    if outside:
+        which = "both lie" if outside == 2 else "one lies"
+        return _Finding(system.name, OPEN, f"{reason}, but {which} outside the simulated temperatures")
+    if apart > SIGMAS and abs(x - y) > ALIKE * (x + y) / 2:
         return _Finding(system.name, NO, reason)
     if error > TOO_UNCERTAIN * (x + y) / 2:
         return _Finding(system.name, OPEN, f"{reason}, too uncertain to disagree")
@@ -217,20 +222,20 @@ def _correlation(contents: Contents) -> Claim:
     found = [(system.mixture.delta, float(system.ensemble["pearson_pooled"])) for system in contents.systems]
     said = ", ".join(f"{r:.2f} at Δ = {delta:g}" for delta, r in sorted(found)).replace("-", "−")
     if len(found) == 1:
-        return Claim(text, OPEN, f"one system: no trend with Δ; {said}")
+        return Claim(text, OPEN, ("one system: no trend with Δ", said))
     if not contents.in_delta:
-        return Claim(text, OPEN, f"the systems differ in more than Δ; {said}")
+        return Claim(text, OPEN, ("the systems differ in more than Δ", said))
     r = np.array([value for _, value in sorted(found)])
     if not np.isfinite(r).all():
-        return Claim(text, OPEN, said)
+        return Claim(text, OPEN, (said,))
     if r.size == 2:
-        return Claim(text, OPEN if r[1] > r[0] else NO, f"{said}; two systems make no trend")
+        return Claim(text, OPEN if r[1] > r[0] else NO, (said, "two systems make no trend"))
     rises = (np.diff(r) > 0).all()
     half = ABOUT_HALF[0] <= r[-1] <= ABOUT_HALF[1]
     reason = said if rises else f"{said}: does not rise throughout"
     if rises and not half:
         reason += f": rises, but not to between {ABOUT_HALF[0]:g} and {ABOUT_HALF[1]:g}"
-    return Claim(text, YES if rises and half else NO, reason)
+    return Claim(text, YES if rises and half else NO, (reason,))
 
 
 def _collapse(contents: Contents, of: str, text: str) -> Claim:
@@ -242,7 +247,7 @@ def _collapse(contents: Contents, of: str, text: str) -> Claim:
     identity = f"y_E = y_Σ − 1 holds to {max(apart):.2g}" if apart else ""
     if len(usable) < 2:
         why = "one system: nothing to collapse" if len(found) == 1 else "fewer than two systems have scaled barriers"
-        return Claim(text, OPEN, "; ".join([why, *refused, *([identity] if identity else [])]))
+        return Claim(text, OPEN, (why, *refused, *([identity] if identity else [])))
     x = np.concatenate([points.s2 for points in usable.values()])
     y = np.concatenate([getattr(points, f"y_{of}") for points in usable.values()])
     known = np.isfinite(x) & np.isfinite(y)
@@ -255,10 +260,10 @@ def _collapse(contents: Contents, of: str, text: str) -> Claim:
         f"one line through {x.size} strata of {len(usable)} systems: R² = {R2:.3f}, slope {slope:.3g} per k_B, "
         f"root mean square distance {np.sqrt((rest**2).mean()):.2g} ({kind} s⁽²⁾)"
     ).replace("-", "−")
-    reason = "; ".join([reason, identity, *(f"left out: {text}" for text in refused)])
+    reasons = (reason, identity, *(f"left out: {left}" for left in refused))
     if refused:
-        return Claim(text, OPEN, reason)
-    return Claim(text, YES if R2 >= COLLAPSED else NO, reason)
+        return Claim(text, OPEN, reasons)
+    return Claim(text, YES if R2 >= COLLAPSED else NO, reasons)
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------
@@ -269,7 +274,7 @@ def _count(number: int, what: str) -> str:
 
 
 def with_error(value: float, error: float = np.nan) -> str:
-    """Value ± error, to two digits of the error; a dash for what is not known."""
+    """Value ± error, to two digits of the error; three or four digits without one; a dash for what is not known."""
     if not np.isfinite(value):
         return "–"
     power = int(np.floor(np.log10(abs(value)))) if value else 0
@@ -277,7 +282,8 @@ def with_error(value: float, error: float = np.nan) -> str:
         text = with_error(value / 10.0**power, error / 10.0**power)
         return f"({text}) × 10{_raised(power)}" if "±" in text else f"{text} × 10{_raised(power)}"
     if not np.isfinite(error) or error <= 0:
-        return f"{value:.{max(0, 3 - max(power, 0))}f}".replace("-", "−")
+        digits = max(0, 3 - power if power >= 0 else 2 - power)
+        return f"{value:.{digits}f}".replace("-", "−")
     digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 6))
     return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
 

@@ -61,6 +61,11 @@ class System:
         return int(self.production.sizes["replica"])
 
     @property
+    def first(self) -> str:
+        """Name of the species that is studied."""
+        return self.mixture.species[0]
+
+    @property
     def neighbors(self) -> list[str]:
         """Names of the species, the one that is studied first."""
         return [str(name) for name in self.ensemble["neighbor"].values]

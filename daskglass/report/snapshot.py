@@ -14,6 +14,7 @@ LIGHT = np.array([-0.42, 0.62, 0.66])
 FOG = 0.30  # share of white in the farthest particle
 EDGE_COLOUR = (0.16, 0.16, 0.18)
 SUPERSAMPLE = 2
+PIXELS = 960  # width and height of an image
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def wrap(position: NDArray[np.floating], box: NDArray[np.floating]) -> NDArray[n
     return position - box * np.rint(position / box)
 
 
-def render(spheres: Spheres, box: NDArray[np.floating], pixels: int = 960) -> NDArray[np.float32]:
+def render(spheres: Spheres, box: NDArray[np.floating], pixels: int | None = None) -> NDArray[np.float32]:
     """Image of spheres in their box, seen in perspective.
 
     Every pixel first finds its nearest sphere; colour is then computed once for each pixel, from the normal of that
@@ -41,13 +42,14 @@ def render(spheres: Spheres, box: NDArray[np.floating], pixels: int = 960) -> ND
     ----------
     spheres : in the units of `box`, wrapped into the box centred at the origin
     box : edge lengths (xyz,)
-    pixels : width and height of the image
+    pixels : width and height of the image; `PIXELS` by default
 
     Returns
     -------
     (row, column, rgba) from 0 to 1; transparent where there is nothing.
     """
     scene = _with_edges(spheres, np.asarray(box, dtype=np.float64))
+    pixels = pixels or PIXELS
     size = pixels * SUPERSAMPLE
     x, y, z, radius, world = _project(scene, np.asarray(box, dtype=np.float64), size)
     depth, which = _nearest(x, y, z, radius, world, size)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec
 
 import matplotlib
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 WIDTH = 7.0  # inches: two columns of a journal
@@ -23,9 +25,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (4.5, 1.6)), (0, (1.1, 1.3)), (0, (5, 1.4, 1.1, 1.4)), (0, (8, 2)), (0, (2.5, 1.2)))
 GREY = "#5a5a5a"
+LABELS = 3  # on a logarithmic axis, at least
+NEIGHBORS = 3  # species around A that have room in one panel
+S2 = r"$s^{(2)}$ ($k_\mathrm{B}$)"
 SOFTNESS_MAP = "RdBu_r"  # diverging, and safe for every kind of colour vision
 
-_RC = {
+_RC: dict[str, Any] = {
     "font.family": ["STIXGeneral", "DejaVu Sans"],
     "mathtext.fontset": "stix",
     "font.size": 9.0,
@@ -67,7 +72,8 @@ def styled() -> Iterator[None]:
     """Draw in the style of the report, then leave Matplotlib's parameters as they were."""
     with _turn, matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_RC)
+        for name, value in _RC.items():
+            matplotlib.rcParams[name] = value  # type: ignore[index]
         yield
 
 
@@ -84,9 +90,8 @@ def in_style(function: Callable[P, Figure]) -> Callable[P, Figure]:
 
 def new_figure(height: float) -> Figure:
     """Return an empty figure, as wide as a page."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.05, wspace=0.04, hspace=0.04)  # type: ignore[union-attr]
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, wspace=0.04, hspace=0.04)
+    return Figure(figsize=(WIDTH, height), layout=layout)
 
 
 def colour(index: int) -> str:
@@ -140,12 +145,15 @@ def log_y(ax: Axes) -> None:
     low, high = ax.get_ylim()
     ax.yaxis.set_major_locator(LogLocator(numticks=8))
     ax.yaxis.set_minor_locator(LogLocator(subs=tuple(np.arange(2, 10)), numticks=12))
-    decades = np.log10(high / low)
-    labelled = () if decades > 1.5 else (2, 3, 5) if decades > 0.35 else tuple(range(2, 10))
-    ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: _power(value, labelled)))
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for labelled in ((), (2, 5), (2, 3, 5), tuple(range(2, 10))):
+        ticks = np.outer(powers, (1, *labelled))
+        if ((ticks >= low) & (ticks <= high)).sum() >= LABELS:
+            break
+    ax.yaxis.set_minor_formatter(FuncFormatter(partial(_power, labelled)))
 
 
-def _power(value: float, labelled: tuple[int, ...]) -> str:
+def _power(labelled: tuple[int, ...], value: float, _: int | None = None) -> str:
     exponent = int(np.floor(np.log10(value) + 1e-9))
     mantissa = round(value / 10.0**exponent)
     return rf"${mantissa}\times 10^{{{exponent}}}$" if mantissa in labelled else ""
@@ -164,11 +172,11 @@ def strata_bar(figure: Figure, axes: Any, edges: np.ndarray, middles: np.ndarray
     mappable = matplotlib.cm.ScalarMappable(norm, colours)
     bar = figure.colorbar(mappable, ax=axes, pad=0.02, aspect=22, fraction=0.08)
     shown = middles if len(middles) <= 6 else middles[:: int(np.ceil(len(middles) / 5))]
-    bar.set_ticks(shown, labels=[number(value) for value in shown])
+    bar.set_ticks(list(shown), labels=[number(value) for value in shown])
     bar.ax.tick_params(length=0, labelsize=7.5, which="both")
     bar.ax.minorticks_off()
     bar.set_label(text, fontsize=8.5, labelpad=3)
-    bar.outline.set_linewidth(0.5)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.5)
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -181,3 +189,14 @@ def temperatures(values: Sequence[float]) -> str:
     """List of temperatures in words, abridged where long: 0.80, 0.70, 0.62."""
     shown = [f"{value:.4g}" if len(f"{value:g}") > 4 else f"{value:.2f}" for value in values]
     return ", ".join(shown) if len(shown) <= 5 else f"{shown[0]}, {shown[1]}, … {shown[-1]} ({len(shown)} temperatures)"
+
+
+def letters_of_panels() -> Iterator[str]:
+    """Letters of panels: a to z, then two of them."""
+    alphabet = "abcdefghijklmnopqrstuvwxyz"
+    return itertools.chain(alphabet, (a + b for a, b in itertools.product(alphabet, alphabet)))
+
+
+def error_bars(error: np.ndarray) -> np.ndarray | None:
+    """Error bars; None where no error is known."""
+    return np.nan_to_num(error) if np.isfinite(error).any() else None

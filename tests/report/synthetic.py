@@ -1,4 +1,4 @@
-"""Small stores of made-up liquids, complete enough to be drawn: no simulation, a tenth of a second each."""
+"""Small stores of made-up liquids, complete enough to be drawn: no simulation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import xarray as xr
 import zarr
 
@@ -33,8 +32,7 @@ def mixture_of(*species: str, density: float = 1.2) -> Mixture:
     )
 
 
-def build(
-    path: Path,
+def groups(
     systems: Mapping[str, Mixture] | None = None,
     temperatures: Sequence[float] = (0.9, 0.8, 0.7, 0.6, 0.5),
     replicas: int = 2,
@@ -43,14 +41,13 @@ def build(
     onset: float = 0.85,
     change: Callable[[str, xr.Dataset], xr.Dataset] = lambda _, ensemble: ensemble,
     title: str = "synthetic",
-) -> Path:
-    """Write a store; `change` may edit the ensemble of each system before it is written."""
+) -> dict[str, xr.Dataset]:
+    """Return the groups of a store; `change` may edit the ensemble of each system."""
     systems = systems or {"ka_0.0": kob_andersen(0.0)}
     study = {"study": title, "systems": [{"system": name} for name in systems]}
-    zarr.open_group(path, mode="w")
+    found = {}
     for index, (name, mixture) in enumerate(systems.items()):
         rng = np.random.default_rng(index)
-        zarr.open_group(path / name, mode="w")
         attrs = {
             "system": name,
             "delta": mixture.delta,
@@ -60,12 +57,26 @@ def build(
             "versions": json.dumps({"daskglass": "0.1.0", "numpy": "2.4"}),
         }
         T = np.array(temperatures, dtype=float)
-        production = _production(rng, mixture, T, replicas, particles, inherent).assign_attrs(attrs)
-        ensemble = _ensemble(rng, mixture, T, onset, 0.3 + 0.1 * index, inherent, replicas)
-        store.write_table(path, f"{name}/production", production)
-        store.write_table(path, f"{name}/ensemble", change(name, ensemble))
-        store.write_table(path, f"{name}/model", _model(mixture))
+        found[f"{name}/production"] = _production(rng, mixture, T, replicas, particles, inherent).assign_attrs(attrs)
+        found[f"{name}/ensemble"] = change(
+            name, _ensemble(rng, mixture, T, onset, 0.3 + 0.1 * index, inherent, replicas)
+        )
+        found[f"{name}/model"] = _model(mixture)
+    return found
+
+
+def build(path: Path, **options: Any) -> Path:
+    """Write a store of `groups`."""
+    zarr.open_group(path, mode="w")
+    for name, dataset in groups(**options).items():
+        zarr.open_group(path / Path(name).parent, mode="a")
+        store.write_table(path, name, dataset)
     return path
+
+
+def tree(**options: Any) -> xr.DataTree:
+    """Return a store of `groups` as it would be opened, without writing it."""
+    return xr.DataTree.from_dict(groups(**options))
 
 
 def _production(
@@ -116,7 +127,13 @@ def _model(mixture: Mixture) -> xr.Dataset:
 
 
 def _ensemble(
-    rng: np.random.Generator, mixture: Mixture, T: np.ndarray, onset: float, pearson: float, inherent: bool, replicas: int
+    rng: np.random.Generator,
+    mixture: Mixture,
+    T: np.ndarray,
+    onset: float,
+    pearson: float,
+    inherent: bool,
+    replicas: int,
 ) -> xr.Dataset:
     scale = 1 / (1 - 1.12 * mixture.delta) ** 2
     K = len(mixture.species)
@@ -131,9 +148,7 @@ def _ensemble(
         table[f"g{suffix}_err"] = ("temperature", "neighbor", "r"), 0.01 * known * np.ones_like(g)
         table[f"s2{suffix}"] = "temperature", -2 * depth - 0.8 / T * scale
         table[f"s2{suffix}_err"] = "temperature", 0.02 * known * np.ones(T.size)
-        grouped = np.stack(
-            [np.stack([_radial(R / sigma, depth * (1 - 0.3 * S)) for sigma in sizes]) for S in middles]
-        )
+        grouped = np.stack([np.stack([_radial(R / sigma, depth * (1 - 0.3 * S)) for sigma in sizes]) for S in middles])
         s2 = -3.5 * depth + 1.2 * depth * middles + 0.1 * depth * middles**2
         table[f"g_grouped{suffix}_pooled"] = ("softness_bin", "neighbor", "r"), grouped
         table[f"s2_grouped{suffix}_pooled"] = "softness_bin", s2
@@ -202,13 +217,3 @@ def _barriers(T: np.ndarray, onset: float, middles: np.ndarray, spread: float) -
         stratum_middle=("stratum", middles),
         supercooled=cold,
     )
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Path]:
-    """Build a store in a folder of the test."""
-
-    def made(name: str = "made.zarr", **options: Any) -> Path:
-        return build(tmp_path / name, **options)
-
-    return made

