@@ -52,8 +52,10 @@ def stratum_edges(histogram: NDArray[np.int64], bins: int, percentiles: tuple[fl
     k = np.minimum(np.searchsorted(upper, ranks), upper.size - 1)
     inside = 1 - (upper[k] - ranks) / histogram[k, 1]
     low, high = (histogram[k, 0] + inside) * RESOLUTION
-    if not high > low:
-        raise DataError(f"the percentiles {percentiles} coincide at {low:g}: no strata between them")
+    if not k[1] > k[0]:
+        raise DataError(
+            f"the percentiles {percentiles} coincide near {low:g}, to {RESOLUTION:g}: no strata between them"
+        )
     return np.linspace(low, high, bins + 1)
 
 
@@ -194,7 +196,7 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
     fit = {
         "activation_energy": -slope,
         "activation_entropy": mean_y - slope * mean_x,
-        "activation_energy_err": np.sqrt(1 / spread),
+        "activation_energy_err": np.sqrt(1 / spread.where(used > 1)),
         "activation_entropy_err": np.sqrt(1 / n + mean_x**2 / spread),
     }
     dataset = xr.Dataset({name: _named_like(xr.DataArray(value), name) for name, value in fit.items()})
@@ -209,22 +211,39 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
 
     Parameters
     ----------
-    fit : `activation_energy` and `activation_entropy` over (stratum,), as `arrhenius` returns them
+    fit : `activation_energy` and `activation_entropy` over (…, stratum), as `arrhenius` returns them
 
     Returns
     -------
-    Scalar in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and `intersections` (their number);
+    (…) in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and `intersections` (their number);
     NaN with fewer than two fitted strata.
     """
-    E, entropy = np.asarray(fit["activation_energy"]), np.asarray(fit["activation_entropy"])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        T = np.array([(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)])
-    T = T[np.isfinite(T)]
-    if T.size:
+
+    def compute(E: NDArray[np.float64], entropy: NDArray[np.float64]) -> tuple[float, float, int]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            T = np.array(
+                [(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)]
+            )
+        T = T[np.isfinite(T)]
+        if T.size == 0:
+            return np.nan, np.nan, 0
         low, high = np.percentile(T, [10, 90])
         T = T[np.abs(T - np.median(T)) <= high - low] if T.size > 1 else T
-    value, spread = (T.mean(), T.std()) if T.size else (np.nan, np.nan)
-    return named(xr.DataArray(value, coords={"spread": spread, "intersections": T.size}), "onset_temperature")
+        return T.mean(), T.std(), T.size
+
+    onset, spread, intersections = xr.apply_ufunc(
+        compute,
+        fit["activation_energy"],
+        fit["activation_entropy"],
+        input_core_dims=[["stratum"], ["stratum"]],
+        output_core_dims=[[], [], []],
+        vectorize=True,
+        dask="parallelized",
+        dask_gufunc_kwargs={"allow_rechunk": True},
+        output_dtypes=[np.float64, np.float64, np.int64],
+        keep_attrs=False,
+    )
+    return named(onset.assign_coords(spread=spread, intersections=intersections), "onset_temperature")
 
 
 def supercooled(P: xr.Dataset) -> xr.Dataset:
@@ -256,9 +275,9 @@ def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int]
     k, at least 2 (or 1 of 1). Where the strata of a range meet nowhere, that range. Where the search cycles
     between ranges, the smallest of them, which every one of them calls supercooled.
     """
-    count, seen = min(INITIAL_TEMPERATURES, temperatures.size), set[int]()
+    count, seen = min(INITIAL_TEMPERATURES, temperatures.size), list[int]()
     while count not in seen:
-        seen.add(count)
+        seen.append(count)
         onset = float(onset_temperature(arrhenius(coldest(count))))
         if not np.isfinite(onset):
             return count
@@ -266,7 +285,7 @@ def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int]
         if below == count:
             return count
         count = below
-    return min(seen)
+    return min(seen[seen.index(count) :])
 
 
 def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
@@ -274,14 +293,14 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
 
     Parameters
     ----------
-    fit : over (stratum,), as `arrhenius` returns it; onset : T_A
+    fit : over (…, stratum), as `arrhenius` returns it; onset : T_A, (…)
 
     Returns
     -------
     Dataset of `scaled_entropy`, `scaled_energy` (stratum,) and `onset_probability` P_R(T_A), the mean over strata of
     exp(Σ − ΔE/T_A).
     """
-    onset = float(onset)
+    onset = onset.reset_coords(drop=True) if isinstance(onset, xr.DataArray) else onset
     at_onset = fit["activation_entropy"] - fit["activation_energy"] / onset
     P_onset = xr.DataArray(np.exp(at_onset)).mean("stratum")
     scale = np.log(P_onset)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from daskglass.errors import DataError
 from daskglass.kernels import displacement, hop
-from daskglass.particles import drift, frame_interval, frame_times, is_species
+from daskglass.particles import check_whole, drift, frame_interval, frame_times, is_species
 from daskglass.variables import VARIABLES, named
 
 Q_PEAK = 7.14
@@ -44,6 +44,7 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
 
     def compute(positions: NDArray[np.float32]) -> NDArray[np.float32]:
         values = np.empty(positions.shape[:-1], np.float32)
+        check_whole(positions)
         moved = drift(positions)
         for run in np.ndindex(positions.shape[:-3]):
             hop.hop_indicator(positions[run], moved[run], half, values[run])
@@ -57,12 +58,10 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
             whole.data,
             depth={axis: half},
             boundary="none",
-            trim=False,
             drop_axis=ordered.ndim - 1,
             dtype=np.float32,
             meta=np.empty((0,) * (ordered.ndim - 1), np.float32),
         )
-        values = da.overlap.trim_overlap(values, depth={axis: half}, boundary="none")
     else:
         values = compute(ordered.values)
     result = ordered.isel(xyz=0, drop=True).copy(data=values)
@@ -108,13 +107,13 @@ def rearrangement_labels(
     (…, time, particle) int8: 1 soft, 0 hard, -1 neither.
     """
     interval = frame_interval(hop_values)
+    # "at least" so many frames, whatever the last digit of the times says
+    least_soft, least_hard = (separation / interval - 1e-3 for separation in (soft_separation, hard_separation))
 
     def compute(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.int8]:
         labels = np.empty(values.shape, np.int8)
         for run in np.ndindex(values.shape[:-2]):
-            hop.rearrangement_labels(
-                values[run], soft, hard, soft_separation / interval, hard_separation / interval, chosen, labels[run]
-            )
+            hop.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
         return labels
 
     labels = xr.apply_ufunc(
@@ -173,6 +172,7 @@ def _over_pairs(
     chosen = np.flatnonzero(np.asarray(is_species(species)))
 
     def compute(positions: NDArray[np.float32]) -> NDArray[np.float64]:
+        check_whole(positions)
         moved = drift(positions)
         result = np.empty((*positions.shape[:-3], wanted.size))
         for run in np.ndindex(positions.shape[:-3]):

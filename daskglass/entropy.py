@@ -52,7 +52,9 @@ def excess_entropy(
     integrand = xr.where(g > 0, g * np.log(g.where(g > 0, 1.0)), 0.0) - g + 1.0
     if core == "omit":
         integrand = integrand.where((g >= EMPTY) | g.isnull(), 0.0)
-    s2 = -2.0 * np.pi * (rho * (integrand * r**2).sum("r", skipna=False) * step).sum("neighbor", skipna=False)
+    integral = (integrand * r**2).sum("r", skipna=False) * step
+    # around no particle of a species there is no g, and nothing to add
+    s2 = -2.0 * np.pi * xr.where(rho == 0, 0.0, rho * integral).sum("neighbor", skipna=False)
     return named(s2.drop_vars("fraction", errors="ignore"), "s2", core=core)
 
 

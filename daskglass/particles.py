@@ -31,8 +31,22 @@ def is_species(species: xr.DataArray, name: str | None = None) -> xr.DataArray:
     return species == (0 if name is None else names.index(name))
 
 
+def check_codes(species: xr.DataArray) -> None:
+    """Refuse codes of species that have no name: compiled loops index by them.
+
+    Raises
+    ------
+    DataError
+        Naming the particle and its code.
+    """
+    names, codes = species_names(species), np.asarray(species)
+    unknown = np.flatnonzero((codes < 0) | (codes >= len(names)))
+    if unknown.size:
+        raise DataError(f"particle {unknown[0]}: species code {codes[unknown[0]]} has no name among {names}")
+
+
 def box_over_frames(box: xr.DataArray) -> xr.DataArray:
-    """Return the edge lengths of the box after checking that they are positive and over `xyz`."""
+    """Return the edge lengths of the box after checking that there are three, over `xyz`."""
     if "xyz" not in box.dims or box.sizes["xyz"] != 3:
         raise DataError(f"box must hold three edge lengths over dimension xyz; got dimensions {dict(box.sizes)}")
     return box
@@ -51,14 +65,33 @@ def check_frames(positions: NDArray[np.floating], boxes: NDArray[np.floating], r
         *frame, particle = np.argwhere(~finite)[0]
         where = f"frame {tuple(map(int, frame))}, " if frame else ""
         raise DataError(f"{where}particle {particle}: position is not finite")
+    if boxes.size == 0:
+        return
     shortest = float(np.min(boxes))
-    if not shortest > 0:
-        raise DataError(f"box edges must be positive; got {shortest}")
+    if not (shortest > 0 and np.isfinite(boxes).all()):
+        raise DataError(f"box edges must be positive and finite; got {boxes.reshape(-1, 3)[0]}")
     # boxes are often stored in single precision
     if reach > shortest / 2 * (1 + 1e-6):
         raise DataError(
             f"box edge {shortest:.4f} σ is too short for distances up to {reach:.4f} σ: half the edge must exceed them"
         )
+
+
+def check_whole(positions: NDArray[np.floating]) -> None:
+    """Refuse frames (…, time, particle, 3) in which some positions are not finite; whole frames may be missing.
+
+    One such position would spoil the centre of mass, and so every particle of its frame.
+
+    Raises
+    ------
+    DataError
+        Naming the frame (counted within the block of frames at hand) and the particle.
+    """
+    missing = ~np.isfinite(positions).all(axis=-1)
+    partly = missing & ~missing.all(axis=-1, keepdims=True)
+    if partly.any():
+        *frame, particle = np.argwhere(partly)[0]
+        raise DataError(f"frame {tuple(map(int, frame))}, particle {particle}: position is not finite")
 
 
 def frame_interval(position: xr.DataArray) -> float:

@@ -97,6 +97,8 @@ class Softness:
         if chosen.size < 2 * 4:
             raise DataError(f"{chosen.size // 2} examples of each class are too few to train on and hold some out")
         G = examples["G"].transpose("example", "neighbor", "mu").isel(example=chosen)
+        if "width" not in G.attrs:
+            raise DataError('structure functions must carry attrs["width"], the Δμ they were computed with')
         features = G.values.reshape(chosen.size, -1).astype(np.float64)
         if not np.isfinite(features).all():
             raise DataError("structure functions of an example are not finite: is it a particle of the first species?")

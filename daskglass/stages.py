@@ -513,9 +513,7 @@ def write_barriers(
     pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
     added = xr.merge([fits, each, pooled], join="exact")
     kept = ensemble.drop_vars([name for name in added.data_vars if name in ensemble])
-    store.write_table(
-        path, f"{system}/ensemble", xr.merge([kept, added], join="exact").assign_attrs(ensemble.attrs)
-    )
+    store.write_table(path, f"{system}/ensemble", xr.merge([kept, added], join="exact").assign_attrs(ensemble.attrs))
     return {"onset_temperature": float(fits["onset_temperature"].sel(variable="softness"))}
 
 

@@ -133,7 +133,9 @@ def query(
                 )
             dataset = dataset[list(variables)]
         found.append(_select(dataset, selection, f"{name}/{run}"))
-    return xr.concat(found, xr.DataArray(wanted, dims="system", name="system"), join="outer", combine_attrs="drop")
+    return xr.concat(
+        found, xr.DataArray(wanted, dims="system", name="system"), join="outer", combine_attrs="drop_conflicts"
+    )
 
 
 def _select(dataset: xr.Dataset, selection: Mapping[str, Any], where: str) -> xr.Dataset:

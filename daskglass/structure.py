@@ -13,7 +13,7 @@ from daskglass.errors import DataError
 from daskglass.kernels import structure as kernel
 from daskglass.kernels.radial import pair_histogram
 from daskglass.kernels.structure import SUPPORT
-from daskglass.particles import box_over_frames, check_frames, is_species, species_names
+from daskglass.particles import box_over_frames, check_codes, check_frames, is_species, species_names
 from daskglass.variables import VARIABLES, named
 
 MU = tuple(round(0.4 + 0.1 * k, 10) for k in range(27))
@@ -55,6 +55,7 @@ def structure_functions(
     if not width > 0:
         raise DataError(f"width must be positive; got {width}")
     names = species_names(species)
+    check_codes(species)
 
     def compute(
         positions: NDArray[np.float32], codes: NDArray[np.int8], chosen: NDArray[np.bool_], boxes: NDArray[np.float64]
@@ -139,6 +140,7 @@ def pair_counts(
     r = bin_middles(r_max, bin_width)
     bins = r.size
     names = species_names(species)
+    check_codes(species)
 
     def compute(
         positions: NDArray[np.float32], codes: NDArray[np.int8], which: NDArray[np.int16], boxes: NDArray[np.float64]
@@ -182,7 +184,7 @@ def bin_middles(r_max: float, bin_width: float) -> NDArray[np.float64]:
     DataError
         If `r_max` is no whole number of bin widths.
     """
-    bins = round(r_max / bin_width)
+    bins = round(r_max / bin_width) if bin_width > 0 else 0
     if bins < 1 or abs(bins * bin_width - r_max) > 1e-9 * r_max:
         raise DataError(f"r_max must be a whole number of bin widths; got r_max={r_max}, bin_width={bin_width}")
     return (np.arange(bins) + 0.5) * r_max / bins

@@ -1,5 +1,6 @@
 """Small real data, and small random mixtures, as the datasets the science functions take."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +78,21 @@ def files(tiny, tmp_path, monkeypatch):
     """Empty folder in which the study of the tiny study's files can be run."""
     monkeypatch.setenv("TINY", str(tiny / "tiny.trajectories"))
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def finished_once(tiny, tmp_path_factory):
+    """Folder in which the study of the tiny study's files was run once, within this process."""
+    folder = tmp_path_factory.mktemp("files")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TINY", str(tiny / "tiny.trajectories"))
+        assert not studies.run_here(folder, patch).failures
+    return folder
+
+
+@pytest.fixture
+def finished(finished_once, files, monkeypatch):
+    """Copy of that folder, one's own to change."""
+    shutil.copytree(finished_once, files, dirs_exist_ok=True)
+    monkeypatch.chdir(files)
+    return files

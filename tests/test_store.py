@@ -40,9 +40,7 @@ def path(tmp_path):
     return path
 
 
-@given(
-    frames=st.integers(1, 300), chunk=st.integers(1, 20), shards=st.integers(1, 5), temperatures=st.integers(1, 4)
-)
+@given(frames=st.integers(1, 300), chunk=st.integers(1, 20), shards=st.integers(1, 5), temperatures=st.integers(1, 4))
 def test_blocks_tile_every_run_exactly_once(frames, chunk, shards, temperatures):
     T = [1.0 - 0.1 * k for k in range(temperatures)]
     layout = make_layout(frames=frames, chunk=chunk, block=chunk * shards, temperatures=T)

@@ -178,6 +178,15 @@ def test_two_particles_see_each_other_across_the_boundary():
     np.testing.assert_allclose(G[:, 0, 0], 1.0, rtol=1e-6)
 
 
+def test_a_particle_a_hair_below_zero_is_still_in_the_box():
+    # its wrapped coordinate rounds up to the edge of the box
+    x = [[-1e-18, -1e-18, -1e-18], [1.0, 0, 0], [7.0, 7.9, 0]]
+    run = particles([x], np.zeros(3, np.int8), [8.0] * 3, names=["A"])
+    np.testing.assert_allclose(
+        functions(run).values[0], expected_functions(run, 0, support=SUPPORT), rtol=1e-5, atol=1e-7
+    )
+
+
 # --- symmetries ----------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from daskglass.kernels.flags import Float, Int, jit
 
+SPARSE = 8  # at most so many cells per particle
 REACH = 2  # cells are half the cut-off or longer, so neighbours lie at most two cells away
 
 
@@ -26,6 +27,11 @@ def sort_into_cells(positions: Float, box: Float, cutoff: float) -> Cells:
     counts = np.empty(3, np.int64)
     for d in range(3):
         counts[d] = max(1, int(REACH * box[d] / cutoff))
+    # a dilute gas needs no more cells than particles fill
+    crowded = (SPARSE * n / (counts[0] * counts[1] * counts[2])) ** (1.0 / 3.0)
+    if crowded < 1.0:
+        for d in range(3):
+            counts[d] = max(1, int(counts[d] * crowded))
     wrapped = np.empty((3, n), np.float64)
     cell = np.empty(n, np.int64)
     start = np.zeros(counts[0] * counts[1] * counts[2] + 1, np.int64)
