@@ -9,7 +9,7 @@ quickstart: .venv/installed
 
 test: .venv/installed-test
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -m "not long"
+	$(BIN)/python -m coverage run -m pytest --numprocesses 2 -m "not long"
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under=90 --skip-covered
 

@@ -1,1 +1,1 @@
-"""Benchmarks: each module is runnable by name and prints ratios against a peer in the same run."""
+"""Benchmarks: each module is runnable by name, and prints the ratio to a peer measured in the same run."""

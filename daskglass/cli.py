@@ -8,14 +8,17 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from daskglass.errors import DaskglassError, StudyError
+from daskglass.errors import DaskglassError, StoreError, StudyError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 app = typer.Typer(
     help="Softness, excess entropy and rearrangement barriers of glass-forming liquids.",
@@ -41,6 +44,11 @@ def main() -> None:
             traceback.print_exc()
         print(f"daskglass: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, StudyError) else 1)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(f"daskglass: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+        sys.exit(1)
 
 
 @app.command()
@@ -48,7 +56,9 @@ def run(
     study: StudyFile,
     cluster: Annotated[str, typer.Option(help="profile of the cluster")] = "local",
     stage: Annotated[str | None, typer.Option(help="only what is left of this stage")] = None,
-    start: Annotated[str | None, typer.Option("--from", help="this stage and all later ones, again")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="this stage and later ones again; recorded runs stay")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done and what it costs")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -56,6 +66,7 @@ def run(
     """Run a study, or what is left of it: simulate or read, analyse, fit, draw."""
     from daskglass import pipeline
     from daskglass.cluster import connect
+    from daskglass.ledger import locked
     from daskglass.plan import STAGES
     from daskglass.report import draw
     from daskglass.study import load_study
@@ -70,7 +81,7 @@ def run(
         _print_plan(given)
         return
     try:
-        with connect(cluster) as client:
+        with locked(Path(given.store)), connect(cluster) as client:
             if not quiet:
                 print(f"dashboard: {client.dashboard_link}", flush=True)
             with _progress(quiet) as progress:
@@ -78,9 +89,12 @@ def run(
     except KeyboardInterrupt:
         print("daskglass: interrupted; the same command again continues", file=sys.stderr)
         raise typer.Exit(1) from None
-    for key, messages in outcome.warnings.items():
+    for messages in outcome.warnings.values():
         for message in messages:
-            print(f"warning: {key}: {message}", file=sys.stderr)
+            print(f"warning: {message}", file=sys.stderr)
+    if debug:
+        for text in dict.fromkeys(outcome.tracebacks.values()):
+            print(text, file=sys.stderr)
     if outcome.failures:
         causes: dict[str, list[str]] = {}
         for key, cause in outcome.failures.items():
@@ -162,14 +176,22 @@ def query(
         for name, array in found.data_vars.items():
             print(f"\n{name} ({array.attrs.get('units', '1')})")
             print(array.values)
-    elif output.suffix == ".nc":
-        found.to_netcdf(output, engine="h5netcdf")
-    elif output.suffix == ".csv":
-        found.to_dataframe().to_csv(output)
-    elif output.suffix == ".parquet":
-        found.to_dataframe().reset_index().to_parquet(output)
     else:
-        raise StudyError(f"--out {output}: the name must end in .nc, .csv or .parquet")
+        _export(found, output)
+
+
+def _export(found: xr.Dataset, output: Path) -> None:
+    try:
+        if output.suffix == ".nc":
+            found.to_netcdf(output, engine="h5netcdf")
+        elif output.suffix == ".csv":
+            found.to_dataframe().to_csv(output)
+        elif output.suffix == ".parquet":
+            found.to_dataframe().reset_index().to_parquet(output)
+        else:
+            raise StudyError(f"--out {output}: the name must end in .nc, .csv or .parquet")
+    except ImportError as error:
+        raise StoreError(f'{output}: {error}; pip install "daskglass[export]" brings what is missing') from error
 
 
 @app.command()

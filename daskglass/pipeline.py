@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,11 @@ from distributed import Client, Future, as_completed
 from daskglass import store
 from daskglass.errors import DaskglassError, StoreError
 from daskglass.graph import Task, system_tasks
-from daskglass.ledger import Ledger, ledger_path, locked
+from daskglass.ledger import Ledger, ledger_path
 from daskglass.plan import STAGES, Stage, SystemPlan
 from daskglass.study import Study
 
-RETRIES = 2  # of a task whose worker was lost
+RETRIES = 2  # of a task that failed: file systems of clusters do now and then
 Progress = Callable[[Stage, int, int], None]
 
 
@@ -37,6 +38,7 @@ class Outcome:
 
     done: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    tracebacks: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -48,18 +50,18 @@ def study_tasks(study: Study) -> list[Task]:
 def run(
     study: Study,
     client: Client,
-    draw: Callable[[Path], Any],
+    draw: Callable[[Path], Path],
     stage: Stage | None = None,
     start: Stage | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> Outcome:
-    """Do what is left of a study.
+    """Do what is left of a study, in a store whose lock the caller holds until the workers are gone.
 
     Parameters
     ----------
     study : the study
     client : of the Dask cluster that works
-    draw : draws the figures of the store whose path it is given
+    draw : draws the figures of the store whose path it is given, and returns their page
     stage : only what is left of this stage
     start : this stage and all later ones, again
     progress : called with a stage, the number of its tasks that are done, and their total
@@ -67,30 +69,29 @@ def run(
     Raises
     ------
     StoreError
-        If another process is writing to the store, the store lies there without its ledger, or `stage` needs earlier
-        stages that are not complete.
+        If the store lies there without its ledger, or `stage` needs earlier stages that are not complete.
     """
     path = Path(study.store)
     outcome = Outcome()
-    with locked(path):
-        if path.exists() and not ledger_path(path).exists():
-            raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
-        ledger = Ledger(path)
-        ledger.create()
-        plans = [SystemPlan(study, system) for system in study.systems]
-        tasks = [task for plan in plans for task in system_tasks(plan)]
-        if start is not None:
-            again = STAGES[STAGES.index(start) :]
-            ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
-        todo = pending(tasks, ledger)
-        if stage is not None:
-            todo = _only(stage, todo)
-        if todo or not path.exists():
-            lay_out(path, plans)
-            _work(client, tasks, todo, ledger, outcome, progress)
-        if not outcome.failures and stage in (None, "figures"):
-            _draw(path, tasks, ledger, draw, progress)
-        store.consolidate(path)
+    if path.exists() and not ledger_path(path).exists():
+        raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
+    plans = [SystemPlan(study, system) for system in study.systems]
+    tasks = [task for plan in plans for task in system_tasks(plan)]
+    store.recover(path)
+    ledger = Ledger(path)
+    ledger.create()
+    if start is not None:
+        again = STAGES[STAGES.index(start) :]
+        ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
+    todo = pending(tasks, ledger)
+    if stage is not None:
+        todo = _only(stage, todo)
+    lay_out(path, plans)
+    if todo:
+        _work(client, tasks, todo, ledger, outcome, progress)
+    if not outcome.failures and stage in (None, "figures"):
+        _draw(path, tasks, ledger, draw, progress)
+    store.consolidate(path)
     return outcome
 
 
@@ -159,12 +160,15 @@ def _work(
                 receipt = {"seconds": round(result.seconds, 3), **result.value}
                 if result.warnings:
                     receipt["warnings"] = list(result.warnings)
-                    outcome.warnings[task.key] = receipt["warnings"]
                 ledger.complete(task.key, task.fingerprint, receipt)
+                if notes := _notes(ledger.marks[task.key]):
+                    outcome.warnings[task.key] = notes
                 outcome.done += 1
                 counter.finished(task)
             else:
-                outcome.failures[task.key] = _cause(future)
+                error = future.exception()
+                outcome.failures[task.key] = _cause(error)
+                outcome.tracebacks[task.key] = "".join(traceback.format_exception(error))
     finally:
         for future in remembered:
             future.release()
@@ -182,21 +186,22 @@ def call(
     return Result(value, said, time.perf_counter() - began)
 
 
-def _cause(future: Future) -> str:
-    error = future.exception()
+def _cause(error: BaseException) -> str:
     text = str(error).strip()
     return text if isinstance(error, DaskglassError) else f"{type(error).__name__}: {text}"
 
 
-def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], Any], progress: Progress) -> None:
+def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], Path], progress: Progress) -> None:
+    if left := pending(tasks, ledger):
+        raise StoreError(f"stage figures needs {left[0].key}, which is not complete: run without --stage first")
     fingerprint = "+".join(task.fingerprint or "" for task in tasks if task.stage == "barriers" and task.fingerprint)
-    if not ledger.is_done("figures", fingerprint):
-        progress("figures", 0, 1)
-        ledger.begin(["figures"])
-        store.consolidate(path)
-        draw(path)
-        ledger.complete("figures", fingerprint, {})
-        progress("figures", 1, 1)
+    if ledger.is_done("figures", fingerprint) and Path(ledger.marks["figures"]["page"]).exists():
+        return
+    progress("figures", 0, 1)
+    ledger.begin(["figures"])
+    page = draw(path)
+    ledger.complete("figures", fingerprint, {"page": str(page)})
+    progress("figures", 1, 1)
 
 
 class _Counter:
@@ -263,5 +268,5 @@ def status(study: Study) -> list[StageStatus]:
 def _notes(mark: Mapping[str, Any]) -> list[str]:
     notes = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
     if unconverged := mark.get("unconverged"):
-        notes.append(f"{mark['key']}: {len(unconverged)} frames did not converge: {unconverged}")
+        notes.append(f"{mark['key']}: {len(unconverged)} frames did not converge and are left out: {unconverged}")
     return notes

@@ -91,6 +91,7 @@ class SystemPlan:
             assert self.study.source.trajectories is not None
             interval = self.header.interval * self.study.source.trajectories.timestep
             times = np.arange(self.header.frames) * interval
+            self.study.check_reach(self.name, float(self.header.box.min()))
             if times[-1] < self.study.hops.window:
                 raise TrajectoryError(
                     f"{self.source('production', self.system.temperatures[0], 0)}: {times.size} frames over "
@@ -224,7 +225,7 @@ class SystemPlan:
         settings: dict[Stage, tuple[Any, ...]] = {
             "simulate": (study.source.simulate, system.model_dump(mode="json")) if study.source.simulate else (),
             "convert": (study.precision, system.system, *self._sources()),
-            "inherent": (study.inherent,),
+            "inherent": (study.inherent, system.mixture),
             "hops": (study.hops.model_dump(exclude={"lead"}), study.softness.train_on.run),
             "structure": (
                 study.structure, study.hops.lead, study.training_temperature(system),

@@ -89,6 +89,7 @@ def minimize(
     precision: float | None,
 ) -> Receipt:
     """Minimise the frames of a block; a frame that did not converge is left NaN and counted."""
+    store.erase_block(path, block, [INHERENT, "inherent_force"])
     run = read_block(path, block, [THERMAL])
     minima = get_engine(engine).minimize(
         mixture, run[THERMAL].values, run["species"].values, run["box"].values, tolerance, minimizer
@@ -108,6 +109,7 @@ def minimize(
 
 def hops(path: Path, block: Block, positions: str, window: float, half: int) -> Receipt:
     """Hop indicator of a block, read with half a window more at both ends."""
+    store.erase_block(path, block, ["hop"])
     run = read_block(path, block, [positions], halo=half)
     before = min(block.start, half)
     frames = slice(before, before + block.stop - block.start)
@@ -121,6 +123,7 @@ def hops(path: Path, block: Block, positions: str, window: float, half: int) -> 
 
 def label(path: Path, row: Block, study: Study) -> Receipt:
     """Labels of a whole row (one temperature and replica): separations span its blocks."""
+    store.erase_block(path, row, ["label"])
     run = read_block(path, row, ["hop"])
     given = study.hops
     labels = dynamics.rearrangement_labels(
@@ -179,6 +182,7 @@ def train(path: Path, system: str, samples_per_class: int, C: float, seed: int) 
 
 def soften(path: Path, block: Block, positions: str, mu: Sequence[float], width: float) -> Receipt:
     """Softness and local entropy of a block: both follow from the same structure functions."""
+    store.erase_block(path, block, ["softness", "local_entropy"])
     model = Softness.from_dataset(store.read_table(path, f"{block.system}/model"))
     run = read_block(path, block, [positions])
     shape = (run.sizes["time"], run.sizes["particle"])
@@ -398,11 +402,11 @@ def _without_particles(path: Path, group: str) -> xr.Dataset:
 
 
 def _over_replicas(name: str, values: xr.DataArray) -> dict[str, xr.DataArray]:
-    """Mean over replicas and its standard error, NaN with one replica."""
+    """Mean over replicas and its standard error; NaN where a replica has none, the error also with one replica."""
     attrs = VARIABLES[name.removesuffix("_thermal")].attrs
-    mean = values.mean("replica").assign_attrs(attrs)
+    mean = values.mean("replica", skipna=False).assign_attrs(attrs)
     if values.sizes["replica"] > 1:
-        error = values.std("replica", ddof=1) / np.sqrt(values.notnull().sum("replica"))
+        error = values.std("replica", ddof=1, skipna=False) / np.sqrt(values.sizes["replica"])
     else:
         error = xr.full_like(mean, np.nan)
     error = error.assign_attrs(attrs, long_name=f"standard error of the {attrs['long_name']}")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import dask.array as da
 import numpy as np
@@ -78,7 +79,7 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     """
     path = Path(path)
     if not (path / "zarr.json").is_file():
-        raise StoreError(f"{path}: no store here; `daskglass run STUDY.yaml` or `daskglass convert` makes one")
+        raise StoreError(f"{path}: no store here; `daskglass run STUDY.yaml` makes one")
     return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
 
 
@@ -146,7 +147,7 @@ def _select(dataset: xr.Dataset, selection: Mapping[str, Any], where: str) -> xr
             # temperatures run from high to low; a range means the same in either order
             low, high = sorted(v for v in (value.start or -np.inf, value.stop or np.inf))
             value = [T for T in dataset["temperature"].values if low <= T <= high]
-        nearest = np.isscalar(value) and np.issubdtype(dataset[dim].dtype, np.number)
+        nearest = np.isscalar(value) and np.issubdtype(dataset[dim].dtype, np.floating)
         try:
             dataset = dataset.sel({dim: value}, method="nearest" if nearest else None)
         except KeyError:
@@ -192,6 +193,8 @@ class Layout:
 def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
     """Write the metadata and coordinates of a run, and no data; a run that stands already must be the same.
 
+    A new run is written aside and renamed into place; to one that stands, variables it lacks are added.
+
     Raises
     ------
     StoreError
@@ -215,15 +218,42 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any]) -> None:
             "filters": _filters(variable),
             "fill_value": variable.fill_value,
         }
-    if (path / group / "zarr.json").is_file():
-        _check_same(path, group, dataset)
-        missing = [name for name in encoding if not (path / group / name / "zarr.json").is_file()]
-        dataset = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
+    if not (path / group).exists():
+        _put(path, group, dataset, compute=False, encoding=encoding)
+        zarr.open_group(path, path=layout.system, mode="r+").attrs.update(dict(attrs))
+        return
+    _check_same(path, group, dataset)
+    for described_group in (layout.system, group):
+        zarr.open_group(path, path=described_group, mode="r+").attrs.update(dict(attrs))
+    missing = [name for name in encoding if not (path / group / name / "zarr.json").is_file()]
+    if missing:
+        added = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
         encoding = {name: encoding[name] for name in missing}
-    for name in dataset.coords:
-        dataset[name].encoding.pop("chunks", None)
-    if dataset.variables or not (path / group).exists():
-        dataset.to_zarr(path, group=group, mode="a", compute=False, encoding=encoding, consolidated=False)
+        added.to_zarr(path, group=group, mode="a", compute=False, encoding=encoding, consolidated=False)
+
+
+def _put(path: Path, group: str, dataset: xr.Dataset, **options: Any) -> None:
+    """Write a group aside and rename it into place of what stood there: a reader sees the old or the new one."""
+    zarr.open_group(path, mode="a", zarr_format=3).require_group(Path(group).parent.as_posix())
+    new, old = (path.with_name(f"{path.name}.{quote(group, safe='')}.{age}") for age in ("new", "old"))
+    shutil.rmtree(new, ignore_errors=True)
+    dataset.to_zarr(new, mode="w", consolidated=False, **options)
+    if (path / group).exists():
+        os.replace(path / group, old)
+    os.replace(new, path / group)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(path: Path) -> None:
+    """Mend what a crash left in the middle of replacing a group: bring the old one back where there is no new one."""
+    for old in path.parent.glob(f"{path.name}.*.old"):
+        group = path / unquote(old.name.removeprefix(f"{path.name}.").removesuffix(".old"))
+        if group.exists():
+            shutil.rmtree(old)
+        else:
+            os.replace(old, group)
+    for new in path.parent.glob(f"{path.name}.*.new"):
+        shutil.rmtree(new)
 
 
 def _chunking(layout: Layout, variable: Variable) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
@@ -314,15 +344,11 @@ def write_row(path: Path, group: str, name: str, temperature: int, replica: int,
 
 
 def write_table(path: Path, group: str, table: xr.Dataset) -> None:
-    """Write a small group whole, aside and renamed into place of what stood there."""
+    """Write a small group whole, in place of what stood there."""
     table = _strings_of_any_length(described(table))
     for variable in table.variables.values():
         variable.encoding = {}
-    aside = path.with_name(f"{path.name}.{group.replace('/', '.')}.new")
-    shutil.rmtree(aside, ignore_errors=True)
-    table.to_zarr(aside, mode="w", consolidated=False)
-    shutil.rmtree(path / group, ignore_errors=True)
-    os.replace(aside, path / group)
+    _put(path, group, table)
 
 
 def open_group(path: Path, group: str) -> xr.Dataset:

@@ -16,8 +16,8 @@ from pydantic_core import PydanticCustomError
 from daskglass.errors import StudyError
 from daskglass.systems import Mixture, Positive, built_in
 
-Count = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(gt=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 
 
@@ -69,10 +69,15 @@ class System(_Section):
 
 
 class Recording(_Section):
-    """A run of `frames` frames, `interval` τ_A apart; `temperature` only for the training run."""
+    """A run of `frames` frames, `interval` τ_A apart."""
 
     frames: Count
     interval: Positive = 1.0
+
+
+class Training(Recording):
+    """The run at one `temperature`, the second-coldest by default, that softness is trained on."""
+
     temperature: Positive | None = None
 
 
@@ -102,7 +107,7 @@ class Simulate(_Section):
     seed: Seed = 1
     equilibration: Equilibration = Equilibration()
     production: Recording = Recording(frames=101)
-    training: Recording | None = Recording(frames=1001)
+    training: Training | None = Training(frames=1001)
     relaxation: Relaxation = Relaxation()
     relaxation_time: Mapping[float, Positive] = {}
 
@@ -162,8 +167,8 @@ class Structure(_Section):
     @model_validator(mode="after")
     def _grid(self) -> Structure:
         first, last, step = self.mu
-        if last < first or step > max(last - first, step):
-            raise ValueError(f"mu must be [first, last, step] with first <= last; got {list(self.mu)}")
+        if last < first or abs((last - first) / step - round((last - first) / step)) > 1e-6:
+            raise ValueError(f"mu must be [first, last, step], whole steps from first to last; got {list(self.mu)}")
         return self
 
 
@@ -204,6 +209,12 @@ class Radial(_Section):
     softness_bins: Annotated[int, Field(ge=2)] = 10
     core: Literal["limit", "omit"] = "limit"
 
+    @model_validator(mode="after")
+    def _whole_bins(self) -> Radial:
+        if abs(self.r_max / self.bin_width - round(self.r_max / self.bin_width)) > 1e-6:
+            raise ValueError(f"r_max must be a whole number of bin widths; got {self.r_max} and {self.bin_width}")
+        return self
+
 
 class Dynamics(_Section):
     """Self-intermediate scattering at wave number `q` in 1/σ_AA."""
@@ -243,13 +254,20 @@ class Study(_Section):
             raise _at("systems", message=f"give at least one system, and each once; got {names}")
         for k, system in enumerate(self.systems):
             if self.source.simulate is not None:
-                self._check_box(k, system)
+                self.check_reach(system.system, system.mixture.box_length(system.particles), k, system)
             temperature = self.training_temperature(system)
             if temperature not in system.temperatures:
                 raise _at(
                     "softness", "train_on", "temperature",
                     message=f"{temperature} is not among the temperatures of {system.system}, {list(system.temperatures)}",
                 )  # fmt: skip
+        simulate, trained = self.source.simulate, self.softness.train_on
+        recorded = simulate.training.temperature if simulate and simulate.training else None
+        if trained.run == "training" and recorded and trained.temperature not in (None, recorded):
+            raise _at(
+                "softness", "train_on", "temperature",
+                message=f"{trained.temperature} is not where the training run is recorded, {recorded}",
+            )  # fmt: skip
         if self.softness.train_on.run == "training" and not (self.source.simulate and self.source.simulate.training):
             raise _at(
                 "softness", "train_on",
@@ -260,23 +278,40 @@ class Study(_Section):
                 self._check_window(name, getattr(self.source.simulate, name))
         return self
 
-    def _check_box(self, k: int, system: System) -> None:
-        half = system.mixture.box_length(system.particles) / 2
-        for reach, what in (
-            (system.mixture.longest_cutoff, "the potential's cut-off"),
+    def check_reach(self, name: str, edge: float, k: int | None = None, system: System | None = None) -> None:
+        """Refuse a box too small for what is computed in it, or simulated where the system is given.
+
+        Raises
+        ------
+        StudyError
+            If a distance needed exceeds half the edge; within validation a `PydanticCustomError`.
+        """
+        reaches = [
             (self.structure.mu[1] + 5 * self.structure.width, "the structure functions, last mu + 5 width"),
             (self.radial.r_max, "radial.r_max"),
-        ):
-            if reach > half * (1 + 1e-6):
-                raise _at(
-                    "systems", k, "particles",
-                    message=f"{system.particles} particles of {system.system} make a box of {2 * half:.3f} σ, too small "
-                    f"for {what} = {reach:.3f} σ, which half the box must exceed: use more particles",
-                )  # fmt: skip
+        ]
+        if system is not None:
+            reaches.append((system.mixture.longest_cutoff, "the potential's cut-off"))
+        for reach, what in reaches:
+            if reach > edge / 2 * (1 + 1e-6):
+                message = f"{name} has a box of {edge:.3f} σ, too small for {what} = {reach:.3f} σ, which half of it must exceed"
+                if k is None:
+                    raise StudyError(message)
+                raise _at("systems", k, "particles", message=f"{message}: use more particles")
 
     def _check_window(self, name: str, run: Recording | None) -> None:
         if run is None:
             return
+        assert self.source.simulate is not None
+        steps = run.interval / self.source.simulate.timestep
+        if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
+            message = f"{run.interval} τ is no whole number of time steps of {self.source.simulate.timestep} τ"
+            raise _at("source", "simulate", name, "interval", message=message)
+        lead = self.hops.lead / run.interval
+        if name == self.softness.train_on.run and abs(lead - round(lead)) > 1e-6:
+            raise _at(
+                "hops", "lead", message=f"{self.hops.lead} τ is no whole number of {name} intervals, {run.interval} τ"
+            )
         half = self.hops.window / 2 / run.interval
         if abs(half - round(half)) > 1e-6 or round(half) < 1:
             message = (

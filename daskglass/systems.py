@@ -164,15 +164,16 @@ def pair_force(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArr
     """Force −dV_ij/dr in ε_AA/σ_AA, positive when repulsive; see `pair_energy`."""
     r = np.asarray(r, dtype=np.float64)
     pair = mixture.pair(first, second)
-    inverse = _reduced_size(mixture, pair) / (r - mixture.delta)
+    inverse = reduced_size(mixture, pair) / (r - mixture.delta)
     force = 24.0 * pair.epsilon * (2.0 * inverse**12 - inverse**6) / (r - mixture.delta)
     return np.where(r < mixture.cutoff * pair.sigma, force, 0.0)
 
 
-def _reduced_size(mixture: Mixture, pair: Pair) -> float:
+def reduced_size(mixture: Mixture, pair: Pair) -> float:
+    """σ' = σ − Δ/2^{1/6}, which keeps the minimum of every pair at 2^{1/6} σ."""
     return pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO
 
 
 def _expanded_lj(mixture: Mixture, pair: Pair, r: NDArray[np.float64]) -> NDArray[np.float64]:
-    inverse_6 = (_reduced_size(mixture, pair) / (r - mixture.delta)) ** 6
+    inverse_6 = (reduced_size(mixture, pair) / (r - mixture.delta)) ** 6
     return 4.0 * pair.epsilon * (inverse_6**2 - inverse_6)

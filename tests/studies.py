@@ -20,10 +20,10 @@ source:
     timestep: 0.004
     equilibration: {minimum: 5, relaxation_times: [1, 1]}
     production: {frames: 21, interval: 1.0}
-    training: {frames: 61, interval: 1.0, temperature: 0.8}
+    training: {frames: 41, interval: 1.0, temperature: 0.8}
     relaxation: {origins: 2, points: 16, longest: 5}
 inherent: {engine: lammps, minimizer: fire}
-hops: {window: 10.0, hard_separation: 40.0}
+hops: {window: 10.0, hard: 0.08, hard_separation: 20.0}
 softness: {train_on: {run: training, temperature: 0.8}, samples_per_class: 500}
 radial: {r_max: 3.5, bin_width: 0.05, softness_bins: 4}
 strata: {bins: 3}
@@ -61,4 +61,4 @@ def run_here(folder: Path, monkeypatch, text: str = FILES, workers: int = 1) -> 
     path = folder / "study.yaml"
     path.write_text(text)
     with Client(n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None) as client:
-        return pipeline.run(load_study(path), client, draw=lambda store: None)
+        return pipeline.run(load_study(path), client, draw=lambda store: store)

@@ -1,13 +1,19 @@
 """The command line: what a person types, what they see, and how it exits."""
 
+import json
+import os
 import subprocess
 import sys
 
 import pandas as pd
+import psutil
 import pytest
 import xarray as xr
 
 from tests.studies import FILES, TINY, command
+
+# one worker runs the tiny study once, for all of them
+pytestmark = pytest.mark.xdist_group("tiny")
 
 
 def test_the_dashboard_is_announced_first_and_the_page_last(tiny):
@@ -126,12 +132,16 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
         (("query", "none.zarr", "--variable", "hop"), 1, "no store here"),
         (("figures", "none.zarr"), 1, "no store here"),
         (("run", "files.yaml"), 1, "no such file"),
+        (("run", "held.yaml"), 1, "is writing to this store"),
     ],
 )
 def test_what_goes_wrong_is_told_in_one_line(tmp_path, arguments, status, message):
     (tmp_path / "good.yaml").write_text(TINY)
     (tmp_path / "bad.yaml").write_text(TINY.replace("store:", "stor:"))
     (tmp_path / "files.yaml").write_text(FILES.replace("$TINY/", ""))
+    (tmp_path / "held.yaml").write_text(TINY.replace("tiny.zarr", "held.zarr"))
+    holder = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time()}
+    (tmp_path / "held.zarr.lock").write_text(json.dumps(holder))
     done = command(*arguments, folder=tmp_path)
     assert done.returncode == status
     assert message in done.stderr

@@ -22,6 +22,9 @@ from daskglass.plan import UPSTREAM, SystemPlan
 from daskglass.study import load_study
 from tests.studies import FILES, TINY, command, run_here
 
+# one worker runs the tiny study once, for all of them
+pytestmark = pytest.mark.xdist_group("tiny")
+
 
 @pytest.fixture
 def production(tiny):
@@ -77,7 +80,7 @@ def test_examples_are_labelled_moments_of_the_training_run(tiny):
     at = {dim: examples[dim] for dim in ("replica", "particle")}
     there = training.isel(temperature=0, time=examples["frame"], **at)
     np.testing.assert_array_equal(there["label"], examples["label"])
-    labels = dg.rearrangement_labels(training["hop"], training["species"], hard_separation=40.0)
+    labels = dg.rearrangement_labels(training["hop"], training["species"], hard=0.08, hard_separation=20.0)
     xr.testing.assert_equal(training["label"].drop_attrs(), labels.drop_attrs())
     example = examples.isel(example=0)
     frame = training.isel(temperature=0, replica=int(example["replica"]), time=int(example["frame"]))
@@ -284,33 +287,40 @@ def test_fewer_frames_than_a_window_is_said(files, monkeypatch):
 # --- however often it is stopped ---
 
 
-def stop(folder, study, how, seconds) -> None:
-    """Run a study, stop it after some seconds, and check how it let go."""
+def stop(folder, study, how, when) -> None:
+    """Run a study, stop it as soon as `when()` is true, and check how it let go."""
     with subprocess.Popen(
         [sys.executable, "-m", "daskglass", "run", study, "--quiet"], cwd=folder, stderr=subprocess.PIPE, text=True
     ) as process:
-        time.sleep(seconds)
+        while not when():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
         process.send_signal(how)
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=120)[1]
     if how != signal.SIGKILL:
         assert process.returncode == 1
         assert "interrupted" in said
         assert not list(folder.glob("*.lock"))
 
 
+def done_tasks(store_path) -> int:
+    return len(Ledger(store_path).marks)
+
+
 def test_a_simulation_stopped_in_the_middle_continues_to_the_same_result(tiny, tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
-    for seconds in (6, 12):
-        stop(tmp_path, "tiny.yaml", signal.SIGINT, seconds)
+    frames = tmp_path / "tiny.trajectories/ka_0.0/r1/T1/production.gsd.part"
+    stop(tmp_path, "tiny.yaml", signal.SIGINT, frames.exists)
+    stop(tmp_path, "tiny.yaml", signal.SIGINT, lambda: done_tasks(tmp_path / "tiny.zarr") > 20)
     done = command("run", "tiny.yaml", "--quiet", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_store(tiny / "tiny.zarr", tmp_path / "tiny.zarr")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_an_analysis_stopped_in_the_middle_continues_to_the_same_result(finished_once, files, how):
     (files / "files.yaml").write_text(FILES)
-    stop(files, "files.yaml", how, 4.5)
+    stop(files, "files.yaml", how, lambda: done_tasks(files / "files.zarr") > 12)
     done = command("run", "files.yaml", "--quiet", folder=files)
     assert done.returncode == 0, done.stderr
     assert_same_store(finished_once / "files.zarr", files / "files.zarr")

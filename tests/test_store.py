@@ -101,6 +101,27 @@ def test_a_halo_ends_at_the_ends_of_the_run(path):
     assert [(t[0], t[-1]) for t in times] == [(0, 10), (5, 18), (13, 20)]
 
 
+def test_a_layout_interrupted_half_way_is_made_whole(tmp_path, monkeypatch):
+    path, layout = tmp_path / "study.zarr", make_layout()
+
+    def crash(self, target, **options):
+        (target / "position").mkdir(parents=True)
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(xr.Dataset, "to_zarr", crash)
+        with pytest.raises(OSError, match="disk full"):
+            store.lay_out(path, layout, {})
+    assert not (path / "ka_0.0/production").exists()
+    store.lay_out(path, layout, {})
+    assert {"time", "species", "neighbor"} <= set(dg.open_store(path)["ka_0.0/production"].coords)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["study.zarr"]
+
+
+def test_the_system_tells_what_it_is(path):
+    assert dg.open_store(path)["ka_0.0"].attrs["delta"] == 0.0
+
+
 def test_laying_out_again_keeps_the_data(path):
     block = make_layout().blocks()[0]
     store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
@@ -137,6 +158,15 @@ def test_a_table_replaces_what_stood_there(path):
     table = store.read_table(path, "ka_0.0/ensemble")
     assert list(table.data_vars) == ["b"]
     assert [str(x) for x in table["x"].values] == ["p", "q", "r"]
+    assert [file.name for file in path.parent.iterdir()] == ["study.zarr"]
+
+
+def test_a_table_lost_between_two_renames_is_brought_back(path):
+    store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"a": ("x", [1.0, 2.0])}))
+    (path / "ka_0.0/ensemble").rename(path.parent / "study.zarr.ka_0.0%2Fensemble.old")
+    (path.parent / "study.zarr.ka_0.0%2Fensemble.new").mkdir()
+    store.recover(path)
+    assert store.read_table(path, "ka_0.0/ensemble")["a"].values.tolist() == [1.0, 2.0]
     assert [file.name for file in path.parent.iterdir()] == ["study.zarr"]
 
 

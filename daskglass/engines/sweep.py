@@ -23,12 +23,12 @@ import gsd.hoomd
 import numpy as np
 from numpy.typing import NDArray
 
+from daskglass.dynamics import Q_PEAK
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine
 from daskglass.errors import EngineError, StudyError
 from daskglass.systems import Mixture
 
 SEGMENT = 10**8  # particle-steps between checkpoints: about a minute on one core
-WAVE_NUMBER = 7.14  # Q, first peak of the structure factor, σ_AA^-1
 STATE = "state.npz"
 FINAL = "final.checkpoint"
 
@@ -249,7 +249,7 @@ def crossing_time(earlier: tuple[float, float], later: tuple[float, float]) -> f
 def self_scattering(displacement: NDArray[np.float64], drift: NDArray[np.float64]) -> float:
     """F(Q,t) = ⟨ sin(QΔr)/(QΔr) ⟩ of particles displaced by (particles, 3) in a system that drifted by (3,)."""
     distance = np.linalg.norm(displacement - drift, axis=1)
-    return float(np.mean(np.sinc(WAVE_NUMBER * distance / np.pi)))
+    return float(np.mean(np.sinc(Q_PEAK * distance / np.pi)))
 
 
 @dataclass(frozen=True)
