@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +69,12 @@ class _Graph:
         self.kinds = list(dict.fromkeys((plan.positions, stages.THERMAL)))
 
     def _write(
-        self,
-        stage: Stage,
-        what: str,
-        function: Callable[..., Any],
-        *arguments: Any,
-        needs: Sequence[str] = (),
-        after: Sequence[str] = (),
+        self, stage: Stage, what: str, function: Callable[..., Any], *arguments: Any, **waits: Sequence[str]
     ) -> str:
         """Add a task that writes to the store, and that the ledger remembers."""
-        fingerprint = self.plan.fingerprint(stage)
-        task = Task(stage, self.name, key_of(stage, what), function, arguments, tuple(needs), tuple(after), fingerprint)
-        self.tasks.append(task)
-        return task.key
+        key = self._partial(stage, what, function, *arguments, **waits)
+        self.tasks[-1] = replace(self.tasks[-1], fingerprint=self.plan.fingerprint(stage))
+        return key
 
     def _partial(
         self,
@@ -93,9 +86,8 @@ class _Graph:
         after: Sequence[str] = (),
     ) -> str:
         """Add a task whose result goes to other tasks only."""
-        task = Task(stage, self.name, key_of(stage, what), function, arguments, tuple(needs), tuple(after))
-        self.tasks.append(task)
-        return task.key
+        self.tasks.append(Task(stage, self.name, key_of(stage, what), function, arguments, tuple(needs), tuple(after)))
+        return self.tasks[-1].key
 
     def _combine(self, stage: Stage, what: str, combine: Callable[..., Any], keys: list[str]) -> str:
         """Add a tree of tasks that combines results, in order, into one."""

@@ -221,6 +221,10 @@ class SystemPlan:
 
     def fingerprint(self, stage: Stage) -> str:
         """Hash of the settings of a stage and of all stages before it."""
+        return self._fingerprints[stage]
+
+    @cached_property
+    def _fingerprints(self) -> dict[Stage, str]:
         study, system = self.study, self.system
         settings: dict[Stage, tuple[Any, ...]] = {
             "simulate": (study.source.simulate, system.model_dump(mode="json")) if study.source.simulate else (),
@@ -238,7 +242,10 @@ class SystemPlan:
             "barriers": (study.barriers, study.radial.softness_bins),
             "figures": (),
         }  # fmt: skip
-        return study.fingerprint(stage, settings[stage], [self.fingerprint(before) for before in UPSTREAM[stage]])
+        found: dict[Stage, str] = {}
+        for stage in STAGES:
+            found[stage] = study.fingerprint(stage, settings[stage], [found[before] for before in UPSTREAM[stage]])
+        return found
 
     def _sources(self) -> list[tuple[str, int, int]]:
         if self.study.source.trajectories is None:
