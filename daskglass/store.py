@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,14 +81,6 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     if not (path / "zarr.json").is_file():
         raise StoreError(f"{path}: no store here; `daskglass run STUDY.yaml` makes one")
     return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
-
-
-def runs(tree: xr.DataTree) -> Iterator[tuple[str, str]]:
-    """System and run of every group that holds particles."""
-    for system, node in tree.children.items():
-        for run, child in node.children.items():
-            if "particle" in child.dataset.dims:
-                yield system, run
 
 
 def query(

@@ -108,7 +108,6 @@ class Contents:
     systems: tuple[System, ...]
     study: Mapping[str, Any]
     versions: Mapping[str, str]
-    created: str
 
     @property
     def title(self) -> str:
@@ -165,7 +164,6 @@ def read(tree: xr.DataTree) -> Contents:
         tuple(systems),
         study,
         json.loads(attrs.get("versions", "{}")),
-        str(attrs.get("created", "")),
     )
 
 

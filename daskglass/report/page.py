@@ -75,7 +75,6 @@ def page(contents: Contents, images: Sequence[dict[str, object]]) -> str:
     environment.filters["symbols"] = symbols
     return environment.get_template(TEMPLATE).render(
         title=contents.title,
-        created=contents.created,
         versions=", ".join(f"{name} {version}" for name, version in contents.versions.items()),
         systems=[
             {"name": system.name, "about": _about(system), "tables": tables(system)} for system in contents.systems
