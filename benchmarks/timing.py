@@ -20,7 +20,7 @@ def compare(what: str, ours: Callable[[], object], peer: Callable[[], object], n
             if run:
                 times.append(time.perf_counter() - began)
     mine, other = (statistics.median(times) for times in seconds)
-    print(f"{what}: {mine:.4g} s; {named}: {other:.4g} s; {other / mine:.1f} times faster")
+    print(f"{what}: {mine:.4g} s; {named}: {other:.4g} s; {other / mine:.2g} times as fast")
 
 
 def liquid(particles: int = 4096, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

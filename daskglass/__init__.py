@@ -7,7 +7,9 @@ from importlib.metadata import version
 from typing import Any
 
 _HOME = {
-    "store": ("open_store", "query"),
+    "store": ("open_store",),
+    "queries": ("query",),
+    "export": ("write_gsd",),
     "study": ("load_study",),
     "structure": ("structure_functions", "radial_distribution"),
     "dynamics": (

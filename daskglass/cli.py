@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import traceback
@@ -15,10 +16,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from daskglass.errors import DaskglassError, StoreError, StudyError
+from daskglass.errors import DaskglassError, StudyError
+from daskglass.ledger import replace_file
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from daskglass.plan import SystemPlan
 
 app = typer.Typer(
     help="Softness, excess entropy and rearrangement barriers of glass-forming liquids.",
@@ -29,6 +33,12 @@ app = typer.Typer(
 out = Console()
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False)]
+Run = Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")]
+Replica = Annotated[int | None, typer.Option(help="number of a replica")]
+RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
+SKIPPED = "may be repeated; NaN, and -1 among codes, are skipped"
+ALL_ROWS, FIRST_ROWS = 60, 20  # of a table on the screen: shown as a whole up to, and shown of a longer one
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 
 
@@ -78,17 +88,115 @@ def run(
     if stage is not None and start is not None:
         raise StudyError("give --stage or --from, not both")
     if dry_run:
+        if given.source.trajectories is not None:
+            _print_sources(given)
         _print_plan(given)
         return
+    with _interruptible(), locked(Path(given.store)), connect(cluster) as client:
+        if not quiet:
+            print(f"dashboard: {client.dashboard_link}", flush=True)
+        with _progress(quiet) as progress:
+            outcome = pipeline.run(given, client, draw, stage, start, progress)  # type: ignore[arg-type]
+    _tell(outcome, debug)
+    if not quiet:
+        from daskglass.report import folder
+
+        print(f"{given.store}: {outcome.done} tasks done; page: {folder(Path(given.store)) / 'index.html'}")
+
+
+@app.command()
+def convert(
+    pattern: Annotated[
+        str, typer.Argument(help='files, such as "data/{system}/T{temperature:g}/r{replica:d}/traj.gsd"', show_default=False)
+    ],
+    store: Annotated[Path, typer.Argument(help="store to write, or to add to", show_default=False)],
+    form: Annotated[str, typer.Option("--format", help="gsd, lammps or signac (pattern: the project, or files in a job)")],
+    timestep: Annotated[float, typer.Option(help="τ per time step of the files; with 1, time counts time steps")] = 1.0,
+    system: Annotated[str | None, typer.Option(help="name of the system, where the pattern has no {system}")] = None,
+    temperature: Annotated[float | None, typer.Option(help="where the pattern has no {temperature}")] = None,
+    replica: Annotated[int | None, typer.Option(help="where the pattern has no {replica}")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV file that says what the pattern does not")] = None,
+    rename: Annotated[list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")] = None,
+    precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
+    report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file")] = None,
+    cluster: Annotated[str, typer.Option(help="profile of the cluster")] = "local",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show which file is taken for what; read nothing")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bring trajectory files into a store, and do nothing else; files that are there already are left alone."""
+    from daskglass import pipeline
+    from daskglass.cluster import connect
+    from daskglass.ledger import locked
+    from daskglass.plan import plan_study
+    from daskglass.study import study_of_files
+
+    constants = {"system": system, "temperature": temperature, "replica": replica}
+    given = study_of_files(
+        store,
+        format=form,
+        path=pattern,
+        timestep=timestep,
+        constants={name: value for name, value in constants.items() if value is not None},
+        table=None if table is None else str(table),
+        rename=dict(_renaming(text) for text in rename or ()),
+        precision=precision,
+    )
+    if dry_run:
+        _print_sources(given)
+        return
+    with _interruptible(), locked(store):
+        plans: list[SystemPlan] = []
+        try:
+            plans = plan_study(given)
+            with connect(cluster) as client, _progress(quiet) as progress:
+                if not quiet:
+                    print(f"dashboard: {client.dashboard_link}", flush=True)
+                outcome = pipeline.convert(plans, client, progress)
+        except (DaskglassError, OSError) as error:
+            _write_report(report, plans, str(error).splitlines())
+            raise
+        _write_report(report, plans, list(dict.fromkeys(outcome.failures.values())))
+    _tell(outcome, debug)
+    if not quiet:
+        print(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows them")
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    theirs, equals, ours = text.partition("=")
+    if not (theirs and equals and ours):
+        raise StudyError(f"--rename {text}: give THEIRS=OURS, such as kT=temperature")
+    return theirs, ours
+
+
+def _write_report(report: Path | None, plans: list[SystemPlan], problems: list[str]) -> None:
+    """Say what every file holds, and what is wrong with it."""
+    if report is None:
+        return
+    of_files = [file.problem for plan in plans for file in plan.files.values() if file.problem]
+    problems = list(dict.fromkeys([*of_files, *problems]))
+    files = [
+        {"path": str(file.path), "system": plan.name, "run": run, "temperature": T, "replica": replica}
+        | ({} if file.survey is None else file.survey.model_dump(exclude={"offsets", "last", "content", "species"}))
+        | {"problems": [text for text in problems if text.startswith(f"{file.path}:")]}
+        for plan in plans
+        for (run, T, replica), file in plan.files.items()
+    ]
+    replace_file(report, json.dumps({"files": files, "problems": problems}, indent=1) + "\n")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Say after Ctrl-C that nothing is lost."""
     try:
-        with locked(Path(given.store)), connect(cluster) as client:
-            if not quiet:
-                print(f"dashboard: {client.dashboard_link}", flush=True)
-            with _progress(quiet) as progress:
-                outcome = pipeline.run(given, client, draw, stage, start, progress)  # type: ignore[arg-type]
+        yield
     except KeyboardInterrupt:
         print("daskglass: interrupted; the same command again continues", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _tell(outcome: Any, debug: bool) -> None:
+    """Print warnings and failures of a run; exit with 1 if there were failures."""
     for messages in outcome.warnings.values():
         for message in messages:
             print(f"warning: {message}", file=sys.stderr)
@@ -104,10 +212,6 @@ def run(
                 f"daskglass: {keys[0]}: {cause}" + f" (and {len(keys) - 1} after it)" * (len(keys) > 1), file=sys.stderr
             )
         raise typer.Exit(1)
-    if not quiet:
-        from daskglass.report import folder
-
-        print(f"{given.store}: {outcome.done} tasks done; page: {folder(Path(given.store)) / 'index.html'}")
 
 
 @app.command()
@@ -130,68 +234,146 @@ def status(study: StudyFile, debug: Debug = False) -> None:
     size = _size(Path(given.store))
     print(f"{given.store}: {_bytes(size)} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
     for state in states:
+        for reason in state.reasons:
+            print(f"stale: {state.system} {state.stage}: {reason}")
         for note in state.notes:
             print(f"note: {note}")
 
 
 @app.command()
-def info(store: Annotated[Path, typer.Argument(help="store", show_default=False)], debug: Debug = False) -> None:
-    """Show what is in a store, with sizes and chunks."""
-    from daskglass.store import open_store
+def info(store: Store, debug: Debug = False) -> None:
+    """Show what is in a store: coordinates, variables, their sizes, what is written, and what it was made from."""
+    from daskglass.inventory import contents, files_below, size_text
 
-    tree = open_store(store)
-    for node in tree.subtree:
-        if not node.data_vars:
-            continue
-        shape = ", ".join(f"{dim}: {size}" for dim, size in node.sizes.items())
-        table = Table("variable", "dims", "type", "units", "chunk", "size", "on disk", title=f"{node.path}  ({shape})")
-        for name, variable in node.data_vars.items():
-            chunk = variable.encoding.get("chunks") or ()
-            table.add_row(
-                str(name), " ".join(map(str, variable.dims)), str(variable.dtype), variable.attrs.get("units", ""),
-                "×".join(map(str, chunk)), _bytes(variable.nbytes), _bytes(_size(store / node.path.strip("/") / str(name))),
-            )  # fmt: skip
-        out.print(table)
+    groups = list(contents(store))
+    out.print(f"{store}: {size_text(files_below(store)[1])} on disk", highlight=False, soft_wrap=True)
+    for group in groups:
+        out.print(group, highlight=False)
 
 
 @app.command()
 def query(
-    store: Annotated[Path, typer.Argument(help="store", show_default=False)],
+    store: Store,
     variable: Annotated[list[str], typer.Option(help="name of a variable; may be repeated")],
     system: Annotated[list[str] | None, typer.Option(help="name of a system; may be repeated")] = None,
-    run: Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")] = "production",
-    temperature: Annotated[float | None, typer.Option(help="the nearest temperature is taken")] = None,
-    replica: Annotated[int | None, typer.Option(help="number of a replica")] = None,
+    run: Run = "production",
+    temperature: Annotated[str | None, typer.Option(help=f"the nearest is taken; {RANGE}")] = None,
+    time: Annotated[str | None, typer.Option(help=f"in τ; the nearest is taken; {RANGE}")] = None,
+    replica: Replica = None,
+    species: Annotated[list[str] | None, typer.Option(help="particles of this species; may be repeated")] = None,
+    mean: Annotated[list[str] | None, typer.Option(metavar="DIM", help=f"mean over this dimension; {SKIPPED}")] = None,
+    std: Annotated[list[str] | None, typer.Option(metavar="DIM", help="standard deviation of these values")] = None,
+    minimum: Annotated[list[str] | None, typer.Option("--min", metavar="DIM", help="smallest value")] = None,
+    maximum: Annotated[list[str] | None, typer.Option("--max", metavar="DIM", help="largest value")] = None,
+    total: Annotated[list[str] | None, typer.Option("--sum", metavar="DIM", help="sum")] = None,
+    count: Annotated[list[str] | None, typer.Option(metavar="DIM", help="number of values there are")] = None,
     output: Annotated[Path | None, typer.Option("--out", help="file: .nc, .csv or .parquet")] = None,
     debug: Debug = False,
 ) -> None:
-    """Ask a store: print, or write to a file, variables of systems at a temperature."""
-    from daskglass.store import query as ask
+    """Ask a store: print variables, selected and reduced, as a table, or write them to a file.
 
-    selection: dict[str, Any] = {"temperature": temperature, "replica": replica}
+    A table has a row for every combination of labels, those without a value too.
+    """
+    from daskglass.export import number_of_rows, save
+    from daskglass.queries import query as ask
+    from daskglass.queries import reduced
+
+    reductions = {"mean": mean, "std": std, "min": minimum, "max": maximum, "sum": total, "count": count}
+    asked = {how: dims for how, dims in reductions.items() if dims}
+    if len(asked) > 1:
+        raise StudyError(f"give one kind of reduction, not {' and '.join(f'--{how}' for how in asked)}")
+    selection = {
+        "temperature": _labels("temperature", temperature), "time": _labels("time", time), "replica": replica,
+        "species": species or None,
+    }  # fmt: skip
     selection = {dim: value for dim, value in selection.items() if value is not None}
     found = ask(store, system, run, variable, **selection)
+    for how, dims in asked.items():
+        found = reduced(found, how, dims)
     if output is None:
-        print(found.compute())
-        for name, array in found.data_vars.items():
-            print(f"\n{name} ({array.attrs.get('units', '1')})")
-            print(array.values)
+        _print_rows(found)
     else:
-        _export(found, output)
+        save(found, output)
+        sizes = ", ".join(f"{dim} {size}" for dim, size in found.sizes.items())
+        print(f"{output}: {number_of_rows(found):,} rows" if output.suffix != ".nc" else f"{output}: {sizes}")
 
 
-def _export(found: xr.Dataset, output: Path) -> None:
+@app.command()
+def export(
+    store: Store,
+    output: Annotated[Path, typer.Argument(metavar="OUT.gsd", help="file to write", show_default=False)],
+    system: Annotated[str | None, typer.Option(help="name of the system")] = None,
+    run: Run = "production",
+    temperature: Annotated[float | None, typer.Option(help="the nearest is taken")] = None,
+    replica: Replica = None,
+    positions: Annotated[str, typer.Option(help="position, or inherent for inherent structures")] = "position",
+    variable: Annotated[list[str] | None, typer.Option(help="of every particle, to colour by; may be repeated")] = None,
+    time: Annotated[str | None, typer.Option(help=f"in τ; {RANGE}")] = None,
+    debug: Debug = False,
+) -> None:
+    """Write the trajectory of one temperature and replica as GSD, for OVITO and HOOMD-blue.
+
+    System, temperature and replica may be left out where there is only one.
+    """
+    from daskglass.export import write_gsd
+    from daskglass.queries import in_short
+    from daskglass.queries import query as ask
+
+    if output.suffix != ".gsd":
+        raise StudyError(f"{output}: the name must end in .gsd")
+    selection = {"temperature": temperature, "replica": replica, "time": _labels("time", time)}
+    selection = {dim: value for dim, value in selection.items() if value is not None}
+    scalars = variable or []
+    row = ask(store, system, run, [positions, *scalars, "species", "box"], **selection)
+    for dim in ("system", "temperature", "replica"):
+        if row.sizes.get(dim, 1) > 1:
+            raise StudyError(f"a trajectory is of one {dim}: choose --{dim} of {in_short(row[dim].values, 30)}")
+    row = row.squeeze([dim for dim in ("system", "temperature", "replica") if dim in row.dims])
+    if "time" not in row.dims:
+        row = row.assign({name: row[name].expand_dims("time") for name in (positions, *scalars)})
+    write_gsd(output, row, positions, scalars)
+    print(f"{output}: {row.sizes['time']:,} frames of {row.sizes['particle']:,} particles")
+
+
+def _labels(name: str, text: str | None) -> float | slice | None:
+    """Read `0.47` as a number and `0.4:0.6`, `0.4:` or `:0.6` as a range."""
+    if text is None:
+        return None
     try:
-        if output.suffix == ".nc":
-            found.to_netcdf(output, engine="h5netcdf")
-        elif output.suffix == ".csv":
-            found.to_dataframe().to_csv(output)
-        elif output.suffix == ".parquet":
-            found.to_dataframe().reset_index().to_parquet(output)
-        else:
-            raise StudyError(f"--out {output}: the name must end in .nc, .csv or .parquet")
-    except ImportError as error:
-        raise StoreError(f'{output}: {error}; pip install "daskglass[export]" brings what is missing') from error
+        ends = [float(end) if end.strip() else None for end in text.split(":")]
+        if len(ends) == 1 and ends[0] is not None:
+            return ends[0]
+        if len(ends) == 2 and ends != [None, None]:
+            return slice(*ends)
+    except ValueError as error:
+        raise StudyError(f"--{name} {text}: not a number, nor a range such as 0.4:0.6") from error
+    raise StudyError(f"--{name} {text}: give a number, or a range such as 0.4:0.6, 0.4: or :0.6")
+
+
+def _print_rows(found: xr.Dataset) -> None:
+    """Print a table; of a long one its first rows, saying how many there are."""
+    import pandas as pd
+
+    from daskglass.export import number_of_rows, rows
+
+    number = number_of_rows(found)
+    most = number if number <= ALL_ROWS else FIRST_ROWS
+    pieces: list[pd.DataFrame] = []
+    for piece in rows(found, most):
+        pieces.append(piece)
+        if sum(map(len, pieces)) >= most:
+            break
+    frame = pd.concat(pieces).head(most)
+    table = Table()
+    for name in frame:
+        units = found[name].attrs.get("units", "1") if name in found.variables else "1"
+        kind = "left" if frame[name].dtype.kind not in "biuf" else "right"
+        table.add_column(f"{name}" + f" ({units})" * (units != "1"), justify=kind, overflow="fold")  # type: ignore[arg-type]
+    for values in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
+    out.print(table)
+    if most < number:
+        print(f"the first {most} of {number:,} rows: --out writes all of them to a file, --mean DIM averages")
 
 
 @app.command()
@@ -225,6 +407,24 @@ def _progress(quiet: bool) -> Iterator[Any]:
                 print(f"{stage}: {done} of {total}", flush=True)
 
         yield line
+
+
+def _print_sources(study: Any) -> None:
+    """Show which file is taken for what, from names alone."""
+    from daskglass.plan import sources_of
+
+    table = Table("system", "run", "temperature", "replica")
+    table.add_column("file", overflow="fold")
+    listed = {system.system: system for system in study.systems}
+    for source in sources_of(study):
+        system = listed.get(source.system)
+        unlisted = system is not None and bool(system.temperatures) and source.temperature not in system.temperatures
+        left_out = bool(listed) and (system is None or unlisted)
+        table.add_row(
+            source.system, source.run, f"{source.temperature:g}", str(source.replica),
+            f"{source.path}" + " (not in the study)" * left_out,
+        )  # fmt: skip
+    out.print(table)
 
 
 def _print_plan(study: Any) -> None:

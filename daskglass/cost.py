@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from daskglass.graph import system_tasks
-from daskglass.plan import STAGES, Stage, SystemPlan
+from daskglass.plan import STAGES, Stage, SystemPlan, plan_study
 from daskglass.study import Inherent, Simulate, Study
 from daskglass.systems import DENSITY, SIXTH_ROOT_OF_TWO
 
@@ -41,7 +41,7 @@ class Cost:
 
 def costs(study: Study) -> list[Cost]:
     """Estimate the cost of every system of a study; reads headers of files, writes nothing."""
-    return [_cost(SystemPlan(study, system)) for system in study.systems]
+    return [_cost(plan) for plan in plan_study(study)]
 
 
 def relaxation_time_estimate(plan: SystemPlan, temperature: float) -> float | None:
@@ -50,7 +50,7 @@ def relaxation_time_estimate(plan: SystemPlan, temperature: float) -> float | No
     if simulate is not None and temperature in simulate.relaxation_time:
         return simulate.relaxation_time[temperature]
     mixture = plan.system.mixture
-    if not plan.name.startswith("ka_") or mixture.density != DENSITY.get(mixture.delta):
+    if mixture is None or not plan.name.startswith("ka_") or mixture.density != DENSITY.get(mixture.delta):
         return None
     depth = (mixture.density / DENSITY[0.0]) ** (2 / 3) / (1 - SIXTH_ROOT_OF_TWO * mixture.delta) ** 2
     reduced = temperature / depth
@@ -75,7 +75,7 @@ def _cost(plan: SystemPlan) -> Cost:
     if simulate := plan.study.source.simulate:
         steps = _steps(plan, simulate, notes) * plan.particles
         if not notes:
-            hours["simulate"] = steps / STEPS_PER_SECOND[plan.system.mixture.delta > 0] / 3600
+            hours["simulate"] = steps / STEPS_PER_SECOND[plan.system.mixture is not None and plan.system.mixture.delta > 0] / 3600
     if isinstance(plan.study.inherent, Inherent):
         hours["inherent"] = analysed * EVALUATIONS[plan.study.inherent.minimizer] / EVALUATIONS_PER_SECOND / 3600
     return Cost(
@@ -94,7 +94,7 @@ def _cost(plan: SystemPlan) -> Cost:
 def _steps(plan: SystemPlan, simulate: Simulate, notes: list[str]) -> float:
     """Time steps of all replicas of a system."""
     total = 0.0
-    for index, T in enumerate(plan.system.temperatures):
+    for index, T in enumerate(plan.temperatures):
         tau = relaxation_time_estimate(plan, T)
         if tau is None:
             notes.append(
@@ -104,7 +104,7 @@ def _steps(plan: SystemPlan, simulate: Simulate, notes: list[str]) -> float:
         duration = max(simulate.equilibration.minimum, plan.equilibration_multiple(index) * tau)
         duration += (simulate.relaxation.longest + simulate.relaxation.origins - 1) * tau
         duration += (simulate.production.frames - 1) * simulate.production.interval
-        if simulate.training and index == plan.training_temperature:
+        if simulate.training and plan.training_temperature == T:
             duration += (simulate.training.frames - 1) * simulate.training.interval
         total += duration / simulate.timestep
-    return total * plan.system.replicas
+    return total * len(plan.replicas)

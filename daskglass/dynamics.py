@@ -279,7 +279,9 @@ def diffusivity(msd: xr.DataArray) -> xr.DataArray:
     return named(_reduce_lags(compute, msd), "diffusivity")
 
 
-def reduced_diffusivity(D: xr.DataArray, density: float, temperature: xr.DataArray | float) -> xr.DataArray:
+def reduced_diffusivity(
+    D: xr.DataArray, density: xr.DataArray | float, temperature: xr.DataArray | float
+) -> xr.DataArray:
     """D* = ρ^{1/3} √(m/k_BT) D (paper, Sec. III.A), dimensionless."""
     return named(density ** (1 / 3) * D / temperature**0.5, "reduced_diffusivity")
 

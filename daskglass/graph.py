@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ class Task:
     function, arguments : what is called
     needs : tasks whose results are handed over behind the arguments
     after : tasks that must be complete before, whose results are not needed
-    fingerprint : of all inputs; None for a partial result, which lives in memory until its sum is written
+    inputs : hashes of all that the result depends on, by name; None for a partial result, which lives in memory until
+        its sum is written
+    problem : why the task cannot be done; empty where it can be tried
     """
 
     stage: Stage
@@ -37,7 +39,8 @@ class Task:
     arguments: tuple[Any, ...]
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    fingerprint: str | None = None
+    inputs: Mapping[str, str] | None = None
+    problem: str = ""
 
 
 def key_of(stage: Stage, what: str) -> str:
@@ -45,8 +48,16 @@ def key_of(stage: Stage, what: str) -> str:
     return f"{stage}-{what}"
 
 
+def convert_tasks(plan: SystemPlan) -> list[Task]:
+    """Tasks that bring a system's files into the store, and do nothing else."""
+    graph = _Graph(plan)
+    graph.read()
+    return [task for task in graph.tasks if task.stage == "convert"]
+
+
 def system_tasks(plan: SystemPlan) -> list[Task]:
     """All tasks of a system, every one after those it waits for."""
+    plan.check_analysis()
     graph = _Graph(plan)
     graph.read()
     graph.hops_and_training()
@@ -69,11 +80,17 @@ class _Graph:
         self.kinds = list(dict.fromkeys((plan.positions, stages.THERMAL)))
 
     def _write(
-        self, stage: Stage, what: str, function: Callable[..., Any], *arguments: Any, **waits: Sequence[str]
+        self,
+        stage: Stage,
+        what: str,
+        function: Callable[..., Any],
+        *arguments: Any,
+        inputs: Mapping[str, str] | None = None,
+        **waits: Sequence[str],
     ) -> str:
         """Add a task that writes to the store, and that the ledger remembers."""
         key = self._partial(stage, what, function, *arguments, **waits)
-        self.tasks[-1] = replace(self.tasks[-1], fingerprint=self.plan.fingerprint(stage))
+        self.tasks[-1] = replace(self.tasks[-1], inputs=self.plan.inputs(stage) if inputs is None else inputs)
         return key
 
     def _partial(
@@ -105,7 +122,7 @@ class _Graph:
         """Task that writes the positions which structure and hops are computed from."""
         return key_of("convert" if self.plan.positions == stages.THERMAL else "inherent", block.key)
 
-    def _blocks(self, run: str, temperature: int | None = None, replica: int | None = None) -> list[Block]:
+    def _blocks(self, run: str, temperature: float | None = None, replica: int | None = None) -> list[Block]:
         return [
             block
             for block in self.plan.layouts[run].blocks()
@@ -140,11 +157,13 @@ class _Graph:
     def _simulate(self) -> None:
         simulate, system = self.study.source.simulate, self.plan.system
         assert simulate is not None
-        for replica in range(system.replicas):
+        assert system.mixture is not None
+        for replica in self.plan.replicas:
             previous: Path | None = None
             after: list[str] = []
-            for index, T in enumerate(system.temperatures):
-                training = simulate.training if index == self.plan.training_temperature else None
+            before = ""
+            for index, T in enumerate(self.plan.temperatures):
+                training = simulate.training if self.plan.training_temperature == T else None
                 link = Link(
                     engine=simulate.engine,
                     system=self.name,
@@ -164,30 +183,45 @@ class _Graph:
                     ),
                     relaxation_time=simulate.relaxation_time.get(T),
                 )
-                after = [self._write("simulate", f"{self.name}/{index}/{replica}", stages.simulate, link, after=after)]
+                settings = {name: value for name, value in vars(link).items() if name not in ("folder", "previous")}
+                # the next colder link starts from this one
+                before = self.study.fingerprint(before, settings | {"mixture": system.mixture.model_dump()})
+                what, inputs = f"{self.name}/T{T}/r{replica}", {"source.simulate": before}
+                after = [self._write("simulate", what, stages.simulate, link, after=after, inputs=inputs)]
                 previous = link.folder
 
     def _convert(self, run: str, block: Block) -> None:
-        T = float(self.plan.layouts[run].coordinates["temperature"][block.temperature])
-        origin = self.study.source.simulate or self.study.source.trajectories
-        assert origin is not None
-        after = []
         if self.study.source.simulate:
-            index = self.plan.system.temperatures.index(T)
-            after = [key_of("simulate", f"{self.name}/{index}/{block.replica}")]
+            problem = ""
+            origin = stages.Origin(self.plan.source(run, block.temperature, block.replica))
+            after = [key_of("simulate", f"{self.name}/T{block.temperature}/r{block.replica}")]
+        else:
+            assert self.study.source.trajectories is not None
+            file = self.plan.file(run, block.temperature, block.replica)
+            problem = file.problem
+            origin = stages.Origin(file.path, self.study.source.trajectories.reader, file.survey)
+            after = []
+            if file.survey and not file.survey.images and block.start:
+                # without images, positions continue those of the block before
+                earlier = [b for b in self._blocks(run, block.temperature, block.replica) if b.stop == block.start]
+                after = [key_of("convert", b.key) for b in earlier]
+        given = self.study.source.simulate or self.study.source.trajectories
+        assert given is not None
         self._write(
             "convert",
             block.key,
             stages.convert,
             self.path,
             block,
-            self.plan.source(run, T, block.replica),
-            self.plan.system.mixture,
-            origin.timestep,
+            origin,
+            self.plan.species,
+            given.timestep,
             self.study.precision,
             run != "relaxation",
             after=after,
+            inputs=self.plan.convert_inputs(block),
         )
+        self.tasks[-1] = replace(self.tasks[-1], problem=problem)
 
     def hops_and_training(self) -> None:
         """Hop indicator everywhere; labels, examples and the model of the training run."""
@@ -211,7 +245,7 @@ class _Graph:
                     half,
                     after=near,
                 )
-        T = self.plan.softness_temperature
+        T = self.plan.training_temperature
         rows = [row for row in self.plan.rows(run) if row.temperature == T]
         labels = []
         for row in rows:
@@ -315,7 +349,7 @@ class _Graph:
             for row in self.plan.rows(run)
         ]
         summaries = []
-        for T in range(self.production.sizes["temperature"]):
+        for T in self.plan.temperatures:
             parts = [
                 self._partial(
                     "ensemble",
@@ -328,7 +362,7 @@ class _Graph:
                 )
                 for block in self._blocks("production", T)
             ]
-            summaries.append(self._combine("ensemble", f"{self.name}/{T}", stages.merge_summaries, parts))
+            summaries.append(self._combine("ensemble", f"{self.name}/T{T}", stages.merge_summaries, parts))
         edges = self._partial("ensemble", f"{self.name}/edges", stages.candidate_edges, study, needs=summaries)
         counts = []
         for row in self.plan.rows("production"):
@@ -345,7 +379,7 @@ class _Graph:
                 for block in self._blocks("production", row.temperature, row.replica)
             ]
             counts.append(self._combine("ensemble", f"{row.key}/counts", stages.join_counts, parts))
-        radial = [task.key for task in self.tasks if task.stage == "entropy" and task.fingerprint]
+        radial = [task.key for task in self.tasks if task.stage == "entropy" and task.inputs is not None]
         self._write(
             "ensemble",
             self.name,
@@ -373,7 +407,7 @@ class _Graph:
             "barriers", f"{self.name}/bins", stages.softness_bins, study.radial.softness_bins, needs=[fits]
         )
         totals = []
-        for T in range(self.production.sizes["temperature"]):
+        for T in self.plan.temperatures:
             parts = [
                 self._partial(
                     "barriers",
@@ -388,7 +422,7 @@ class _Graph:
                 )
                 for block in self._blocks("production", T)
             ]
-            totals.append(self._combine("barriers", f"{self.name}/{T}", stages.add, parts))
+            totals.append(self._combine("barriers", f"{self.name}/T{T}", stages.add, parts))
         self._write(
             "barriers", self.name, stages.write_barriers, self.path, study, self.name, needs=[fits, bins, *totals]
         )

@@ -36,7 +36,7 @@ class Ledger:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            if "fingerprint" in entry:
+            if "inputs" in entry:
                 self.marks[entry["key"]] = entry
             else:
                 self.marks.pop(entry["key"], None)
@@ -45,18 +45,18 @@ class Ledger:
         """Make the file where there is none: a store without its ledger is refused."""
         self.path.touch()
 
-    def is_done(self, key: str, fingerprint: str) -> bool:
+    def is_done(self, key: str, inputs: Mapping[str, str]) -> bool:
         """Whether a task was completed from the same inputs."""
-        return key in self.marks and self.marks[key]["fingerprint"] == fingerprint
+        return key in self.marks and self.marks[key]["inputs"] == inputs
 
     def begin(self, keys: Iterable[str]) -> None:
         """Drop the marks of tasks about to run."""
         stale = [key for key in keys if self.marks.pop(key, None) is not None]
         self._append({"key": key} for key in stale)
 
-    def complete(self, key: str, fingerprint: str, receipt: Mapping[str, Any]) -> None:
-        """Mark a task whose data is on disk."""
-        entry = {"key": key, "fingerprint": fingerprint, "at": round(time.time(), 3), **receipt}
+    def complete(self, key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -> None:
+        """Mark a task whose data is on disk, with hashes of what it was made from, by name."""
+        entry = {"key": key, "inputs": dict(inputs), "at": round(time.time(), 3), **receipt}
         self.marks[key] = entry
         self._append([entry])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from distributed import Client, Future, as_completed
 
 from daskglass import store
 from daskglass.errors import DaskglassError, StoreError
-from daskglass.graph import Task, system_tasks
+from daskglass.graph import Task, convert_tasks, system_tasks
+from daskglass.layout import lay_out
 from daskglass.ledger import Ledger, ledger_path
-from daskglass.plan import STAGES, Stage, SystemPlan
+from daskglass.plan import STAGES, Stage, SystemPlan, file_key, plan_study
 from daskglass.study import Study
 
 RETRIES = 2  # of a task that failed: file systems of clusters do now and then
@@ -44,7 +45,7 @@ class Outcome:
 
 def study_tasks(study: Study) -> list[Task]:
     """All tasks of a study, every one after those it waits for."""
-    return [task for system in study.systems for task in system_tasks(SystemPlan(study, system))]
+    return [task for plan in plan_study(study) for task in system_tasks(plan)]
 
 
 def run(
@@ -73,35 +74,62 @@ def run(
     """
     path = Path(study.store)
     outcome = Outcome()
-    if path.exists() and not ledger_path(path).exists():
-        raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
-    plans = [SystemPlan(study, system) for system in study.systems]
+    ledger = _ledger(path)
+    plans = plan_study(study, ledger)
     tasks = [task for plan in plans for task in system_tasks(plan)]
-    store.recover(path)
-    ledger = Ledger(path)
     ledger.create()
     if start is not None:
         again = STAGES[STAGES.index(start) :]
         ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
     todo = pending(tasks, ledger)
     if stage is not None:
-        todo = _only(stage, todo)
-    lay_out(path, plans)
-    if todo:
-        _work(client, tasks, todo, ledger, outcome, progress)
+        todo = _only(stage, todo, ledger)
+    _lay_out(path, plans, ledger)
+    _work(client, tasks, todo, ledger, outcome, progress)
     if not outcome.failures and stage in (None, "figures"):
         _draw(path, tasks, ledger, draw, progress)
     store.consolidate(path)
     return outcome
 
 
-def lay_out(path: Path, plans: Iterable[SystemPlan]) -> None:
-    """Write the template of every run that is not there yet."""
+def convert(plans: list[SystemPlan], client: Client, progress: Progress = lambda stage, done, total: None) -> Outcome:
+    """Bring the files of a planned study into its store, and do nothing else; its lock is the caller's to hold.
+
+    Raises
+    ------
+    StoreError, TrajectoryError
+        If the store lies there without its ledger, or files are missing or do not agree.
+    """
+    path = plans[0].path
+    outcome = Outcome()
+    ledger = _ledger(path)
+    tasks = [task for plan in plans for task in convert_tasks(plan)]
+    ledger.create()
+    todo = pending(tasks, ledger)
+    _lay_out(path, plans, ledger, ("convert",))
+    _work(client, tasks, todo, ledger, outcome, progress)
+    store.consolidate(path)
+    return outcome
+
+
+def _ledger(path: Path) -> Ledger:
+    """The ledger of a store, once what a crash left has been mended."""
+    if path.exists() and not ledger_path(path).exists():
+        raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
+    store.recover(path)
+    return Ledger(path)
+
+
+def _lay_out(path: Path, plans: Iterable[SystemPlan], ledger: Ledger, stages: Sequence[Stage] = STAGES) -> None:
+    """Write the template of every run that is not there yet, and remember what the files were found to hold."""
     if (path / "zarr.json").exists():
         store.drop_consolidated(path)
     for plan in plans:
-        for layout in plan.layouts.values():
-            store.lay_out(path, layout, plan.attributes())
+        for run, layout in plan.layouts_of(stages).items():
+            lay_out(path, layout, plan.attributes(), plan.run_attributes(run))
+        for file in plan.files.values():
+            if file.survey is not None and not ledger.is_done(file_key(file.path), file.survey.inputs()):
+                ledger.complete(file_key(file.path), file.survey.inputs(), file.survey.model_dump())
 
 
 def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
@@ -109,19 +137,22 @@ def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
     complete: dict[str, bool] = {}
     for task in tasks:
         complete[task.key] = all(complete[key] for key in (*task.needs, *task.after)) and (
-            task.fingerprint is None or ledger.is_done(task.key, task.fingerprint)
+            task.inputs is None or ledger.is_done(task.key, task.inputs)
         )
     wanted: set[str] = set()
     for task in reversed(tasks):
-        if task.key in wanted or (task.fingerprint is not None and not complete[task.key]):
+        if task.key in wanted or (task.inputs is not None and not complete[task.key]):
             wanted.add(task.key)
             partial = (key for key in task.needs)
             wanted.update(partial)
     return [task for task in tasks if task.key in wanted]
 
 
-def _only(stage: Stage, todo: list[Task]) -> list[Task]:
+def _only(stage: Stage, todo: list[Task], ledger: Ledger) -> list[Task]:
     """Tasks of one stage, all of whose inputs must be complete."""
+    refused = _refused(todo)
+    # what follows from them is done no more, also when they are
+    ledger.begin(task.key for task in todo if task.key not in refused)
     mine = [task for task in todo if task.stage == stage]
     keys = {task.key for task in mine}
     before = {task.key for task in todo} - keys
@@ -139,7 +170,12 @@ def _work(
     outcome: Outcome,
     progress: Progress,
 ) -> None:
+    if not todo:
+        return
     counter = _Counter(tasks, todo, progress)
+    refused = _refused(todo)
+    outcome.failures |= {task.key: refused[task.key] for task in todo if task.key in refused and task.inputs is not None}
+    todo = [task for task in todo if task.key not in refused]
     ledger.begin(task.key for task in todo)
     futures: dict[str, Future] = {}
     for task in todo:
@@ -149,18 +185,18 @@ def _work(
             call, task.function, task.arguments, needs, after, key=task.key, retries=RETRIES, pure=False
         )
     # the scheduler keeps partial results for as long as a task needs them, and no longer
-    remembered = {futures[task.key]: task for task in todo if task.fingerprint is not None}
+    remembered = {futures[task.key]: task for task in todo if task.inputs is not None}
     futures.clear()
     try:
         for future in as_completed(list(remembered)):
             task = remembered.pop(future)
-            assert task.fingerprint is not None
+            assert task.inputs is not None
             if future.status == "finished":
                 result: Result = future.result()
                 receipt = {"seconds": round(result.seconds, 3), **result.value}
                 if result.warnings:
                     receipt["warnings"] = list(result.warnings)
-                ledger.complete(task.key, task.fingerprint, receipt)
+                ledger.complete(task.key, task.inputs, receipt)
                 if notes := _notes(ledger.marks[task.key]):
                     outcome.warnings[task.key] = notes
                 outcome.done += 1
@@ -172,6 +208,16 @@ def _work(
     finally:
         for future in remembered:
             future.release()
+
+
+def _refused(todo: list[Task]) -> dict[str, str]:
+    """Causes of the tasks that cannot be done, or wait for one that cannot: what they wrote before stays, and its marks."""
+    refused: dict[str, str] = {}
+    for task in todo:
+        causes = [refused[key] for key in (*task.needs, *task.after) if key in refused]
+        if task.problem or causes:
+            refused[task.key] = task.problem or causes[0]
+    return refused
 
 
 def call(
@@ -194,13 +240,14 @@ def _cause(error: BaseException) -> str:
 def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], Path], progress: Progress) -> None:
     if left := pending(tasks, ledger):
         raise StoreError(f"stage figures needs {left[0].key}, which is not complete: run without --stage first")
-    fingerprint = "+".join(task.fingerprint or "" for task in tasks if task.stage == "barriers" and task.fingerprint)
-    if ledger.is_done("figures", fingerprint) and Path(ledger.marks["figures"]["page"]).exists():
+    last = [task for task in tasks if task.stage == "barriers" and task.inputs is not None]
+    inputs = {f"{task.system}/{name}": value for task in last for name, value in (task.inputs or {}).items()}
+    if ledger.is_done("figures", inputs) and Path(ledger.marks["figures"]["page"]).exists():
         return
     progress("figures", 0, 1)
     ledger.begin(["figures"])
     page = draw(path)
-    ledger.complete("figures", fingerprint, {"page": str(page)})
+    ledger.complete("figures", inputs, {"page": str(page)})
     progress("figures", 1, 1)
 
 
@@ -213,7 +260,7 @@ class _Counter:
         self.totals: dict[Stage, int] = {}
         self.done: dict[Stage, int] = {}
         for task in tasks:
-            if task.fingerprint is not None:
+            if task.inputs is not None:
                 self.totals[task.stage] = self.totals.get(task.stage, 0) + 1
                 self.done[task.stage] = self.done.get(task.stage, 0) + (task.key not in left)
         for stage, total in self.totals.items():
@@ -226,7 +273,7 @@ class _Counter:
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How far one stage of one system is: numbers of tasks, and what was reported on the way."""
+    """How far one stage of one system is: numbers of tasks, why some are stale, and what was reported on the way."""
 
     system: str
     stage: Stage
@@ -234,6 +281,7 @@ class StageStatus:
     stale: int
     missing: int
     seconds: float
+    reasons: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -241,28 +289,46 @@ def status(study: Study) -> list[StageStatus]:
     """How far every stage of every system is, from the ledger."""
     ledger = Ledger(Path(study.store))
     found = []
-    for system in study.systems:
-        tasks = system_tasks(SystemPlan(study, system))
-        left = {task.key for task in pending(tasks, ledger)}
+    for plan in plan_study(study, ledger):
+        tasks = system_tasks(plan)
+        left = {task.key: task for task in pending(tasks, ledger)}
         for stage in STAGES:
-            mine = [task for task in tasks if task.stage == stage and task.fingerprint is not None]
+            mine = [task for task in tasks if task.stage == stage and task.inputs is not None]
             if not mine:
                 continue
             marks = [ledger.marks.get(task.key) for task in mine]
+            stale = [task for task, mark in zip(mine, marks, strict=True) if mark is not None and task.key in left]
             done = sum(task.key not in left for task in mine)
-            stale = sum(mark is not None and task.key in left for task, mark in zip(mine, marks, strict=True))
             found.append(
                 StageStatus(
-                    system=system.system,
+                    system=plan.name,
                     stage=stage,
                     done=done,
-                    stale=stale,
-                    missing=len(mine) - done - stale,
+                    stale=len(stale),
+                    missing=len(mine) - done - len(stale),
                     seconds=sum(mark["seconds"] for mark in marks if mark is not None),
+                    reasons=tuple(dict.fromkeys(_reason(task, ledger, left) for task in stale)),
                     notes=tuple(note for mark in marks if mark is not None for note in _notes(mark)),
                 )
             )
     return found
+
+
+def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task]) -> str:
+    """Why a task that was complete once has to be done again."""
+    before, now = ledger.marks[task.key]["inputs"], task.inputs or {}
+    if changed := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
+        return f"{', '.join(changed)} changed"
+    todo = {key: left[key].stage for key in (*task.needs, *task.after) if key in left}
+    while any(left[key].inputs is None for key in todo):
+        # partial results are not remembered: what they are made of may have changed
+        todo = {
+            deeper: left[deeper].stage
+            for key in todo
+            for deeper in ((*left[key].needs, *left[key].after) if left[key].inputs is None else (key,))
+            if deeper in left
+        }
+    return f"{', '.join(dict.fromkeys(todo.values()))} before it is to be done"
 
 
 def _notes(mark: Mapping[str, Any]) -> list[str]:

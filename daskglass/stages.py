@@ -6,6 +6,7 @@ Every function here runs on a worker, on one block, row or system; `pipeline` de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from daskglass.softness import Softness, recall_precision, sample_examples
 from daskglass.store import Block, read_block, write_block
 from daskglass.study import Study
 from daskglass.systems import Mixture
-from daskglass.trajectories import gsd
-from daskglass.variables import VARIABLES
+from daskglass.trajectories import get_format
+from daskglass.trajectories.survey import Survey
+from daskglass.trajectories.unwrapping import read_frames
+from daskglass.variables import VARIABLES, named
 
 Receipt = dict[str, Any]
 THERMAL, INHERENT = "position", "inherent"
@@ -47,36 +50,71 @@ def simulate(link: Link) -> Receipt:
     }
 
 
+@dataclass(frozen=True)
+class Origin:
+    """File of a run: of an engine, or of the user's, in a format and as it was when the study was planned."""
+
+    path: Path
+    format: str = "gsd"
+    survey: Survey | None = None
+
+
 def convert(
-    path: Path, block: Block, source: Path, mixture: Mixture, timestep: float, precision: float | None, uniform: bool
+    path: Path,
+    block: Block,
+    origin: Origin,
+    names: Sequence[str],
+    timestep: float,
+    precision: float | None,
+    uniform: bool,
 ) -> Receipt:
     """Copy frames of a file into the store; where frames are not `uniform`, their times too."""
-    header = gsd.read_header(source, mixture.species)
+    source, reader, survey = origin.path, get_format(origin.format), origin.survey
+    _check_unchanged(origin)
     run = store.open_group(path, block.group)
-    if header.frames != run.sizes["time"]:
-        raise TrajectoryError(f"{source}: holds {header.frames} frames; the run has {run.sizes['time']}")
-    if not np.array_equal(header.species, run["species"].values):
-        raise TrajectoryError(f"{source}: number or species of particles differ from the system's other files")
-    if not np.allclose(header.box, run["box"].values, rtol=1e-6):
-        raise TrajectoryError(f"{source}: box {header.box} differs from the system's, {run['box'].values}")
-    frames = gsd.read_frames(source, block.start, block.stop, mixture.species, header)
-    time = (frames.step - header.first_step) * timestep
+    if survey is None:
+        steps = reader.scan(source).steps
+        first_step = int(steps[0])
+        if steps.size != run.sizes["time"]:
+            raise TrajectoryError(f"{source}: holds {steps.size} frames; the run has {run.sizes['time']}")
+    else:
+        first_step = survey.first_step
+    before = None
+    if survey is not None and not survey.images and block.start:
+        last = replace(block, start=block.start - 1, stop=block.start)
+        before = read_block(path, last, [THERMAL])[THERMAL].values[0]
+    offsets = () if survey is None else survey.offsets
+    frames = read_frames(source, reader, block.start, block.stop, run["species"].values, names, offsets, before)
+    _check_unchanged(origin)
+    time = (frames.step - first_step) * timestep
     expected = run["time"].values[block.start : block.stop] if uniform else time
     wrong = np.flatnonzero(~np.isclose(time, expected, rtol=1e-6, atol=timestep / 2))
     if wrong.size:
         k = wrong[0]
-        raise TrajectoryError(
-            f"{source}: frame {block.start + k}: time is {time[k]:g} τ, {expected[k]:g} τ is expected: "
-            "frames must be equally spaced, and the same in every file of a system"
-        )
+        raise TrajectoryError(f"{source}: frame {block.start + k}: time is {time[k]:g} τ, {expected[k]:g} τ is expected")
     values = {THERMAL: store.quantize(frames.position, precision)}
+    if "box" in run.data_vars:
+        values["box"] = frames.box
+    elif (other := (frames.box != run["box"].values).any(axis=1)).any():
+        k = int(np.argmax(other))
+        raise TrajectoryError(
+            f"{source}: frame {block.start + k}: box {frames.box[k]} differs from the run's, {run['box'].values}"
+        )
     for name, data in frames.quantities.items():
         if name in run:
-            values[name] = data / header.species.size if name == "potential_energy" else data
+            values[name] = data / run.sizes["particle"] if name == "potential_energy" else data
     if not uniform:
         values["time"] = time
+    # positions first out and last in: a block that has them is whole
+    store.erase_block(path, block, [THERMAL])
+    values[THERMAL] = values.pop(THERMAL)
     write_block(path, block, values)
     return {"frames": block.stop - block.start}
+
+
+def _check_unchanged(origin: Origin) -> None:
+    if origin.survey is not None and not origin.survey.is_of(origin.path):
+        raise TrajectoryError(f"{origin.path}: changed while it was being read: run again once it is whole")
 
 
 def minimize(
@@ -136,12 +174,13 @@ def label(path: Path, row: Block, study: Study) -> Receipt:
 def select(path: Path, rows: Sequence[Block], lead: int, per_class: int, seed: int) -> NDArray[np.int64]:
     """Choose the training examples of a system: (replica, frame, particle, label) of each, `lead` frames before its hop.
 
-    `rows` holds one row per replica, in order.
+    `rows` holds one row per replica.
     """
     labels = np.stack([read_block(path, row, ["label"])["label"].values for row in rows])
     labels[:, :lead] = -1
     chosen = sample_examples(labels, per_class, seed)
     replica, frame, particle = np.unravel_index(chosen, labels.shape)
+    replica = np.array([row.replica for row in rows])[replica]
     return np.stack([replica, frame - lead, particle, labels.ravel()[chosen]], axis=1)
 
 
@@ -189,7 +228,7 @@ def soften(path: Path, block: Block, positions: str, mu: Sequence[float], width:
     values = {name: np.full(shape, np.nan, np.float32) for name in ("softness", "local_entropy")}
     for k in _whole_frames(run[positions]):
         frame = run.isel(time=k)
-        G = structure.structure_functions(frame[positions], run["species"], run["box"], mu, width)
+        G = structure.structure_functions(frame[positions], run["species"], frame["box"], mu, width)
         values["softness"][k] = model.transform(G)
         values["local_entropy"][k] = entropy.local_excess_entropy(G)
     write_block(path, block, values)
@@ -228,9 +267,8 @@ def _pairs(
 ) -> xr.Dataset:
     whole = _whole_frames(run[positions])
     group = group.isel(time=whole) if "time" in group.dims else group
-    counted = structure.pair_counts(
-        run[positions].isel(time=whole), run["species"], run["box"], group, groups, r_max, bin_width
-    )
+    run = run.isel(time=whole)
+    counted = structure.pair_counts(run[positions], run["species"], run["box"], group, groups, r_max, bin_width)
     return counted.reset_coords(drop=True)
 
 
@@ -246,7 +284,7 @@ def write_radial(path: Path, row: Block, name: str, counted: xr.Dataset) -> Rece
     """Write g(r) of one temperature and replica from its summed pairs."""
     species = store.open_group(path, row.group)["species"]
     g = structure.normalize_pairs(counted, species).isel(group=0)
-    store.write_row(path, row.group, name, row.temperature, row.replica, g.values)
+    store.write_row(path, row, name, g.values)
     return {}
 
 
@@ -263,7 +301,7 @@ def bulk_dynamics(path: Path, row: Block, lags: NDArray[np.float64], q: float) -
     ):
         values = np.full(lags.size, np.nan)
         values[present] = function(run[THERMAL], run["species"], lags[present])
-        store.write_row(path, row.group, name, row.temperature, row.replica, values)
+        store.write_row(path, row, name, values)
     return {}
 
 
@@ -356,8 +394,9 @@ def write_ensemble(path: Path, study: Study, system: str, *results: Any) -> Rece
     n_T, n_R = production.sizes["temperature"], production.sizes["replica"]
     summaries, edges, counts = results[:n_T], results[n_T], results[n_T + 1 :]
     table = xr.Dataset(coords={"temperature": production["temperature"]})
-    density = production["species"].size / float(production["box"].prod())
+    density = _density(production)
     table = table.assign(_bulk(path, study, system, production, density))
+    table["density"] = named(density.mean([dim for dim in density.dims if dim == "replica"]), "density")
     table = table.assign(_correlations(summaries))
     time = production["time"]
     names = list(edges)
@@ -368,11 +407,19 @@ def write_ensemble(path: Path, study: Study, system: str, *results: Any) -> Rece
     table["candidate_edges"] = (("variable", "candidate", "edge"), np.stack([edges[name] for name in names]))
     table = table.assign_coords(variable=names)
     table = table.assign_coords(time=time, replica=production["replica"])
-    store.write_table(path, f"{system}/ensemble", table.assign_attrs(density=density))
+    store.write_table(path, f"{system}/ensemble", table)
     return {}
 
 
-def _bulk(path: Path, study: Study, system: str, production: xr.Dataset, density: float) -> dict[str, xr.DataArray]:
+def _density(run: xr.Dataset) -> xr.DataArray:
+    """Number density of particles, where the box varies over temperature and replica, at its mean volume."""
+    volume = run["box"].prod("xyz")
+    return (run["species"].size / volume.mean([dim for dim in volume.dims if dim == "time"])).reset_coords(drop=True)
+
+
+def _bulk(
+    path: Path, study: Study, system: str, production: xr.Dataset, density: xr.DataArray
+) -> dict[str, xr.DataArray]:
     """Entropies, relaxation and diffusion over temperature, with standard errors over replicas."""
     bulk: dict[str, xr.DataArray] = {}
     fraction = np.bincount(production["species"].values, minlength=production.sizes["neighbor"])
@@ -508,11 +555,13 @@ def write_barriers(
     """Add barriers and softness-grouped structure, from the summed pairs of each temperature, to the ensemble."""
     ensemble = store.read_table(path, f"{system}/ensemble")
     species = store.open_group(path, f"{system}/production")["species"]
-    density = ensemble.attrs["density"]
+    density = ensemble["density"]
     counted = xr.concat(list(pairs), ensemble["temperature"])
     cold = counted.isel(temperature=slice(-int(fits["supercooled"].sel(variable="softness")), None))
     middles = (edges[1:] + edges[:-1]) / 2
     each = _grouped(counted, species, density, study, middles)
+    if "temperature" in density.dims:
+        density = density.sel(temperature=cold["temperature"]).mean("temperature")
     pooled = _grouped(cold.sum("temperature"), species, density, study, middles)
     pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
     added = xr.merge([fits, each, pooled], join="exact")
@@ -522,7 +571,7 @@ def write_barriers(
 
 
 def _grouped(
-    counted: xr.Dataset, species: xr.DataArray, density: float, study: Study, middles: NDArray[np.float64]
+    counted: xr.Dataset, species: xr.DataArray, density: xr.DataArray, study: Study, middles: NDArray[np.float64]
 ) -> xr.Dataset:
     grouped = {}
     for positions in counted["positions"].values:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
 from daskglass.systems import Mixture, Positive, built_in
 
+REPLICAS = 3  # of a simulated system
 Count = Annotated[int, Field(gt=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, strict=True)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -31,41 +32,37 @@ def _at(*keys: int | str, message: str) -> PydanticCustomError:
 
 
 class System(_Section):
-    """A mixture and its temperatures: a built-in one by name, or the user's own `mixture`."""
+    """A mixture and its temperatures: a built-in one by name, or the user's own `mixture`.
+
+    Of existing trajectories only the name must be given; what is left out is what the files hold.
+    """
 
     system: Name
     particles: Count = 32768
     temperatures: tuple[Positive, ...] = ()
-    replicas: Count = 3
-    mixture: Mixture
+    replicas: Count | None = None
+    mixture: Mixture | None = None
+    species: tuple[Name, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or not isinstance(given.get("system"), str):
-            return given
-        if "mixture" in given:
-            if "temperatures" not in given:
-                raise ValueError("a system with its own mixture needs a list of temperatures")
+        if not isinstance(given, dict) or not isinstance(given.get("system"), str) or "mixture" in given:
             return given
         try:
-            mixture, temperatures = built_in(given["system"])
-        except StudyError as error:
-            raise ValueError(str(error)) from None
-        return {"temperatures": temperatures, "mixture": mixture} | given
+            return {"mixture": built_in(given["system"])[0]} | given
+        except StudyError:
+            return given
 
     @model_validator(mode="after")
-    def _descending(self) -> System:
-        if not self.temperatures:
-            raise ValueError("temperatures must not be empty")
+    def _consistent(self) -> System:
         if list(self.temperatures) != sorted(set(self.temperatures), reverse=True):
             raise ValueError(f"temperatures must run from high to low, each once; got {list(self.temperatures)}")
+        if len(set(self.species)) != len(self.species):
+            raise ValueError(f"species must each be named once; got {list(self.species)}")
+        if self.species and self.mixture and len(self.species) != len(self.mixture.species):
+            raise ValueError(f"the mixture has the species {list(self.mixture.species)}; got {list(self.species)}")
         return self
-
-    @property
-    def training_temperature(self) -> float:
-        """The second-coldest temperature, where softness is trained unless the study says otherwise."""
-        return self.temperatures[max(len(self.temperatures) - 2, 0)]
 
 
 class Recording(_Section):
@@ -113,11 +110,30 @@ class Simulate(_Section):
 
 
 class Trajectories(_Section):
-    """Read existing files: `path` names one file by `{system}`, `{temperature}`, `{replica}` and $VARIABLES."""
+    """Read existing files, whose `path` holds {system}, {temperature}, {replica}, {run} and $VARIABLES.
 
-    format: Literal["gsd"] = "gsd"
-    path: str
+    What the path does not say, `constants` or the columns of a `table` (CSV) do; `rename` tells which column, field or
+    state-point key of theirs is which of ours.
+    """
+
+    format: Literal["gsd", "lammps", "signac"] = "gsd"
+    path: str = Field(min_length=1)
     timestep: Positive
+    constants: Mapping[str, str | int | float] = {}
+    table: str | None = None
+    rename: Mapping[str, str] = {}
+    frames: Count | None = None
+
+    @property
+    def reader(self) -> str:
+        """Format of the files themselves: a signac project holds GSD files."""
+        return "gsd" if self.format == "signac" else self.format
+
+    @model_validator(mode="after")
+    def _one_table(self) -> Trajectories:
+        if self.format == "signac" and self.table is not None:
+            raise _at("source", "trajectories", "table", message="the state points of a signac project are its table")
+        return self
 
 
 class Source(_Section):
@@ -230,12 +246,25 @@ class Barriers(_Section):
     seed: Seed = 0
 
 
+def _simulated_system(given: Any) -> Any:
+    """Give a simulated system the replicas and, where it is built in, the temperatures it does not name."""
+    if not isinstance(given, dict):
+        return given
+    given = {"replicas": REPLICAS} | given
+    if "mixture" in given or not isinstance(given.get("system"), str):
+        return given
+    try:
+        return {"temperatures": built_in(given["system"])[1]} | given
+    except StudyError:
+        return given
+
+
 class Study(_Section):
-    """A whole study."""
+    """A whole study; of existing trajectories `systems` may be left out: all that there are files of."""
 
     study: Name
     store: str = Field(min_length=1)
-    systems: tuple[System, ...]
+    systems: tuple[System, ...] = ()
     source: Source
     inherent: Inherent | Literal["none"] = Inherent()
     hops: Hops = Hops()
@@ -246,21 +275,36 @@ class Study(_Section):
     dynamics: Dynamics = Dynamics()
     barriers: Barriers = Barriers()
     precision: Positive | None = None
+    _text: str | None = PrivateAttr(default=None)
+
+    @property
+    def text(self) -> str:
+        """The study file as it was written; without one, what the study holds."""
+        return self.model_dump_json(exclude_unset=True) if self._text is None else self._text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _simulated(cls, given: Any) -> Any:
+        """Give simulated systems the temperatures and replicas they do not name; files have theirs."""
+        source = given.get("source") if isinstance(given, dict) else None
+        if not (isinstance(source, dict) and source.get("simulate") is not None and isinstance(given.get("systems"), list)):
+            return given
+        return given | {"systems": [_simulated_system(system) for system in given["systems"]]}
 
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         names = [system.system for system in self.systems]
-        if not names or len(set(names)) != len(names):
+        if len(set(names)) != len(names) or not (names or self.source.trajectories):
             raise _at("systems", message=f"give at least one system, and each once; got {names}")
         for k, system in enumerate(self.systems):
             if self.source.simulate is not None:
-                self.check_reach(system.system, system.mixture.box_length(system.particles), k, system)
-            temperature = self.training_temperature(system)
-            if temperature not in system.temperatures:
+                self._check_simulated(k, system)
+            elif system.mixture is None and isinstance(self.inherent, Inherent):
                 raise _at(
-                    "softness", "train_on", "temperature",
-                    message=f"{temperature} is not among the temperatures of {system.system}, {list(system.temperatures)}",
+                    "systems", k, "system",
+                    message=f"{system.system} is no built-in system: minimising needs its mixture; or set inherent: none",
                 )  # fmt: skip
+            self.training_temperature(system.system, system.temperatures)
         simulate, trained = self.source.simulate, self.softness.train_on
         recorded = simulate.training.temperature if simulate and simulate.training else None
         if trained.run == "training" and recorded and trained.temperature not in (None, recorded):
@@ -268,7 +312,7 @@ class Study(_Section):
                 "softness", "train_on", "temperature",
                 message=f"{trained.temperature} is not where the training run is recorded, {recorded}",
             )  # fmt: skip
-        if self.softness.train_on.run == "training" and not (self.source.simulate and self.source.simulate.training):
+        if trained.run == "training" and simulate and not simulate.training:
             raise _at(
                 "softness", "train_on",
                 message="there is no training run to train on; set softness: {train_on: {run: production}}",
@@ -277,6 +321,15 @@ class Study(_Section):
             for name in ("production", "training"):
                 self._check_window(name, getattr(self.source.simulate, name))
         return self
+
+    def _check_simulated(self, k: int, system: System) -> None:
+        if system.mixture is None:
+            raise _at("systems", k, "system", message=_why_unknown(system.system))
+        if not system.temperatures:
+            raise _at("systems", k, message="a system with its own mixture needs a list of temperatures")
+        if system.species:
+            raise _at("systems", k, "species", message="the species of a simulated system are those of its mixture")
+        self.check_reach(system.system, system.mixture.box_length(system.particles), k, system)
 
     def check_reach(self, name: str, edge: float, k: int | None = None, system: System | None = None) -> None:
         """Refuse a box too small for what is computed in it, or simulated where the system is given.
@@ -290,7 +343,7 @@ class Study(_Section):
             (self.structure.mu[1] + 5 * self.structure.width, "the structure functions, last mu + 5 width"),
             (self.radial.r_max, "radial.r_max"),
         ]
-        if system is not None:
+        if system is not None and system.mixture is not None:
             reaches.append((system.mixture.longest_cutoff, "the potential's cut-off"))
         for reach, what in reaches:
             if reach > edge / 2 * (1 + 1e-6):
@@ -322,18 +375,88 @@ class Study(_Section):
             message = f"{run.frames} frames are fewer than the {2 * round(half) + 1} that hops.window spans"
             raise _at("source", "simulate", name, "frames", message=message)
 
-    def training_temperature(self, system: System) -> float:
-        """Temperature of the labelled examples of one system."""
-        simulate = self.source.simulate
-        wanted = self.softness.train_on.temperature
-        if wanted is None and self.softness.train_on.run == "training" and simulate and simulate.training:
+    def training_temperature(self, name: str, temperatures: Sequence[float]) -> float | None:
+        """Temperature of the labelled examples of a system: the second-coldest, unless the study says otherwise.
+
+        None where the temperatures are those of files that nobody has looked at yet.
+
+        Raises
+        ------
+        StudyError
+            If the study names a temperature that the system lacks; within validation a `PydanticCustomError`.
+        """
+        simulate, trained = self.source.simulate, self.softness.train_on
+        wanted = trained.temperature
+        if wanted is None and trained.run == "training" and simulate and simulate.training:
             wanted = simulate.training.temperature
-        return wanted if wanted is not None else system.training_temperature
+        if not temperatures:
+            return wanted
+        if wanted is None:
+            return temperatures[max(len(temperatures) - 2, 0)]
+        if wanted not in temperatures:
+            raise _at(
+                "softness", "train_on", "temperature",
+                message=f"{wanted} is not among the temperatures of {name}, {list(temperatures)}",
+            )  # fmt: skip
+        return wanted
 
     def fingerprint(self, *values: object) -> str:
         """Return a short hash of settings; equal settings give equal hashes, whatever the order of keys."""
         plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
         return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _why_unknown(name: str) -> str:
+    try:
+        built_in(name)
+    except StudyError as error:
+        return str(error)
+    raise AssertionError("unreachable")
+
+
+def found_system(name: str) -> System:
+    """System of that name, as files are of it.
+
+    Raises
+    ------
+    StudyError
+        If it is no name for a group of the store.
+    """
+    try:
+        return System.model_validate({"system": name})
+    except ValidationError:
+        raise StudyError(
+            f"{name!r} cannot name a system: letters, digits and _ . + - only; give `constants: {{system: …}}`, or a column "
+            "`system` of a table"
+        ) from None
+
+
+def study_of_files(store: Path, precision: float | None = None, **trajectories: Any) -> Study:
+    """Return the study that brings files into a store and no more: of every system that they are of.
+
+    Parameters
+    ----------
+    store : the store
+    precision : of positions, σ
+    trajectories : what a study file has under source.trajectories
+
+    Raises
+    ------
+    StudyError
+        Naming what is wrong with them.
+    """
+    content = {
+        "study": "convert",
+        "store": str(store),
+        "source": {"trajectories": trajectories},
+        "inherent": "none",
+        "softness": {"train_on": {"run": "production"}},
+        "precision": precision,
+    }
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise StudyError("; ".join(f"{'.'.join(map(str, _keys(e)))}: {_message(e)}" for e in error.errors())) from None
 
 
 def load_study(path: str | os.PathLike[str]) -> Study:
@@ -360,17 +483,23 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     if not isinstance(content, dict):
         raise StudyError(f"{path}:1: a study file is a mapping of keys such as study, store, systems")
     try:
-        return Study.model_validate(content)
+        study = Study.model_validate(content)
+        study._text = text
+        return study
     except ValidationError as error:
         raise StudyError("\n".join(dict.fromkeys(_told(path, root, problem) for problem in error.errors()))) from None
 
 
 def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
     """One line: file, line, key and what is wrong."""
+    keys = _keys(problem)
+    return f"{path}:{_line(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
+
+
+def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
     keys = problem.get("ctx", {}).get("at", problem["loc"])
     # a choice between a section and a word adds the section's type to the keys
-    keys = tuple(key for key in keys if key not in ("Inherent", "literal['none']"))
-    return f"{path}:{_line(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
+    return tuple(key for key in keys if key not in ("Inherent", "literal['none']"))
 
 
 def _message(problem: Mapping[str, Any]) -> str:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 
+def flags(values: Iterable[int], meanings: Iterable[str]) -> dict[str, Any]:
+    """Attributes that say what codes mean, as the CF conventions have it."""
+    return {"flag_values": list(values), "flag_meanings": " ".join(meanings)}
+
+
 @dataclass(frozen=True)
 class Variable:
-    """A named variable of the store."""
+    """A named variable of the store, with what its attributes say besides its name and units."""
 
     name: str
     dims: tuple[str, ...]
     dtype: str
     units: str
     long_name: str
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def attrs(self) -> dict[str, str]:
+    def attrs(self) -> dict[str, Any]:
         """Attributes every array of this name carries."""
-        return {"long_name": self.long_name, "units": self.units}
+        return {"long_name": self.long_name, "units": self.units, **self.more}
 
     @property
     def fill_value(self) -> float | int:
@@ -42,7 +50,11 @@ _VARIABLES = (
     Variable("mu", ("mu",), "float64", "sigma", "radius of a structure function"),
     Variable("r", ("r",), "float64", "sigma", "distance"),
     Variable("species", ("particle",), "int8", "1", "species code"),
-    Variable("box", ("xyz",), "float64", "sigma", "edge lengths of the periodic box"),
+    # `dimension` and `boundary` as H5MD has them
+    Variable(
+        "box", ("xyz",), "float64", "sigma", "edge lengths of the periodic box",
+        {"dimension": 3, "boundary": ["periodic", "periodic", "periodic"]},
+    ),
     # trajectories
     Variable("position", (*PARTICLES, "xyz"), "float32", "sigma", "unwrapped position"),
     Variable("inherent", (*PARTICLES, "xyz"), "float32", "sigma", "unwrapped position in the inherent structure"),
@@ -51,11 +63,15 @@ _VARIABLES = (
     Variable("pressure", FRAMES, "float64", "epsilon/sigma**3", "pressure"),
     # per particle
     Variable("hop", PARTICLES, "float32", "sigma**2", "hop indicator p_hop"),
-    Variable("label", PARTICLES, "int8", "1", "rearrangement label: 1 soft, 0 hard, -1 neither"),
+    Variable(
+        "label", PARTICLES, "int8", "1", "rearrangement label: 1 soft, 0 hard, -1 neither",
+        flags((-1, 0, 1), ("neither", "hard", "soft")),
+    ),
     Variable("softness", PARTICLES, "float32", "1", "softness"),
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
     Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
     # bulk
+    Variable("density", (), "float64", "1/sigma**3", "number density"),
     Variable("g", (*RUN, "neighbor", "r"), "float64", "1", "radial distribution function around A"),
     Variable("s2", RUN, "float64", "k_B", "pair excess entropy of A"),
     Variable("scattering", (*RUN, "lag"), "float64", "1", "self-intermediate scattering function of A"),
@@ -70,7 +86,7 @@ _VARIABLES = (
     Variable("activation_energy", ("stratum",), "float64", "epsilon", "activation energy ΔE"),
     Variable("activation_entropy", ("stratum",), "float64", "k_B", "activation entropy Σ"),
     Variable("onset_temperature", (), "float64", "epsilon/k_B", "onset temperature T_A"),
-)
+)  # fmt: skip
 
 VARIABLES = {variable.name: variable for variable in _VARIABLES}
 

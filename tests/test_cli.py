@@ -5,10 +5,8 @@ import os
 import subprocess
 import sys
 
-import pandas as pd
 import psutil
 import pytest
-import xarray as xr
 
 from tests.studies import FILES, TINY, command
 
@@ -72,44 +70,6 @@ def test_the_plan_of_the_paper_counts_its_frames(request):
     shown = command("run", "pipelines/well_width.yaml", "--dry-run", folder=request.config.rootpath)
     # 3 replicas of 20 temperatures × (101 + 310 frames), and 1001 training frames
     assert f"32,768 particles, {3 * (20 * (101 + 310) + 1001):,} frames" in shown.stdout
-
-
-def test_info_shows_variables_with_chunks_and_sizes(tiny):
-    shown = command("info", "tiny.zarr", folder=tiny, env={"COLUMNS": "200", "PATH": ""}).stdout
-    assert "/ka_0.0/production" in shown
-    assert "softness" in shown
-    assert "1×1×16×432×3" in shown
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".nc", ".parquet"])
-def test_a_query_writes_what_other_programs_read(tiny, tmp_path, suffix):
-    out = tmp_path / f"softness{suffix}"
-    asked = (
-        "query",
-        "tiny.zarr",
-        "--system",
-        "ka_0.0",
-        "--temperature",
-        "0.81",
-        "--variable",
-        "softness",
-        "--out",
-        out,
-    )
-    done = command(*asked, folder=tiny)
-    assert done.returncode == 0, done.stderr
-    expected = xr.open_zarr(tiny / "tiny.zarr", group="ka_0.0/production")["softness"].sel(temperature=0.8)
-    readers = {
-        ".csv": lambda: pd.read_csv(out)["softness"].to_numpy(),
-        ".parquet": lambda: pd.read_parquet(out)["softness"].to_numpy(),
-        ".nc": lambda: xr.open_dataset(out, engine="h5netcdf")["softness"].to_numpy(),
-    }
-    assert readers[suffix]().ravel() == pytest.approx(expected.values.ravel(), rel=1e-6, nan_ok=True)
-
-
-def test_a_query_without_a_file_is_printed(tiny):
-    shown = command("query", "tiny.zarr", "--run", "ensemble", "--variable", "onset_temperature", folder=tiny)
-    assert "onset_temperature (epsilon/k_B)" in shown.stdout
 
 
 def test_figures_are_drawn_from_a_store_alone(tiny):

@@ -11,37 +11,40 @@ from daskglass.errors import StoreError
 from daskglass.ledger import Ledger, ledger_path, locked
 
 
+ABC = {"hops": "abc"}
+
+
 @pytest.fixture
 def store(tmp_path):
     return tmp_path / "study.zarr"
 
 
 def test_a_mark_holds_for_the_same_inputs_only(store):
-    Ledger(store).complete("hops-a", "abc", {"seconds": 1.0})
+    Ledger(store).complete("hops-a", ABC, {"seconds": 1.0})
     again = Ledger(store)
-    assert again.is_done("hops-a", "abc")
-    assert not again.is_done("hops-a", "other")
-    assert not again.is_done("hops-b", "abc")
+    assert again.is_done("hops-a", ABC)
+    assert not again.is_done("hops-a", {"hops": "other"})
+    assert not again.is_done("hops-b", ABC)
 
 
 def test_beginning_a_task_drops_its_mark_on_disk(store):
     ledger = Ledger(store)
-    ledger.complete("hops-a", "abc", {})
+    ledger.complete("hops-a", ABC, {})
     ledger.begin(["hops-a", "never-done"])
-    assert not Ledger(store).is_done("hops-a", "abc")
+    assert not Ledger(store).is_done("hops-a", ABC)
 
 
 def test_a_line_cut_short_counts_as_not_done_and_spoils_nothing(store):
     ledger = Ledger(store)
-    ledger.complete("hops-a", "abc", {})
-    ledger.complete("hops-b", "abc", {})
+    ledger.complete("hops-a", ABC, {})
+    ledger.complete("hops-b", ABC, {})
     text = ledger_path(store).read_text()
     ledger_path(store).write_text(text[:-20])
     torn = Ledger(store)
-    assert torn.is_done("hops-a", "abc")
-    assert not torn.is_done("hops-b", "abc")
-    torn.complete("hops-c", "abc", {})
-    assert Ledger(store).is_done("hops-c", "abc")
+    assert torn.is_done("hops-a", ABC)
+    assert not torn.is_done("hops-b", ABC)
+    torn.complete("hops-c", ABC, {})
+    assert Ledger(store).is_done("hops-c", ABC)
 
 
 def test_the_lock_is_released_in_the_end_even_after_an_error(store):

@@ -1,7 +1,10 @@
 """The store: blocks tile it, what is written is what is read, and plain Zarr and xarray suffice to read it."""
 
+import errno
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +17,33 @@ from hypothesis import strategies as st
 import daskglass as dg
 from daskglass import store
 from daskglass.errors import StoreError
-from daskglass.store import Block, Layout
-from daskglass.variables import VARIABLES
+from daskglass.layout import Layout, frames_per_block, frames_per_chunk, lay_out
+from daskglass.store import Block
+from daskglass.variables import FRAMES, VARIABLES
 
 TEMPERATURES = [0.9, 0.7, 0.5]
 
 
-def make_layout(frames=21, particles=10, chunk=8, block=8, system="ka_0.0", temperatures=TEMPERATURES) -> Layout:
+def make_layout(
+    frames=21, particles=10, chunk=8, block=8, system="ka_0.0", temperatures=TEMPERATURES, replicas=(0, 1), interval=1.0
+) -> Layout:
     coordinates = {
         "temperature": xr.DataArray(temperatures, dims="temperature"),
-        "replica": xr.DataArray([0, 1], dims="replica"),
-        "time": xr.DataArray(np.arange(frames) * 1.0, dims="time"),
+        "replica": xr.DataArray(list(replicas), dims="replica"),
+        "time": xr.DataArray(np.arange(frames) * interval, dims="time"),
         "species": xr.DataArray(np.zeros(particles, np.int8), dims="particle", attrs={"names": ["A", "B"]}),
         "neighbor": xr.DataArray(["A", "B"], dims="neighbor"),
+        "box": xr.DataArray([9.0, 9.0, 9.0], dims="xyz"),
     }
     variables = [VARIABLES[name] for name in ("position", "hop", "label", "potential_energy")]
-    sizes = {"temperature": len(temperatures), "replica": 2, "time": frames, "particle": particles, "xyz": 3}
+    sizes = {"temperature": len(temperatures), "replica": len(replicas), "time": frames, "particle": particles, "xyz": 3}
     return Layout(system, "production", coordinates, variables, sizes, chunk, block)
 
 
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "study.zarr"
-    store.lay_out(path, make_layout(), {"delta": 0.0})
+    lay_out(path, make_layout(), {"delta": 0.0})
     return path
 
 
@@ -46,7 +53,7 @@ def test_blocks_tile_every_run_exactly_once(frames, chunk, shards, temperatures)
     layout = make_layout(frames=frames, chunk=chunk, block=chunk * shards, temperatures=T)
     covered = np.zeros((temperatures, 2, frames), int)
     for block in layout.blocks():
-        covered[block.temperature, block.replica, block.start : block.stop] += 1
+        covered[T.index(block.temperature), block.replica, block.start : block.stop] += 1
         assert block.start % (chunk * shards) == 0
     assert (covered == 1).all()
     assert len({block.key for block in layout.blocks()}) == len(layout.blocks())
@@ -54,7 +61,7 @@ def test_blocks_tile_every_run_exactly_once(frames, chunk, shards, temperatures)
 
 @given(particles=st.integers(1, 10**8), blocks=st.integers(1, 10**7))
 def test_chunks_hold_at_most_sixteen_frames_and_shards_whole_chunks(particles, blocks):
-    chunk, block = store.frames_per_chunk(particles), store.frames_per_block(particles, blocks)
+    chunk, block = frames_per_chunk(particles), frames_per_block(particles, blocks)
     assert 1 <= chunk <= 16
     assert chunk == 1 or chunk * particles * 12 <= 6_300_000
     assert block % chunk == 0
@@ -64,11 +71,11 @@ def test_chunks_hold_at_most_sixteen_frames_and_shards_whole_chunks(particles, b
 @pytest.mark.parametrize("block", [8, 16])
 def test_what_is_written_is_what_is_read_through_every_codec(tmp_path, block):
     path, layout = tmp_path / "study.zarr", make_layout(block=block)
-    store.lay_out(path, layout, {})
+    lay_out(path, layout, {})
     rng = np.random.default_rng(0)
     whole = rng.normal(scale=30, size=(3, 2, 21, 10, 3)).astype(np.float32)
     for each in layout.blocks():
-        part = whole[each.temperature, each.replica, each.start : each.stop]
+        part = whole[TEMPERATURES.index(each.temperature), each.replica, each.start : each.stop]
         store.write_block(path, each, {"position": part, "hop": part[..., 0]})
     run = dg.open_store(path)["ka_0.0/production"].dataset
     np.testing.assert_array_equal(run["position"], whole)
@@ -90,7 +97,7 @@ def test_a_block_can_be_erased(path):
 
 @pytest.mark.parametrize(("start", "stop"), [(1, 9), (0, 4), (8, 20)])
 def test_a_block_that_shares_a_chunk_with_another_is_never_written(path, start, stop):
-    block = Block("ka_0.0", "production", 0, 0, start, stop)
+    block = Block("ka_0.0", "production", 0.9, 0, start, stop)
     with pytest.raises(StoreError, match="does not cover whole chunks"):
         store.write_block(path, block, {"hop": np.ones((stop - start, 10), np.float32)})
 
@@ -111,9 +118,9 @@ def test_a_layout_interrupted_half_way_is_made_whole(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(xr.Dataset, "to_zarr", crash)
         with pytest.raises(OSError, match="disk full"):
-            store.lay_out(path, layout, {})
+            lay_out(path, layout, {})
     assert not (path / "ka_0.0/production").exists()
-    store.lay_out(path, layout, {})
+    lay_out(path, layout, {})
     assert {"time", "species", "neighbor"} <= set(dg.open_store(path)["ka_0.0/production"].coords)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["study.zarr"]
 
@@ -125,18 +132,143 @@ def test_the_system_tells_what_it_is(path):
 def test_laying_out_again_keeps_the_data(path):
     block = make_layout().blocks()[0]
     store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
-    store.lay_out(path, make_layout(), {})
+    lay_out(path, make_layout(), {})
     assert (store.read_block(path, block, ["hop"])["hop"] == 1).all()
+
+
+# --- growing -------------------------------------------------------------------------------------------------------
+
+
+def fill(path, layout):
+    """Write numbers that tell where they belong."""
+    for block in layout.blocks():
+        frames = np.arange(block.start, block.stop)[:, None]
+        hop = np.float32(1000 * block.temperature + 100 * block.replica) + np.broadcast_to(frames, (frames.size, 10))
+        store.write_block(path, block, {"hop": hop.astype(np.float32), "potential_energy": hop[:, 0]})
+
+
+def files_of(path, name="hop"):
+    """Identity and contents of every chunk of a variable."""
+    chunks = path / "ka_0.0/production" / name / "c"
+    return sorted((file.stat().st_ino, file.stat().st_mtime_ns, file.read_bytes()) for file in chunks.rglob("*") if file.is_file())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperatures": [1.1, 0.9, 0.8, 0.7, 0.5]},
+        {"temperatures": [0.9, 0.7, 0.5, 0.4], "replicas": (0, 1, 7)},
+        {"replicas": (-1, 0, 1)},
+        {"frames": 40},
+        {"frames": 24, "temperatures": [0.95, 0.9, 0.7, 0.5], "replicas": (0, 1, 2)},
+    ],
+)
+@pytest.mark.parametrize("block", [8, 16])
+def test_a_store_grows_without_rewriting_what_is_there(tmp_path, change, block):
+    path, before = tmp_path / "study.zarr", make_layout(block=block)
+    lay_out(path, before, {})
+    fill(path, before)
+    old, kept = dg.open_store(path)["ka_0.0/production"].to_dataset().load(), files_of(path)
+    lay_out(path, make_layout(block=block, **change), {})
+    assert files_of(path) == kept
+    new = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
+    there = new.sel(temperature=old["temperature"], replica=old["replica"], time=old["time"])
+    xr.testing.assert_equal(there["hop"], old["hop"])
+    xr.testing.assert_equal(there["potential_energy"], old["potential_energy"])
+    assert int(new["hop"].notnull().sum()) == int(old["hop"].notnull().sum())
+    assert [file.name for file in tmp_path.iterdir()] == ["study.zarr"]
+
+
+def test_a_store_that_grew_takes_what_joined_it(tmp_path):
+    path = tmp_path / "study.zarr"
+    lay_out(path, make_layout(), {})
+    fill(path, make_layout())
+    whole = make_layout(temperatures=[0.9, 0.8, 0.7, 0.5], frames=30)
+    lay_out(path, whole, {})
+    fill(path, whole)
+    run = dg.open_store(path)["ka_0.0/production"].dataset
+    expected = 1000 * run["temperature"] + 100 * run["replica"] + run["time"]
+    np.testing.assert_allclose(run["hop"].isel(particle=3), expected, rtol=1e-6)
+
+
+def test_times_of_their_own_grow_with_their_rows(tmp_path):
+    path, several = tmp_path / "study.zarr", replace(VARIABLES["time"], dims=FRAMES)
+
+    def uneven(temperatures):
+        layout = make_layout(temperatures=temperatures)
+        coordinates = {name: values for name, values in layout.coordinates.items() if name != "time"}
+        return replace(layout, coordinates=coordinates, variables=[*layout.variables, several])
+
+    lay_out(path, uneven([0.9, 0.5]), {})
+    for block in uneven([0.9, 0.5]).blocks():
+        store.write_block(path, block, {"time": block.temperature * np.arange(block.start, block.stop)})
+    lay_out(path, uneven([0.9, 0.7, 0.5]), {})
+    time = dg.open_store(path)["ka_0.0/production"].dataset["time"]
+    np.testing.assert_allclose(time.sel(temperature=0.5, replica=1), 0.5 * np.arange(21))
+    assert np.isnan(time.sel(temperature=0.7)).all()
+
+
+def test_a_box_that_was_the_same_everywhere_is_kept_when_it_varies(tmp_path):
+    path = tmp_path / "study.zarr"
+    lay_out(path, make_layout(), {})
+    grown = make_layout(temperatures=[1.0, 0.9, 0.7, 0.5])
+    box = replace(VARIABLES["box"], dims=(*FRAMES, "xyz"))
+    coordinates = {name: values for name, values in grown.coordinates.items() if name != "box"}
+    lay_out(path, replace(grown, coordinates=coordinates, variables=[*grown.variables, box]), {})
+    found = dg.open_store(path)["ka_0.0/production"].dataset["box"]
+    assert np.isnan(found.sel(temperature=1.0)).all()
+    assert (found.sel(temperature=[0.9, 0.7, 0.5]) == 9.0).all()
+
+
+def test_growing_that_stops_half_way_leaves_the_store_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "study.zarr"
+    lay_out(path, make_layout(), {})
+    fill(path, make_layout())
+    before = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
+
+    link = os.link
+
+    def crash(old, new):
+        if "/c/" in str(new):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        link(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", crash)
+        with pytest.raises(OSError, match="No space"):
+            lay_out(path, make_layout(frames=40), {})
+    store.recover(path)
+    xr.testing.assert_identical(dg.open_store(path)["ka_0.0/production"].to_dataset().load(), before)
+    assert [file.name for file in tmp_path.iterdir()] == ["study.zarr"]
+
+
+def test_where_files_cannot_be_linked_growing_copies(tmp_path, monkeypatch):
+    path = tmp_path / "study.zarr"
+    lay_out(path, make_layout(), {})
+    fill(path, make_layout())
+    before = dg.open_store(path)["ka_0.0/production/hop"].load()
+
+    link = os.link
+
+    def within_a_folder(old, new):
+        if Path(old).parent != Path(new).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        link(old, new)
+
+    monkeypatch.setattr(os, "link", within_a_folder)
+    lay_out(path, make_layout(temperatures=[1.0, *TEMPERATURES]), {})
+    np.testing.assert_array_equal(dg.open_store(path)["ka_0.0/production/hop"][1:], before)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"temperatures": [0.9, 0.7, 0.6]}, "another temperature"), ({"frames": 22}, "another time"),
+    [({"temperatures": [0.9, 0.7, 0.6]}, r"holds temperature \[0.5\], which the study leaves out"),
+     ({"replicas": (0,)}, r"holds replica \[1\]"), ({"frames": 20}, "holds 21 frames"), ({"interval": 2.0}, "no continuation"),
      ({"particles": 11}, "another species")],
 )  # fmt: skip
-def test_a_store_of_another_shape_is_refused(path, change, message):
+def test_a_store_that_holds_more_or_other_than_the_study_is_refused(path, change, message):
     with pytest.raises(StoreError, match=message):
-        store.lay_out(path, make_layout(**change), {})
+        lay_out(path, make_layout(**change), {})
 
 
 @given(values=st.lists(st.floats(-1000, 1000, width=32), min_size=1), precision=st.floats(1e-4, 0.1))
@@ -198,7 +330,7 @@ def test_a_missing_store_is_an_error_that_says_how_to_make_one(tmp_path):
 
 @pytest.fixture
 def two_systems(path) -> Path:
-    store.lay_out(path, make_layout(system="ka_0.2", temperatures=[1.3, 0.9]), {})
+    lay_out(path, make_layout(system="ka_0.2", temperatures=[1.3, 0.9]), {})
     return path
 
 

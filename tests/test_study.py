@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from daskglass.errors import StudyError
-from daskglass.plan import SystemPlan, trajectory_path
+from daskglass.plan import SystemPlan
 from daskglass.study import Study, load_study
 
 PIPELINES = Path(__file__).parent.parent / "pipelines"
@@ -55,11 +55,11 @@ def test_every_pipeline_is_a_valid_study(path):
         ("hard: 0.05", "hard: 0.5", 10, "hops", "hard must lie below soft"),
         ("0.80,", "-0.8,", 4, "systems.0.temperatures.0", "greater than 0"),
         ("0.80, 0.70", "0.70, 0.80", 4, "systems.0", "from high to low"),
-        ("[0.80, 0.70, 0.62, 0.56]", "[]", 4, "systems.0", "must not be empty"),
+        ("[0.80, 0.70, 0.62, 0.56]", "[]", 4, "systems.0", "needs a list of temperatures"),
         ("particles: 1200", "particles: 300", 4, "systems.0.particles", "too small"),
         ("particles: 1200", "particles: 1100", 4, "systems.0.particles", "radial.r_max"),
         ("particles: 1200", "particles: 0", 4, "systems.0.particles", "greater than 0"),
-        ("ka_0.0", "ka_9.9", 4, "systems.0", "built-in ones are ka_0.0"),
+        ("ka_0.0", "ka_9.9", 4, "systems.0.system", "built-in ones are ka_0.0"),
         ("frames: 101", "frames: 10", 8, "source.simulate.production.frames", "fewer than the 11"),
         ("window: 10.0", "window: 11.0", 10, "hops.window", "whole number"),
         ("temperature: 0.62}}", "temperature: 0.5}}", 11, "softness.train_on.temperature", "not among"),
@@ -122,7 +122,7 @@ def test_built_in_temperatures_are_the_default(load):
 def test_softness_is_trained_at_the_second_coldest_temperature_by_default(load):
     text = GOOD.replace(", temperature: 0.62}}", "}}").replace(", temperature: 0.62}", "}")
     study = load(text.replace("0.62", "0.63"))
-    assert study.training_temperature(study.systems[0]) == 0.63
+    assert SystemPlan(study, study.systems[0]).training_temperature == 0.63
 
 
 def test_inherent_structures_can_be_left_out(load):
@@ -130,32 +130,17 @@ def test_inherent_structures_can_be_left_out(load):
     assert SystemPlan(study, study.systems[0]).positions == "position"
 
 
-def test_a_fingerprint_changes_with_the_settings_of_its_stage_and_those_before_only(load):
-    def fingerprints(text: str) -> dict[str, str]:
+def test_inputs_change_with_the_settings_of_its_stage_and_those_before_only(load):
+    def inputs(text: str) -> dict[str, dict[str, str]]:
         study = load(text)
         plan = SystemPlan(study, study.systems[0])
-        return {stage: plan.fingerprint(stage) for stage in ("simulate", "hops", "train", "ensemble", "barriers")}
+        return {stage: plan.inputs(stage) for stage in ("simulate", "hops", "train", "ensemble", "barriers")}
 
-    before, after = fingerprints(GOOD), fingerprints(GOOD.replace("bins: 5", "bins: 6"))
+    before, after = inputs(GOOD), inputs(GOOD.replace("bins: 5", "bins: 6"))
     assert {stage for stage in before if before[stage] != after[stage]} == {"ensemble", "barriers"}
-
-
-def test_a_trajectory_path_fills_in_fields_and_variables(monkeypatch):
-    monkeypatch.setenv("DATA", "/data")
-    path = trajectory_path("$DATA/{system}/T{temperature:.2f}/r{replica}.gsd", "ka_0.0", 0.7, 3)
-    assert path == Path("/data/ka_0.0/T0.70/r3.gsd")
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"),
-    [("$NOT_SET_ANYWHERE/x.gsd", "NOT_SET_ANYWHERE is not set"), ("{colour}.gsd", "colour"), ("{system", "expected '}'"),
-     ("{temperature.real}.gsd", "temperature.real")],
-)  # fmt: skip
-def test_a_trajectory_path_with_unknown_fields_is_refused(pattern, message):
-    with pytest.raises(StudyError, match=message):
-        trajectory_path(pattern, "ka_0.0", 0.7, 0)
 
 
 def test_a_study_survives_a_round_trip_through_its_attributes(load):
     study = load(GOOD)
-    assert Study.model_validate(yaml.safe_load(study.model_dump_json())) == study
+    again = Study.model_validate(yaml.safe_load(study.model_dump_json()))
+    assert again.model_dump() == study.model_dump()

@@ -106,11 +106,9 @@ def get_engine(name: str) -> Engine:
     EngineError
         If the engine is unknown or not installed; the message says how to install it.
     """
-    engines: dict[str, Callable[[], Engine]] = {"lammps": _lammps}
-    if name == "hoomd":
-        raise EngineError("engine hoomd is not available in this version; use engine lammps")
+    engines: dict[str, Callable[[], Engine]] = {"lammps": _lammps, "hoomd": _hoomd}
     if name not in engines:
-        raise EngineError(f"unknown engine {name!r}: available is lammps")
+        raise EngineError(f"unknown engine {name!r}: available are {' and '.join(engines)}")
     return engines[name]()
 
 
@@ -118,3 +116,9 @@ def _lammps() -> Engine:
     from daskglass.engines.lammps import Lammps
 
     return Lammps()
+
+
+def _hoomd() -> Engine:
+    from daskglass.engines.hoomd import Hoomd
+
+    return Hoomd()

@@ -16,7 +16,8 @@ import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Minima, Minimizer
+from daskglass.engines import Minima, Minimizer
+from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame, shortest_time
 from daskglass.errors import EngineError
 from daskglass.systems import Mixture, reduced_size
 
@@ -46,10 +47,7 @@ class Lammps:
     def start(
         self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float
     ) -> LammpsSimulation:
-        """Start from a simple cubic lattice of density ρ, at the Maxwell-Boltzmann distribution.
-
-        The lattice has n = ⌈N^{1/3}⌉ sites per edge, of which N are occupied at random; species are placed at
-        random, with particle ids sorted by species. Velocities have zero total momentum and the exact temperature.
+        """Start from the lattice and the velocities of `daskglass.engines.states.initial_state`.
 
         Parameters
         ----------
@@ -59,13 +57,9 @@ class Lammps:
         temperature : ε_AA/k_B
         timestep : τ_A
         """
-        rng = np.random.default_rng(seed)
-        box = np.full(3, mixture.box_length(particles))
-        species = np.repeat(np.arange(len(mixture.species)), mixture.counts(particles))
-        positions = _lattice(particles, rng) * box
-        velocities = _maxwell_boltzmann(particles, temperature, rng)
+        state = initial_state(mixture, particles, seed, temperature)
         with _Session() as session:
-            session.fill(mixture, positions, species, box, velocities, DYNAMICS_SKIN)
+            session.fill(mixture, state, DYNAMICS_SKIN)
             return LammpsSimulation(session.keep(), mixture, temperature, timestep)
 
     def load(self, path: Path, mixture: Mixture, timestep: float, temperature: float) -> LammpsSimulation:
@@ -116,22 +110,14 @@ class Lammps:
         EngineError
             If a position is not finite, or an array has the wrong shape.
         """
-        frames = np.asarray(positions, dtype=np.float64)
-        codes = np.asarray(species, dtype=np.int64)
-        _check_block(frames, codes, len(mixture.species))
-        edges = np.broadcast_to(np.asarray(box, dtype=np.float64), (len(frames), 3))
         settings = _minimizer_settings(mixture, minimizer)
-        results = [
-            _minimize(mixture, frame, codes, edge, tolerance, settings)
-            for frame, edge in zip(frames, edges, strict=True)
-        ]
-        force_rms = np.array([result[2] for result in results])
-        return Minima(
-            positions=np.array([result[0] for result in results], dtype=np.float32).reshape(frames.shape),
-            energy=np.array([result[1] for result in results]),
-            force_rms=force_rms,
-            evaluations=np.array([result[3] for result in results], dtype=np.int64),
-            converged=force_rms <= tolerance,
+        return minimize_frames(
+            mixture,
+            positions,
+            species,
+            box,
+            tolerance,
+            functools.partial(_minimize, mixture, tolerance, settings),
         )
 
 
@@ -171,24 +157,16 @@ class LammpsSimulation:
         EngineError
             If the energy is not finite any more.
         """
-        session, step = self._session, self.step
-        energy = session.potential_energy(self._mixture)
-        if not np.isfinite(energy):
-            raise EngineError(f"the energy is {energy} at step {step}: the time step is too long")
-        box = session.box()
-        frame = gsd.hoomd.Frame()
-        frame.configuration.step = step
-        frame.configuration.box = np.array([*box, 0, 0, 0], dtype=np.float32)
-        frame.particles.types = list(self._mixture.species)
-        frame.particles.typeid = session.gather("type", 0, 1)[:, 0].astype(np.uint32) - 1
-        frame.particles.position, frame.particles.image = _wrap(session.unwrapped(), box)
-        frame.particles.N = len(frame.particles.position)
-        frame.log = {
-            ENERGY: np.array([energy]),
-            PRESSURE: np.array([session.lmp.get_thermo("press")]),
-            TEMPERATURE: np.array([session.lmp.get_thermo("temp")]),
-        }
-        return frame
+        session = self._session
+        species = session.gather("type", 0, 1)[:, 0] - 1
+        return recorded_frame(
+            self._mixture,
+            State(session.unwrapped(), session.gather("v", 1, 3), species, session.box()),
+            self.step,
+            energy=session.potential_energy(self._mixture),
+            pressure=session.lmp.get_thermo("press"),
+            temperature=session.lmp.get_thermo("temp"),
+        )
 
     def save(self, path: Path) -> None:
         """Write a LAMMPS binary restart file.
@@ -230,25 +208,17 @@ class _Session:
         except Exception as error:  # the library raises nothing narrower
             raise EngineError(f"LAMMPS refused {line!r}: {error}") from error
 
-    def fill(
-        self,
-        mixture: Mixture,
-        positions: NDArray[np.float64],
-        species: NDArray[np.integer],
-        box: NDArray[np.float64],
-        velocities: NDArray[np.float64],
-        skin: float,
-    ) -> None:
+    def fill(self, mixture: Mixture, state: State, skin: float) -> None:
         """Make a periodic box and put particles into it, ids in the order given; positions lie in [0, box)."""
-        edges = " ".join(f"0 {float(edge)!r}" for edge in box)
+        edges = " ".join(f"0 {float(edge)!r}" for edge in state.box)
         self.command("boundary p p p")
         self.command(f"region box block {edges}")
         self.command(f"create_box {len(mixture.species)} box")
-        n = len(positions)
-        ids, types = np.arange(1, n + 1).tolist(), (species + 1).tolist()
-        made = self.lmp.create_atoms(n, ids, types, positions.ravel().tolist(), velocities.ravel().tolist())
+        n = len(state.positions)
+        ids, types = np.arange(1, n + 1).tolist(), (state.species + 1).tolist()
+        made = self.lmp.create_atoms(n, ids, types, state.positions.ravel().tolist(), state.velocities.ravel().tolist())
         if made != n:
-            raise EngineError(f"LAMMPS placed {made} of {n} particles in a box of {box.tolist()}")
+            raise EngineError(f"LAMMPS placed {made} of {n} particles in a box of {state.box.tolist()}")
         self.command("mass * 1.0")
         self.set_potential(mixture, skin)
 
@@ -335,7 +305,7 @@ def pair_scan(
     box = np.full(3, 3 * max(mixture.longest_cutoff, distances.max()))
     scan = []
     with _Session() as session:
-        session.fill(mixture, np.zeros((2, 3)), species, box, np.zeros((2, 3)), DYNAMICS_SKIN)
+        session.fill(mixture, State(np.zeros((2, 3)), np.zeros((2, 3)), species, box), DYNAMICS_SKIN)
         for distance in distances.tolist():
             session.command(f"set atom 2 x {distance!r}")
             session.command("run 0 post no")
@@ -382,28 +352,6 @@ def _quoted(path: Path) -> str:
     return f'"{text}"'
 
 
-def _lattice(particles: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    # sites of a simple cubic lattice in the unit cube, as many as there are particles
-    edge = round(particles ** (1.0 / 3.0))
-    edge += edge**3 < particles
-    sites = rng.permutation(edge**3)[:particles]
-    return (np.column_stack(np.unravel_index(sites, (edge,) * 3)) + 0.5) / edge
-
-
-def _maxwell_boltzmann(particles: int, temperature: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    velocities = rng.standard_normal((particles, 3))
-    velocities -= velocities.mean(axis=0)
-    return velocities * np.sqrt(temperature * 3 * (particles - 1) / np.sum(velocities**2))
-
-
-def _wrap(positions: NDArray[np.float64], box: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    # unwrapped, origin at a corner → wrapped into [−L/2, L/2) and images
-    image = np.floor(positions / box).astype(np.int32)
-    wrapped = (positions - image * box - box / 2).astype(np.float32)
-    over = wrapped >= (box / 2).astype(np.float32)  # rounded up to the face
-    return np.where(over, wrapped - box.astype(np.float32), wrapped), image + over
-
-
 def _pairs(mixture: Mixture) -> Iterator[tuple[int, int, str, str]]:
     # LAMMPS types and names of every unordered pair of species
     for (i, first), (j, second) in itertools.combinations_with_replacement(enumerate(mixture.species, 1), 2):
@@ -416,17 +364,6 @@ def _energy_at_cutoff(mixture: Mixture, first: str, second: str) -> float:
     return 4.0 * pair.epsilon * (inverse_6**2 - inverse_6)
 
 
-def _check_block(frames: NDArray[np.float64], species: NDArray[np.int64], known: int) -> None:
-    if frames.ndim != 3 or frames.shape[1:] != (len(species), 3):
-        raise EngineError(f"positions must be (frames, {len(species)}, 3), as there are species; got {frames.shape}")
-    if species.min(initial=0) < 0 or species.max(initial=0) >= known:
-        raise EngineError(f"species codes must be 0 to {known - 1}; got {species.min()} to {species.max()}")
-    wrong = np.argwhere(~np.isfinite(frames).all(axis=2))
-    if len(wrong):
-        frame, particle = wrong[0].tolist()
-        raise EngineError(f"frame {frame}, particle {particle}: position {frames[frame, particle]} is not finite")
-
-
 def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ...]:
     if minimizer == "cg":
         # long first moves make LAMMPS rebuild its neighbour lists at nearly every evaluation
@@ -434,7 +371,7 @@ def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ..
     if minimizer != "fire":
         raise EngineError(f"unknown minimizer {minimizer!r}: choose fire or cg")
     # α0, delay and factors of the original article; LAMMPS's own defaults (0.25, 20) take five times as many steps
-    longest = _longest_timestep(mixture)
+    longest = FIRE_TIMESTEP * shortest_time(mixture)
     return (
         "min_style fire",
         f"timestep {longest / FIRE_GROWTH!r}",
@@ -442,25 +379,19 @@ def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ..
     )
 
 
-def _longest_timestep(mixture: Mixture) -> float:
-    # the stiffest pair's period scales as σ'/√ε
-    reach = (reduced_size(mixture, pair) / np.sqrt(pair.epsilon) for pair in mixture.pairs.values())
-    return float(FIRE_TIMESTEP * min(reach))
-
-
 def _minimize(
     mixture: Mixture,
+    tolerance: float,
+    settings: tuple[str, ...],
     positions: NDArray[np.float64],
     species: NDArray[np.int64],
     box: NDArray[np.float64],
-    tolerance: float,
-    settings: tuple[str, ...],
-) -> tuple[NDArray[np.float32], float, float, int]:
+) -> Minimum:
     n = len(positions)
     wrapped = np.mod(positions, box)
     evaluations = itertools.count()
     with _Session() as session:
-        session.fill(mixture, wrapped, species, box, np.zeros_like(wrapped), MINIMIZER_SKIN)
+        session.fill(mixture, State(wrapped, np.zeros_like(wrapped), species, box), MINIMIZER_SKIN)
         session.command("atom_modify sort 0 0")
         for line in settings:
             session.command(line)
@@ -470,4 +401,4 @@ def _minimize(
         moved = session.unwrapped() - wrapped
         force_rms = float(np.sqrt(np.sum(session.gather("f", 1, 3) ** 2) / n))
         energy = session.potential_energy(mixture) / n
-    return (positions + moved).astype(np.float32), energy, force_rms, next(evaluations)
+    return Minimum(positions + moved, energy, force_rms, next(evaluations))

@@ -56,6 +56,8 @@ def _potentials(ax: Axes, contents: Contents) -> None:
     deepest, shortest, longest = 0.0, np.inf, 0.0
     for system in contents.systems:
         mixture = system.mixture
+        if mixture is None:
+            continue
         for first, second in itertools.combinations_with_replacement(mixture.species, 2):
             if first + second not in names and len(names) == len(DASHES):
                 left_out.add(first + second)
@@ -67,6 +69,10 @@ def _potentials(ax: Axes, contents: Contents) -> None:
             ax.plot(r, V, color=colour(system.index), linestyle=dash)
             deepest, longest = min(deepest, float(V.min())), max(longest, 2.0 * sigma)
             shortest = min(shortest, float(r[-0.85 * deepest > V].min()))
+    if not names:
+        letter(ax, "a")
+        instead(ax, "no potential is known of these trajectories")
+        return
     ax.axhline(0, color="black", linewidth=0.5)
     ax.set_ylim(1.25 * deepest, -0.85 * deepest)
     ax.set_xlim(max(shortest - 0.12 * longest, 0.0), longest)
@@ -101,8 +107,7 @@ def _snapshot(ax: Axes, contents: Contents) -> None:
     colours = matplotlib.colormaps[SOFTNESS_MAP](norm(np.where(first, S, 0.0)))[:, :3]
     # other species are smaller than life, so that they do not hide what the figure is about
     colours[~first] = (0.43, 0.43, 0.45)
-    species = system.mixture.species
-    size = np.array([system.mixture.pair(name, name).sigma for name in species])
+    size = np.array([system.sigma(name, name) for name in system.neighbors])
     size[1:] *= 0.8
     radius = 0.5 * size[frame["species"].values]
     image = snapshot.render(snapshot.Spheres(snapshot.wrap(frame[positions].values, box), radius, colours), box)

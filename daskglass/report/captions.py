@@ -17,7 +17,7 @@ TITLES = (
 def captions(contents: Contents) -> list[str]:
     """Caption of each figure, in their order."""
     first = contents.systems[0]
-    A = first.mixture.species[0]
+    A = first.first
     several = len(contents.systems) > 1
     inherent = all(system.inherent for system in contents.systems)
     kind = "inherent structures" if inherent else "thermal configurations (this study has no inherent structures)"
@@ -33,7 +33,7 @@ def captions(contents: Contents) -> list[str]:
         f"{_prefix(s, several)}{s.cold('softness')} and {s.cold('local_entropy')}" for s in contents.systems
     )
     pairs = ", ".join(f"{_prefix(s, several)}{int(s.ensemble['joint'].sum()):,}" for s in contents.systems)
-    size = "species other than the first at 0.8 of their size" if len(first.mixture.species) > 1 else "at full size"
+    size = "species other than the first at 0.8 of their size" if len(first.neighbors) > 1 else "at full size"
     return [
         f"(a) Pair potentials V_ij(r), zero at the cut-off; Δ shifts the potential and leaves its minimum in place. "
         f"(b) One frame of {first.name} at the coldest temperature, in "

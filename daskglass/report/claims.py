@@ -219,8 +219,10 @@ def _surely_falls(system: System, kind: str, step: int) -> bool:
 
 def _correlation(contents: Contents) -> Claim:
     text = "the Pearson correlation of softness and local s⁽²⁾ rises with Δ, to about 0.5"
-    found = [(system.mixture.delta, float(system.ensemble["pearson_pooled"])) for system in contents.systems]
-    said = ", ".join(f"{r:.2f} at Δ = {delta:g}" for delta, r in sorted(found)).replace("-", "−")
+    found = [(system.delta, float(system.ensemble["pearson_pooled"])) for system in contents.systems]
+    where = {s.name: s.name if s.mixture is None else f"Δ = {s.delta:g}" for s in contents.systems}
+    ordered = sorted(contents.systems, key=lambda system: system.delta)
+    said = ", ".join(f"{float(s.ensemble['pearson_pooled']):.2f} at {where[s.name]}" for s in ordered).replace("-", "−")
     if len(found) == 1:
         return Claim(text, OPEN, ("one system: no trend with Δ", said))
     if not contents.in_delta:

@@ -30,7 +30,7 @@ class System:
     Attributes
     ----------
     name : of its group
-    mixture : its particles
+    mixture : its particles and their potential; None where only its trajectories are known
     production : its frames, lazy
     ensemble, model : its averages and its softness, in memory; temperatures from high to low
     index : its place in the study, which chooses its colour and marker
@@ -38,7 +38,7 @@ class System:
     """
 
     name: str
-    mixture: Mixture
+    mixture: Mixture | None
     production: xr.Dataset
     ensemble: xr.Dataset
     model: xr.Dataset
@@ -63,12 +63,21 @@ class System:
     @property
     def first(self) -> str:
         """Name of the species that is studied."""
-        return self.mixture.species[0]
+        return self.neighbors[0]
 
     @property
     def neighbors(self) -> list[str]:
         """Names of the species, the one that is studied first."""
         return [str(name) for name in self.ensemble["neighbor"].values]
+
+    @property
+    def delta(self) -> float:
+        """Shift Δ of the potential; NaN where it is not known."""
+        return np.nan if self.mixture is None else self.mixture.delta
+
+    def sigma(self, first: str, second: str) -> float:
+        """Size σ_ij of a pair of species; 1 where the potential is not known."""
+        return 1.0 if self.mixture is None else self.mixture.pair(first, second).sigma
 
     def thermal(self, name: str) -> xr.DataArray:
         """Variable of that name in the thermal configurations."""
@@ -96,9 +105,8 @@ class System:
 
     def coldest_of_the_paper(self) -> float | None:
         """Coldest temperature of the paper for this mixture; None for a mixture it does not have."""
-        delta = self.mixture.delta
-        known = delta in DENSITY and self.mixture == kob_andersen(delta)
-        return temperatures(delta)[-1] if known else None
+        known = self.delta in DENSITY and self.mixture == kob_andersen(self.delta)
+        return temperatures(self.delta)[-1] if known else None
 
 
 @dataclass(frozen=True)
@@ -125,11 +133,10 @@ class Contents:
 
         The first species sets them; where it is not of size and depth 1 in every system they stay plain.
         """
-        first = {system.mixture.species[0] for system in self.systems}
-        ones = {
-            (pair.sigma, pair.epsilon)
-            for pair in (s.mixture.pair(s.mixture.species[0], s.mixture.species[0]) for s in self.systems)
-        }
+        first = {system.first for system in self.systems}
+        known = [(system.mixture, system.first) for system in self.systems]
+        pairs = [None if mixture is None else mixture.pair(name, name) for mixture, name in known]
+        ones = {None if pair is None else (pair.sigma, pair.epsilon) for pair in pairs}
         if len(first) == 1 and ones == {(1.0, 1.0)}:
             name = tex(first.pop())
             return rf"\sigma_\mathrm{{{name * 2}}}", rf"\varepsilon_\mathrm{{{name * 2}}}", rf"\tau_\mathrm{{{name}}}"
@@ -156,7 +163,7 @@ def read(tree: xr.DataTree) -> Contents:
     systems = [
         System(
             s.name, s.mixture, s.production, s.ensemble, s.model, index,
-            rf"$\Delta$ = {s.mixture.delta:g}" if named else plain(s.name),
+            rf"$\Delta$ = {s.delta:g}" if named else plain(s.name),
         )
         for index, s in enumerate(systems)
     ]  # fmt: skip
@@ -173,15 +180,14 @@ def _system(name: str, node: xr.DataTree) -> System:
     if lacks:
         raise StoreError(f"{name} lacks {' and '.join(lacks)}; {remedy}")
     production, ensemble = node["production"].dataset, node["ensemble"].to_dataset()
-    if "mixture" not in production.attrs:
-        raise StoreError(f"{name}/production lacks the attribute `mixture`; {remedy}")
     missing = [f"{what} ({step})" for step, what in STEPS.items() if step not in ensemble]
     if missing:
         raise StoreError(f"{name} lacks {' and '.join(missing)}; {remedy}")
     # counts of every candidate of the supercooled range are the largest part, and nothing here needs them
     ensemble = ensemble.drop_vars([v for v in ensemble.variables if str(v).startswith("candidate_")])
     ensemble = ensemble.sortby("temperature", ascending=False).load()
-    mixture = Mixture.model_validate_json(production.attrs["mixture"])
+    known = production.attrs.get("mixture")
+    mixture = None if known is None else Mixture.model_validate_json(known)
     return System(name, mixture, production, ensemble, node["model"].to_dataset().load())
 
 
@@ -193,9 +199,10 @@ def _thermal(name: str) -> str:
     return f"{name}_thermal"
 
 
-def _differ_in_delta(mixtures: list[Mixture]) -> bool:
-    alike = {(m.species, m.fractions, _pairs(m)) for m in mixtures}
-    return len(alike) == 1 and len({m.delta for m in mixtures}) == len(mixtures)
+def _differ_in_delta(mixtures: list[Mixture | None]) -> bool:
+    known = [m for m in mixtures if m is not None]
+    alike = {(m.species, m.fractions, _pairs(m)) for m in known}
+    return len(alike) == 1 and len({m.delta for m in known}) == len(mixtures)
 
 
 def _pairs(mixture: Mixture) -> tuple[tuple[str, float, float], ...]:

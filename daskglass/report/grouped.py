@@ -56,7 +56,7 @@ def figure_5(tree: xr.DataTree) -> Figure:
             neighbor = system.neighbors[column]
             # the second shell tells bins apart, the first peak sets the scale: the inset enlarges the former
             inset = ax.inset_axes((0.40, 0.40, 0.575, 0.565))
-            sigma = system.mixture.pair(system.first, neighbor).sigma
+            sigma = system.sigma(system.first, neighbor)
             y = g.sel(neighbor=neighbor).transpose("softness_bin", "r").values
             for panel, k in itertools.product((ax, inset), range(middles.size)):
                 panel.plot(g["r"], y[k], color=colours(k), linewidth=0.8 if panel is ax else 0.7)

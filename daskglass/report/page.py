@@ -92,12 +92,16 @@ def symbols(text: str) -> markupsafe.Markup:
 
 
 def _about(system: System) -> str:
-    mixture, sizes = system.mixture, system.production.sizes
-    parts = " : ".join(f"{100 * fraction:.4g}" for fraction in mixture.fractions)
+    sizes = system.production.sizes
+    counts = np.bincount(system.production["species"].values, minlength=len(system.neighbors))
+    parts = " : ".join(f"{100 * count / counts.sum():.3g}" for count in counts)
+    delta = "" if system.mixture is None else f"Δ = {system.delta:g}, "
+    rho = system.ensemble["density"]
+    density = " to ".join(dict.fromkeys(f"{value:.4g}" for value in (float(rho.min()), float(rho.max()))))
     T = system.temperature
     extent = f"{T.max():g} to {T.min():g}" if T.size > 1 else f"{T.max():g}"
     return (
-        f"{'–'.join(mixture.species)} {parts} %, Δ = {mixture.delta:g}, ρ = {mixture.density:g}; {sizes['particle']:,} "
+        f"{'–'.join(system.neighbors)} {parts} %, {delta}ρ = {density}; {sizes['particle']:,} "
         f"particles, {sizes['replica']} replica{'s' * (sizes['replica'] != 1)}, {T.size} "
         f"temperature{'s' * (T.size != 1)} ({extent}), {sizes['time']} frames each; structure of "
         f"{'inherent structures' if system.inherent else 'thermal configurations'}"

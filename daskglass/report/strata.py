@@ -247,10 +247,10 @@ def _places(ax: Axes, contents: Contents) -> Mapping[str, float]:
     """Where systems stand on an axis: at their Δ, or side by side with their names."""
     if contents.in_delta and len(contents.systems) > 1:
         ax.set_xlabel(rf"$\Delta$ (${contents.units[0]}$)")
-        delta = [system.mixture.delta for system in contents.systems]
+        delta = [system.delta for system in contents.systems]
         room = 0.12 * max(max(delta) - min(delta), 0.1)
         ax.set_xlim(min(delta) - room, max(delta) + room)
-        return {system.name: system.mixture.delta for system in contents.systems}
+        return {system.name: system.delta for system in contents.systems}
     turn = 25 if len(contents.systems) > 2 else 0
     ax.set_xticks(
         range(len(contents.systems)),

@@ -1,1 +1,96 @@
-"""Readers of raw trajectory files."""
+"""Readers of trajectory files: one module per format, each of the two functions of `Format`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskglass.errors import StudyError
+
+FORMATS = ("gsd", "lammps")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a file holds, without its positions.
+
+    Attributes
+    ----------
+    steps : (frame,) number of time steps at each frame
+    boxes : (frame, 3) edges, σ; exact in single precision, so that all formats give the same positions
+    types : names of the particle types
+    typeid : (particle,) code of each particle of frame 0 among `types`
+    images : whether the periodic images of particles are known
+    quantities : names of the quantities logged with each frame, among those of `daskglass.variables`
+    offsets : (frame,) where each frame begins in the uncompressed file; empty where the format finds frames itself
+    """
+
+    steps: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    types: tuple[str, ...]
+    typeid: NDArray[np.int8]
+    images: bool
+    quantities: tuple[str, ...] = ()
+    offsets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One frame as a file holds it, particles in the order of their identity.
+
+    Attributes
+    ----------
+    index : number of the frame in its file
+    step : number of time steps
+    box : (3,) edges, σ; exact in single precision
+    position : (particle, 3) relative to the centre of the box, σ
+    image : (particle, 3) number of boxes to add for the unwrapped position; None where the file does not say
+    types : names of the particle types
+    typeid : (particle,) code of each particle among `types`
+    ids : (particle,) what the file calls each particle, rising; None where it numbers them by their order
+    quantities : logged with the frame; energies of the whole box
+    """
+
+    index: int
+    step: int
+    box: NDArray[np.float64]
+    position: NDArray[np.float32]
+    image: NDArray[np.int32] | None
+    types: tuple[str, ...]
+    typeid: NDArray[np.int8]
+    ids: NDArray[np.int64] | None = None
+    quantities: Mapping[str, float] = field(default_factory=dict)
+
+
+class Format(Protocol):
+    """A format of trajectory files.
+
+    Both functions raise `TrajectoryError`, naming the file, the frame and what is wrong, where a file is missing,
+    unreadable, damaged, cut short, without frames, or not of a three-dimensional orthorhombic periodic box.
+    """
+
+    def scan(self, path: Path) -> Scan:
+        """Read what a file holds, all but its positions."""
+
+    def frames(self, path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
+        """Read frames `start` to `stop`, one at a time; `offsets` are those of the scan."""
+
+
+def get_format(name: str) -> Format:
+    """Return the module of a format.
+
+    Raises
+    ------
+    StudyError
+        If there is none of this name.
+    """
+    if name not in FORMATS:
+        raise StudyError(f"unknown trajectory format {name!r}: there are {', '.join(FORMATS)}")
+    module: Format = import_module(f"daskglass.trajectories.{name}")
+    return module

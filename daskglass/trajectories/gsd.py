@@ -1,132 +1,219 @@
-"""GSD files of HOOMD-blue's schema."""
+"""GSD files of HOOMD-blue's schema: https://gsd.readthedocs.io/en/stable/schema-hoomd.html."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import gsd.hoomd
+import gsd.fl
 import numpy as np
 from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
+from daskglass.trajectories import Scan, Snapshot
+from daskglass.trajectories.gsd_index import LOGGED, TIMESTEP, checked_names, damaged
 
-THERMODYNAMICS = {
-    "potential_energy": "md/compute/ThermodynamicQuantities/potential_energy",
-    "pressure": "md/compute/ThermodynamicQuantities/pressure",
+OUTSIDE = 0.1  # of an edge: how far engines that wrap only now and then let particles drift out of the box
+STEP, DIMENSIONS, BOX = "configuration/step", "configuration/dimensions", "configuration/box"
+NUMBER, TYPES, TYPEID = "particles/N", "particles/types", "particles/typeid"
+POSITION, IMAGE = "particles/position", "particles/image"
+DEFAULTS: dict[str, NDArray[Any]] = {
+    STEP: np.zeros(1, np.uint64),
+    DIMENSIONS: np.full(1, 3, np.uint8),
+    BOX: np.array([1, 1, 1, 0, 0, 0], np.float32),
+    NUMBER: np.zeros(1, np.uint32),
+    TYPES: np.array([[ord("A"), 0]], np.int8),
 }
+MOST_TYPES = 127
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a file holds, from its first and last frame."""
+class _File:
+    """An open file whose index was checked: what frame 0 holds is what other frames fall back to."""
 
-    frames: int
-    species: NDArray[np.int8]
-    box: NDArray[np.float64]
-    first_step: int
-    interval: float
-    quantities: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Successive frames: unwrapped `position` (time, particle, 3) in σ, `step` (time,), and logged quantities."""
-
-    position: NDArray[np.float32]
-    step: NDArray[np.int64]
-    quantities: dict[str, NDArray[np.float64]]
+    path: Path
+    handle: gsd.fl.GSDFile
+    first: Mapping[str, NDArray[Any]]
+    names: frozenset[str]
+    quantities: Mapping[str, str]
 
 
-def read_header(path: Path, names: Sequence[str]) -> Header:
-    """Read the number of frames, species, box, and mean interval in time steps.
-
-    Parameters
-    ----------
-    path : the file
-    names : the names of the species, in the order of their codes
+def scan(path: Path) -> Scan:
+    """Read what a file holds, all but its positions; see `daskglass.trajectories.Format`.
 
     Raises
     ------
     TrajectoryError
-        If the file is missing, damaged, empty, or of other species than `names`.
+        If the file is missing, unreadable, damaged, cut short, without frames, or not of a three-dimensional
+        orthorhombic box; if the number or the types of its particles change, or a quantity is logged in some frames only.
     """
     with _opened(path) as file:
-        if len(file) == 0:
-            raise TrajectoryError(f"{path}: holds no frame")
-        first, last = file[0], file[len(file) - 1]
-        start = int(first.configuration.step)
-        interval = (int(last.configuration.step) - start) / max(len(file) - 1, 1)
-        quantities = tuple(name for name, key in THERMODYNAMICS.items() if key in first.log)
-        box = _box(path, 0, first)
-        return Header(len(file), _codes(path, 0, first, names), box, start, interval, quantities)
+        frames = range(file.handle.nframes)
+        steps = np.array([_step(file, frame) for frame in frames], np.int64)
+        boxes = np.array([_box(file, frame) for frame in frames])
+        for frame in frames:
+            _check_particles(file, frame)
+            _quantities(file, frame)
+        types = _types(file)
+        return Scan(steps, boxes, types, _typeid(file, 0, types), IMAGE in file.names, tuple(file.quantities))
 
 
-def read_frames(path: Path, start: int, stop: int, names: Sequence[str], header: Header) -> Frames:
-    """Read frames `start` to `stop`, unwrapped by their images, checked against the header.
+def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
+    """Read frames `start` to `stop`, one at a time; the format finds frames itself, `offsets` are not used.
 
     Raises
     ------
     TrajectoryError
-        Naming the file, the frame and what is wrong with it.
+        As `scan` does, and if `stop` is beyond the last frame, or, where images are known, a particle lies outside
+        the box by more than rounding: its images cannot be trusted then.
     """
-    positions = np.empty((stop - start, header.species.size, 3), np.float32)
-    steps = np.empty(stop - start, np.int64)
-    quantities = {name: np.full(stop - start, np.nan) for name in header.quantities}
     with _opened(path) as file:
-        if len(file) < stop:
-            raise TrajectoryError(f"{path}: holds {len(file)} frames, {stop} are expected")
-        for k, index in enumerate(range(start, stop)):
-            frame = file[index]
-            if not np.array_equal(_codes(path, index, frame, names), header.species):
-                raise TrajectoryError(f"{path}: frame {index}: number or species of particles differ from frame 0")
-            box = _box(path, index, frame)
-            if not np.allclose(box, header.box, rtol=1e-6):
-                raise TrajectoryError(f"{path}: frame {index}: box {box} differs from that of frame 0, {header.box}")
-            if not file.file.chunk_exists(frame=0, name="particles/image"):
-                raise TrajectoryError(f"{path}: holds no images, without which positions cannot be unwrapped")
-            unwrapped = frame.particles.position.astype(np.float64) + frame.particles.image * box
-            finite = np.isfinite(unwrapped).all(axis=1)
-            if not finite.all():
-                particle = int(np.argmin(finite))
-                raise TrajectoryError(f"{path}: frame {index}: position of particle {particle} is not finite")
-            positions[k], steps[k] = unwrapped, frame.configuration.step
-            for name in header.quantities:
-                quantities[name][k] = float(np.asarray(frame.log[THERMODYNAMICS[name]]).item())
-    return Frames(positions, steps, quantities)
+        if file.handle.nframes < stop:
+            raise TrajectoryError(f"{path}: holds {file.handle.nframes} frames, {stop} are expected")
+        types = _types(file)
+        typeid = _typeid(file, 0, types)
+        for frame in range(start, stop):
+            _check_particles(file, frame)
+            box = _box(file, frame)
+            position = _per_particle(file, frame, POSITION)
+            if IMAGE in file.names:
+                _check_inside(file, frame, position, box)
+            yield Snapshot(
+                index=frame,
+                step=_step(file, frame),
+                box=box,
+                position=position.astype(np.float32, copy=False),
+                image=_per_particle(file, frame, IMAGE) if IMAGE in file.names else None,
+                types=types,
+                typeid=_typeid(file, frame, types) if file.handle.chunk_exists(frame, TYPEID) else typeid,
+                quantities=_quantities(file, frame),
+            )
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[gsd.hoomd.HOOMDTrajectory]:
-    """Open a file for reading, and turn what the library says of a damaged one into an error naming it."""
-    if not path.is_file():
-        raise TrajectoryError(f"{path}: no such file")
+def _opened(path: Path) -> Iterator[_File]:
+    names = checked_names(path)
     try:
-        with gsd.hoomd.open(path, "r") as file:
-            yield file
-    except TrajectoryError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise TrajectoryError(f"{path}: not a readable GSD file, damaged or cut short: {error}") from error
+        handle = gsd.fl.open(str(path), "r")
+    except (OSError, RuntimeError, ValueError) as error:
+        raise damaged(path, f"the GSD library cannot open it, {error!r}") from error
+    with handle:
+        if handle.nframes == 0:
+            raise TrajectoryError(f"{path}: holds no frame")
+        first = {name: _read(path, handle, 0, name, default) for name, default in DEFAULTS.items()}
+        if first[NUMBER].shape != (1,) or first[NUMBER][0] == 0:
+            raise TrajectoryError(f"{path}: frame 0: holds no particle")
+        n = int(first[NUMBER][0])
+        # views, for a damaged number of particles may be of any size
+        for name, default, shape in (
+            (TYPEID, np.uint32(0), (n,)),
+            (POSITION, np.float32(0), (n, 3)),
+            (IMAGE, np.int32(0), (n, 3)),
+        ):
+            first[name] = _read(path, handle, 0, name, np.broadcast_to(default, shape))
+        quantities = {name: key for name, key in LOGGED.items() if key in names}
+        yield _File(path, handle, first, names, quantities)
 
 
-def _codes(path: Path, index: int, frame: gsd.hoomd.Frame, names: Sequence[str]) -> NDArray[np.int8]:
-    types = list(frame.particles.types or ())
-    unknown = sorted(set(types) - set(names))
-    if frame.particles.N == 0 or unknown or not types:
+def _read(path: Path, handle: gsd.fl.GSDFile, frame: int, name: str, otherwise: NDArray[Any]) -> NDArray[Any]:
+    if not handle.chunk_exists(frame, name):
+        return otherwise
+    try:
+        return np.asarray(handle.read_chunk(frame, name))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise damaged(path, f"frame {frame}: {name} cannot be read, {error!r}") from error
+
+
+def _value(file: _File, frame: int, name: str) -> NDArray[Any]:
+    return _read(file.path, file.handle, frame, name, file.first[name])
+
+
+def _per_particle(file: _File, frame: int, name: str) -> NDArray[Any]:
+    values, n = _value(file, frame, name), int(file.first[NUMBER][0])
+    if len(values) != n:
+        raise damaged(file.path, f"frame {frame}: {name} has {len(values)} rows for {n} particles")
+    return values
+
+
+def _number(file: _File, frame: int, name: str) -> int | float:
+    if not file.handle.chunk_exists(frame, name):
         raise TrajectoryError(
-            f"{path}: frame {index}: particle types {types}; the system has the species {list(names)}"
+            f"{file.path}: frame {frame}: {name} is not logged, as it is in other frames; log it in all frames or in none"
         )
-    code = np.array([names.index(name) for name in types], np.int8)
-    return code[frame.particles.typeid]
+    values = _read(file.path, file.handle, frame, name, np.empty(0))
+    if values.shape != (1,):
+        raise TrajectoryError(f"{file.path}: frame {frame}: {name} has {values.size} values, 1 is expected")
+    number: int | float = values[0].item()
+    return number
 
 
-def _box(path: Path, index: int, frame: gsd.hoomd.Frame) -> NDArray[np.float64]:
-    box = np.asarray(frame.configuration.box, dtype=np.float64)
-    if (box[:3] <= 0).any() or (box[3:] != 0).any():
+def _quantities(file: _File, frame: int) -> dict[str, float]:
+    return {name: float(_number(file, frame, key)) for name, key in file.quantities.items()}
+
+
+def _step(file: _File, frame: int) -> int:
+    name = TIMESTEP if TIMESTEP in file.names else STEP
+    step = _number(file, frame, name) if name == TIMESTEP else _value(file, frame, name)[0].item()
+    if not 0 <= step < 2**63 or step != int(step):
+        raise TrajectoryError(f"{file.path}: frame {frame}: {name} is {step}, no number of time steps")
+    return int(step)
+
+
+def _box(file: _File, frame: int) -> NDArray[np.float64]:
+    box, dimensions = _value(file, frame, BOX), _value(file, frame, DIMENSIONS)
+    edges = box[:3].astype(np.float32).astype(np.float64)
+    if box.shape != (6,) or dimensions.tolist() != [3] or not (np.isfinite(edges) & (edges > 0)).all() or box[3:].any():
         raise TrajectoryError(
-            f"{path}: frame {index}: box {box}: only three-dimensional orthorhombic boxes are supported"
+            f"{file.path}: frame {frame}: box {box.tolist()} of {dimensions.tolist()[0]} dimensions: only "
+            "three-dimensional orthorhombic boxes are supported, of three positive edges and no tilt"
         )
-    return box[:3]
+    return edges
+
+
+def _types(file: _File) -> tuple[str, ...]:
+    rows = file.first[TYPES].reshape(len(file.first[TYPES]), -1)
+    try:
+        types = tuple(row.tobytes().partition(b"\0")[0].decode() for row in rows)
+    except UnicodeDecodeError as error:
+        raise damaged(file.path, "a particle type is no text") from error
+    if not all(types) or len(set(types)) < len(types) or not 0 < len(types) <= MOST_TYPES:
+        raise TrajectoryError(
+            f"{file.path}: particle types {list(types)}: 1 to {MOST_TYPES} names are expected, each given once"
+        )
+    return types
+
+
+def _typeid(file: _File, frame: int, types: Sequence[str]) -> NDArray[np.int8]:
+    typeid = _per_particle(file, frame, TYPEID)
+    if typeid.max() >= len(types):
+        particle = int(np.argmax(typeid))
+        raise TrajectoryError(
+            f"{file.path}: frame {frame}: particle {particle} is of type {typeid[particle]}, there are {len(types)}"
+        )
+    return typeid.astype(np.int8)
+
+
+def _check_particles(file: _File, frame: int) -> None:
+    number, types = _value(file, frame, NUMBER), _value(file, frame, TYPES)
+    if not np.array_equal(number, file.first[NUMBER]):
+        raise TrajectoryError(
+            f"{file.path}: frame {frame}: {number.tolist()[0]} particles, {file.first[NUMBER][0]} in frame 0"
+        )
+    if not np.array_equal(types, file.first[TYPES]):
+        raise TrajectoryError(f"{file.path}: frame {frame}: the names of particle types differ from those of frame 0")
+
+
+def _check_inside(file: _File, frame: int, position: NDArray[np.floating], box: NDArray[np.float64]) -> None:
+    if np.abs(position).max() <= box.min() * (0.5 + OUTSIDE):
+        return
+    # what is not finite is for the caller to judge
+    outside = (np.abs(position) > box * (0.5 + OUTSIDE)) & np.isfinite(position)
+    if outside.any():
+        particle = int(np.argmax(outside.any(axis=1)))
+        raise TrajectoryError(
+            f"{file.path}: frame {frame}: particle {particle} at {position[particle].tolist()} is outside the box "
+            f"{box.tolist()}: files with images must hold wrapped positions"
+        )

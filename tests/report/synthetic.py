@@ -139,6 +139,7 @@ def _ensemble(
     K = len(mixture.species)
     known = 1.0 if replicas > 1 else np.nan
     table = xr.Dataset(coords={"temperature": T, "neighbor": list(mixture.species), "r": R})
+    table["density"] = mixture.density
     middles = np.linspace(-0.7, 0.7, BINS)
     table = table.assign_coords(softness_bin=middles, variable=["softness", "local_entropy"])
     for suffix, depth in [("", 3.0), ("_thermal", 1.5)] if inherent else [("", 1.5)]:

@@ -315,6 +315,19 @@ def test_a_frame_without_softness_leaves_no_snapshot() -> None:
 # --- mixtures ------------------------------------------------------------------------------------------------------
 
 
+def test_systems_of_unknown_potential_are_drawn_too() -> None:
+    study = tree(systems={"glass": mixture_of("A", "B")})
+    for node in study.subtree:
+        node.attrs.pop("mixture", None)
+        node.attrs.pop("delta", None)
+    for draw_one in figures.FIGURES:
+        draw_one(study).draw_without_rendering()
+    assert "no potential is known" in texts(figures.figure_1(study))
+    written = page(read(study), [])
+    assert "ρ = 1.2" in written
+    assert "Δ = " not in written
+
+
 @pytest.mark.parametrize("species", [("Ar",), ("Ni", "P", "Zr_2"), ("A", "B", "C", "D")])
 def test_any_number_of_species_is_drawn_by_name(species: tuple[str, ...]) -> None:
     study = tree(systems={"glass_$x$": mixture_of(*species)})

@@ -1,0 +1,342 @@
+"""Text dumps of LAMMPS, plain or compressed with gzip: https://docs.lammps.org/dump.html."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from daskglass.errors import TrajectoryError
+from daskglass.trajectories import Scan, Snapshot
+
+GZIP_MAGIC = b"\x1f\x8b"
+BUFFER = 1 << 20
+LONGEST_LINE = 1 << 16
+WRAPPED, UNWRAPPED = (("x", "y", "z"), ("xs", "ys", "zs")), (("xu", "yu", "zu"), ("xsu", "ysu", "zsu"))
+SCALED = {"xs", "xsu"}
+IMAGES = ("ix", "iy", "iz")
+READ = {"id", *IMAGES, *(name for triple in WRAPPED + UNWRAPPED for name in triple)}
+REST = "(rest)"  # of a line with more fields than columns
+REAL = re.compile(rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan|infinity)", re.IGNORECASE)
+INTEGER = re.compile(rb"[+-]?\d{1,18}")
+NOT_A_NUMBER = ["nan", "-nan", "NaN", "-NaN", "NAN", "-NAN"]
+NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# every digit counts: so it is by default from pandas 3.1 on, which deprecates the choice
+EXACT: dict[str, Any] = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+LINES = {"TIMESTEP": 1, "NUMBER OF ATOMS": 1, "BOX BOUNDS": 3, "UNITS": 1, "TIME": 1}
+MOST_TYPES = 127
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What stands above the atoms of a frame; `low` and `high` are corners of the box, `columns` those of its atoms."""
+
+    step: int
+    atoms: int
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    columns: tuple[str, ...]
+
+
+def scan(path: Path) -> Scan:
+    """Read what a file holds, all but its positions; see `daskglass.trajectories.Format`.
+
+    The whole text is read once, a buffer at a time; only the atoms of frame 0 are parsed.
+
+    Raises
+    ------
+    TrajectoryError
+        If the file is missing, unreadable, damaged, cut short, without frames, or no dump of atoms; if its box is not
+        orthorhombic and periodic; if ids, types or coordinates are not among its columns, or an id is repeated; if the
+        number of atoms or the columns change.
+    """
+    offsets, headers = [], []
+    with _opened(path) as file:
+        while file.peek(1):
+            frame = len(headers)
+            offsets.append(file.tell())
+            headers.append(_header(path, frame, file))
+            _check_alike(path, frame, headers[0], headers[-1])
+            for _ in _lines(path, frame, file, headers[-1].atoms):
+                pass
+    if not headers:
+        raise TrajectoryError(f"{path}: holds no frame")
+    first = next(frames(path, 0, 1, offsets))
+    return Scan(
+        steps=np.array([header.step for header in headers], np.int64),
+        boxes=np.array([_edges(header) for header in headers]),
+        types=first.types,
+        typeid=first.typeid,
+        images=first.image is not None,
+        offsets=tuple(offsets),
+    )
+
+
+def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
+    """Read frames `start` to `stop`, one at a time; `offsets` are those of the scan.
+
+    A plain file is read from frame `start` on; of a compressed one, all that stands before it is decompressed too.
+    Without `offsets` the frames before it are read and skipped.
+
+    Positions follow from the first of these columns there is: x y z, xs ys zs, xu yu zu, xsu ysu zsu, but unwrapped ones
+    come first where there are no ix iy iz. Where images are known, an atom outside the box is put back into it, so that
+    all columns give the same position and image.
+
+    Raises
+    ------
+    TrajectoryError
+        As `scan` does, and if `stop` is beyond the last frame.
+    """
+    if offsets and len(offsets) < stop:
+        raise TrajectoryError(f"{path}: holds {len(offsets)} frames, {stop} are expected")
+    with _opened(path) as file:
+        if offsets:
+            file.seek(offsets[start])
+        for frame in range(start if offsets else 0, stop):
+            if not file.peek(1):
+                raise TrajectoryError(f"{path}: holds {frame} frames, {stop} are expected")
+            header = _header(path, frame, file)
+            lines = _lines(path, frame, file, header.atoms)
+            if frame < start:
+                for _ in lines:
+                    pass
+            else:
+                yield _snapshot(path, frame, header, b"".join(lines))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedReader]:
+    if not path.is_file():
+        raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        with path.open("rb") as plain:
+            compressed = plain.peek(2)[:2] == GZIP_MAGIC
+            raw = gzip.GzipFile(fileobj=plain) if compressed else plain
+            with io.BufferedReader(cast(io.RawIOBase, raw), BUFFER) as file:
+                yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise TrajectoryError(f"{path}: gzip file damaged or cut short: {error}") from error
+    except OSError as error:
+        raise TrajectoryError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _refuse(path: Path, frame: int, what: str) -> NoReturn:
+    raise TrajectoryError(f"{path}: frame {frame}: {what}")
+
+
+def _header(path: Path, frame: int, file: io.BufferedReader) -> _Header:
+    sections: dict[str, tuple[str, list[bytes]]] = {}
+    while True:
+        title = _line(path, frame, file)
+        if not title.startswith(b"ITEM: "):
+            if not frame and not sections:
+                raise TrajectoryError(f"{path}: not a text dump of LAMMPS: it begins with {title[:40]!r}")
+            _refuse(path, frame, f"{title[:40]!r} stands where a line 'ITEM: …' is expected: damaged, or cut short before")
+        text = title[6:].decode("ascii", "replace")
+        if text.split()[:1] == ["ATOMS"]:
+            columns = tuple(text.split()[1:])
+            break
+        name = next((name for name in LINES if text.startswith(name)), None)
+        if name is None or name in sections:
+            _refuse(path, frame, f"section {text[:40]!r} is {'repeated' if name else 'not one of a dump of atoms'}")
+        sections[name] = text[len(name) :], [_line(path, frame, file) for _ in range(LINES[name])]
+    for name in ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS"):
+        if name not in sections:
+            _refuse(path, frame, f"has no section {name}")
+    step = _count(path, frame, "TIMESTEP", sections["TIMESTEP"][1][0])
+    atoms = _count(path, frame, "NUMBER OF ATOMS", sections["NUMBER OF ATOMS"][1][0])
+    if not atoms:
+        _refuse(path, frame, "holds no atom")
+    low, high = _bounds(path, frame, *sections["BOX BOUNDS"])
+    _check_columns(path, frame, columns)
+    return _Header(step, atoms, low, high, columns)
+
+
+def _line(path: Path, frame: int, file: BinaryIO) -> bytes:
+    line = file.readline(LONGEST_LINE)
+    if not line.endswith(b"\n"):
+        if frame == 0 and not line.startswith(b"ITEM: "):
+            raise TrajectoryError(f"{path}: not a text dump of LAMMPS, or cut short within its first frame")
+        _refuse(path, frame, "cut short")
+    return line.strip()
+
+
+def _count(path: Path, frame: int, name: str, line: bytes) -> int:
+    if not line.isdigit() or len(line) > 18:
+        _refuse(path, frame, f"{name} is {line[:40]!r}, not a whole number")
+    return int(line)
+
+
+def _bounds(
+    path: Path, frame: int, kind: str, lines: list[bytes]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    words = kind.split()
+    tilted = words[:3] == ["xy", "xz", "yz"]
+    if (words[3:] if tilted else words) != ["pp", "pp", "pp"]:
+        _refuse(
+            path, frame, f"BOX BOUNDS are {kind.strip()!r}: 'pp pp pp' is expected, an orthorhombic box periodic in x, y and z"
+        )
+    rows = [line.split() for line in lines]
+    if any(len(row) != 2 + tilted or not all(map(NUMBER.fullmatch, row)) for row in rows):
+        _refuse(path, frame, f"BOX BOUNDS are {b', '.join(lines)[:200]!r}: three lines of numbers are expected")
+    bounds = np.array([[float(word) for word in row] for row in rows])
+    if tilted and bounds[:, 2].any():
+        _refuse(path, frame, f"the box is tilted by {bounds[:, 2].tolist()}: only orthorhombic boxes are supported")
+    low, high = bounds[:, 0], bounds[:, 1]
+    with np.errstate(over="ignore"):
+        edges = (high - low).astype(np.float32)
+    if not (np.isfinite(edges) & (edges > 0)).all():
+        _refuse(path, frame, f"the box has the edges {edges.tolist()}: positive ones are expected")
+    return low, high
+
+
+def _edges(header: _Header) -> NDArray[np.float64]:
+    return (header.high - header.low).astype(np.float32).astype(np.float64)
+
+
+def _check_columns(path: Path, frame: int, columns: Sequence[str]) -> None:
+    if len(set(columns)) < len(columns):
+        _refuse(path, frame, f"a column is repeated: {' '.join(columns)[:200]}")
+    for triple in (*WRAPPED, *UNWRAPPED, IMAGES):
+        if 0 < len(set(triple) & set(columns)) < 3:
+            _refuse(path, frame, f"of the columns {' '.join(triple)} one is missing: {' '.join(columns)[:200]}")
+    if "id" not in columns:
+        _refuse(path, frame, "atoms have no column id; write it with: dump … custom … id type x y z ix iy iz")
+    if not {"type", "element"} & set(columns):
+        _refuse(path, frame, "atoms have no column type or element; write one with: dump … custom … id type x y z ix iy iz")
+    if not {"x", "xs", "xu", "xsu"} & set(columns):
+        _refuse(path, frame, "atoms have no coordinates; write them with: dump … custom … id type x y z ix iy iz")
+
+
+def _check_alike(path: Path, frame: int, first: _Header, header: _Header) -> None:
+    if header.atoms != first.atoms:
+        _refuse(path, frame, f"{header.atoms} atoms, {first.atoms} in frame 0")
+    if header.columns != first.columns:
+        _refuse(path, frame, f"columns {' '.join(header.columns)[:200]}, {' '.join(first.columns)[:200]} in frame 0")
+
+
+def _lines(path: Path, frame: int, file: io.BufferedReader, count: int) -> Iterator[bytes]:
+    """Read this many lines, in pieces of the buffer's size."""
+    left = count
+    while left:
+        block = file.peek()
+        if not block:
+            _refuse(path, frame, f"cut short: {left} of its {count} atoms are missing, or the end of the last line")
+        ends = block.count(b"\n")
+        if ends >= left:
+            size = int(np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))[left - 1]) + 1
+            ends = left
+        else:
+            size = len(block)
+        left -= ends
+        yield file.read(size)
+
+
+def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
+    columns = header.columns
+    images = set(IMAGES) <= set(columns)
+    triples = WRAPPED + UNWRAPPED if images else UNWRAPPED + WRAPPED
+    coordinates = next(triple for triple in triples if set(triple) <= set(columns))
+    unwrapped = coordinates in UNWRAPPED
+    kind = "type" if "type" in columns else "element"
+    table = _table(path, frame, header, text, coordinates, IMAGES if images and not unwrapped else (), kind)
+    ids = table["id"].to_numpy()
+    rising = ids[1:] > ids[:-1]
+    if not rising.all():
+        table = table.take(np.argsort(ids, kind="stable"))
+        ids = table["id"].to_numpy()
+        same = ids[1:] == ids[:-1]
+        if same.any():
+            _refuse(path, frame, f"id {ids[1:][same][0]} is repeated")
+    types, typeid = _types(path, frame, table[kind])
+    edges = header.high - header.low
+    x = table[list(coordinates)].to_numpy()
+    if coordinates[0] in SCALED:
+        x = header.low + x * edges
+    image = None
+    if images or unwrapped:
+        x, image = _wrap(x, header.low, edges)
+        if not unwrapped:
+            image += table[list(IMAGES)].to_numpy()
+        far = np.abs(image) >= 2**31
+        if far.any():
+            _refuse(path, frame, f"the image of atom {ids[np.argmax(far.any(axis=1))]} is beyond 32 bits")
+        image = image.astype(np.int32)
+    with np.errstate(over="ignore"):
+        position = (x - (header.low + header.high) / 2).astype(np.float32)
+    return Snapshot(frame, header.step, _edges(header), position, image, types, typeid, ids)
+
+
+def _table(
+    path: Path, frame: int, header: _Header, text: bytes, coordinates: Sequence[str], images: Sequence[str], kind: str
+) -> pd.DataFrame:
+    # the last column tells lines with fewer fields, one more column those with more
+    last = header.columns[-1]
+    dtype = {last: "category", REST: "category", kind: "category"}
+    dtype |= dict.fromkeys(("id", *images), "int64") | dict.fromkeys(coordinates, "float64")
+    title = " ".join((*header.columns, REST, "\n")).encode()
+    try:
+        with np.errstate(invalid="ignore"):  # pandas warns of an infinite id before it refuses it
+            table = pd.read_csv(
+                io.BytesIO(title + text),
+                engine="c",
+                sep=r"\s+",
+                usecols=list(dtype),
+                dtype=dtype,
+                index_col=False,
+                **EXACT,
+                keep_default_na=False,
+                na_values=dict.fromkeys(coordinates, NOT_A_NUMBER),
+                quoting=csv.QUOTE_NONE,
+            )
+    except (ValueError, OverflowError) as error:
+        _explain(path, frame, header, text, error)
+    empty = {name: (table[name] == "").to_numpy() for name, kind in dtype.items() if kind == "category"}
+    if len(table) != header.atoms or not empty.pop(REST).all() or any(fields.any() for fields in empty.values()):
+        _explain(path, frame, header, text, None)
+    return table
+
+
+def _explain(path: Path, frame: int, header: _Header, text: bytes, error: Exception | None) -> NoReturn:
+    """Find the line that is at fault, and say so."""
+    for number, line in enumerate(text.split(b"\n")[: header.atoms], 1):
+        fields = line.split()
+        if len(fields) != len(header.columns):
+            what = f"{len(fields)} fields instead of {len(header.columns)}: {line[:80]!r}"
+            raise TrajectoryError(f"{path}: frame {frame}: line {number} of its atoms has {what}") from error
+        for name, field in zip(header.columns, fields, strict=True):
+            number_of = INTEGER if name in ("id", *IMAGES) else REAL
+            if name in READ and not number_of.fullmatch(field):
+                what = f"{name} = {field[:40]!r}: {'a whole' if number_of is INTEGER else 'a'} number is expected"
+                raise TrajectoryError(f"{path}: frame {frame}: line {number} of its atoms has {what}") from error
+    raise TrajectoryError(f"{path}: frame {frame}: its atoms cannot be read: {error}") from error
+
+
+def _types(path: Path, frame: int, column: pd.Series) -> tuple[tuple[str, ...], NDArray[np.int8]]:
+    """Name the types in the order of their numbers, or of the alphabet where they are names."""
+    names = [str(name) for name in column.cat.categories]
+    if len(names) > MOST_TYPES:
+        _refuse(path, frame, f"{len(names)} types of atoms: {MOST_TYPES} are the most")
+    types = sorted(names, key=lambda name: (int(name), "") if name.isdecimal() else (0, name))
+    code = np.array([types.index(name) for name in names], np.int8)
+    return tuple(types), code[column.cat.codes.to_numpy()]
+
+
+def _wrap(
+    x: NDArray[np.float64], low: NDArray[np.float64], edges: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Put what is outside the box back into it; return positions and the number of boxes each was moved by."""
+    boxes = np.floor((x - low) / edges)
+    boxes[~np.isfinite(boxes)] = 0.0
+    return x - boxes * edges, boxes

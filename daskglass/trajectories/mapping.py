@@ -1,0 +1,171 @@
+"""Where trajectory files belong: coordinates from file names, from a table, and from constants."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from daskglass.errors import StudyError, TrajectoryError
+from daskglass.trajectories.patterns import KEY, RUNS, Field, fill, find_matches, nearest, parse_pattern, to_value
+
+COORDINATES = ("system", "run", "temperature", "replica")
+DEFAULTS: dict[str, Any] = {"run": RUNS[0], "replica": 0}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, and where it belongs."""
+
+    path: Path
+    system: str
+    run: str
+    temperature: float
+    replica: int
+
+
+def find_sources(
+    pattern: str,
+    constants: Mapping[str, str | int | float] = {},
+    rows: Sequence[Mapping[str, str]] = ({},),
+    rename: Mapping[str, str] = {},
+) -> list[Source]:
+    """Find the files of a pattern, and the system, run, temperature and replica of each.
+
+    For each row, the fields that a constant or a column of the row gives are written into the pattern, with their
+    formats; the others are read back from the names of the files that exist. A name matches only where its text suits
+    the field: `T{temperature:g}` matches a folder `T0.50`, whose temperature is 0.5, and passes over a folder `Tmp`
+    as a shell's wildcard would; `{run}` matches the names of `RUNS`. All other text of a pattern stands for itself.
+
+    Parameters
+    ----------
+    pattern : such as `data/{system}/T{temperature:g}/r{replica:d}/traj.gsd`, with `~` and $VARIABLES. Fields of other
+        names hold any text, and serve to tell files apart or to join them with a table. A field that stands twice
+        must hold the same text, or number, in both places.
+    constants : coordinates that all files share
+    rows : one table row or state point each, as texts; without a table, one row that is empty
+    rename : from a name of a column, constant or field to the one to take it for: `{"kT": "temperature"}`
+
+    Returns
+    -------
+    Sources by system, run, falling temperature and replica. The replica is 0 and the run "production" where nothing
+    tells them.
+
+    Raises
+    ------
+    StudyError
+        If the pattern, a constant or a cell is no good, or system or temperature remain unknown.
+    TrajectoryError
+        If a row has no file, a name can be read in two ways or holds a number out of range, a link leads nowhere, two
+        files belong in one place, or one file in two.
+    """
+    pieces = parse_pattern(pattern)
+    names = {piece.name for piece in pieces if isinstance(piece, Field)}.union(constants, *rows)
+    if unused := sorted(rename.keys() - names):
+        raise StudyError(f"{KEY}.rename: there is no {unused[0]!r}; there are {_listed(names)}")
+    if not rows:
+        raise StudyError(f"{KEY}.table: no rows")
+    pieces = [replace(p, name=rename.get(p.name, p.name)) if isinstance(p, Field) else p for p in pieces]
+    shared = _renamed(constants, rename, f"{KEY}.constants")
+    shared_values = _values(shared, f"{KEY}.constants")
+    sources = []
+    for number, row in enumerate(rows, 1):
+        cells = ", ".join(f"{name}={text}" for name, text in list(row.items())[:3])
+        where = f"{KEY}: row {number} ({cells})" if row else f"{KEY}.path"
+        own = _renamed(row, rename, where)
+        if both := sorted(shared.keys() & own.keys()):
+            raise StudyError(f"{where}: {both[0]} is also one of {KEY}.constants; leave one of them out")
+        known = DEFAULTS | shared_values | _values(own, where)
+        filled = fill(pieces, shared | own, where)
+        unknown = {"system", "temperature"} - known.keys() - {p.name for p in filled if isinstance(p, Field)}
+        for name in sorted(unknown):
+            raise StudyError(
+                f"{where}: no {name} for {pattern}: put {{{name}}} into {KEY}.path, or {name} into {KEY}.constants or "
+                f"a column of {KEY}.table; {KEY}.rename takes a column or field of another name for it; there are "
+                f"{_listed(names)}"
+            )
+        matches = find_matches(filled)
+        if not matches:
+            raise TrajectoryError(f"{where}: no file {''.join(map(str, filled))}; {nearest(filled)}")
+        for path, read in matches:
+            sources.append(Source(path, **{name: (known | read)[name] for name in COORDINATES}))
+    sources.sort(key=lambda s: (s.system, s.run, -s.temperature, s.replica, s.path))
+    _check_distinct(sources)
+    return sources
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file with a header line: for each row, its cells without surrounding blanks by their columns.
+
+    Raises
+    ------
+    StudyError
+        If the file cannot be read, has no rows, a column without a name or of a name twice, or a row of another length.
+    """
+    where = f"{KEY}.table: {path}"
+    lines = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            for line in reader:
+                cells = [cell.strip() for cell in line]
+                if cells not in ([], [""]):
+                    lines.append((reader.line_num, cells))
+    except csv.Error as error:
+        raise StudyError(f"{where}:{reader.line_num}: {error}; a table is a CSV file") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{where}: not UTF-8 at byte {error.start}; save the table as CSV in UTF-8") from None
+    except OSError as error:
+        raise StudyError(f"{where}: {error.strerror}") from None
+    if len(lines) < 2:
+        raise StudyError(f"{where}: no rows; a table is a header line, then a line per row")
+    (first, header), *rows = lines
+    if "" in header:
+        raise StudyError(f"{where}:{first}: column {header.index('') + 1} has no name")
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise StudyError(f"{where}:{first}: column {repeated[0]!r} stands there twice")
+    for number, cells in rows:
+        if len(cells) != len(header):
+            raise StudyError(f"{where}:{number}: {len(cells)} cells under {len(header)} columns")
+    return [dict(zip(header, cells, strict=True)) for _, cells in rows]
+
+
+def _renamed(given: Mapping[str, Any], rename: Mapping[str, str], where: str) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for name, value in given.items():
+        ours = rename.get(name, name)
+        if ours in texts:
+            raise StudyError(f"{where}: {ours} is given twice, the second time as {name!r}; leave one out or rename it")
+        texts[ours] = str(value)
+    return texts
+
+
+def _values(texts: Mapping[str, str], where: str) -> dict[str, Any]:
+    try:
+        return {name: to_value(name, text) for name, text in texts.items()}
+    except ValueError as error:
+        raise StudyError(f"{where}: {error}") from None
+
+
+def _check_distinct(sources: Sequence[Source]) -> None:
+    places: dict[tuple[str, str, float, int], Source] = {}
+    paths: dict[Path, Source] = {}
+    for source in sources:
+        place = (source.system, source.run, source.temperature, source.replica)
+        words = f"system {source.system}, {source.run}, temperature {source.temperature}, replica {source.replica}"
+        if source.path in paths:
+            raise TrajectoryError(
+                f"{source.path}: taken twice, the second time as {words}; each row needs its own file"
+            )
+        if place in places:
+            raise TrajectoryError(
+                f"{places[place].path} and {source.path} are both {words}; let {KEY}.path name one of them, or tell "
+                "them apart by {system}, {run}, {temperature} or {replica}"
+            )
+        places[place] = paths[source.path] = source
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,155 @@
+"""Frames of a file as the store holds them: checked, of known species, unwrapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskglass.errors import TrajectoryError
+from daskglass.trajectories import Format, Snapshot
+
+FAR = 0.4  # of an edge: particles that move farther between two frames cannot be followed by the minimum image
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Successive frames: `position` (time, particle, 3) in σ, unwrapped; `step` (time,), `box` (time, 3), quantities."""
+
+    position: NDArray[np.float32]
+    step: NDArray[np.int64]
+    box: NDArray[np.float64]
+    quantities: dict[str, NDArray[np.float64]]
+
+
+def read_frames(
+    path: Path,
+    format: Format,
+    start: int,
+    stop: int,
+    species: NDArray[np.int8],
+    names: Sequence[str],
+    offsets: Sequence[int] = (),
+    before: NDArray[np.float32] | None = None,
+) -> Frames:
+    """Read frames `start` to `stop` of a file, unwrapped by their images, or by the minimum image from frame to frame.
+
+    Parameters
+    ----------
+    path, format : the file
+    start, stop : first frame, and the one after the last
+    species : (particle,) codes that every frame must have
+    names : of the species, in the order of their codes
+    offsets : of the file's scan
+    before : (particle, 3) unwrapped positions of frame `start` − 1; needed where there are no images and start > 0
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file, the frame, and what is wrong with it.
+    """
+    follow = start > 0 and before is not None
+    snapshots: Iterable[Snapshot] = format.frames(path, start - follow, stop, offsets)
+    snapshots = _checked(path, _same_particles(path, format, snapshots, offsets), species, names)
+    positions = np.empty((stop - start, species.size, 3), np.float32)
+    steps = np.empty(stop - start, np.int64)
+    boxes = np.empty((stop - start, 3))
+    quantities: dict[str, list[float]] = {}
+    for snapshot, image in _images(path, snapshots, before):
+        k = snapshot.index - start
+        if k < 0:
+            continue
+        positions[k] = snapshot.position.astype(np.float64) + image * snapshot.box
+        steps[k], boxes[k] = snapshot.step, snapshot.box
+        for name, value in snapshot.quantities.items():
+            quantities.setdefault(name, []).append(value)
+    return Frames(positions, steps, boxes, {name: np.array(values) for name, values in quantities.items()})
+
+
+def species_codes(path: Path, types: Sequence[str], typeid: NDArray[np.int8], names: Sequence[str]) -> NDArray[np.int8]:
+    """Codes among `names` of particles given by codes among `types`; types called 1, 2, … are the species in order.
+
+    Raises
+    ------
+    TrajectoryError
+        If a type is none of the species.
+    """
+    numbered = [str(k + 1) for k in range(len(names))]
+    known = numbered if set(types) <= set(numbered) else list(names)
+    if unknown := sorted(set(types) - set(known)):
+        raise TrajectoryError(
+            f"{path}: holds particles of type {unknown[0]!r}; the species of the system are {list(names)}: "
+            "name them as the file does, in `species:` of the system"
+        )
+    return np.array([known.index(name) for name in types], np.int8)[typeid]
+
+
+def _same_particles(
+    path: Path, format: Format, snapshots: Iterable[Snapshot], offsets: Sequence[int]
+) -> Iterator[Snapshot]:
+    """Refuse frames in which particles are called otherwise than in the first."""
+    first: NDArray[np.int64] | None = None
+    for snapshot in snapshots:
+        if snapshot.ids is not None:
+            if first is None:
+                first = next(iter(format.frames(path, 0, 1, offsets))).ids
+            if first is None or not np.array_equal(first, snapshot.ids):
+                raise TrajectoryError(f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0")
+        yield snapshot
+
+
+def _checked(
+    path: Path, snapshots: Iterable[Snapshot], species: NDArray[np.int8], names: Sequence[str]
+) -> Iterator[Snapshot]:
+    """Refuse frames of other particles, and positions that are not finite."""
+    for snapshot in snapshots:
+        where = f"{path}: frame {snapshot.index}"
+        codes = species_codes(path, snapshot.types, snapshot.typeid, names)
+        if codes.size != species.size:
+            raise TrajectoryError(f"{where}: holds {codes.size} particles, {species.size} are expected")
+        if (changed := codes != species).any():
+            particle = int(np.argmax(changed))
+            raise TrajectoryError(
+                f"{where}: particle {particle} is of species {names[codes[particle]]}, {names[species[particle]]} is "
+                "expected: the particles must be the same in every frame and file of a system, in the same order"
+            )
+        if not (finite := np.isfinite(snapshot.position)).all():
+            particle = int(np.argmin(finite)) // 3
+            raise TrajectoryError(f"{where}: position of particle {particle} is not finite")
+        yield snapshot
+
+
+def _images(
+    path: Path, snapshots: Iterable[Snapshot], before: NDArray[np.float32] | None
+) -> Iterator[tuple[Snapshot, NDArray[np.int32]]]:
+    """Every frame with its periodic images: of the file, or such that no particle moves half a box between frames.
+
+    Where the box changes, fractions of its edges are followed: wrapping the positions then gives the file's again.
+    """
+    last: NDArray[np.float64] | None = None
+    image: NDArray[np.int32] | None = None
+    for snapshot in snapshots:
+        if snapshot.image is not None:
+            yield snapshot, snapshot.image
+            continue
+        now = snapshot.position / snapshot.box
+        if last is None or image is None:
+            image = np.zeros(now.shape, np.int32)
+            if before is not None:
+                image = np.rint((before - snapshot.position) / snapshot.box).astype(np.int32)
+        else:
+            moved = now - last
+            crossed = np.rint(moved)
+            far = np.abs(np.where(np.abs(crossed) > 1, moved, moved - crossed)).max(axis=1)
+            if far.max(initial=0.0) >= FAR:
+                particle = int(np.argmax(far))
+                raise TrajectoryError(
+                    f"{path}: frame {snapshot.index}: particle {particle} moved by {far[particle]:.2f} of the box since "
+                    "the frame before, too far to be followed across its faces: write images, or frames more often"
+                )
+            image = image - crossed.astype(np.int32)
+        last = now
+        yield snapshot, image

@@ -1,0 +1,149 @@
+"""What a file is before its positions are read: whether it is the same, continues what was known, or is another."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daskglass.errors import TrajectoryError
+from daskglass.trajectories import gsd, lammps
+from daskglass.trajectories.survey import END, Survey, survey_file
+from tests.trajectories.files import make_run, write_dump, write_gsd
+
+RUN = make_run(frames=8)
+WRITERS = [(gsd, write_gsd), (lammps, write_dump)]
+
+
+def first(run, frames):
+    return replace(run, step=run.step[:frames], position=run.position[:frames], image=run.image[:frames])
+
+
+def at(path, format, steps):
+    """Survey of a file whose frames are at these time steps."""
+    write_gsd(path, replace(first(RUN, len(steps)), step=np.array(steps)))
+    return survey_file(path, format)
+
+
+@pytest.mark.parametrize(("format", "write"), WRITERS)
+def test_a_survey_tells_what_a_file_holds(tmp_path, format, write):
+    path = write(tmp_path / "traj", RUN)
+    found = survey_file(path, format)
+    assert (found.frames, found.first_step, found.interval, found.particles) == (8, 100, 250, 20)
+    assert (found.types, found.box, found.box_varies, found.images) == (("1", "2"), (5.0, 6.0, 7.0), False, True)
+    assert found.size == path.stat().st_size
+    assert found.is_of(path)
+
+
+def test_a_survey_survives_the_ledger(tmp_path):
+    found = survey_file(write_dump(tmp_path / "traj", RUN), lammps)
+    assert Survey.model_validate(found.model_dump() | {"key": "file-traj", "at": 1.0}) == found
+
+
+def test_a_file_that_is_unchanged_is_not_read_again(tmp_path):
+    path = write_gsd(tmp_path / "traj", RUN)
+    known = survey_file(path, gsd)
+    # of another format it could not be read
+    assert survey_file(path, lammps, known) is known
+
+
+@pytest.mark.parametrize(("format", "write"), WRITERS)
+def test_a_file_that_grows_keeps_its_content(tmp_path, format, write):
+    path = tmp_path / "traj"
+    known = None
+    for frames in (1, 2, 5, 8):
+        found = survey_file(write(path, first(RUN, frames)), format, known)
+        # an interval is known from the second frame on
+        assert known is None or known.frames == 1 or found.content == known.content
+        assert found.frames == frames
+        known = found
+
+
+def other(run, what):
+    """Copy the run with one thing about it changed, that the last frame known tells."""
+    position, image = run.position.copy(), run.image.copy()
+    position[4, 3, 1] *= 0.5
+    image[4, 3, 1] += 1
+    return {
+        "position": replace(run, position=position),
+        "image": replace(run, image=image),
+        "box": replace(run, box=run.box * 1.5),
+        "species": replace(run, typeid=run.typeid[::-1].copy()),
+        "interval": replace(run, step=run.step * 2 - run.step[0]),
+        "first step": replace(run, step=run.step + 1),
+        "fewer frames": first(run, 4),
+        "as many frames": first(run, 5),
+    }[what]
+
+
+@pytest.mark.parametrize(
+    "what", ["position", "image", "box", "species", "interval", "first step", "fewer frames", "as many frames"]
+)
+def test_a_file_that_holds_something_else_is_another(tmp_path, what):
+    path = tmp_path / "traj"
+    known = survey_file(write_gsd(path, first(RUN, 5)), gsd)
+    os.utime(path, ns=(known.modified + 10**9,) * 2)
+    write_gsd(path, other(RUN, what))
+    os.utime(path, ns=(known.modified + 2 * 10**9,) * 2)
+    assert survey_file(path, gsd, known).content != known.content
+
+
+def test_content_is_the_same_wherever_a_file_lies_and_another_when_it_was_written_again(tmp_path):
+    path = write_gsd(tmp_path / "traj", RUN)
+    known = survey_file(path, gsd)
+    moved = shutil.copy2(path, tmp_path / "moved")
+    assert survey_file(moved, gsd) == known
+    os.utime(moved, ns=(known.modified + 1,) * 2)
+    assert survey_file(moved, gsd).content != known.content
+
+
+def test_a_change_of_the_last_bytes_of_a_large_file_is_seen_without_its_time(tmp_path):
+    path = tmp_path / "traj"
+    write_gsd(path, make_run(frames=2, particles=END // 12))
+    known = survey_file(path, gsd)
+    content = bytearray(path.read_bytes())
+    content[len(content) - END + 100] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(known.modified,) * 2)
+    assert survey_file(path, gsd).sha256 != known.sha256
+
+
+def test_species_are_the_same_by_their_names_in_whichever_order_types_are_listed(tmp_path):
+    one = survey_file(write_gsd(tmp_path / "one", replace(RUN, types=("A", "B"))), gsd)
+    swapped = replace(RUN, types=("B", "A"), typeid=(1 - RUN.typeid).astype(np.int8))
+    another = replace(RUN, types=("A", "C"))
+    assert survey_file(write_gsd(tmp_path / "two", swapped), gsd).species == one.species
+    assert survey_file(write_gsd(tmp_path / "three", another), gsd).species != one.species
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10**9), st.integers(1, 8))
+def test_equally_spaced_frames_are_taken_whatever_their_interval(tmp_path_factory, start, interval, frames):
+    found = at(tmp_path_factory.getbasetemp() / "even.gsd", gsd, [start + k * interval for k in range(frames)])
+    assert found.first_step == start
+    assert found.interval == (interval if frames > 1 else 0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([0, 10, 20, 20, 30], "frame 3 is at time step 20, as frame 2 is: one of them is repeated, take it out"),
+        ([5, 5, 10], "frame 1 is at time step 5, as frame 0 is: one of them is repeated, take it out"),
+        ([0, 10, 30, 20, 40], "frame 2 is at time step 30, 20 is expected"),
+        ([0, 10, 20, 10, 30], "frame 3 is at time step 10, before frame 2 at 20: put the frames in order"),
+        ([20, 10, 0], "frame 1 is at time step 10, before frame 0 at 20: put the frames in order"),
+        ([0, 10, 20, 40, 50], "frame 3 is at time step 40, 30 is expected: frames are missing, or not equally spaced"),
+        ([0, 1, 10, 100], "frame 2 is at time step 10, 2 is expected: frames are missing, or not equally spaced"),
+    ],
+)
+def test_frames_not_equally_spaced_name_the_first_of_them(tmp_path, steps, message):
+    with pytest.raises(TrajectoryError, match=f"traj: {message}"):
+        at(tmp_path / "traj", gsd, steps)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(TrajectoryError, match=f"{path}: no such file"):
+            survey_file(path, gsd)

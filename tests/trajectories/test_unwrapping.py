@@ -1,0 +1,170 @@
+"""Unwrapping: a walk that was wrapped into boxes is found again, however it is cut into blocks."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daskglass.errors import TrajectoryError
+from daskglass.trajectories import Snapshot, gsd
+from daskglass.trajectories.unwrapping import FAR, read_frames, species_codes
+from tests.trajectories.files import Run, write_gsd
+
+PATH = Path("traj.gsd")
+SPECIES = np.zeros(5, np.int8)
+
+
+class Memory:
+    """Format of one trajectory in memory."""
+
+    def __init__(self, position, box, image=None):
+        self.position, self.box, self.image = position, box, image
+
+    def frames(self, path, start, stop, offsets=()):
+        for k in range(start, stop):
+            image = None if self.image is None else self.image[k]
+            yield Snapshot(k, 10 * k, self.box[k], self.position[k], image, ("A",), SPECIES)
+
+
+def wrapped(walk, box):
+    """Positions within the box, and the images of their particles, of a walk in fractions of its edges."""
+    image = np.rint(walk)
+    return ((walk - image) * box[:, None]).astype(np.float32), image.astype(np.int32)
+
+
+@st.composite
+def walks(draw, farthest=0.98 * FAR):
+    """Random walk of five particles in fractions of the edges of a box, constant or breathing: it takes them along."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    frames = draw(st.integers(2, 40))
+    edges = np.array(draw(st.tuples(*[st.floats(1.0, 100.0)] * 3)))
+    breathing = draw(st.sampled_from([0.0, 1e-3, 0.05]))
+    box = np.float32(edges * (1 + breathing * rng.uniform(-1, 1, (frames, 3)))).astype(np.float64)
+    steps = rng.uniform(-farthest, farthest, (frames, len(SPECIES), 3))
+    return rng.uniform(-0.5, 0.5, (len(SPECIES), 3)) + np.cumsum(steps, axis=0), box
+
+
+def read(memory, start, stop, before=None):
+    return read_frames(PATH, memory, start, stop, SPECIES, ["A"], before=before).position
+
+
+@given(walks())
+def test_a_wrapped_walk_is_found_again_up_to_the_image_of_its_first_frame(given_walk):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    found = read(Memory(position, box), 0, len(walk))
+    np.testing.assert_array_equal(found, (position + (image - image[0]) * box[:, None]).astype(np.float32))
+
+
+@given(walks(), st.data())
+def test_blocks_of_any_length_give_what_the_whole_gives(given_walk, data):
+    walk, box = given_walk
+    memory = Memory(wrapped(walk, box)[0], box)
+    cuts = data.draw(st.sets(st.integers(1, len(walk) - 1), max_size=6))
+    edges, before, parts = [0, *sorted(cuts), len(walk)], None, []
+    for start, stop in zip(edges, edges[1:], strict=False):
+        parts.append(read(memory, start, stop, before))
+        before = parts[-1][-1]
+    np.testing.assert_array_equal(np.concatenate(parts), read(memory, 0, len(walk)))
+
+
+@given(walks())
+def test_images_of_the_file_unwrap_any_frame_alone(given_walk):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    memory = Memory(position, box, image)
+    k = len(walk) - 1
+    np.testing.assert_array_equal(read(memory, k, k + 1)[0], (position[k] + image[k] * box[k]).astype(np.float32))
+
+
+@given(walks())
+def test_wrapping_gives_the_positions_of_the_file_again(given_walk):
+    walk, box = given_walk
+    position, _ = wrapped(walk, box)
+    found = read(Memory(position, box), 0, len(walk))
+    fraction = (found - position) / box[:, None]
+    np.testing.assert_allclose(fraction, np.rint(fraction), atol=1e-5)
+
+
+@given(walks(), st.floats(FAR + 0.01, 0.5), st.data())
+def test_a_step_too_far_to_be_followed_names_frame_and_particle(given_walk, far, data):
+    walk, box = given_walk
+    frame = data.draw(st.integers(1, len(walk) - 1))
+    particle, axis = data.draw(st.integers(0, len(SPECIES) - 1)), data.draw(st.integers(0, 2))
+    walk[frame:, particle, axis] += walk[frame - 1, particle, axis] + far - walk[frame, particle, axis]
+    memory = Memory(wrapped(walk, box)[0], box)
+    with pytest.raises(TrajectoryError, match=rf"traj.gsd: frame {frame}: particle {particle} moved by 0.[45]\d* of"):
+        read(memory, 0, len(walk))
+    with pytest.raises(TrajectoryError, match=f"frame {frame}: particle {particle}"):
+        read(memory, frame, len(walk), before=read(memory, 0, frame)[-1])
+
+
+def test_positions_outside_the_box_need_no_images():
+    box = np.full((3, 3), 4.0)
+    walk = np.zeros((3, 5, 3), np.float32) + np.array([[[9.0]], [[9.5]], [[10.4]]], np.float32)
+    np.testing.assert_array_equal(read(Memory(walk, box), 0, 3), walk)
+
+
+def test_a_jump_over_several_boxes_is_refused():
+    position = np.zeros((2, 5, 3), np.float32)
+    position[1, 3, 1] = 8.1
+    with pytest.raises(TrajectoryError, match=r"frame 1: particle 3 moved by 2.03 of the box"):
+        read(Memory(position, np.full((2, 3), 4.0)), 0, 2)
+
+
+def test_a_particle_at_no_place_names_frame_and_particle():
+    position = np.zeros((3, 5, 3), np.float32)
+    for bad in (np.nan, np.inf, -np.inf):
+        position[2, 4, 1] = bad
+        with pytest.raises(TrajectoryError, match="frame 2: position of particle 4 is not finite"):
+            read(Memory(position, np.full((3, 3), 4.0)), 0, 3)
+
+
+def test_species_that_change_name_frame_particle_and_both_species(tmp_path):
+    typeid = np.array([0, 0, 1], np.int8)
+    box, position = np.full(3, 4.0), np.zeros((2, 3, 3), np.float32)
+    run = Run(np.array([0, 10]), box, np.zeros(3), position, np.zeros((2, 3, 3), np.int32), typeid, ("A", "B"))
+    path = write_gsd(tmp_path / "traj.gsd", run)
+    with pytest.raises(TrajectoryError, match="frame 0: particle 1 is of species A, B is expected"):
+        read_frames(path, gsd, 0, 2, np.array([0, 1, 1], np.int8), ["A", "B"])
+    with pytest.raises(TrajectoryError, match="frame 0: holds 3 particles, 4 are expected"):
+        read_frames(path, gsd, 0, 2, np.zeros(4, np.int8), ["A", "B"])
+
+
+@pytest.mark.parametrize(
+    ("types", "names", "codes"),
+    [
+        (("A", "B"), ("A", "B"), [0, 1, 1]),
+        (("B", "A"), ("A", "B"), [1, 0, 0]),
+        (("1", "2"), ("A", "B"), [0, 1, 1]),
+        (("2", "1"), ("A", "B"), [1, 0, 0]),
+        (("2", "10"), ("2", "10"), [0, 1, 1]),
+    ],
+)
+def test_types_are_species_by_their_names_or_their_numbers(types, names, codes):
+    assert species_codes(PATH, types, np.array([0, 1, 1], np.int8), names).tolist() == codes
+
+
+def test_a_type_that_is_no_species_is_named():
+    with pytest.raises(TrajectoryError, match=r"traj.gsd: holds particles of type 'C'; .*\['A', 'B'\].*`species:`"):
+        species_codes(PATH, ("A", "C"), np.array([0, 1], np.int8), ("A", "B"))
+
+
+def test_frames_are_read_one_at_a_time():
+    """A block needs the memory of its positions, not of all its snapshots."""
+    alive = []
+
+    class Counted(Memory):
+        def frames(self, path, start, stop, offsets=()):
+            for snapshot in super().frames(path, start, stop):
+                alive.append(snapshot.index)
+                yield snapshot
+
+    frames = read_frames(PATH, Counted(np.zeros((9, 5, 3), np.float32), np.full((9, 3), 4.0)), 2, 7, SPECIES, ["A"])
+    assert alive == [2, 3, 4, 5, 6]
+    assert frames.step.tolist() == [20, 30, 40, 50, 60]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(TrajectoryError, match="no such file"):
+        read_frames(Path(folder, "x.gsd"), gsd, 0, 1, SPECIES, ["A"])
