@@ -67,12 +67,12 @@ def files_below(path: Path) -> tuple[int, int]:
 
 def _system(system: xr.DataTree) -> RenderableType:
     attrs = system.attrs
-    shown: dict[str, Any] = {key: attrs[key] for key in ("delta", "density") if key in attrs}
+    shown: dict[str, str] = {key: f"{attrs[key]:.6g}" for key in ("delta", "density", "timestep") if key in attrs}
     if "study" in attrs:
         shown["study"] = json.loads(attrs["study"])["study"]
     if "versions" in attrs:
         shown["made with"] = ", ".join(f"{name} {number}" for name, number in json.loads(attrs["versions"]).items())
-    return Group(_title(system.path), _grid([(f"  {key}", str(value)) for key, value in shown.items()]))
+    return Group(_title(system.path), _grid([(f"  {key}", value) for key, value in shown.items()]))
 
 
 def _run(folder: Path, node: xr.DataTree) -> RenderableType:

@@ -69,6 +69,7 @@ def convert(
     uniform: bool,
 ) -> Receipt:
     """Copy frames of a file into the store; where frames are not `uniform`, their times too."""
+    store.erase_block(path, block, [THERMAL])
     source, reader, survey = origin.path, get_format(origin.format), origin.survey
     _check_unchanged(origin)
     run = store.open_group(path, block.group)
@@ -105,8 +106,7 @@ def convert(
             values[name] = data / run.sizes["particle"] if name == "potential_energy" else data
     if not uniform:
         values["time"] = time
-    # positions first out and last in: a block that has them is whole
-    store.erase_block(path, block, [THERMAL])
+    # positions last: a block that has them is whole
     values[THERMAL] = values.pop(THERMAL)
     write_block(path, block, values)
     return {"frames": block.stop - block.start}

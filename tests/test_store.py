@@ -326,31 +326,3 @@ def test_plain_xarray_and_zarr_read_everything_without_daskglass(path):
 def test_a_missing_store_is_an_error_that_says_how_to_make_one(tmp_path):
     with pytest.raises(StoreError, match="no store here"):
         dg.open_store(tmp_path / "none.zarr")
-
-
-@pytest.fixture
-def two_systems(path) -> Path:
-    lay_out(path, make_layout(system="ka_0.2", temperatures=[1.3, 0.9]), {})
-    return path
-
-
-def test_a_query_aligns_systems_of_different_temperatures(two_systems):
-    found = dg.query(two_systems, variables=["hop"])
-    assert dict(found.sizes) == {"system": 2, "temperature": 4, "replica": 2, "time": 21, "particle": 10}
-
-
-def test_a_number_selects_the_nearest_and_a_range_what_lies_in_it(two_systems):
-    assert float(dg.query(two_systems, "ka_0.0", temperature=0.71)["temperature"]) == 0.7
-    either_way = [dg.query(two_systems, "ka_0.0", temperature=slice(*ends)) for ends in ((0.6, 1.0), (1.0, 0.6))]
-    assert [found["temperature"].values.tolist() for found in either_way] == [[0.9, 0.7]] * 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [({"system": "ka_0.1"}, r"no system 'ka_0.1'.*ka_0.0.*ka_0.2"), ({"run": "warmup"}, "no run 'warmup'.*production"),
-     ({"variables": ["spin"]}, "no variable 'spin'.*hop"), ({"colour": 1}, "no dimension 'colour'"),
-     ({"temperature": slice(5, 6)}, "nothing at temperature"), ({"temperature": [0.33]}, "nothing at temperature")],
-)  # fmt: skip
-def test_a_query_for_what_is_not_there_says_what_is(two_systems, arguments, message):
-    with pytest.raises(StoreError, match=message):
-        dg.query(two_systems, **arguments)

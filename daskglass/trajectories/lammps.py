@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,9 @@ INTEGER = re.compile(rb"[+-]?\d{1,18}")
 NOT_A_NUMBER = ["nan", "-nan", "NaN", "-NaN", "NAN", "-NAN"]
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 # every digit counts: so it is by default from pandas 3.1 on, which deprecates the choice
-EXACT: dict[str, Any] = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+EXACT: dict[str, Any] = (
+    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+)
 LINES = {"TIMESTEP": 1, "NUMBER OF ATOMS": 1, "BOX BOUNDS": 3, "UNITS": 1, "TIME": 1}
 MOST_TYPES = 127
 
@@ -61,7 +63,8 @@ def scan(path: Path) -> Scan:
         orthorhombic and periodic; if ids, types or coordinates are not among its columns, or an id is repeated; if the
         number of atoms or the columns change.
     """
-    offsets, headers = [], []
+    offsets: list[int] = []
+    headers: list[_Header] = []
     with _opened(path) as file:
         while file.peek(1):
             frame = len(headers)
@@ -72,7 +75,7 @@ def scan(path: Path) -> Scan:
                 pass
     if not headers:
         raise TrajectoryError(f"{path}: holds no frame")
-    first = next(frames(path, 0, 1, offsets))
+    (first,) = frames(path, 0, 1, offsets)
     return Scan(
         steps=np.array([header.step for header in headers], np.int64),
         boxes=np.array([_edges(header) for header in headers]),
@@ -116,14 +119,14 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader]:
+def _opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
     if not path.is_file():
         raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
         with path.open("rb") as plain:
             compressed = plain.peek(2)[:2] == GZIP_MAGIC
-            raw = gzip.GzipFile(fileobj=plain) if compressed else plain
-            with io.BufferedReader(cast(io.RawIOBase, raw), BUFFER) as file:
+            text: Any = gzip.GzipFile(fileobj=plain) if compressed else plain
+            with io.BufferedReader(text, BUFFER) as file:
                 yield file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise TrajectoryError(f"{path}: gzip file damaged or cut short: {error}") from error
@@ -135,14 +138,16 @@ def _refuse(path: Path, frame: int, what: str) -> NoReturn:
     raise TrajectoryError(f"{path}: frame {frame}: {what}")
 
 
-def _header(path: Path, frame: int, file: io.BufferedReader) -> _Header:
+def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
     sections: dict[str, tuple[str, list[bytes]]] = {}
     while True:
         title = _line(path, frame, file)
         if not title.startswith(b"ITEM: "):
             if not frame and not sections:
                 raise TrajectoryError(f"{path}: not a text dump of LAMMPS: it begins with {title[:40]!r}")
-            _refuse(path, frame, f"{title[:40]!r} stands where a line 'ITEM: …' is expected: damaged, or cut short before")
+            _refuse(
+                path, frame, f"{title[:40]!r} stands where a line 'ITEM: …' is expected: damaged, or cut short before"
+            )
         text = title[6:].decode("ascii", "replace")
         if text.split()[:1] == ["ATOMS"]:
             columns = tuple(text.split()[1:])
@@ -178,14 +183,14 @@ def _count(path: Path, frame: int, name: str, line: bytes) -> int:
     return int(line)
 
 
-def _bounds(
-    path: Path, frame: int, kind: str, lines: list[bytes]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _bounds(path: Path, frame: int, kind: str, lines: list[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     words = kind.split()
     tilted = words[:3] == ["xy", "xz", "yz"]
     if (words[3:] if tilted else words) != ["pp", "pp", "pp"]:
         _refuse(
-            path, frame, f"BOX BOUNDS are {kind.strip()!r}: 'pp pp pp' is expected, an orthorhombic box periodic in x, y and z"
+            path,
+            frame,
+            f"BOX BOUNDS are {kind.strip()!r}: 'pp pp pp' is expected, an orthorhombic box periodic in x, y and z",
         )
     rows = [line.split() for line in lines]
     if any(len(row) != 2 + tilted or not all(map(NUMBER.fullmatch, row)) for row in rows):
@@ -214,7 +219,9 @@ def _check_columns(path: Path, frame: int, columns: Sequence[str]) -> None:
     if "id" not in columns:
         _refuse(path, frame, "atoms have no column id; write it with: dump … custom … id type x y z ix iy iz")
     if not {"type", "element"} & set(columns):
-        _refuse(path, frame, "atoms have no column type or element; write one with: dump … custom … id type x y z ix iy iz")
+        _refuse(
+            path, frame, "atoms have no column type or element; write one with: dump … custom … id type x y z ix iy iz"
+        )
     if not {"x", "xs", "xu", "xsu"} & set(columns):
         _refuse(path, frame, "atoms have no coordinates; write them with: dump … custom … id type x y z ix iy iz")
 
@@ -226,7 +233,7 @@ def _check_alike(path: Path, frame: int, first: _Header, header: _Header) -> Non
         _refuse(path, frame, f"columns {' '.join(header.columns)[:200]}, {' '.join(first.columns)[:200]} in frame 0")
 
 
-def _lines(path: Path, frame: int, file: io.BufferedReader, count: int) -> Iterator[bytes]:
+def _lines(path: Path, frame: int, file: io.BufferedReader[Any], count: int) -> Iterator[bytes]:
     """Read this many lines, in pieces of the buffer's size."""
     left = count
     while left:
@@ -243,6 +250,8 @@ def _lines(path: Path, frame: int, file: io.BufferedReader, count: int) -> Itera
         yield file.read(size)
 
 
+# numbers too large are refused or passed on as infinite, without a word from numpy
+@np.errstate(over="ignore", invalid="ignore")
 def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
     columns = header.columns
     images = set(IMAGES) <= set(columns)
@@ -264,17 +273,16 @@ def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
     x = table[list(coordinates)].to_numpy()
     if coordinates[0] in SCALED:
         x = header.low + x * edges
-    image = None
+    image: NDArray[np.int32] | None = None
     if images or unwrapped:
-        x, image = _wrap(x, header.low, edges)
+        x, boxes = _wrap(x, header.low, edges)
         if not unwrapped:
-            image += table[list(IMAGES)].to_numpy()
-        far = np.abs(image) >= 2**31
+            boxes += table[list(IMAGES)].to_numpy()
+        far = np.abs(boxes) >= 2**31
         if far.any():
             _refuse(path, frame, f"the image of atom {ids[np.argmax(far.any(axis=1))]} is beyond 32 bits")
-        image = image.astype(np.int32)
-    with np.errstate(over="ignore"):
-        position = (x - (header.low + header.high) / 2).astype(np.float32)
+        image = boxes.astype(np.int32)
+    position = (x - (header.low + header.high) / 2).astype(np.float32)
     return Snapshot(frame, header.step, _edges(header), position, image, types, typeid, ids)
 
 
@@ -287,23 +295,22 @@ def _table(
     dtype |= dict.fromkeys(("id", *images), "int64") | dict.fromkeys(coordinates, "float64")
     title = " ".join((*header.columns, REST, "\n")).encode()
     try:
-        with np.errstate(invalid="ignore"):  # pandas warns of an infinite id before it refuses it
-            table = pd.read_csv(
-                io.BytesIO(title + text),
-                engine="c",
-                sep=r"\s+",
-                usecols=list(dtype),
-                dtype=dtype,
-                index_col=False,
-                **EXACT,
-                keep_default_na=False,
-                na_values=dict.fromkeys(coordinates, NOT_A_NUMBER),
-                quoting=csv.QUOTE_NONE,
-            )
+        table = pd.read_csv(
+            io.BytesIO(title + text),
+            engine="c",
+            sep=r"\s+",
+            usecols=list(dtype),
+            dtype=dtype,
+            index_col=False,
+            **EXACT,
+            keep_default_na=False,
+            na_values=dict.fromkeys(coordinates, NOT_A_NUMBER),
+            quoting=csv.QUOTE_NONE,
+        )
     except (ValueError, OverflowError) as error:
         _explain(path, frame, header, text, error)
-    empty = {name: (table[name] == "").to_numpy() for name, kind in dtype.items() if kind == "category"}
-    if len(table) != header.atoms or not empty.pop(REST).all() or any(fields.any() for fields in empty.values()):
+    words = [name for name in dtype if dtype[name] == "category" and name != REST]
+    if len(table) != header.atoms or (table[REST] != "").any() or (table[words] == "").to_numpy().any():
         _explain(path, frame, header, text, None)
     return table
 

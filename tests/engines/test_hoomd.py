@@ -94,7 +94,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, other_library):
         raise ModuleNotFoundError(f"No module named {name!r}")
 
     monkeypatch.setattr(importlib, "import_module", refuse)
-    with pytest.raises(EngineError, match="engine hoomd is not installed .* conda install -c conda-forge hoomd"):
+    with pytest.raises(EngineError, match=r"engine hoomd is not installed .* conda install -c conda-forge hoomd"):
         hoomd.Hoomd()
 
 

@@ -107,3 +107,8 @@ def write_dump(path: Path, run: Run, columns: str = COLUMNS["wrapped"], compress
     content = dump_text(run, columns, **options).encode()
     path.write_bytes(gzip.compress(content) if compress else content)
     return path
+
+
+def assert_one_line_naming(path: Path, error: Exception) -> None:
+    assert str(error).startswith(f"{path}: ")
+    assert "\n" not in str(error)

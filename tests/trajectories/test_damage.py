@@ -10,7 +10,7 @@ import pytest
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import get_format
 from daskglass.trajectories.gsd_index import ENTRY, HEADER
-from tests.trajectories.files import dump_text, make_run, write_dump, write_gsd
+from tests.trajectories.files import assert_one_line_naming, dump_text, make_run, write_dump, write_gsd
 
 RUN = make_run(frames=8, particles=12)
 LONGER = make_run(frames=40, particles=12)  # whose index is longer than GSD makes it at first
@@ -33,8 +33,7 @@ def read(path):
         scan = reader.scan(path)
         frames = list(reader.frames(path, 0, len(scan.steps), scan.offsets))
     except TrajectoryError as error:
-        assert str(error).startswith(f"{path}: ")
-        assert "\n" not in str(error)
+        assert_one_line_naming(path, error)
         return error
     held = {name: np.array([getattr(frame, name) for frame in frames]) for name in ("step", "box", "position", "image")}
     held["type"] = np.array([[frame.types[code] for code in frame.typeid] for frame in frames])
@@ -116,7 +115,15 @@ def test_every_byte_of_header_index_and_names_of_a_gsd_file_may_be_hit(tmp_path)
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, b"x" * 100_000, b"\x1f\x8b", gzip.compress(b""), bytes(5000)],
+    [
+        b"",
+        b"\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20,
+        b"x" * 100_000,
+        b"\x1f\x8b",
+        gzip.compress(b""),
+        bytes(5000),
+    ],
     ids=["nothing", "a line end", "PNG", "one long line", "gzip's first bytes", "gzip of nothing", "zeros"],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path, name, content):

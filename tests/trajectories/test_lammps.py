@@ -13,7 +13,11 @@ from daskglass.trajectories import gsd, lammps
 from tests.trajectories.files import COLUMNS, Run, dump_text, make_run, unwrapped, write_dump, write_gsd
 
 RUN = make_run()
-LOWS = {"centred on the origin": -RUN.box / 2, "from the origin": np.zeros(3), "elsewhere": np.array([-1.5, 2.25, 100.0])}
+LOWS = {
+    "centred on the origin": -RUN.box / 2,
+    "from the origin": np.zeros(3),
+    "elsewhere": np.array([-1.5, 2.25, 100.0]),
+}
 PARTS = {"plain": False, "gzip": True}
 
 
@@ -185,7 +189,11 @@ BAD = {
     "no atom": ("ATOMS\n20", "ATOMS\n0", "frame 1: holds no atom"),
     "number of atoms is no number": ("ATOMS\n20", "ATOMS\n2x", "frame 1: NUMBER OF ATOMS is b'2x'"),
     "step is no number": ("STEP\n350", "STEP\n-35", "frame 1: TIMESTEP is b'-35'"),
-    "tilt": ("BOUNDS pp pp pp\n0 5\n0 6\n0 7", "BOUNDS xy xz yz pp pp pp\n0 5 0.5\n0 6 0\n0 7 0", "frame 1: the box is tilted"),
+    "tilt": (
+        "BOUNDS pp pp pp\n0 5\n0 6\n0 7",
+        "BOUNDS xy xz yz pp pp pp\n0 5 0.5\n0 6 0\n0 7 0",
+        "frame 1: the box is tilted",
+    ),
     "general triclinic": ("BOUNDS pp", "BOUNDS abc origin pp", "frame 1: BOX BOUNDS are 'abc origin pp pp pp'"),
     "walls": ("BOUNDS pp pp pp", "BOUNDS pp ff pp", "frame 1: BOX BOUNDS are 'pp ff pp': 'pp pp pp' is expected"),
     "no boundaries": ("BOUNDS pp pp pp", "BOUNDS", "frame 1: BOX BOUNDS are ''"),
