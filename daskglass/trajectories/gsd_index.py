@@ -68,7 +68,7 @@ UNREAD = {
         *("slength", "type_shapes"),
     )
 }
-FOLDERS = ("bonds", "angles", "dihedrals", "impropers", "constraints", "pairs", "log", "state")
+FIXED = ("configuration", "particles")  # folders in which the schema names every chunk
 
 
 def checked_names(path: Path) -> frozenset[str]:
@@ -141,9 +141,18 @@ def _names(path: Path, block: bytes) -> list[str]:
     except UnicodeDecodeError as error:
         raise damaged(path, "a name in its list of names is no text") from error
     for name in names:
-        if name not in CHUNKS and name not in UNREAD and name.partition("/")[0] not in FOLDERS:
+        if name in CHUNKS or name in UNREAD:
+            continue
+        if meant := next((known for known in CHUNKS if known not in names and _one_letter_apart(name, known)), None):
+            raise damaged(path, f"chunk {name!r} must be {meant!r}")
+        folder, slash, _ = name.partition("/")
+        if not slash or folder in FIXED:
             raise damaged(path, f"HOOMD's schema has no chunk {name!r}")
     return names
+
+
+def _one_letter_apart(first: str, second: str) -> bool:
+    return len(first) == len(second) and sum(a != b for a, b in zip(first, second, strict=True)) == 1
 
 
 def _used(path: Path, entries: NDArray[np.void]) -> NDArray[np.void]:

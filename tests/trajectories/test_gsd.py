@@ -57,6 +57,29 @@ def test_frames_are_those_of_the_gsd_library(path):
             np.testing.assert_array_equal(snapshot.box, frame.configuration.box[:3])
 
 
+def with_chunk(path, name):
+    """Give the last frame of a file a chunk of another name."""
+    write_gsd(path, RUN)
+    with gsd.fl.open(path, "r+") as file:
+        file.write_chunk(name, np.arange(3.0))
+        file.end_frame()
+    return path
+
+
+def test_chunks_of_ones_own_are_passed_over(path):
+    assert len(scan(with_chunk(path, "mine/notes")).steps) == 6
+
+
+@pytest.mark.parametrize("name", ["particles/imagf", "particles/weight", "notes"])
+def test_a_chunk_whose_name_the_schema_would_know_is_damage(path, name):
+    write_gsd(path, RUN, images=name != "particles/imagf")
+    with gsd.fl.open(path, "r+") as file:
+        file.write_chunk(name, np.arange(3.0))
+        file.end_frame()
+    with pytest.raises(TrajectoryError, match=name):
+        scan(path)
+
+
 def test_any_range_of_frames_is_read_alone(path):
     assert [snapshot.index for snapshot in frames(write_gsd(path, RUN), 2, 4)] == [2, 3]
 
