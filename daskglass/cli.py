@@ -12,16 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from daskglass.errors import DaskglassError, StudyError
 from daskglass.ledger import replace_file
+from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, show_progress
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from daskglass.plan import SystemPlan
 
 app = typer.Typer(
@@ -30,7 +26,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
 StudyFile = Annotated[Path, typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False)]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
 Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False)]
@@ -38,7 +33,6 @@ Run = Annotated[str, typer.Option(help="run: production, training, relaxation, e
 Replica = Annotated[int | None, typer.Option(help="number of a replica")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
 SKIPPED = "may be repeated; NaN, and -1 among codes, are skipped"
-ALL_ROWS, FIRST_ROWS = 60, 20  # of a table on the screen: shown as a whole up to, and shown of a longer one
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 
 
@@ -76,8 +70,9 @@ def run(
     """Run a study, or what is left of it: simulate or read, analyse, fit, draw."""
     from daskglass import pipeline
     from daskglass.cluster import connect
+    from daskglass.cost import costs
     from daskglass.ledger import locked
-    from daskglass.plan import STAGES
+    from daskglass.plan import STAGES, sources_of
     from daskglass.report import draw
     from daskglass.study import load_study
 
@@ -89,13 +84,13 @@ def run(
         raise StudyError("give --stage or --from, not both")
     if dry_run:
         if given.source.trajectories is not None:
-            _print_sources(given)
-        _print_plan(given)
+            print_sources(given, sources_of(given))
+        print_costs(given.study, given.store, costs(given))
         return
     with _interruptible(), locked(Path(given.store)), connect(cluster) as client:
         if not quiet:
             print(f"dashboard: {client.dashboard_link}", flush=True)
-        with _progress(quiet) as progress:
+        with show_progress(quiet) as progress:
             outcome = pipeline.run(given, client, draw, stage, start, progress)  # type: ignore[arg-type]
     _tell(outcome, debug)
     if not quiet:
@@ -107,16 +102,23 @@ def run(
 @app.command()
 def convert(
     pattern: Annotated[
-        str, typer.Argument(help='files, such as "data/{system}/T{temperature:g}/r{replica:d}/traj.gsd"', show_default=False)
+        str,
+        typer.Argument(
+            help='files, such as "data/{system}/T{temperature:g}/r{replica:d}/traj.gsd"', show_default=False
+        ),
     ],
     store: Annotated[Path, typer.Argument(help="store to write, or to add to", show_default=False)],
-    form: Annotated[str, typer.Option("--format", help="gsd, lammps or signac (pattern: the project, or files in a job)")],
+    form: Annotated[
+        str, typer.Option("--format", help="gsd, lammps or signac (pattern: the project, or files in a job)")
+    ],
     timestep: Annotated[float, typer.Option(help="τ per time step of the files; with 1, time counts time steps")] = 1.0,
     system: Annotated[str | None, typer.Option(help="name of the system, where the pattern has no {system}")] = None,
     temperature: Annotated[float | None, typer.Option(help="where the pattern has no {temperature}")] = None,
     replica: Annotated[int | None, typer.Option(help="where the pattern has no {replica}")] = None,
     table: Annotated[Path | None, typer.Option(help="CSV file that says what the pattern does not")] = None,
-    rename: Annotated[list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")
+    ] = None,
     precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
     report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file")] = None,
     cluster: Annotated[str, typer.Option(help="profile of the cluster")] = "local",
@@ -128,7 +130,7 @@ def convert(
     from daskglass import pipeline
     from daskglass.cluster import connect
     from daskglass.ledger import locked
-    from daskglass.plan import plan_study
+    from daskglass.plan import plan_study, sources_of
     from daskglass.study import study_of_files
 
     constants = {"system": system, "temperature": temperature, "replica": replica}
@@ -143,13 +145,13 @@ def convert(
         precision=precision,
     )
     if dry_run:
-        _print_sources(given)
+        print_sources(given, sources_of(given))
         return
     with _interruptible(), locked(store):
         plans: list[SystemPlan] = []
         try:
             plans = plan_study(given)
-            with connect(cluster) as client, _progress(quiet) as progress:
+            with connect(cluster) as client, show_progress(quiet) as progress:
                 if not quiet:
                     print(f"dashboard: {client.dashboard_link}", flush=True)
                 outcome = pipeline.convert(plans, client, progress)
@@ -221,23 +223,7 @@ def status(study: StudyFile, debug: Debug = False) -> None:
     from daskglass.study import load_study
 
     given = load_study(study)
-    table = Table("system", "stage", "done", "stale", "missing", "core seconds")
-    states = pipeline.status(given)
-    for state in states:
-        table.add_row(
-            state.system, state.stage, str(state.done), str(state.stale or ""), str(state.missing or ""),
-            f"{state.seconds:.1f}",
-        )  # fmt: skip
-    out.print(table)
-    left = [state for state in states if state.stale or state.missing]
-    known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
-    size = _size(Path(given.store))
-    print(f"{given.store}: {_bytes(size)} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
-    for state in states:
-        for reason in state.reasons:
-            print(f"stale: {state.system} {state.stage}: {reason}")
-        for note in state.notes:
-            print(f"note: {note}")
+    print_status(Path(given.store), pipeline.status(given))
 
 
 @app.command()
@@ -291,7 +277,7 @@ def query(
     for how, dims in asked.items():
         found = reduced(found, how, dims)
     if output is None:
-        _print_rows(found)
+        print_rows(found)
     else:
         save(found, output)
         sizes = ", ".join(f"{dim} {size}" for dim, size in found.sizes.items())
@@ -350,117 +336,9 @@ def _labels(name: str, text: str | None) -> float | slice | None:
     raise StudyError(f"--{name} {text}: give a number, or a range such as 0.4:0.6, 0.4: or :0.6")
 
 
-def _print_rows(found: xr.Dataset) -> None:
-    """Print a table; of a long one its first rows, saying how many there are."""
-    import pandas as pd
-
-    from daskglass.export import number_of_rows, rows
-
-    number = number_of_rows(found)
-    most = number if number <= ALL_ROWS else FIRST_ROWS
-    pieces: list[pd.DataFrame] = []
-    for piece in rows(found, most):
-        pieces.append(piece)
-        if sum(map(len, pieces)) >= most:
-            break
-    frame = pd.concat(pieces).head(most)
-    table = Table()
-    for name in frame:
-        units = found[name].attrs.get("units", "1") if name in found.variables else "1"
-        kind = "left" if frame[name].dtype.kind not in "biuf" else "right"
-        table.add_column(f"{name}" + f" ({units})" * (units != "1"), justify=kind, overflow="fold")  # type: ignore[arg-type]
-    for values in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
-    out.print(table)
-    if most < number:
-        print(f"the first {most} of {number:,} rows: --out writes all of them to a file, --mean DIM averages")
-
-
 @app.command()
 def figures(store: Annotated[Path, typer.Argument(help="store", show_default=False)], debug: Debug = False) -> None:
     """Draw the six figures and the page of a store."""
     from daskglass.report import draw
 
     print(draw(store))
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Any]:
-    """Bars on a terminal, a line per tenth of a stage elsewhere, nothing if quiet."""
-    if quiet:
-        yield lambda stage, done, total: None
-    elif out.is_terminal:
-        columns = TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        with Progress(*columns, console=out) as bars:
-            known: dict[str, Any] = {}
-
-            def show(stage: str, done: int, total: int) -> None:
-                if stage not in known:
-                    known[stage] = bars.add_task(stage, total=total)
-                bars.update(known[stage], completed=done)
-
-            yield show
-    else:
-
-        def line(stage: str, done: int, total: int) -> None:
-            if done == total or done * 10 // total != (done - 1) * 10 // total:
-                print(f"{stage}: {done} of {total}", flush=True)
-
-        yield line
-
-
-def _print_sources(study: Any) -> None:
-    """Show which file is taken for what, from names alone."""
-    from daskglass.plan import sources_of
-
-    table = Table("system", "run", "temperature", "replica")
-    table.add_column("file", overflow="fold")
-    listed = {system.system: system for system in study.systems}
-    for source in sources_of(study):
-        system = listed.get(source.system)
-        unlisted = system is not None and bool(system.temperatures) and source.temperature not in system.temperatures
-        left_out = bool(listed) and (system is None or unlisted)
-        table.add_row(
-            source.system, source.run, f"{source.temperature:g}", str(source.replica),
-            f"{source.path}" + " (not in the study)" * left_out,
-        )  # fmt: skip
-    out.print(table)
-
-
-def _print_plan(study: Any) -> None:
-    from daskglass.cost import costs
-
-    plans = costs(study)
-    stages = list(dict.fromkeys(stage for plan in plans for stage in plan.tasks))
-    table = Table("stage", *(plan.system for plan in plans), title=f"{study.study} → {study.store}: tasks, core hours")
-    for stage in stages:
-        table.add_row(stage, *(f"{plan.tasks[stage]:,}  {_hours(plan.hours.get(stage, 0.0))}" for plan in plans))
-    out.print(table)
-    for plan in plans:
-        print(
-            f"{plan.system}: {plan.particles:,} particles, {plan.frames:,} frames, {plan.particle_steps:.3g} "
-            f"particle-steps, {_bytes(plan.nbytes)} uncompressed in {plan.files:,} files"
-        )
-        for note in plan.notes:
-            print(f"  {note}")
-    steps, hours = sum(plan.particle_steps for plan in plans), sum(sum(plan.hours.values()) for plan in plans)
-    print(
-        f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, {_bytes(sum(plan.nbytes for plan in plans))}, "
-        f"{steps:.3g} particle-steps, about {hours:,.2g} core hours"
-    )
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:,.0f} h" if hours >= 10 else f"{hours:.2g} h" if hours >= 0.01 else "-"
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")

@@ -91,7 +91,7 @@ def make_runs(places=PLACES, **options):
 
 @pytest.fixture(scope="module")
 def client():
-    with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as client:
+    with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as client:
         yield client
 
 
@@ -267,9 +267,7 @@ def test_positions_depend_neither_on_chunks_nor_on_workers(tmp_path, client, mon
     monkeypatch.setattr(layout, "CHUNK_FRAMES", 7)
     with Client(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=":0") as other:
         assert causes(tmp_path, other, store=tmp_path / "other.zarr") == []
-    xr.testing.assert_identical(
-        *(production(tmp_path / name).drop_attrs() for name in ("out.zarr", "other.zarr"))
-    )
+    xr.testing.assert_identical(*(production(tmp_path / name).drop_attrs() for name in ("out.zarr", "other.zarr")))
 
 
 # --- bad files: found by trying ---
@@ -360,7 +358,10 @@ DAMAGES = {
         arrange([*range(20), *range(19, 39)]),
         "frame 20 is at time step 5750, as frame 19 is: one of them is repeated",
     ),
-    "frames out of order": (arrange([*range(20), 21, 20, *range(22, 40)]), "frame 20 is at time step 6250, 6000 is expected"),
+    "frames out of order": (
+        arrange([*range(20), 21, 20, *range(22, 40)]),
+        "frame 21 is at time step 6000, before frame 20 at 6250: put the frames in order",
+    ),
     "frames reversed": (
         arrange(range(39, -1, -1)),
         "frame 1 is at time step 10500, before frame 0 at 10750: put the frames in order",
@@ -635,7 +636,9 @@ def test_a_conversion_killed_at_any_moment_leaves_whole_blocks_and_continues(tmp
 def chunks(folder, place, system="ka"):
     """Inode and time of change of every chunk of the positions of a place."""
     run = production(folder / "out.zarr", system)
-    T, replica = (list(run[name].values).index(value) for name, value in zip(("temperature", "replica"), place, strict=True))
+    T, replica = (
+        list(run[name].values).index(value) for name, value in zip(("temperature", "replica"), place, strict=True)
+    )
     row = folder / f"out.zarr/{system}/production/position/c/{T}/{replica}"
     return {f.parents[1].name: (f.stat().st_ino, f.stat().st_mtime_ns) for f in row.rglob("*") if f.is_file()}
 
@@ -751,7 +754,9 @@ def test_a_study_that_grows_keeps_the_hops_it_has_and_says_why_the_rest_is_stale
     files, monkeypatch, temperatures, replicas, trains
 ):
     run_here(files, monkeypatch, study_text(temperatures, replicas))
-    before = {key: mark for key, mark in Ledger(files / "files.zarr").marks.items() if key.startswith(("convert", "hops"))}
+    before = {
+        key: mark for key, mark in Ledger(files / "files.zarr").marks.items() if key.startswith(("convert", "hops"))
+    }
     assert before
     (files / "study.yaml").write_text(FILES)
     states = {state.stage: state for state in pipeline.status(load_study(files / "study.yaml"))}

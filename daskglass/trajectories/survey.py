@@ -114,7 +114,9 @@ def _interval(path: Path, steps: NDArray[np.int64]) -> int:
         return 0
     wrong = np.flatnonzero((intervals != intervals[0]) | (intervals <= 0))
     if wrong.size:
-        k = int(wrong[0])
+        # where some go back in time, the gap before them is no missing frame
+        back = np.flatnonzero(intervals < 0)
+        k = int((back if back.size else wrong)[0])
         before, step = int(steps[k]), int(steps[k + 1])
         if step == before:
             what = f"is at time step {step}, as frame {k} is: one of them is repeated, take it out"

@@ -118,7 +118,7 @@ def _checked(
             )
         if not (finite := np.isfinite(snapshot.position)).all():
             particle = int(np.argmin(finite)) // 3
-            raise TrajectoryError(f"{where}: position of particle {particle} is not finite")
+            raise TrajectoryError(f"{where}: position of particle {particle} is not finite: leave the file out")
         yield snapshot
 
 

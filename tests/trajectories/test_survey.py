@@ -131,7 +131,7 @@ def test_equally_spaced_frames_are_taken_whatever_their_interval(tmp_path_factor
     [
         ([0, 10, 20, 20, 30], "frame 3 is at time step 20, as frame 2 is: one of them is repeated, take it out"),
         ([5, 5, 10], "frame 1 is at time step 5, as frame 0 is: one of them is repeated, take it out"),
-        ([0, 10, 30, 20, 40], "frame 2 is at time step 30, 20 is expected"),
+        ([0, 10, 30, 20, 40], "frame 3 is at time step 20, before frame 2 at 30: put the frames in order"),
         ([0, 10, 20, 10, 30], "frame 3 is at time step 10, before frame 2 at 20: put the frames in order"),
         ([20, 10, 0], "frame 1 is at time step 10, before frame 0 at 20: put the frames in order"),
         ([0, 10, 20, 40, 50], "frame 3 is at time step 40, 30 is expected: frames are missing, or not equally spaced"),

@@ -1,0 +1,141 @@
+"""What commands show on the screen: progress, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from daskglass.cost import Cost
+    from daskglass.pipeline import StageStatus
+    from daskglass.study import Study
+    from daskglass.trajectories.mapping import Source
+
+ALL_ROWS, FIRST_ROWS = 60, 20  # of a table: shown as a whole up to, and shown of a longer one
+
+out = Console()
+
+
+@contextmanager
+def show_progress(quiet: bool) -> Iterator[Any]:
+    """Bars on a terminal, a line per tenth of a stage elsewhere, nothing if quiet."""
+    if quiet:
+        yield lambda stage, done, total: None
+    elif out.is_terminal:
+        columns = TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=out) as bars:
+            known: dict[str, Any] = {}
+
+            def show(stage: str, done: int, total: int) -> None:
+                if stage not in known:
+                    known[stage] = bars.add_task(stage, total=total)
+                bars.update(known[stage], completed=done)
+
+            yield show
+    else:
+
+        def line(stage: str, done: int, total: int) -> None:
+            if done == total or done * 10 // total != (done - 1) * 10 // total:
+                print(f"{stage}: {done} of {total}", flush=True)
+
+        yield line
+
+
+def print_sources(study: Study, sources: Iterable[Source]) -> None:
+    """Show which file is taken for what."""
+    table = Table("system", "run", "temperature", "replica")
+    table.add_column("file", overflow="fold")
+    listed = {system.system: system for system in study.systems}
+    for source in sources:
+        system = listed.get(source.system)
+        unlisted = system is not None and bool(system.temperatures) and source.temperature not in system.temperatures
+        left_out = bool(listed) and (system is None or unlisted)
+        table.add_row(
+            source.system, source.run, f"{source.temperature:g}", str(source.replica),
+            f"{source.path}" + " (not in the study)" * left_out,
+        )  # fmt: skip
+    out.print(table)
+
+
+def print_costs(study: str, store: str, plans: Sequence[Cost]) -> None:
+    """Show what a study comes to: tasks and hours of every stage, bytes, files and time steps."""
+    from daskglass.inventory import size_text
+
+    stages = list(dict.fromkeys(stage for plan in plans for stage in plan.tasks))
+    table = Table("stage", *(plan.system for plan in plans), title=f"{study} → {store}: tasks, core hours")
+    for stage in stages:
+        table.add_row(stage, *(f"{plan.tasks[stage]:,}  {_hours(plan.hours.get(stage, 0.0))}" for plan in plans))
+    out.print(table)
+    for plan in plans:
+        print(
+            f"{plan.system}: {plan.particles:,} particles, {plan.frames:,} frames, {plan.particle_steps:.3g} "
+            f"particle-steps, {size_text(plan.nbytes)} uncompressed in {plan.files:,} files"
+        )
+        for note in plan.notes:
+            print(f"  {note}")
+    steps, hours = sum(plan.particle_steps for plan in plans), sum(sum(plan.hours.values()) for plan in plans)
+    print(
+        f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, {size_text(sum(plan.nbytes for plan in plans))}, "
+        f"{steps:.3g} particle-steps, about {hours:,.2g} core hours"
+    )
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f} h" if hours >= 10 else f"{hours:.2g} h" if hours >= 0.01 else "-"
+
+
+def print_status(store: Path, states: Sequence[StageStatus]) -> None:
+    """Show how far every stage of every system is, why some are stale, and what was noted on the way."""
+    from daskglass.inventory import files_below, size_text
+
+    table = Table("system", "stage", "done", "stale", "missing", "core seconds")
+    for state in states:
+        table.add_row(
+            state.system, state.stage, str(state.done), str(state.stale or ""), str(state.missing or ""),
+            f"{state.seconds:.1f}",
+        )  # fmt: skip
+    out.print(table)
+    left = [state for state in states if state.stale or state.missing]
+    known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
+    size = size_text(files_below(store)[1])
+    print(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
+    for state in states:
+        for reason in state.reasons:
+            print(f"stale: {state.system} {state.stage}: {reason}")
+        for note in state.notes:
+            print(f"note: {note}")
+
+
+def print_rows(found: xr.Dataset) -> None:
+    """Print a table; of a long one its first rows, saying how many there are."""
+    import pandas as pd
+
+    from daskglass.export import number_of_rows, rows
+
+    number = number_of_rows(found)
+    most = number if number <= ALL_ROWS else FIRST_ROWS
+    pieces: list[pd.DataFrame] = []
+    for piece in rows(found, most):
+        pieces.append(piece)
+        if sum(map(len, pieces)) >= most:
+            break
+    frame = pd.concat(pieces).head(most)
+    table = Table()
+    for name in frame:
+        units = found[name].attrs.get("units", "1") if name in found.variables else "1"
+        kind = "left" if frame[name].dtype.kind not in "biuf" else "right"
+        table.add_column(f"{name}" + f" ({units})" * (units != "1"), justify=kind, overflow="fold")  # type: ignore[arg-type]
+    for values in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
+    out.print(table)
+    if most < number:
+        print(f"the first {most} of {number:,} rows: --out writes all of them to a file, --mean DIM averages")
