@@ -119,6 +119,7 @@ def convert(
     rename: Annotated[
         list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")
     ] = None,
+    frames: Annotated[int | None, typer.Option(help="take the first so many of every file; all by default")] = None,
     precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
     report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file")] = None,
     cluster: Annotated[str, typer.Option(help="profile of the cluster")] = "local",
@@ -142,6 +143,7 @@ def convert(
         constants={name: value for name, value in constants.items() if value is not None},
         table=None if table is None else str(table),
         rename=dict(_renaming(text) for text in rename or ()),
+        frames=frames,
         precision=precision,
     )
     if dry_run:

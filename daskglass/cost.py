@@ -75,7 +75,9 @@ def _cost(plan: SystemPlan) -> Cost:
     if simulate := plan.study.source.simulate:
         steps = _steps(plan, simulate, notes) * plan.particles
         if not notes:
-            hours["simulate"] = steps / STEPS_PER_SECOND[plan.system.mixture is not None and plan.system.mixture.delta > 0] / 3600
+            hours["simulate"] = (
+                steps / STEPS_PER_SECOND[plan.system.mixture is not None and plan.system.mixture.delta > 0] / 3600
+            )
     if isinstance(plan.study.inherent, Inherent):
         hours["inherent"] = analysed * EVALUATIONS[plan.study.inherent.minimizer] / EVALUATIONS_PER_SECOND / 3600
     return Cost(

@@ -108,7 +108,12 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
         if _differs(present, dataset):
             whole, encoding = _template(replace(layout, variables=_with_those_of(present, layout, path / group)), attrs)
             put_group(
-                path, group, whole, lambda new: _bring(path / group, present, new, whole), compute=False, encoding=encoding
+                path,
+                group,
+                whole,
+                lambda new: _bring(path / group, present, new, whole),
+                compute=False,
+                encoding=encoding,
             )
         elif missing := [name for name in encoding if name not in present.variables]:
             added = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
@@ -200,7 +205,9 @@ def _with_those_of(present: xr.Dataset, layout: Layout, where: Path) -> list[Var
         if name in variables:
             continue
         if name not in VARIABLES or not set(VARIABLES[name].dims) <= set(layout.sizes):
-            raise StoreError(f"{where}: holds a variable {name!r} that is none of daskglass: move it to a store of its own")
+            raise StoreError(
+                f"{where}: holds a variable {name!r} that is none of daskglass: move it to a store of its own"
+            )
         variables[name] = VARIABLES[name]
     return list(variables.values())
 
@@ -222,7 +229,9 @@ def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> Non
         for T in present["temperature"].values:
             for replica in present["replica"].values:
                 row = _place(wanted["temperature"], T), _place(wanted["replica"], replica)
-                box[(*row, slice(0, present.sizes["time"]))] = np.tile(present["box"].values, (present.sizes["time"], 1))
+                box[(*row, slice(0, present.sizes["time"]))] = np.tile(
+                    present["box"].values, (present.sizes["time"], 1)
+                )
 
 
 def _place(coordinate: xr.DataArray, value: float) -> int:

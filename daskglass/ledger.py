@@ -29,7 +29,7 @@ class Ledger:
     """
 
     def __init__(self, store: Path) -> None:
-        self.path = ledger_path(store)
+        self.store, self.path = store, ledger_path(store)
         self.marks: dict[str, dict[str, Any]] = {}
         for line in (self.path.read_text(encoding="utf-8") if self.path.exists() else "").splitlines():
             try:
@@ -64,13 +64,18 @@ class Ledger:
         text = "".join(json.dumps(entry) + "\n" for entry in entries)
         if not text:
             return
-        with self.path.open("a+b") as file:
-            # after a line cut short, start a new one
-            if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-                text = "\n" + text
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.path.open("a+b") as file:
+                # after a line cut short, start a new one
+                if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                    text = "\n" + text
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: cannot be written: {error.strerror}: mend this, and the same command continues"
+            ) from error
 
 
 @contextmanager
@@ -91,10 +96,10 @@ def locked(store: Path) -> Iterator[None]:
         except FileExistsError:
             _take_if_stale(lock)
             continue
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(mine, file)
         break
     try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(mine, file)
         yield
     finally:
         lock.unlink(missing_ok=True)

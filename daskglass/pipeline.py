@@ -143,8 +143,7 @@ def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
     for task in reversed(tasks):
         if task.key in wanted or (task.inputs is not None and not complete[task.key]):
             wanted.add(task.key)
-            partial = (key for key in task.needs)
-            wanted.update(partial)
+            wanted.update(task.needs)
     return [task for task in tasks if task.key in wanted]
 
 
@@ -174,7 +173,9 @@ def _work(
         return
     counter = _Counter(tasks, todo, progress)
     refused = _refused(todo)
-    outcome.failures |= {task.key: refused[task.key] for task in todo if task.key in refused and task.inputs is not None}
+    outcome.failures |= {
+        task.key: refused[task.key] for task in todo if task.key in refused and task.inputs is not None
+    }
     todo = [task for task in todo if task.key not in refused]
     ledger.begin(task.key for task in todo)
     futures: dict[str, Future] = {}
@@ -203,7 +204,7 @@ def _work(
                 counter.finished(task)
             else:
                 error = future.exception()
-                outcome.failures[task.key] = _cause(error)
+                outcome.failures[task.key] = _cause(error, ledger.store)
                 outcome.tracebacks[task.key] = "".join(traceback.format_exception(error))
     finally:
         for future in remembered:
@@ -232,7 +233,9 @@ def call(
     return Result(value, said, time.perf_counter() - began)
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException, path: Path) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or path}: {error.strerror}: mend this, and the same command continues"
     text = str(error).strip()
     return text if isinstance(error, DaskglassError) else f"{type(error).__name__}: {text}"
 

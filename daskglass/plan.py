@@ -211,7 +211,9 @@ class SystemPlan:
         given = self.study.source.trajectories
         assert given is not None
         if not self.files:
-            raise TrajectoryError(f"{self.name}: none of the files found is of this system; --dry-run shows what they are")
+            raise TrajectoryError(
+                f"{self.name}: none of the files found is of this system; --dry-run shows what they are"
+            )
         found = {}
         for run in dict.fromkeys(run for run, _, _ in self.files):
             readable = self._readable(run)
@@ -306,7 +308,9 @@ class SystemPlan:
         frames = given.frames or self.survey(run).frames
         for path, survey in self._readable(run):
             if survey.frames < frames:
-                raise TrajectoryError(f"{path}: holds {survey.frames} frames; source.trajectories.frames asks for {frames}")
+                raise TrajectoryError(
+                    f"{path}: holds {survey.frames} frames; source.trajectories.frames asks for {frames}"
+                )
         return self._particles_layout(run, _times(frames, interval * given.timestep), self._temperatures_of(run))
 
     @property
@@ -361,7 +365,9 @@ class SystemPlan:
             "temperature": _coordinate("temperature", np.array(temperatures, np.float64)),
             "replica": _coordinate("replica", np.array(self.replicas)),
             "species": _coordinate("species", self._codes),
-            "neighbor": xr.DataArray(list(self.species), dims="neighbor", attrs={"long_name": "species of the neighbour"}),
+            "neighbor": xr.DataArray(
+                list(self.species), dims="neighbor", attrs={"long_name": "species of the neighbour"}
+            ),
             "xyz": xr.DataArray(list("xyz"), dims="xyz", attrs={"long_name": "Cartesian component"}),
         }
         if self.box is not None:
@@ -510,7 +516,12 @@ class SystemPlan:
                 entry: dict[str, Any] = {"temperature": T, "replica": replica, "path": str(file.path.absolute())}
                 if survey := file.survey:
                     changed = datetime.fromtimestamp(survey.modified / 1e9, UTC).isoformat(timespec="seconds")
-                    entry |= {"frames": survey.frames, "size": survey.size, "modified": changed, "sha256": survey.sha256}
+                    entry |= {
+                        "frames": survey.frames,
+                        "size": survey.size,
+                        "modified": changed,
+                        "sha256": survey.sha256,
+                    }
                 found.append(entry)
         return {"sources": json.dumps(found)}
 
@@ -527,7 +538,7 @@ def _check_agree(path: Path, first: Survey, other: Path, second: Survey, frames:
         "particles": "they cannot be of one system",
         "species": "the particles must be of the same species in the same order",
         "interval": "the frames of a run must be as many time steps apart in every file",
-        "frames": "`frames:` under source.trajectories takes the first so many of every file",
+        "frames": "`frames:` under source.trajectories, or --frames, takes the first so many of every file",
     }
     for name, remedy in asked.items():
         if name == "frames" and frames is not None:

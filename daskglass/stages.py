@@ -92,7 +92,9 @@ def convert(
     wrong = np.flatnonzero(~np.isclose(time, expected, rtol=1e-6, atol=timestep / 2))
     if wrong.size:
         k = wrong[0]
-        raise TrajectoryError(f"{source}: frame {block.start + k}: time is {time[k]:g} τ, {expected[k]:g} τ is expected")
+        raise TrajectoryError(
+            f"{source}: frame {block.start + k}: time is {time[k]:g} τ, {expected[k]:g} τ is expected"
+        )
     values = {THERMAL: store.quantize(frames.position, precision)}
     if "box" in run.data_vars:
         values["box"] = frames.box

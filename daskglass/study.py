@@ -287,7 +287,9 @@ class Study(_Section):
     def _simulated(cls, given: Any) -> Any:
         """Give simulated systems the temperatures and replicas they do not name; files have theirs."""
         source = given.get("source") if isinstance(given, dict) else None
-        if not (isinstance(source, dict) and source.get("simulate") is not None and isinstance(given.get("systems"), list)):
+        if not (
+            isinstance(source, dict) and source.get("simulate") is not None and isinstance(given.get("systems"), list)
+        ):
             return given
         return given | {"systems": [_simulated_system(system) for system in given["systems"]]}
 

@@ -91,7 +91,7 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
         (("info", "none.zarr"), 1, "none.zarr: no store here"),
         (("query", "none.zarr", "--variable", "hop"), 1, "no store here"),
         (("figures", "none.zarr"), 1, "no store here"),
-        (("run", "files.yaml"), 1, "no such file"),
+        (("run", "files.yaml"), 1, "no file ka_0.0/r{replica}"),
         (("run", "held.yaml"), 1, "is writing to this store"),
     ],
 )

@@ -446,7 +446,10 @@ def others(what):
         ("species", "{bad}: species differ from those of {good}: the particles must be of the same species"),
         ("names", "{bad}: species differ from those of {good}: the particles must be of the same species"),
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
-        ("frames", "{bad}: frames 39 differs from 40 of {good}: `frames:` under source.trajectories takes"),
+        (
+            "frames",
+            "{bad}: frames 39 differs from 40 of {good}: `frames:` under source.trajectories, or --frames, takes",
+        ),
         ("missing", "ka: no file of the production run at T = 0.5, replica 0; .* every temperature needs the same"),
         ("a folder", "ka: no file of the production run at T = 0.5, replica 0"),
         ("a link to nowhere", "{bad}: a link to nowhere, which does not exist"),
@@ -569,7 +572,8 @@ def test_a_full_disk_loses_nothing_and_more_room_finishes(tmp_path, client):
         assert causes(files, client, store=reference) == []
         full = run_convert(disk, pattern=str(files / PATTERN))
         assert full.returncode == 1
-        assert "No space left on device" in full.stderr
+        assert "out.zarr" in full.stderr
+        assert "No space left on device: mend this, and the same command continues" in full.stderr
         assert "Traceback" not in full.stderr
         position, expected = (production(store)["position"] for store in (disk / "out.zarr", reference))
         for T, replica, start in ((*place, start) for place in PLACES for start in range(0, FRAMES, 16)):

@@ -10,7 +10,6 @@ import pytest
 from daskglass.errors import StoreError
 from daskglass.ledger import Ledger, ledger_path, locked
 
-
 ABC = {"hops": "abc"}
 
 

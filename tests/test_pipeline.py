@@ -266,7 +266,8 @@ def test_a_study_of_another_shape_is_refused(finished, monkeypatch):
 
 
 def test_missing_files_are_named_before_anything_is_written(files, monkeypatch):
-    with pytest.raises(TrajectoryError, match=r"no file of the production run at T = 1.5, replica 0; of this replica there are T = 0.8, T = 1"):
+    message = "no file of the production run at T = 1.5, replica 0; of this replica there are T = 0.8, T = 1"
+    with pytest.raises(TrajectoryError, match=message):
         run_here(files, monkeypatch, FILES.replace("[1.0, 0.8]", "[1.5, 0.8]"))
     assert not (files / "files.zarr").exists()
 

@@ -36,7 +36,13 @@ def make_layout(
         "box": xr.DataArray([9.0, 9.0, 9.0], dims="xyz"),
     }
     variables = [VARIABLES[name] for name in ("position", "hop", "label", "potential_energy")]
-    sizes = {"temperature": len(temperatures), "replica": len(replicas), "time": frames, "particle": particles, "xyz": 3}
+    sizes = {
+        "temperature": len(temperatures),
+        "replica": len(replicas),
+        "time": frames,
+        "particle": particles,
+        "xyz": 3,
+    }
     return Layout(system, "production", coordinates, variables, sizes, chunk, block)
 
 
@@ -150,7 +156,8 @@ def fill(path, layout):
 def files_of(path, name="hop"):
     """Identity and contents of every chunk of a variable."""
     chunks = path / "ka_0.0/production" / name / "c"
-    return sorted((file.stat().st_ino, file.stat().st_mtime_ns, file.read_bytes()) for file in chunks.rglob("*") if file.is_file())
+    files = [file for file in chunks.rglob("*") if file.is_file()]
+    return sorted((file.stat().st_ino, file.stat().st_mtime_ns, file.read_bytes()) for file in files)
 
 
 @pytest.mark.parametrize(

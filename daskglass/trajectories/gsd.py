@@ -167,8 +167,8 @@ def _box(file: _File, frame: int) -> NDArray[np.float64]:
     edges = box[:3].astype(np.float32).astype(np.float64)
     if box.shape != (6,) or dimensions.tolist() != [3] or not (np.isfinite(edges) & (edges > 0)).all() or box[3:].any():
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: box {box.tolist()} of {dimensions.tolist()[0]} dimensions: only "
-            "three-dimensional orthorhombic boxes are supported, of three positive edges and no tilt"
+            f"{file.path}: frame {frame}: box {[round(edge, 6) for edge in box.tolist()]} of {dimensions.tolist()[0]} "
+            "dimensions: only three-dimensional orthorhombic boxes are supported, of three positive edges and no tilt"
         )
     return edges
 
@@ -214,6 +214,6 @@ def _check_inside(file: _File, frame: int, position: NDArray[np.floating], box: 
     if outside.any():
         particle = int(np.argmax(outside.any(axis=1)))
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: particle {particle} at {position[particle].tolist()} is outside the box "
-            f"{box.tolist()}: files with images must hold wrapped positions"
+            f"{file.path}: frame {frame}: particle {particle} at {np.round(position[particle], 4)} is outside the box "
+            f"{np.round(box, 4)}: files with images must hold wrapped positions"
         )
