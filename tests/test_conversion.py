@@ -220,6 +220,23 @@ def test_a_signac_project_makes_the_bytes_that_its_files_make(good, tmp_path, cl
     assert_same(tmp_path / "out.zarr", good / "out.zarr")
 
 
+@pytest.mark.parametrize("breathing", [0.0, 0.01], ids=["constant box", "varying box"])
+def test_what_is_exported_and_converted_again_is_the_same_to_the_bit(tmp_path, client, breathing):
+    write_files(tmp_path, make_runs(breathing=breathing))
+    assert causes(tmp_path, client) == []
+    for T, replica in PLACES:
+        back = file_of(tmp_path / "back", (T, replica))
+        back.parent.mkdir(parents=True)
+        row = dg.query(tmp_path / "out.zarr", "ka", temperature=T, replica=replica)
+        dg.write_gsd(back.with_suffix(".gsd"), row.isel(system=0))
+        back.with_suffix(".gsd").rename(back)
+    assert causes(tmp_path / "back", client) == []
+    ours, theirs = (production(folder / "out.zarr") for folder in (tmp_path / "back", tmp_path))
+    assert ours["position"].values.tobytes() == theirs["position"].values.tobytes()
+    xr.testing.assert_equal(ours["box"], theirs["box"])
+    xr.testing.assert_equal(ours["time"], theirs["time"])
+
+
 def test_without_images_positions_are_the_same_up_to_the_image_of_the_first_frame(tmp_path, client):
     runs = make_runs()
     write_files(tmp_path, runs, images=False)
