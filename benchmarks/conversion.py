@@ -22,7 +22,6 @@ from zarr.codecs import BloscCodec, TransposeCodec
 from benchmarks.timing import compare
 from daskglass import pipeline
 from daskglass.ledger import locked
-from daskglass.plan import plan_study
 from daskglass.study import study_of_files
 
 PARTICLES = 32_768
@@ -74,7 +73,7 @@ def convert(folder: Path, store: Path, client: Client) -> None:
         constants={"system": "walk", "temperature": 0.5},
     )  # fmt: skip
     with locked(store):
-        outcome = pipeline.convert(plan_study(study), client)
+        outcome = pipeline.convert(pipeline.plan_files(study, client), client)
     assert not outcome.failures, outcome.failures
 
 

@@ -14,7 +14,7 @@ _HOME = {
     "structure": ("structure_functions", "radial_distribution"),
     "dynamics": (
         "hop_indicator", "rearrangement_labels", "scattering_function", "relaxation_time", "mean_squared_displacement",
-        "diffusivity", "reduced_diffusivity",
+        "diffusivity", "reduced_diffusivity", "without_affine_motion",
     ),
     "entropy": ("excess_entropy", "local_excess_entropy"),
     "softness": ("Softness", "recall_precision"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daskglass.errors import DaskglassError, StudyError
+from daskglass.errors import DaskglassError, StudyError, TrajectoryError
 from daskglass.ledger import replace_file
 from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, show_progress
 
@@ -33,6 +33,16 @@ Run = Annotated[str, typer.Option(help="run: production, training, relaxation, e
 Replica = Annotated[int | None, typer.Option(help="number of a replica")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
 SKIPPED = "may be repeated; NaN, and -1 among codes, are skipped"
+OPTIONS = {
+    "source.trajectories.path": "the pattern",
+    "source.trajectories.constants": "--system, --temperature or --replica",
+    "source.trajectories.table": "--table",
+    "source.trajectories.rename": "--rename",
+    "source.trajectories.frames": "--frames",
+    "`frames:` under source.trajectories, or --frames,": "--frames",
+    "`species:` of the system": "--species",
+    "`temperatures:` and `replicas:` of the system leave": "the pattern, --temperature and --replica leave",
+}  # of `convert`, for the keys of a study file
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 
 
@@ -72,8 +82,9 @@ def run(
     from daskglass.cluster import connect
     from daskglass.cost import costs
     from daskglass.ledger import locked
-    from daskglass.plan import STAGES, sources_of
+    from daskglass.plan import STAGES
     from daskglass.report import draw
+    from daskglass.sources import sources_of
     from daskglass.study import load_study
 
     given = load_study(study)
@@ -111,10 +122,18 @@ def convert(
     form: Annotated[
         str, typer.Option("--format", help="gsd, lammps or signac (pattern: the project, or files in a job)")
     ],
-    timestep: Annotated[float, typer.Option(help="τ per time step of the files; with 1, time counts time steps")] = 1.0,
+    timestep: Annotated[
+        float | None, typer.Option(help="τ per time step of the files; else time counts time steps")
+    ] = None,
     system: Annotated[str | None, typer.Option(help="name of the system, where the pattern has no {system}")] = None,
-    temperature: Annotated[float | None, typer.Option(help="where the pattern has no {temperature}")] = None,
-    replica: Annotated[int | None, typer.Option(help="where the pattern has no {replica}")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="where the pattern has no {temperature}; else only this one")
+    ] = None,
+    replica: Annotated[int | None, typer.Option(help="where the pattern has no {replica}; else only this one")] = None,
+    species: Annotated[
+        list[str] | None,
+        typer.Option(help="types of the files, the one to study first; may be repeated; needs --system"),
+    ] = None,
     table: Annotated[Path | None, typer.Option(help="CSV file that says what the pattern does not")] = None,
     rename: Annotated[
         list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")
@@ -131,31 +150,37 @@ def convert(
     from daskglass import pipeline
     from daskglass.cluster import connect
     from daskglass.ledger import locked
-    from daskglass.plan import plan_study, sources_of
+    from daskglass.sources import sources_of
     from daskglass.study import study_of_files
 
-    constants = {"system": system, "temperature": temperature, "replica": replica}
+    if species and system is None:
+        raise StudyError("--species names the types of one system: give --system too")
+    constants = {"system": None if species else system, "temperature": temperature, "replica": replica}
+    if report is not None and not report.parent.is_dir():
+        raise StudyError(f"--report {report}: there is no folder {report.parent}")
     given = study_of_files(
         store,
         format=form,
         path=pattern,
-        timestep=timestep,
+        timestep=1.0 if timestep is None else timestep,
         constants={name: value for name, value in constants.items() if value is not None},
         table=None if table is None else str(table),
         rename=dict(_renaming(text) for text in rename or ()),
         frames=frames,
         precision=precision,
+        systems=[{"system": system, "species": species}] if species else [],
     )
     if dry_run:
-        print_sources(given, sources_of(given))
+        with _in_options():
+            print_sources(given, sources_of(given))
         return
-    with _interruptible(), locked(store):
+    with _interruptible(), _in_options(), locked(store):
         plans: list[SystemPlan] = []
         try:
-            plans = plan_study(given)
             with connect(cluster) as client, show_progress(quiet) as progress:
                 if not quiet:
                     print(f"dashboard: {client.dashboard_link}", flush=True)
+                plans = pipeline.plan_files(given, client)
                 outcome = pipeline.convert(plans, client, progress)
         except (DaskglassError, OSError) as error:
             _write_report(report, plans, str(error).splitlines())
@@ -163,7 +188,21 @@ def convert(
         _write_report(report, plans, list(dict.fromkeys(outcome.failures.values())))
     _tell(outcome, debug)
     if not quiet:
-        print(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows them")
+        print(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
+    if timestep is None:
+        print("warning: time counts time steps: --timestep says how many τ one is", file=sys.stderr)
+
+
+@contextmanager
+def _in_options() -> Iterator[None]:
+    """Let errors speak of options where they speak of keys of a study file."""
+    try:
+        yield
+    except (StudyError, TrajectoryError) as error:
+        text = str(error)
+        for key, option in OPTIONS.items():
+            text = text.replace(key, option)
+        raise type(error)(text) from error
 
 
 def _renaming(text: str) -> tuple[str, str]:
@@ -212,9 +251,8 @@ def _tell(outcome: Any, debug: bool) -> None:
         for key, cause in outcome.failures.items():
             causes.setdefault(cause, []).append(key)
         for cause, keys in causes.items():
-            print(
-                f"daskglass: {keys[0]}: {cause}" + f" (and {len(keys) - 1} after it)" * (len(keys) > 1), file=sys.stderr
-            )
+            more = f", and {len(keys) - 1} after it" * (len(keys) > 1)
+            print(f"daskglass: {cause} ({keys[0]}{more})", file=sys.stderr)
         raise typer.Exit(1)
 
 

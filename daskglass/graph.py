@@ -74,6 +74,7 @@ class _Graph:
     def __init__(self, plan: SystemPlan) -> None:
         self.plan, self.study, self.path, self.name = plan, plan.study, plan.path, plan.name
         self.tasks: list[Task] = []
+        self.data: dict[str, str] = {}  # hash of all files, or simulations, that a task's result is made from
         self.production = plan.layouts["production"]
         self.particle_runs = [run for run in plan.layouts if run != "relaxation"]
         self.mu = structure.mu_grid(*self.study.structure.mu)
@@ -85,12 +86,15 @@ class _Graph:
         what: str,
         function: Callable[..., Any],
         *arguments: Any,
-        inputs: Mapping[str, str] | None = None,
+        of: Mapping[str, str] | None = None,
         **waits: Sequence[str],
     ) -> str:
-        """Add a task that writes to the store, and that the ledger remembers."""
+        """Add a task that writes to the store, and that the ledger remembers; `of` is what it brings in from outside."""
         key = self._partial(stage, what, function, *arguments, **waits)
-        self.tasks[-1] = replace(self.tasks[-1], inputs=self.plan.inputs(stage) if inputs is None else inputs)
+        inputs = self.plan.inputs(stage) | (dict(of) if of else {"data": self.data[key]})
+        self.tasks[-1] = replace(self.tasks[-1], inputs=inputs)
+        if of:
+            self.data[key] = self.study.fingerprint(self.data[key], dict(of))
         return key
 
     def _partial(
@@ -103,6 +107,7 @@ class _Graph:
         after: Sequence[str] = (),
     ) -> str:
         """Add a task whose result goes to other tasks only."""
+        self.data[key_of(stage, what)] = self.study.fingerprint([self.data[key] for key in (*needs, *after)])
         self.tasks.append(Task(stage, self.name, key_of(stage, what), function, arguments, tuple(needs), tuple(after)))
         return self.tasks[-1].key
 
@@ -135,7 +140,8 @@ class _Graph:
             self._simulate()
         for run in self.plan.layouts:
             for block in self._blocks(run):
-                self._convert(run, block)
+                if self.plan.has_frames(run, block.temperature, block.replica):
+                    self._convert(run, block)
         if isinstance(self.study.inherent, Inherent):
             given = self.study.inherent
             for run in self.particle_runs:
@@ -186,19 +192,23 @@ class _Graph:
                 settings = {name: value for name, value in vars(link).items() if name not in ("folder", "previous")}
                 # the next colder link starts from this one
                 before = self.study.fingerprint(before, settings | {"mixture": system.mixture.model_dump()})
-                what, inputs = f"{self.name}/T{T}/r{replica}", {"source.simulate": before}
-                after = [self._write("simulate", what, stages.simulate, link, after=after, inputs=inputs)]
+                what, of = f"{self.name}/T{T}/r{replica}", {"source.simulate": before}
+                after = [self._write("simulate", what, stages.simulate, link, after=after, of=of)]
                 previous = link.folder
 
     def _convert(self, run: str, block: Block) -> None:
         if self.study.source.simulate:
             problem = ""
+            of = {
+                "source.simulate": self.data[key_of("simulate", f"{self.name}/T{block.temperature}/r{block.replica}")]
+            }
             origin = stages.Origin(self.plan.source(run, block.temperature, block.replica))
             after = [key_of("simulate", f"{self.name}/T{block.temperature}/r{block.replica}")]
         else:
             assert self.study.source.trajectories is not None
             file = self.plan.file(run, block.temperature, block.replica)
             problem = file.problem
+            of = {"file": self.plan.content(block)}
             origin = stages.Origin(file.path, self.study.source.trajectories.reader, file.survey)
             after = []
             if file.survey and not file.survey.images and block.start:
@@ -219,7 +229,7 @@ class _Graph:
             self.study.precision,
             run != "relaxation",
             after=after,
-            inputs=self.plan.convert_inputs(block),
+            of=of | {"frames": f"{block.start} to {block.stop}"},
         )
         self.tasks[-1] = replace(self.tasks[-1], problem=problem)
 
@@ -232,7 +242,9 @@ class _Graph:
                 near = [
                     self._positions(other)
                     for other in self._blocks(each, block.temperature, block.replica)
-                    if other.stop > block.start - half and other.start < block.stop + half
+                    if (other.stop > block.start - half and other.start < block.stop + half)
+                    # where the box varies, motion is relative to its first frame
+                    or (other.start == 0 and self.plan.box is None)
                 ]
                 self._write(
                     "hops",
@@ -250,7 +262,10 @@ class _Graph:
         labels = []
         for row in rows:
             after = [key_of("hops", block.key) for block in self._blocks(run, T, row.replica)]
-            labels.append(self._write("hops", f"{row.key}/labels", stages.label, self.path, row, study, after=after))
+            others = [other for other in self.plan.rows(run) if other.replica == row.replica and other.temperature != T]
+            labels.append(
+                self._write("hops", f"{row.key}/labels", stages.label, self.path, row, study, others, after=after)
+            )
         lead = self.plan.frames_of(run, study.hops.lead)
         chosen = self._partial(
             "structure",

@@ -19,13 +19,14 @@ from zarr.codecs import BloscCodec, TransposeCodec
 
 from daskglass.errors import StoreError
 from daskglass.store import Block, open_group, put_group, strings_of_any_length
-from daskglass.variables import FRAMES, RUN, VARIABLES, Variable
+from daskglass.variables import FRAMES, RUN, Variable
 
 CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles
 CHUNK_FRAMES = 16
 SHARD_BYTES = 64_000_000
 MANY_FILES = 100_000
 GROWING = ("temperature", "replica", "time")
+KEPT = ("study", "study_file", "delta", "mixture")  # attributes that files joining a store do not take away
 TABLES = ("lag", "r")  # coordinates of derived tables only: another one takes the tables with it
 
 
@@ -99,19 +100,19 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
         If the run stands with other particles, or with temperatures, replicas or frames that the layout leaves out.
     """
     group = f"{layout.system}/{layout.run}"
-    dataset, encoding = _template(layout, attrs)
     if not (path / group).exists():
+        dataset, encoding = _template(layout, attrs)
         put_group(path, group, dataset, compute=False, encoding=encoding)
     else:
         present = open_group(path, group)
+        dataset, encoding = _template(_with_what_stands(present, layout), attrs)
         _check_same(path, group, present, dataset)
         if _differs(present, dataset):
-            whole, encoding = _template(replace(layout, variables=_with_those_of(present, layout, path / group)), attrs)
             put_group(
                 path,
                 group,
-                whole,
-                lambda new: _bring(path / group, present, new, whole),
+                dataset,
+                lambda new: _bring(path / group, present, new, dataset),
                 compute=False,
                 encoding=encoding,
             )
@@ -119,8 +120,10 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
             added = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
             encoding = {name: encoding[name] for name in missing}
             added.to_zarr(path, group=group, mode="a", compute=False, encoding=encoding, consolidated=False)
-    zarr.open_group(path, path=layout.system, mode="r+").attrs.update(dict(attrs))
-    zarr.open_group(path, path=group, mode="r+").attrs.update({**attrs, **(run_attrs or {})})
+    for described, own in ((layout.system, {}), (group, run_attrs or {})):
+        stands = zarr.open_group(path, path=described, mode="r+")
+        kept = {name: stands.attrs[name] for name in KEPT if name in stands.attrs}
+        stands.attrs.put({**kept, **attrs, **own})
 
 
 def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
@@ -180,7 +183,7 @@ def _check_same(path: Path, group: str, present: xr.Dataset, wanted: xr.Dataset)
                 f"{path}: {group} holds {have.size} frames at times {_short(have)}, of which the study's {want.size} "
                 f"({_short(want)}) are no continuation: {remedy}"
             )
-        elif lost := [value for value in have.tolist() if not np.isclose(want, value, rtol=1e-9, atol=0.0).any()]:
+        elif lost := [value for value in have.tolist() if not _where(want, value).any()]:
             raise StoreError(f"{path}: {group} holds {name} {lost}, which the study leaves out: list it, or {remedy}")
     for name, variable in wanted.data_vars.items():
         fixed = [dim for dim in variable.dims if dim not in wanted.indexes and dim in present.sizes]
@@ -198,18 +201,23 @@ def _differs(present: xr.Dataset, wanted: xr.Dataset) -> bool:
     ) or ("box" in present.coords and "box" in wanted.data_vars)
 
 
-def _with_those_of(present: xr.Dataset, layout: Layout, where: Path) -> list[Variable]:
-    """Variables of a layout, and those that stand in the store besides."""
-    variables = {variable.name: variable for variable in layout.variables}
-    for name in map(str, present.data_vars):
-        if name in variables:
-            continue
-        if name not in VARIABLES or not set(VARIABLES[name].dims) <= set(layout.sizes):
-            raise StoreError(
-                f"{where}: holds a variable {name!r} that is none of daskglass: move it to a store of its own"
-            )
-        variables[name] = VARIABLES[name]
-    return list(variables.values())
+def _with_what_stands(present: xr.Dataset, layout: Layout) -> Layout:
+    """Add to a layout the variables, and coordinates of tables, that stand in the store and that it does not speak of."""
+    spoken = {variable.name for variable in layout.variables}
+    variables = [
+        Variable(
+            str(name), tuple(map(str, there.dims)), str(there.dtype),
+            there.attrs.get("units", "1"), there.attrs.get("long_name", str(name)),
+        )
+        for name, there in present.variables.items()
+        if name not in spoken and there.dims[: len(RUN)] == RUN
+    ]  # fmt: skip
+    varying = {variable.name for variable in variables}
+    coordinates = {name: values for name, values in layout.coordinates.items() if name not in varying}
+    coordinates |= {name: present[name] for name in TABLES if name in present.coords and name not in coordinates}
+    sizes = {**{str(dim): size for dim, size in present.sizes.items()}, **layout.sizes}
+    sizes |= {name: values.size for name, values in coordinates.items() if values.dims == (name,)}
+    return replace(layout, coordinates=coordinates, variables=[*layout.variables, *variables], sizes=sizes)
 
 
 def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> None:
@@ -220,8 +228,15 @@ def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> Non
         for j, replica in enumerate(present["replica"].values)
     ]
     for name in wanted.variables:
-        per_row = wanted[name].dims[: len(RUN)] == RUN
-        if per_row and name in present.variables and _same_chunks(old / str(name), new / str(name)):
+        if (
+            name not in present.variables
+            or wanted[name].dims[: len(RUN)] != RUN
+            or present[name].dims != wanted[name].dims
+        ):
+            continue
+        # tables over another range of r or lag are computed anew
+        if all(_equal(present[dim], wanted[dim]) for dim in TABLES if dim in wanted[name].dims):
+            _check_same_chunks(old / str(name), new / str(name))
             for before, after in rows:
                 _link(old / str(name) / before, new / str(name) / after)
     if "box" in present.coords and "box" in wanted.data_vars:
@@ -234,26 +249,29 @@ def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> Non
                 )
 
 
+def _where(labels: np.ndarray, value: float) -> np.ndarray:
+    return np.isclose(labels, value, rtol=1e-9, atol=0.0) if labels.dtype.kind == "f" else labels == value
+
+
 def _place(coordinate: xr.DataArray, value: float) -> int:
-    return int(np.argmin(np.abs(coordinate.values - value)))
+    return int(np.argmax(_where(coordinate.values, value)))
 
 
-def _same_chunks(old: Path, new: Path) -> bool:
-    """Whether chunks of one array are chunks of the other: equal but for the lengths of what grows.
+def _check_same_chunks(old: Path, new: Path) -> None:
+    """Refuse to carry the chunks of one array over to another, unless both are equal but for the lengths of what grows.
 
     Raises
     ------
     StoreError
-        If the chunks of an array that cannot be computed from others differ: it would be lost.
+        If they differ: what they hold would be lost.
     """
     first, second = (json.loads((array / "zarr.json").read_text()) for array in (old, new))
     for metadata in (first, second):
         grows = [k for k, dim in enumerate(metadata["dimension_names"]) if dim in GROWING]
         metadata["shape"] = [None if k in grows else size for k, size in enumerate(metadata["shape"])]
         metadata.pop("attributes", None)
-    if first != second and "time" in first["dimension_names"]:
+    if first != second:
         raise StoreError(f"{old}: was written in other chunks, or with other codecs, than this version writes")
-    return bool(first == second)
 
 
 def _link(old: Path, new: Path) -> None:
@@ -271,10 +289,11 @@ def _link(old: Path, new: Path) -> None:
             shutil.copy2(file, there)
 
 
-def _equal(first: np.ndarray, second: np.ndarray) -> bool:
+def _equal(first: np.ndarray | xr.DataArray, second: np.ndarray | xr.DataArray) -> bool:
+    first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
         return False
-    if np.issubdtype(second.dtype, np.number):
+    if np.issubdtype(second.dtype, np.floating):
         return np.allclose(first, second, rtol=1e-6)
     return [str(value) for value in first] == [str(value) for value in second]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from daskglass.errors import DaskglassError, StoreError
 from daskglass.graph import Task, convert_tasks, system_tasks
 from daskglass.layout import lay_out
 from daskglass.ledger import Ledger, ledger_path
-from daskglass.plan import STAGES, Stage, SystemPlan, file_key, plan_study
+from daskglass.plan import STAGES, Stage, SystemPlan, plan_study
+from daskglass.sources import File, Look, Over, remember
 from daskglass.study import Study
 
 RETRIES = 2  # of a task that failed: file systems of clusters do now and then
@@ -75,7 +76,7 @@ def run(
     path = Path(study.store)
     outcome = Outcome()
     ledger = _ledger(path)
-    plans = plan_study(study, ledger)
+    plans = plan_study(study, ledger, over_workers(client, ledger))
     tasks = [task for plan in plans for task in system_tasks(plan)]
     ledger.create()
     if start is not None:
@@ -90,6 +91,33 @@ def run(
         _draw(path, tasks, ledger, draw, progress)
     store.consolidate(path)
     return outcome
+
+
+def plan_files(study: Study, client: Client) -> list[SystemPlan]:
+    """Plan what is to be converted, once the workers have looked into the files; the lock is the caller's to hold.
+
+    Raises
+    ------
+    StoreError
+        If the store lies there without its ledger.
+    StudyError, TrajectoryError
+        If it is not clear where files belong, none is found, or two belong in one place.
+    """
+    ledger = _ledger(Path(study.store))
+    return plan_study(study, ledger, over_workers(client, ledger), adding=True)
+
+
+def over_workers(client: Client, ledger: Ledger) -> Over:
+    """Return a `map` that lets workers look into files, and the ledger remember what each holds as soon as it is known."""
+
+    def over(look: Look, *lists: Sequence[Any]) -> Iterator[File]:
+        futures = client.map(look, *lists, pure=False)
+        for future in as_completed(futures):
+            if future.status == "finished":
+                remember(ledger, future.result())
+        return iter(client.gather(futures))
+
+    return over
 
 
 def convert(plans: list[SystemPlan], client: Client, progress: Progress = lambda stage, done, total: None) -> Outcome:
@@ -128,8 +156,7 @@ def _lay_out(path: Path, plans: Iterable[SystemPlan], ledger: Ledger, stages: Se
         for run, layout in plan.layouts_of(stages).items():
             lay_out(path, layout, plan.attributes(), plan.run_attributes(run))
         for file in plan.files.values():
-            if file.survey is not None and not ledger.is_done(file_key(file.path), file.survey.inputs()):
-                ledger.complete(file_key(file.path), file.survey.inputs(), file.survey.model_dump())
+            remember(ledger, file)
 
 
 def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
@@ -149,15 +176,15 @@ def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
 
 def _only(stage: Stage, todo: list[Task], ledger: Ledger) -> list[Task]:
     """Tasks of one stage, all of whose inputs must be complete."""
-    refused = _refused(todo)
-    # what follows from them is done no more, also when they are
-    ledger.begin(task.key for task in todo if task.key not in refused)
     mine = [task for task in todo if task.stage == stage]
     keys = {task.key for task in mine}
     before = {task.key for task in todo} - keys
     for task in mine:
         if missing := before & {*task.needs, *task.after}:
             raise StoreError(f"stage {stage} needs {min(missing)}, which is not complete: run without --stage first")
+    # what follows from them is done no more, also when they are
+    refused = _refused(todo)
+    ledger.begin(task.key for task in todo if task.key not in refused)
     return mine
 
 
@@ -320,8 +347,9 @@ def status(study: Study) -> list[StageStatus]:
 def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task]) -> str:
     """Why a task that was complete once has to be done again."""
     before, now = ledger.marks[task.key]["inputs"], task.inputs or {}
-    if changed := [name for name in {**before, **now} if before.get(name) != now.get(name)]:
-        return f"{', '.join(changed)} changed"
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed and changed != ["data"]:
+        return f"{', '.join(name for name in changed if name != 'data')} changed"
     todo = {key: left[key].stage for key in (*task.needs, *task.after) if key in left}
     while any(left[key].inputs is None for key in todo):
         # partial results are not remembered: what they are made of may have changed
@@ -331,7 +359,9 @@ def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task]) -> str:
             for deeper in ((*left[key].needs, *left[key].after) if left[key].inputs is None else (key,))
             if deeper in left
         }
-    return f"{', '.join(dict.fromkeys(todo.values()))} before it is to be done"
+    return (
+        f"{', '.join(dict.fromkeys(todo.values()))} before it is to be done" if todo else "what it is made from changed"
+    )
 
 
 def _notes(mark: Mapping[str, Any]) -> list[str]:

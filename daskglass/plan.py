@@ -6,7 +6,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -21,12 +21,12 @@ from daskglass.engines.sweep import lag_grid
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.layout import TABLES, Layout, division, frames_per_block, frames_per_chunk
 from daskglass.ledger import Ledger
-from daskglass.store import Block
+from daskglass.particles import species_names
+from daskglass.sources import File, Files, Over, check_agree, survey_sources
+from daskglass.store import Block, open_group
 from daskglass.study import Simulate, Study, System, found_system
 from daskglass.trajectories import get_format
-from daskglass.trajectories.mapping import Source, find_sources, read_table
-from daskglass.trajectories.signac import project_rows
-from daskglass.trajectories.survey import Survey, survey_file
+from daskglass.trajectories.survey import Survey
 from daskglass.trajectories.unwrapping import species_codes
 from daskglass.variables import FRAMES, VARIABLES, Variable, flags
 
@@ -52,83 +52,38 @@ WRITES: Mapping[Stage, tuple[str, ...]] = {"convert": (stages.THERMAL, "potentia
 LONGEST_LAG_STEPS = 10**9
 
 
-@dataclass(frozen=True)
-class File:
-    """A file of the user's, and what it holds; None where it cannot be used: then `problem` says why."""
-
-    path: Path
-    survey: Survey | None
-    problem: str = ""
-
-
-Files = Mapping[tuple[str, float, int], File]  # by run, temperature and replica
-
-
-def plan_study(study: Study, ledger: Ledger | None = None) -> list[SystemPlan]:
+def plan_study(study: Study, ledger: Ledger | None = None, over: Over = map, adding: bool = False) -> list[SystemPlan]:
     """Plan every system of a study; files are looked up, and surveyed where the ledger does not know them.
+
+    Parameters
+    ----------
+    study : the study
+    ledger : of its store
+    over : runs a function over lists of its arguments, as `map` does
+    adding : whether files join what stands in the store, of which they need not be all
 
     Raises
     ------
     StudyError
         If the study does not say where files belong.
     TrajectoryError
-        If files are missing, or do not agree with one another.
+        If no file is found, or two belong in one place.
     """
     if study.source.simulate is not None:
         return [SystemPlan(study, system) for system in study.systems]
-    files = _surveyed(study, Ledger(Path(study.store)) if ledger is None else ledger)
+    files = survey_sources(study, Ledger(Path(study.store)) if ledger is None else ledger, over)
     systems = study.systems or [found_system(name) for name in files]
-    return [SystemPlan(study, system, files.get(system.system, {})) for system in systems]
-
-
-def sources_of(study: Study) -> list[Source]:
-    """Files of a study of existing trajectories, and where they belong, from their names alone."""
-    given = study.source.trajectories
-    assert given is not None
-    pattern: str = given.path
-    rows: Sequence[Mapping[str, str]] = ({},)
-    if given.format == "signac":
-        pattern, rows = project_rows(given.path)
-    elif given.table is not None:
-        rows = read_table(Path(given.table))
-    constants = dict(given.constants)
-    told = {given.rename.get(name, name) for row in rows for name in row} | {given.rename.get(n, n) for n in constants}
-    if len(study.systems) == 1 and "system" not in told:
-        constants["system"] = study.systems[0].system
-    return find_sources(pattern, constants, rows, given.rename)
-
-
-def _surveyed(study: Study, ledger: Ledger) -> dict[str, dict[tuple[str, float, int], File]]:
-    assert study.source.trajectories is not None
-    reader = get_format(study.source.trajectories.reader)
-    wanted = {system.system for system in study.systems}
-    files: dict[str, dict[tuple[str, float, int], File]] = {}
-    for source in sources_of(study):
-        if wanted and source.system not in wanted:
-            continue
-        known = ledger.marks.get(file_key(source.path))
-        # what is wrong with one file fails the tasks that read it, and stops no other
-        try:
-            survey = survey_file(source.path, reader, None if known is None else Survey.model_validate(known))
-            file = File(source.path, survey)
-        except TrajectoryError as error:
-            file = File(source.path, None, str(error))
-        files.setdefault(source.system, {})[source.run, source.temperature, source.replica] = file
-    return files
-
-
-def file_key(path: Path) -> str:
-    """Name under which the ledger knows a file."""
-    return f"file-{path.absolute()}"
+    return [SystemPlan(study, system, files.get(system.system, {}), adding) for system in systems]
 
 
 class SystemPlan:
     """One system of a study: its files, its layouts and the inputs of its stages."""
 
-    def __init__(self, study: Study, system: System, files: Files | None = None) -> None:
+    def __init__(self, study: Study, system: System, files: Files | None = None, adding: bool = False) -> None:
         self.study, self.system, self.name = study, system, system.system
         self.path = Path(study.store)
         self.files = {} if files is None else files
+        self.adding = adding
 
     @cached_property
     def positions(self) -> str:
@@ -138,9 +93,7 @@ class SystemPlan:
     @cached_property
     def temperatures(self) -> tuple[float, ...]:
         """Temperatures of the system, from high to low: those of the study, or all that have files."""
-        if self.system.temperatures:
-            return self.system.temperatures
-        return tuple(sorted({T for run, T, _ in self.files if run == "production"}, reverse=True))
+        return self.system.temperatures or self._found("production", 1, "temperature")
 
     @cached_property
     def replicas(self) -> tuple[int, ...]:
@@ -148,26 +101,54 @@ class SystemPlan:
         if self.study.source.simulate:
             assert self.system.replicas is not None
             return tuple(range(self.system.replicas))
-        found = tuple(sorted({replica for _, _, replica in self.files}))
+        found = tuple(reversed(self._found("production", 2, "replica")))
         if self.system.replicas is not None and self.system.replicas > len(found):
             raise TrajectoryError(
                 f"{self.name}: the study asks for {self.system.replicas} replicas; there are files of {list(found)}"
             )
         return found[: self.system.replicas]
 
+    def temperatures_of(self, run: str) -> tuple[float, ...]:
+        """Temperatures of a run, from high to low: of the training run, those that it is recorded at."""
+        if run != "training":
+            return self.temperatures
+        return (self.training_temperature,) if self.study.source.simulate else self._found(run, 1, "temperature")
+
+    def replicas_of(self, run: str) -> tuple[int, ...]:
+        """Replicas of a run: of the training run, those that have files."""
+        if run != "training" or self.study.source.simulate:
+            return self.replicas
+        return tuple(reversed(self._found(run, 2, "replica")))
+
+    def _found(self, run: str, place: int, name: str) -> tuple[Any, ...]:
+        """Temperatures or replicas of the files of a run, and where files are added of those in the store; falling."""
+        found = {key[place] for key in self.files if key[0] == run}
+        standing = self._standing(run)
+        if self.adding and standing is not None:
+            found.update(standing[name].values.tolist())
+        return tuple(sorted(found, reverse=True))
+
+    def _standing(self, run: str) -> xr.Dataset | None:
+        """The run as it stands in the store."""
+        group = f"{self.name}/{run}"
+        return open_group(self.path, group) if (self.path / group / "zarr.json").is_file() else None
+
     @cached_property
     def species(self) -> tuple[str, ...]:
         """Names of the species; the first is the one whose structure and motion are computed."""
         if self.system.species:
             return self.system.species
-        return self.system.mixture.species if self.system.mixture else self.survey("production").types
+        if self.system.mixture:
+            return self.system.mixture.species
+        standing = self._standing("production")
+        return self.survey("production").types if standing is None else tuple(species_names(standing["species"]))
 
     @cached_property
     def training_temperature(self) -> float:
         """Temperature of the labelled examples."""
-        recorded = {T for run, T, _ in self.files if run == "training"}
+        recorded = [] if self.study.source.simulate else self._found("training", 1, "temperature")
         if self.softness_run == "training" and len(recorded) == 1 and self.study.softness.train_on.temperature is None:
-            return recorded.pop()
+            return float(recorded[0])
         T = self.study.training_temperature(self.name, self.temperatures)
         assert T is not None
         return T
@@ -186,15 +167,20 @@ class SystemPlan:
         TrajectoryError
             If there is none.
         """
-        for (r, T, k), file in self.files.items():
-            if (r, k) == (run, replica) and math.isclose(T, temperature, rel_tol=1e-9):
-                return file
+        if (file := self._file(run, temperature, replica)) is not None:
+            return file
         there = sorted({f"T = {T:g}" for r, T, k in self.files if (r, k) == (run, replica)}) or ["none"]
         raise TrajectoryError(
             f"{self.name}: no file of the {run} run at T = {temperature:g}, replica {replica}; of this replica there are "
             f"{', '.join(there)}: every temperature needs the same replicas; `temperatures:` and `replicas:` of the "
             "system leave some out, --dry-run shows which file is taken for what"
         )
+
+    def _file(self, run: str, temperature: float, replica: int) -> File | None:
+        for (r, T, k), file in self.files.items():
+            if (r, k) == (run, replica) and math.isclose(T, temperature, rel_tol=1e-9):
+                return file
+        return None
 
     def survey(self, run: str) -> Survey:
         """Survey of the first readable file of a run, with which all others agree.
@@ -218,20 +204,25 @@ class SystemPlan:
         for run in dict.fromkeys(run for run, _, _ in self.files):
             readable = self._readable(run)
             if not readable:
-                raise TrajectoryError("\n".join(file.problem for file in self._files_of(run)))
+                raise TrajectoryError("\n".join(file.problem for file in self._files_of(run).values()))
             (first, found[run]), *others = readable
             for path, survey in others:
-                _check_agree(first, found[run], path, survey, given.frames)
+                check_agree(first, found[run], path, survey, given.frames)
         return found
 
-    def _files_of(self, run: str) -> list[File]:
-        return [self.file(run, T, replica) for T in self._temperatures_of(run) for replica in self.replicas]
+    def has_frames(self, run: str, temperature: float, replica: int) -> bool:
+        """Whether frames are to be brought from a file: not of what stands in the store already, where files are added."""
+        if not self.adding or self._file(run, temperature, replica) is not None:
+            return True
+        standing = self._standing(run)
+        return standing is None or temperature not in standing["temperature"] or replica not in standing["replica"]
+
+    def _files_of(self, run: str) -> dict[tuple[float, int], File]:
+        places = ((T, replica) for T in self.temperatures_of(run) for replica in self.replicas_of(run))
+        return {place: self.file(run, *place) for place in places if self.has_frames(run, *place)}
 
     def _readable(self, run: str) -> list[tuple[Path, Survey]]:
-        return [(file.path, file.survey) for file in self._files_of(run) if file.survey is not None]
-
-    def _temperatures_of(self, run: str) -> tuple[float, ...]:
-        return (self.training_temperature,) if run == "training" else self.temperatures
+        return [(file.path, file.survey) for file in self._files_of(run).values() if file.survey is not None]
 
     def folder(self, temperature: float, replica: int) -> Path:
         """Folder of the files that the engine writes for one temperature and replica."""
@@ -252,12 +243,12 @@ class SystemPlan:
         production, training = simulate.production, simulate.training
         times = _times(production.frames, production.interval)
         layouts = {
-            "production": self._particles_layout("production", times, self.temperatures),
+            "production": self._particles_layout("production", times),
             "relaxation": self._relaxation_layout(),
         }
         if training is not None:
             times = _times(training.frames, training.interval)
-            layouts["training"] = self._particles_layout("training", times, (self.training_temperature,))
+            layouts["training"] = self._particles_layout("training", times)
         return layouts
 
     def layouts_of(self, stages: Sequence[Stage]) -> dict[str, Layout]:
@@ -293,8 +284,17 @@ class SystemPlan:
                 f"{self.name}: the files are of no training run to train on; set softness: {{train_on: {{run: production}}}}, "
                 "or say by {run} in the path which files are of it"
             )
+        if self.training_temperature not in self.temperatures_of(self.softness_run):
+            raise StudyError(
+                f"{self.name}: softness.train_on.temperature: there is no {self.softness_run} run at "
+                f"{self.training_temperature:g}; there is one at {list(self.temperatures_of(self.softness_run))}"
+            )
         for run, layout in self.layouts.items():
-            self.study.check_reach(self.name, min(self.survey(run).box))
+            for path, survey in self._readable(run):
+                try:
+                    self.study.check_reach(self.name, survey.shortest)
+                except StudyError as error:
+                    raise TrajectoryError(f"{path}: {error}") from None
             time = layout.coordinates["time"].values
             if time[-1] < self.study.hops.window:
                 raise StudyError(
@@ -311,7 +311,14 @@ class SystemPlan:
                 raise TrajectoryError(
                     f"{path}: holds {survey.frames} frames; source.trajectories.frames asks for {frames}"
                 )
-        return self._particles_layout(run, _times(frames, interval * given.timestep), self._temperatures_of(run))
+        standing = self._standing(run)
+        kept = any(not self._file(run, T, k) for T in self.temperatures_of(run) for k in self.replicas_of(run))
+        if standing is not None and kept and frames != standing.sizes["time"]:
+            raise TrajectoryError(
+                f"{self._readable(run)[0][0]}: {frames} frames join a run of {standing.sizes['time']}: --frames takes the "
+                "first so many, and a run becomes longer with all of its files at once"
+            )
+        return self._particles_layout(run, _times(frames, interval * given.timestep))
 
     @property
     def softness_run(self) -> str:
@@ -356,14 +363,16 @@ class SystemPlan:
             # trajectory files hold single precision
             return np.full(3, np.float32(self.system.mixture.box_length(self.particles)), np.float64)
         surveys = [survey for run in self._surveys for _, survey in self._readable(run)]
-        if any(survey.box_varies or survey.box != surveys[0].box for survey in surveys):
+        standing = [run["box"] for run in map(self._standing, self._surveys) if run is not None]
+        boxes = [survey.box for survey in surveys] + [tuple(box.values.tolist()) for box in standing if box.ndim == 1]
+        if any(survey.box_varies for survey in surveys) or any(box.ndim > 1 for box in standing) or len(set(boxes)) > 1:
             return None
-        return np.array(surveys[0].box)
+        return np.array(boxes[0])
 
-    def _coordinates(self, temperatures: Sequence[float]) -> dict[str, xr.DataArray]:
+    def _coordinates(self, run: str) -> dict[str, xr.DataArray]:
         coordinates = {
-            "temperature": _coordinate("temperature", np.array(temperatures, np.float64)),
-            "replica": _coordinate("replica", np.array(self.replicas)),
+            "temperature": _coordinate("temperature", np.array(self.temperatures_of(run), np.float64)),
+            "replica": _coordinate("replica", np.array(self.replicas_of(run))),
             "species": _coordinate("species", self._codes),
             "neighbor": xr.DataArray(
                 list(self.species), dims="neighbor", attrs={"long_name": "species of the neighbour"}
@@ -375,7 +384,7 @@ class SystemPlan:
         coordinates["species"].attrs |= {"names": list(self.species)} | flags(range(len(self.species)), self.species)
         return coordinates
 
-    def _particles_layout(self, run: str, times: np.ndarray, temperatures: Sequence[float]) -> Layout:
+    def _particles_layout(self, run: str, times: np.ndarray) -> Layout:
         names = [stages.THERMAL]
         if self.study.source.simulate:
             names += ["potential_energy", "pressure"]
@@ -389,7 +398,7 @@ class SystemPlan:
             variables.append(replace(VARIABLES["box"], dims=(*FRAMES, "xyz")))
         if run == self.softness_run:
             variables.append(VARIABLES["label"])
-        coordinates = self._coordinates(temperatures) | {"time": _coordinate("time", times)}
+        coordinates = self._coordinates(run) | {"time": _coordinate("time", times)}
         sizes = {}
         if run == "production":
             r = structure.bin_middles(self.study.radial.r_max, self.study.radial.bin_width)
@@ -400,7 +409,7 @@ class SystemPlan:
                 coordinates["lag"] = _coordinate("lag", times)
                 sizes["lag"] = times.size
                 variables += [VARIABLES["scattering"], VARIABLES["msd"]]
-        return self._layout(run, coordinates, variables, sizes | {"time": times.size, "temperature": len(temperatures)})
+        return self._layout(run, coordinates, variables, sizes | {"time": times.size})
 
     def _relaxation_layout(self) -> Layout:
         simulate = self.study.source.simulate
@@ -415,15 +424,17 @@ class SystemPlan:
             VARIABLES["msd"],
         ]
         frames = _relaxation_frames(simulate)
-        coordinates = self._coordinates(self.temperatures) | {"lag": _coordinate("lag", lags)}
-        sizes = {"time": frames, "lag": lags.size, "temperature": len(self.temperatures)}
+        coordinates = self._coordinates("relaxation") | {"lag": _coordinate("lag", lags)}
+        sizes = {"time": frames, "lag": lags.size}
         return self._layout("relaxation", coordinates, variables, sizes)
 
     def _layout(
         self, run: str, coordinates: Mapping[str, xr.DataArray], variables: list[Variable], sizes: Mapping[str, int]
     ) -> Layout:
         chunk = frames_per_chunk(self.particles)
-        all_blocks = sum(_frames_of(self.study, s) for s in self.study.systems) / chunk * len(variables)
+        all_frames = sum(_frames_of(self.study, system) for system in self.study.systems)
+        all_frames += sum(file.survey.frames for file in self.files.values() if file.survey is not None)
+        all_blocks = all_frames / chunk * len(variables)
         block = frames_per_block(self.particles, int(all_blocks))
         chunk, block = division(self.path, f"{self.name}/{run}") or (chunk, block)
         return Layout(
@@ -432,7 +443,8 @@ class SystemPlan:
             coordinates=coordinates,
             variables=variables,
             sizes={
-                "replica": len(self.replicas),
+                "temperature": len(self.temperatures_of(run)),
+                "replica": len(self.replicas_of(run)),
                 "particle": self.particles,
                 "xyz": 3,
                 "neighbor": len(self.species),
@@ -449,14 +461,14 @@ class SystemPlan:
     @cached_property
     def _inputs(self) -> dict[Stage, dict[str, str]]:
         study, system = self.study, self.system
-        trained, rows = study.softness.train_on, (self.temperatures, self.replicas)
+        trained = study.softness.train_on
         settings: dict[Stage, dict[str, Any]] = {
             "simulate": {},
             "convert": {"precision": study.precision, "species": self.species},
             "inherent": {"inherent": study.inherent, "mixture": system.mixture},
             "hops": {"hops": study.hops.model_dump(exclude={"lead"}), "softness.train_on.run": trained.run},
             "structure": {
-                "structure": study.structure, "hops.lead": study.hops.lead, "replicas": self.replicas,
+                "structure": study.structure, "hops.lead": study.hops.lead,
                 "softness.train_on.temperature": self.training_temperature,
                 "softness": study.softness.model_dump(include={"samples_per_class", "seed"}),
             },
@@ -464,7 +476,7 @@ class SystemPlan:
             "softness": {},
             "entropy": {"radial": (study.radial.r_max, study.radial.bin_width)},
             "ensemble": {
-                "strata": study.strata, "dynamics": study.dynamics, "radial.core": study.radial.core, "temperatures": rows,
+                "strata": study.strata, "dynamics": study.dynamics, "radial.core": study.radial.core,
                 "hops.soft": study.hops.soft,
             },
             "barriers": {"barriers": study.barriers, "radial.softness_bins": study.radial.softness_bins},
@@ -478,13 +490,10 @@ class SystemPlan:
             found[stage] |= {key: study.fingerprint(value) for key, value in settings[stage].items()}
         return found
 
-    def convert_inputs(self, block: Block) -> dict[str, str]:
-        """Inputs of converting one block: settings, and the frames of its file."""
-        inputs = self.inputs("convert") | {"frames": f"{block.start} to {block.stop}"}
-        if self.study.source.simulate:
-            return inputs
+    def content(self, block: Block) -> str:
+        """Hash of the file that the frames of a block come from, which it keeps while it only grows."""
         survey = self.file(block.run, block.temperature, block.replica).survey
-        return inputs | {"file": self.study.fingerprint(survey and survey.content)}
+        return self.study.fingerprint(survey and survey.content)
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of every group of the system: what it is, and what it was made with."""
@@ -493,10 +502,10 @@ class SystemPlan:
         attributes: dict[str, Any] = {
             "Conventions": "CF-1.11",
             "system": self.name,
-            "study": self.study.model_dump_json(),
-            "study_file": self.study.text,
             "versions": json.dumps({"python": platform.python_version()} | {name: version(name) for name in packages}),
         }
+        if not self.adding:
+            attributes |= {"study": self.study.model_dump_json(), "study_file": self.study.text}
         if mixture is not None:
             attributes |= {"delta": mixture.delta, "mixture": mixture.model_dump_json()}
         if box is not None:
@@ -509,20 +518,17 @@ class SystemPlan:
         """Attributes of a run: where its frames come from."""
         if self.study.source.simulate:
             return {"engine": self.study.source.simulate.engine}
-        found = []
-        for T in self._temperatures_of(run):
-            for replica in self.replicas:
-                file = self.file(run, T, replica)
-                entry: dict[str, Any] = {"temperature": T, "replica": replica, "path": str(file.path.absolute())}
-                if survey := file.survey:
-                    changed = datetime.fromtimestamp(survey.modified / 1e9, UTC).isoformat(timespec="seconds")
-                    entry |= {
-                        "frames": survey.frames,
-                        "size": survey.size,
-                        "modified": changed,
-                        "sha256": survey.sha256,
-                    }
-                found.append(entry)
+        files = self._files_of(run)
+        standing = self._standing(run) if self.adding else None
+        known = [] if standing is None else json.loads(standing.attrs.get("sources", "[]"))
+        found = [entry for entry in known if (entry["temperature"], entry["replica"]) not in files]
+        for (T, replica), file in files.items():
+            entry: dict[str, Any] = {"temperature": T, "replica": replica, "path": str(file.path.absolute())}
+            if survey := file.survey:
+                changed = datetime.fromtimestamp(survey.modified / 1e9, UTC).isoformat(timespec="seconds")
+                entry |= {"frames": survey.frames, "size": survey.size, "modified": changed, "sha256": survey.sha256}
+            found.append(entry)
+        found.sort(key=lambda entry: (-entry["temperature"], entry["replica"]))
         return {"sources": json.dumps(found)}
 
     def equilibration_multiple(self, index: int) -> float:
@@ -530,24 +536,6 @@ class SystemPlan:
         assert self.study.source.simulate is not None
         hot, cold = self.study.source.simulate.equilibration.relaxation_times
         return hot + (cold - hot) * index / max(len(self.temperatures) - 1, 1)
-
-
-def _check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: int | None) -> None:
-    """Refuse two files of a run that do not hold the same particles at the same times."""
-    asked = {
-        "particles": "they cannot be of one system",
-        "species": "the particles must be of the same species in the same order",
-        "interval": "the frames of a run must be as many time steps apart in every file",
-        "frames": "`frames:` under source.trajectories, or --frames, takes the first so many of every file",
-    }
-    for name, remedy in asked.items():
-        if name == "frames" and frames is not None:
-            continue
-        one, two = getattr(first, name), getattr(second, name)
-        if one != two:
-            # of the species only hashes are known
-            what = "species differ from those" if name == "species" else f"{name} {two} differs from {one}"
-            raise TrajectoryError(f"{other}: {what} of {path}: {remedy}")
 
 
 def _relaxation_frames(simulate: Simulate) -> int:

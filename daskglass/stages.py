@@ -18,7 +18,7 @@ from daskglass import barriers, dynamics, entropy, store, structure
 from daskglass.engines import Minimizer, get_engine
 from daskglass.engines.sweep import Link
 from daskglass.engines.sweep import simulate as simulate_link
-from daskglass.errors import DataError, TrajectoryError
+from daskglass.errors import DataError, StudyError, TrajectoryError
 from daskglass.softness import Softness, recall_precision, sample_examples
 from daskglass.store import Block, read_block, write_block
 from daskglass.study import Study
@@ -69,8 +69,10 @@ def convert(
     uniform: bool,
 ) -> Receipt:
     """Copy frames of a file into the store; where frames are not `uniform`, their times too."""
-    store.erase_block(path, block, [THERMAL])
     source, reader, survey = origin.path, get_format(origin.format), origin.survey
+    if survey is None or not survey.grew:
+        # what stands there may be of another file; of one that only grew, it stays until all is read
+        store.erase_block(path, block, [THERMAL])
     _check_unchanged(origin)
     run = store.open_group(path, block.group)
     if survey is None:
@@ -154,16 +156,27 @@ def hops(path: Path, block: Block, positions: str, window: float, half: int) -> 
     before = min(block.start, half)
     frames = slice(before, before + block.stop - block.start)
     if run.sizes["time"] > 2 * half:
-        hop = dynamics.hop_indicator(run[positions], window).isel(time=frames).values
+        moved = _moved(path, block, run[positions], run["box"])
+        hop = dynamics.hop_indicator(moved, window).isel(time=frames).values
     else:
         hop = np.full((block.stop - block.start, run.sizes["particle"]), np.nan, np.float32)
     write_block(path, block, {"hop": hop})
     return {"frames": block.stop - block.start}
 
 
-def label(path: Path, row: Block, study: Study) -> Receipt:
-    """Labels of a whole row (one temperature and replica): separations span its blocks."""
-    store.erase_block(path, row, ["label"])
+def _moved(path: Path, block: Block, position: xr.DataArray, box: xr.DataArray) -> xr.DataArray:
+    """Positions that dynamics are computed from: in a box that varies, relative to it, as if it kept its first size."""
+    if "time" not in box.dims:
+        return position
+    # of the row, not of the block: the same for all blocks, and for frames that join later
+    first = read_block(path, replace(block, start=0, stop=1), [])["box"]
+    return dynamics.without_affine_motion(position, box, first.isel(time=0, drop=True))
+
+
+def label(path: Path, row: Block, study: Study, others: Sequence[Block]) -> Receipt:
+    """Labels of a whole row (one temperature and replica): separations span its blocks. `others` lose theirs."""
+    for each in (row, *others):
+        store.erase_block(path, each, ["label"])
     run = read_block(path, row, ["hop"])
     given = study.hops
     labels = dynamics.rearrangement_labels(
@@ -293,6 +306,7 @@ def write_radial(path: Path, row: Block, name: str, counted: xr.Dataset) -> Rece
 def bulk_dynamics(path: Path, row: Block, lags: NDArray[np.float64], q: float) -> Receipt:
     """Scattering function and mean squared displacement of one temperature and replica, over the lags it has."""
     run = read_block(path, row, [THERMAL])
+    moved = _moved(path, row, run[THERMAL], run["box"])
     times = run["time"].values
     elapsed = times - times[0]
     tolerance = 1e-3 * np.diff(times).min()
@@ -302,7 +316,7 @@ def bulk_dynamics(path: Path, row: Block, lags: NDArray[np.float64], q: float) -
         ("msd", dynamics.mean_squared_displacement),
     ):
         values = np.full(lags.size, np.nan)
-        values[present] = function(run[THERMAL], run["species"], lags[present])
+        values[present] = function(moved, run["species"], lags[present])
         store.write_row(path, row, name, values)
     return {}
 
@@ -522,6 +536,7 @@ def _fit(ensemble: xr.Dataset, study: Study) -> xr.Dataset:
     block = max(1, round(study.hops.window / float(ensemble["time"][1] - ensemble["time"][0])))
     # resampling holds more than counting errors: it takes the place of those of the fit
     errors = barriers.bootstrap(cold, study.barriers.resamples, study.barriers.seed, block)
+    errors = errors.reindex(temperature=P["temperature"])
     table = xr.merge(
         [P, fit.drop_vars(list(errors), errors="ignore"), barriers.collapse(fit, onset), errors], join="exact"
     )
@@ -539,7 +554,12 @@ def _supercooled(counts: xr.Dataset, study: Study) -> int:
     """Number of supercooled temperatures, the coldest ones: those the study names, or found from the data."""
     T = counts["temperature"].values
     if study.barriers.hottest is not None:
-        return int((study.barriers.hottest * (1 + 1e-9) >= T).sum())
+        count = int((study.barriers.hottest * (1 + 1e-9) >= T).sum())
+        if count == 0:
+            raise StudyError(
+                f"barriers: hottest: no temperature is as low as {study.barriers.hottest:g}: give one of {T.tolist()}"
+            )
+        return count
     return barriers.supercooled_count(
         T, lambda k: barriers.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -71,13 +72,14 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
 def put_group(
     path: Path, group: str, dataset: xr.Dataset, finish: Callable[[Path], None] = lambda new: None, **options: Any
 ) -> None:
-    """Write a group aside, `finish` it there, and rename it into place: a reader sees the old or the new one."""
+    """Write a group aside, `finish` it there, and rename it into the place of the old one, whole."""
     zarr.open_group(path, mode="a", zarr_format=3).require_group(Path(group).parent.as_posix())
     new, old = (path.with_name(f"{path.name}.{quote(group, safe='')}.{age}") for age in ("new", "old"))
     shutil.rmtree(new, ignore_errors=True)
     dataset.to_zarr(new, mode="w", consolidated=False, **options)
     finish(new)
     if (path / group).exists():
+        shutil.rmtree(old, ignore_errors=True)
         os.replace(path / group, old)
     os.replace(new, path / group)
     shutil.rmtree(old, ignore_errors=True)
@@ -85,14 +87,15 @@ def put_group(
 
 def recover(path: Path) -> None:
     """Mend what a crash left in the middle of replacing a group: bring the old one back where there is no new one."""
-    for old in path.parent.glob(f"{path.name}.*.old"):
-        group = path / unquote(old.name.removeprefix(f"{path.name}.").removesuffix(".old"))
-        if group.exists():
-            shutil.rmtree(old)
+    left_over = re.compile(re.escape(path.name) + r"\.([^/%]+%2F[^/%]+)\.(old|new)")
+    for folder in sorted(path.parent.glob("*%2F*")):
+        if (found := left_over.fullmatch(folder.name)) is None:
+            continue
+        group = path / unquote(found[1])
+        if found[2] == "new" or group.exists():
+            shutil.rmtree(folder)
         else:
-            os.replace(old, group)
-    for new in path.parent.glob(f"{path.name}.*.new"):
-        shutil.rmtree(new)
+            os.replace(folder, group)
 
 
 # --- blocks in and out ---------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ class System(_Section):
     def _consistent(self) -> System:
         if list(self.temperatures) != sorted(set(self.temperatures), reverse=True):
             raise ValueError(f"temperatures must run from high to low, each once; got {list(self.temperatures)}")
+        if self.system == "zarr.json":
+            raise ValueError("zarr.json cannot name a system: a store has a file of that name")
         if len(set(self.species)) != len(self.species):
             raise ValueError(f"species must each be named once; got {list(self.species)}")
         if self.species and self.mixture and len(self.species) != len(self.mixture.species):
@@ -306,7 +308,10 @@ class Study(_Section):
                     "systems", k, "system",
                     message=f"{system.system} is no built-in system: minimising needs its mixture; or set inherent: none",
                 )  # fmt: skip
-            self.training_temperature(system.system, system.temperatures)
+            try:
+                self.training_temperature(system.system, system.temperatures)
+            except StudyError as error:
+                raise _at("softness", "train_on", "temperature", message=str(error)) from None
         simulate, trained = self.source.simulate, self.softness.train_on
         recorded = simulate.training.temperature if simulate and simulate.training else None
         if trained.run == "training" and recorded and trained.temperature not in (None, recorded):
@@ -385,7 +390,7 @@ class Study(_Section):
         Raises
         ------
         StudyError
-            If the study names a temperature that the system lacks; within validation a `PydanticCustomError`.
+            If the study names a temperature that the system lacks.
         """
         simulate, trained = self.source.simulate, self.softness.train_on
         wanted = trained.temperature
@@ -396,10 +401,7 @@ class Study(_Section):
         if wanted is None:
             return temperatures[max(len(temperatures) - 2, 0)]
         if wanted not in temperatures:
-            raise _at(
-                "softness", "train_on", "temperature",
-                message=f"{wanted} is not among the temperatures of {name}, {list(temperatures)}",
-            )  # fmt: skip
+            raise StudyError(f"{wanted} is not among the temperatures of {name}, {list(temperatures)}")
         return wanted
 
     def fingerprint(self, *values: object) -> str:
@@ -433,13 +435,16 @@ def found_system(name: str) -> System:
         ) from None
 
 
-def study_of_files(store: Path, precision: float | None = None, **trajectories: Any) -> Study:
+def study_of_files(
+    store: Path, precision: float | None = None, systems: Sequence[Mapping[str, Any]] = (), **trajectories: Any
+) -> Study:
     """Return the study that brings files into a store and no more: of every system that they are of.
 
     Parameters
     ----------
     store : the store
     precision : of positions, σ
+    systems : what a study file has under systems; all that there are files of, if empty
     trajectories : what a study file has under source.trajectories
 
     Raises
@@ -447,9 +452,12 @@ def study_of_files(store: Path, precision: float | None = None, **trajectories: 
     StudyError
         Naming what is wrong with them.
     """
+    if not store.name:
+        raise StudyError(f"{store}: cannot be a store: give it a name, such as mine.zarr")
     content = {
         "study": "convert",
         "store": str(store),
+        "systems": list(systems),
         "source": {"trajectories": trajectories},
         "inherent": "none",
         "softness": {"train_on": {"run": "production"}},

@@ -12,7 +12,7 @@ import xarray as xr
 
 def flags(values: Iterable[int], meanings: Iterable[str]) -> dict[str, Any]:
     """Attributes that say what codes mean, as the CF conventions have it."""
-    return {"flag_values": list(values), "flag_meanings": " ".join(meanings)}
+    return {"flag_values": list(values), "flag_meanings": " ".join(meaning.replace(" ", "_") for meaning in meanings)}
 
 
 @dataclass(frozen=True)

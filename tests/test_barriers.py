@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import daskglass as dg
+from daskglass import stages, store
 from daskglass.barriers import (
     assign_strata,
     merge_histograms,
@@ -20,8 +21,13 @@ from daskglass.barriers import (
     supercooled_count,
     value_histogram,
 )
-from daskglass.errors import DataError
+from daskglass.errors import DataError, StudyError
+from daskglass.report import figures
+from daskglass.report.contents import read
+from daskglass.report.page import page
+from daskglass.study import Barriers, study_of_files
 from tests.conftest import particles
+from tests.report.synthetic import tree
 
 ONSET = 0.87
 AT_ONSET = np.log(0.3)  # ln P_R where all strata meet
@@ -403,6 +409,86 @@ def test_the_bootstrap_is_seeded():
 def test_the_bootstrap_takes_a_last_block_that_is_shorter():
     counts = histories_of_counts(0, frames=20)
     assert np.isfinite(dg.bootstrap(counts, 10, seed=1, block=7).activation_energy_err).all()
+
+
+# --- of a study ----------------------------------------------------------------------------------------------------
+
+ABOVE_AND_BELOW = np.concatenate([[1.2, 1.0], TEMPERATURES])  # as a study has them: from hot to cold
+RANGES = {"softness": ONSET, "local_entropy": 0.65}  # where the strata of each variable meet
+
+
+def ensemble_of_counts(edges=(-1.25, -0.75, -0.25, 0.25, 0.75, 1.25)):
+    """What a study holds before its barriers: the counts of each variable, of every candidate of the same strata."""
+    T, k = ABOVE_AND_BELOW, ABOVE_AND_BELOW.size
+    # at T times their ratio, strata that meet at one temperature are those that meet at the other
+    counts = [histories_of_counts(1, temperatures=T * ONSET / onset, samples=10**5) for onset in RANGES.values()]
+    table = xr.concat([each.assign_coords(temperature=T) for each in counts], xr.Variable("variable", list(RANGES)))
+    table = table.rename(samples="candidate_samples", events="candidate_events").expand_dims(candidate=k)
+    boundaries = np.broadcast_to(edges, (len(RANGES), k, len(edges)))
+    table["candidate_edges"] = ("variable", "candidate", "edge"), boundaries
+    time, replica = np.arange(float(table.sizes["time"])), np.arange(table.sizes["replica"])
+    return table.assign_coords(time=time, replica=replica)
+
+
+def fitted(folder, hottest):
+    study = study_of_files(folder / "out.zarr", format="gsd", path="{system}/{temperature}", timestep=0.004)
+    study = study.model_copy(update={"barriers": Barriers(hottest=hottest, resamples=10)})
+    store.write_table(folder / "out.zarr", "ka/ensemble", ensemble_of_counts())
+    return stages.fit_barriers(folder / "out.zarr", study, "ka")
+
+
+@pytest.mark.parametrize("hottest", [0.6, 0.7, 1.2, None])
+def test_temperatures_above_the_supercooled_ones_have_probabilities_that_no_fit_and_no_error_uses(tmp_path, hottest):
+    fits = fitted(tmp_path, hottest)
+    np.testing.assert_array_equal(fits["temperature"], ABOVE_AND_BELOW)
+    for name, onset in RANGES.items():
+        fit, cold = fits.sel(variable=name), (hottest or onset) >= ABOVE_AND_BELOW
+        counts = ensemble_of_counts().sel(variable=name).isel(candidate=0)
+        P = probability_of(
+            counts[["candidate_samples", "candidate_events"]].rename(
+                candidate_samples="samples", candidate_events="events"
+            )
+        )
+        np.testing.assert_array_equal(fit["probability"], P["probability"])
+        np.testing.assert_array_equal(fit["probability_err"].notnull().T, np.tile(cold, (5, 1)))
+        assert int(fit["supercooled"]) == cold.sum()
+        expected = dg.arrhenius(P.isel(temperature=cold))
+        np.testing.assert_array_equal(fit["activation_energy"], expected["activation_energy"])
+        np.testing.assert_array_equal(fit["temperatures_used"], np.full(5, cold.sum()))
+        for known in (
+            "onset_temperature",
+            "activation_energy",
+            "activation_entropy",
+            "scaled_energy",
+            "scaled_entropy",
+        ):
+            assert np.isfinite(fit[known]).all()
+            assert (fit[f"{known}_err"] > 0).all()
+
+
+def test_an_onset_found_from_the_data_is_that_of_the_law_however_many_temperatures_lie_above_it(tmp_path):
+    fits = fitted(tmp_path, None)
+    for name, onset in RANGES.items():
+        fit = fits.sel(variable=name)
+        assert float(fit["onset_temperature"]) == pytest.approx(onset, abs=4 * float(fit["onset_temperature_err"]))
+
+
+def test_a_hottest_temperature_below_all_of_them_is_refused(tmp_path):
+    with pytest.raises(StudyError, match=r"barriers: hottest: no temperature is as low as 0\.3: give one of \[1\.2"):
+        fitted(tmp_path, 0.3)
+
+
+def test_a_study_whose_hottest_temperatures_are_not_supercooled_is_drawn(tmp_path):
+    fits = fitted(tmp_path, None)
+
+    def fit(_, ensemble):
+        old = [name for name in ensemble.data_vars if name in fits or "stratum" in ensemble[name].dims]
+        return xr.merge([ensemble.drop_vars(old), fits], join="exact")
+
+    study = tree(temperatures=ABOVE_AND_BELOW, change=fit)
+    for figure in (figures.figure_3, figures.figure_4, figures.figure_6):
+        figure(study).draw_without_rendering()
+    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read(study), [])
 
 
 # --- published numbers ---------------------------------------------------------------------------------------------

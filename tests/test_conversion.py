@@ -20,7 +20,6 @@ import daskglass as dg
 from daskglass import layout, pipeline, stages
 from daskglass.errors import DaskglassError, TrajectoryError
 from daskglass.ledger import Ledger
-from daskglass.plan import plan_study
 from daskglass.study import load_study, study_of_files
 from tests.studies import FILES, command, run_here
 from tests.trajectories.files import COLUMNS, Run, gsd_frames, write_dump, write_frames, write_gsd
@@ -98,7 +97,7 @@ def client():
 def convert(folder, client, store=None, **given) -> pipeline.Outcome:
     """Convert the files of a folder within this process."""
     given = {"format": "gsd", "path": str(folder / PATTERN), "timestep": TIMESTEP} | given
-    return pipeline.convert(plan_study(study_of_files(store or folder / "out.zarr", **given)), client)
+    return pipeline.convert(pipeline.plan_files(study_of_files(store or folder / "out.zarr", **given), client), client)
 
 
 def causes(folder, client, **given) -> list[str]:
@@ -486,7 +485,7 @@ def test_files_that_do_not_belong_together_are_refused_before_anything_is_writte
 def test_a_file_that_changes_while_it_is_converted_is_not_taken(good, folder, client, monkeypatch, how):
     path = file_of(folder, BAD)
     given = {"format": "gsd", "path": str(folder / PATTERN), "timestep": TIMESTEP}
-    plans = plan_study(study_of_files(folder / "out.zarr", **given))
+    plans = pipeline.plan_files(study_of_files(folder / "out.zarr", **given), client)
     if how == "before it is read":
         write_gsd(path, walk(9), log=True)
     else:
@@ -740,19 +739,68 @@ def test_a_folder_of_files_that_was_moved_is_not_converted_again(folder, client)
     assert [source["path"] for source in sources] == [str(file_of(folder / "moved", place)) for place in PLACES]
 
 
-@pytest.mark.parametrize(
-    ("gone", "message"), [("data/ka/T0.6", "holds temperature [0.6]"), ("data/ka/*/r1", "holds replica [1]")]
-)
-def test_a_store_that_holds_more_than_the_files_is_left_as_it_is(folder, client, gone, message):
+@pytest.mark.parametrize("gone", ["data/ka/T0.6", "data/ka/*/r1"])
+def test_what_has_no_files_any_more_stays_as_it_is(folder, client, gone):
     assert causes(folder, client) == []
     known, before = marks(folder), written(folder / "out.zarr")
     for path in folder.glob(gone):
         shutil.rmtree(path)
-    told = causes(folder, client)
+    assert convert(folder, client).done == 0
+    assert (marks(folder), written(folder / "out.zarr")) == (known, before)
+
+
+def test_files_join_a_store_without_those_that_are_there(tmp_path, client):
+    runs = make_runs()
+    for place in PLACES:
+        write_files(tmp_path / f"{place}", {place: runs[place]})
+        write_files(tmp_path / "all", {place: runs[place]})
+    parts = [[PLACES[0]], [PLACES[1]], PLACES[2:]]
+    for places in parts:
+        write_files(tmp_path / str(places), {place: runs[place] for place in places})
+        assert causes(tmp_path / str(places), client, store=tmp_path / "out.zarr") == []
+    assert causes(tmp_path / "all", client) == []
+    assert_same(tmp_path / "out.zarr", tmp_path / "all/out.zarr")
+    sources = json.loads(production(tmp_path / "out.zarr").attrs["sources"])
+    assert [(source["temperature"], source["replica"]) for source in sources] == PLACES
+
+
+@pytest.mark.parametrize(
+    ("place", "given", "message"),
+    [((0.4, 0), {}, "no file of the production run at T = 0.4, replica 1"), ((0.5, 2), {}, "replica 2"),
+     ((0.5, 0), {"frames": 30}, "30 frames join a run of 40")],
+)  # fmt: skip
+def test_files_that_leave_a_hole_are_refused(folder, client, place, given, message):
+    assert causes(folder, client) == []
+    known, before = marks(folder), written(folder / "out.zarr")
+    write_files(folder / "more", {place: walk(7)})
+    told = causes(folder / "more", client, store=folder / "out.zarr", **given)
     assert len(told) == 1
     assert message in told[0]
-    assert "give the study another store" in told[0]
     assert (marks(folder), written(folder / "out.zarr")) == (known, before)
+
+
+def test_every_training_run_that_has_files_is_converted(tmp_path, client):
+    pattern = str(tmp_path / "data/{system}/T{temperature:g}/r{replica:d}/{run}.gsd")
+    for T in (0.6, 0.5, 0.4):
+        for run, replicas in (("production", (0, 1)), ("training", (1,))):
+            for replica in replicas:
+                path = tmp_path / f"data/ka/T{T}/r{replica}/{run}.gsd"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if T < 0.6 or run == "production":
+                    write_gsd(path, walk(3, frames=20 if run == "production" else 35))
+    assert causes(tmp_path, client, path=pattern) == []
+    training = dg.open_store(tmp_path / "out.zarr")["ka/training"].to_dataset()
+    assert training.sizes["time"] == 35
+    assert (training["temperature"].values.tolist(), training["replica"].values.tolist()) == ([0.5, 0.4], [1])
+    assert training["position"].notnull().all()
+
+
+def test_a_store_whose_name_is_a_pattern_of_the_shell_is_mended(folder, client):
+    path = folder / "out[1].zarr"
+    assert causes(folder, client, store=path) == []
+    (path / "ka/production").rename(folder / "out[1].zarr.ka%2Fproduction.old")
+    assert convert(folder, client, store=path).done == 0
+    assert production(path)["position"].notnull().all()
 
 
 # --- a study of files that grows ---
@@ -763,6 +811,25 @@ STUDY = FILES.replace("temperatures: [1.0, 0.8], replicas: 2", "temperatures: {t
 
 def study_text(temperatures, replicas):
     return STUDY.replace("{temperatures}", str(temperatures)).replace("{replicas}", str(replicas))
+
+
+@pytest.mark.xdist_group("tiny")
+def test_converting_into_the_store_of_a_study_keeps_its_tables_and_makes_them_stale_if_need_be(finished, client):
+    before = dg.open_store(finished / "files.zarr")["ka_0.0/production"].to_dataset().load()
+    pattern = f"{os.environ['TINY']}/{{system}}/r{{replica}}/T{{temperature:g}}/production.gsd"
+    study = study_of_files(finished / "files.zarr", format="gsd", path=pattern, timestep=TIMESTEP)
+    assert pipeline.convert(pipeline.plan_files(study, client), client).done == 0
+    warm = finished / "more/ka_0.0"
+    for replica in (0, 1):
+        shutil.copytree(f"{os.environ['TINY']}/ka_0.0/r{replica}/T1", warm / f"r{replica}/T0.9")
+    more = study_of_files(
+        finished / "files.zarr", format="gsd", path=f"{finished}/more/{{system}}/r{{replica}}/T{{temperature:g}}/production.gsd",
+        timestep=TIMESTEP,
+    )  # fmt: skip
+    assert pipeline.convert(pipeline.plan_files(more, client), client).done == 4
+    after = dg.open_store(finished / "files.zarr")["ka_0.0/production"].to_dataset().load()
+    xr.testing.assert_equal(after.sel(temperature=[1.0, 0.8]), before)
+    assert json.loads(after.attrs["study"])["study"] == "files"
 
 
 @pytest.mark.xdist_group("tiny")
@@ -788,7 +855,9 @@ def test_a_study_that_grows_keeps_the_hops_it_has_and_says_why_the_rest_is_stale
     assert (states["softness"].stale > 0) == trains
     shown = command("status", "study.yaml", folder=files).stdout.splitlines()
     stale = [line for line in shown if line.startswith("stale: ka_0.0 ")]
-    assert any(line.startswith("stale: ka_0.0 ensemble: ") and "temperatures" in line for line in stale), shown
+    assert any(line.startswith("stale: ka_0.0 ensemble: ") and "before it is to be done" in line for line in stale), (
+        shown
+    )
     assert any(line.startswith("stale: ka_0.0 barriers: ") for line in stale), shown
     assert not run_here(files, monkeypatch).failures
     after = Ledger(files / "files.zarr").marks

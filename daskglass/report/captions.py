@@ -34,8 +34,13 @@ def captions(contents: Contents) -> list[str]:
     )
     pairs = ", ".join(f"{_prefix(s, several)}{int(s.ensemble['joint'].sum()):,}" for s in contents.systems)
     size = "species other than the first at 0.8 of their size" if len(first.neighbors) > 1 else "at full size"
+    potentials = (
+        "Pair potentials V_ij(r), zero at the cut-off; Δ shifts the potential and leaves its minimum in place."
+        if any(system.mixture is not None for system in contents.systems)
+        else "Pair potentials: none is known of these trajectories."
+    )
     return [
-        f"(a) Pair potentials V_ij(r), zero at the cut-off; Δ shifts the potential and leaves its minimum in place. "
+        f"(a) {potentials} "
         f"(b) One frame of {first.name} at the coldest temperature, in "
         f"{'its inherent structure' if inherent else 'thermal motion'}; "
         f"{A} coloured by softness, other species grey; spheres have diameter σ_ii, {size}. "

@@ -28,17 +28,22 @@ DEFAULTS: dict[str, NDArray[Any]] = {
     TYPES: np.array([[ord("A"), 0]], np.int8),
 }
 MOST_TYPES = 127
+HOOMD = "HOOMD-blue"  # how the name of the application that made a file begins, where it was HOOMD-blue itself
 
 
 @dataclass(frozen=True)
 class _File:
-    """An open file whose index was checked: what frame 0 holds is what other frames fall back to."""
+    """An open file whose index was checked: what frame 0 holds is what other frames fall back to.
+
+    `images` says of each frame whether the periodic images of its particles are known.
+    """
 
     path: Path
     handle: gsd.fl.GSDFile
     first: Mapping[str, NDArray[Any]]
     names: frozenset[str]
     quantities: Mapping[str, str]
+    images: NDArray[np.bool_]
 
 
 def scan(path: Path) -> Scan:
@@ -58,7 +63,7 @@ def scan(path: Path) -> Scan:
             _check_particles(file, frame)
             _quantities(file, frame)
         types = _types(file)
-        return Scan(steps, boxes, types, _typeid(file, 0, types), IMAGE in file.names, tuple(file.quantities))
+        return Scan(steps, boxes, types, _typeid(file, 0, types), bool(file.images.all()), tuple(file.quantities))
 
 
 def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
@@ -79,14 +84,14 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
             _check_particles(file, frame)
             box = _box(file, frame)
             position = _per_particle(file, frame, POSITION)
-            if IMAGE in file.names:
+            if file.images[frame]:
                 _check_inside(file, frame, position, box)
             yield Snapshot(
                 index=frame,
                 step=_step(file, frame),
                 box=box,
                 position=position.astype(np.float32, copy=False),
-                image=_per_particle(file, frame, IMAGE) if IMAGE in file.names else None,
+                image=_per_particle(file, frame, IMAGE) if file.images[frame] else None,
                 types=types,
                 typeid=_typeid(file, frame, types) if file.handle.chunk_exists(frame, TYPEID) else typeid,
                 quantities=_quantities(file, frame),
@@ -115,7 +120,23 @@ def _opened(path: Path) -> Iterator[_File]:
         ):
             first[name] = _read(path, handle, 0, name, np.broadcast_to(default, shape))
         quantities = {name: key for name, key in LOGGED.items() if key in names}
-        yield _File(path, handle, first, names, quantities)
+        yield _File(path, handle, first, names, quantities, _images(path, handle))
+
+
+def _images(path: Path, handle: gsd.fl.GSDFile) -> NDArray[np.bool_]:
+    """Say of each frame whether its periodic images are known, over the whole file so that any range agrees.
+
+    HOOMD-blue writes images in frame 0 alone unless `dynamic` asks for them, against the schema's rule that frame 0
+    then stands for the others. The gsd package keeps to that rule: it leaves out what equals frame 0.
+    """
+    known = np.array([handle.chunk_exists(frame, IMAGE) for frame in range(handle.nframes)])
+    if known[1:].any():
+        known[0] = True
+        try:
+            known |= not handle.application.startswith(HOOMD)
+        except UnicodeDecodeError as error:
+            raise damaged(path, "the name of the application that made it is no text") from error
+    return known
 
 
 def _read(path: Path, handle: gsd.fl.GSDFile, frame: int, name: str, otherwise: NDArray[Any]) -> NDArray[Any]:
@@ -191,7 +212,8 @@ def _typeid(file: _File, frame: int, types: Sequence[str]) -> NDArray[np.int8]:
     if typeid.max() >= len(types):
         particle = int(np.argmax(typeid))
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: particle {particle} is of type {typeid[particle]}, there are {len(types)}"
+            f"{file.path}: frame {frame}: particle {particle} is of type {typeid[particle]}, there are {len(types)}: "
+            f"{TYPES} of frame 0 must name every type"
         )
     return typeid.astype(np.int8)
 
@@ -200,7 +222,8 @@ def _check_particles(file: _File, frame: int) -> None:
     number, types = _value(file, frame, NUMBER), _value(file, frame, TYPES)
     if not np.array_equal(number, file.first[NUMBER]):
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: {number.tolist()[0]} particles, {file.first[NUMBER][0]} in frame 0"
+            f"{file.path}: frame {frame}: {number.tolist()[0]} particles, {file.first[NUMBER][0]} in frame 0: "
+            "write the same particles in every frame"
         )
     if not np.array_equal(types, file.first[TYPES]):
         raise TrajectoryError(f"{file.path}: frame {frame}: the names of particle types differ from those of frame 0")
@@ -214,6 +237,6 @@ def _check_inside(file: _File, frame: int, position: NDArray[np.floating], box: 
     if outside.any():
         particle = int(np.argmax(outside.any(axis=1)))
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: particle {particle} at {np.round(position[particle], 4)} is outside the box "
-            f"{np.round(box, 4)}: files with images must hold wrapped positions"
+            f"{file.path}: frame {frame}: particle {particle} at {[round(x, 4) for x in position[particle].tolist()]} "
+            f"is outside the box {[round(edge, 4) for edge in box.tolist()]}: files with images must hold wrapped positions"
         )

@@ -55,7 +55,7 @@ CHUNKS: dict[str, tuple[tuple[int, ...], int | None]] = {
     "configuration/dimensions": ((UINT8,), 1),
     "configuration/box": ((FLOAT, DOUBLE), 1),
     "particles/N": ((UINT32,), 1),
-    "particles/types": ((INT8,), None),
+    "particles/types": ((INT8, UINT8), None),  # of gsd.hoomd, of HOOMD-blue
     "particles/typeid": ((UINT32,), 1),
     "particles/position": ((FLOAT, DOUBLE), 3),
     "particles/image": ((INT32,), 3),

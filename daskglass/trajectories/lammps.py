@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Scan, Snapshot
 
+GSD_MAGIC = bytes.fromhex("df65df65df65df65")
 GZIP_MAGIC = b"\x1f\x8b"
 BUFFER = 1 << 20
 LONGEST_LINE = 1 << 16
@@ -144,7 +145,10 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
         title = _line(path, frame, file)
         if not title.startswith(b"ITEM: "):
             if not frame and not sections:
-                raise TrajectoryError(f"{path}: not a text dump of LAMMPS: it begins with {title[:40]!r}")
+                remedy = (
+                    "a GSD file: its format is gsd" if title.startswith(GSD_MAGIC) else f"it begins with {title[:40]!r}"
+                )
+                raise TrajectoryError(f"{path}: not a text dump of LAMMPS: {remedy}")
             _refuse(
                 path, frame, f"{title[:40]!r} stands where a line 'ITEM: …' is expected: damaged, or cut short before"
             )

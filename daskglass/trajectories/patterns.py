@@ -174,6 +174,8 @@ def to_value(name: str, text: str) -> str | float:
         raise ValueError(f"run must be {' or '.join(RUNS)}; got {text!r}")
     if name == "system" and not text:
         raise ValueError("system must not be empty")
+    if name == "replica" and int(text) >= 2**63:
+        raise ValueError(f"replica must be less than 2^63; got {text}: number replicas by a table")
     return int(text) if name == "replica" else text
 
 
@@ -194,7 +196,12 @@ def _formatted(field: Field, value: str | float) -> str:
     try:
         return format(value, field.spec)
     except ValueError as error:
-        raise StudyError(f"{KEY}.path: {field} cannot write {value!r}: {error}") from None
+        known = (
+            ""
+            if field.name in (*EXPRESSIONS, "system")
+            else f"; {field.name} is none of system, {', '.join(EXPRESSIONS)}"
+        )
+        raise StudyError(f"{KEY}.path: {field} is no format of {value!r} ({error}){known}") from None
 
 
 def _components(pieces: Pieces) -> tuple[str, list[Pieces]]:

@@ -26,6 +26,7 @@ class Survey(BaseModel):
     particles, types : their number, and the names of their types
     species : hash of the type of every particle
     box, box_varies : edges of the first frame, σ, and whether those of later frames differ
+    shortest : shortest edge of any frame, σ
     images : whether periodic images are known
     quantities : what is logged with each frame
     offsets : where frames begin, for formats that need it
@@ -46,11 +47,17 @@ class Survey(BaseModel):
     species: str
     box: tuple[float, float, float]
     box_varies: bool
+    shortest: float
     images: bool
     quantities: tuple[str, ...]
     offsets: tuple[int, ...]
     content: str
     last: str
+
+    @property
+    def grew(self) -> bool:
+        """Whether the file was known before, shorter."""
+        return self.content != _identity(self.size, self.modified, self.sha256)
 
     def inputs(self) -> dict[str, str]:
         """What the survey is of, as the ledger compares it."""
@@ -78,7 +85,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
     scan = format.scan(path)
     frames = scan.steps.size
     last = _fingerprint(_frame(path, format, frames - 1, scan.offsets))
-    content = f"{size}-{modified}-{sha256}"
+    content = _identity(size, modified, sha256)
     if known is not None and frames > known.frames and _continues(path, format, known, scan.steps, scan.offsets):
         content = known.content
     return Survey(
@@ -92,6 +99,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         types=scan.types,
         species=_hash(np.array([scan.types[code] for code in scan.typeid])),
         box=(float(scan.boxes[0, 0]), float(scan.boxes[0, 1]), float(scan.boxes[0, 2])),
+        shortest=float(scan.boxes.min()),
         box_varies=bool((scan.boxes != scan.boxes[0]).any()),
         images=scan.images,
         quantities=scan.quantities,
@@ -99,6 +107,10 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         content=content,
         last=last,
     )
+
+
+def _identity(size: int, modified: int, sha256: str) -> str:
+    return f"{size}-{modified}-{sha256}"
 
 
 def _continues(path: Path, format: Format, known: Survey, steps: NDArray[np.int64], offsets: tuple[int, ...]) -> bool:

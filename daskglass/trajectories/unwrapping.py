@@ -70,7 +70,9 @@ def read_frames(
 
 
 def species_codes(path: Path, types: Sequence[str], typeid: NDArray[np.int8], names: Sequence[str]) -> NDArray[np.int8]:
-    """Codes among `names` of particles given by codes among `types`; types called 1, 2, … are the species in order.
+    """Codes among `names` of particles given by codes among `types`.
+
+    Types that are all called as species are those; else types called 1, 2, … are the species in order.
 
     Raises
     ------
@@ -78,7 +80,7 @@ def species_codes(path: Path, types: Sequence[str], typeid: NDArray[np.int8], na
         If a type is none of the species.
     """
     numbered = [str(k + 1) for k in range(len(names))]
-    known = numbered if set(types) <= set(numbered) else list(names)
+    known = numbered if set(types) <= set(numbered) and not set(types) <= set(names) else list(names)
     if unknown := sorted(set(types) - set(known)):
         raise TrajectoryError(
             f"{path}: holds particles of type {unknown[0]!r}; the species of the system are {list(names)}: "
@@ -97,7 +99,10 @@ def _same_particles(
             if first is None:
                 first = next(iter(format.frames(path, 0, 1, offsets))).ids
             if first is None or not np.array_equal(first, snapshot.ids):
-                raise TrajectoryError(f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0")
+                raise TrajectoryError(
+                    f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0: "
+                    "write the same particles in every frame"
+                )
         yield snapshot
 
 
@@ -109,7 +114,10 @@ def _checked(
         where = f"{path}: frame {snapshot.index}"
         codes = species_codes(path, snapshot.types, snapshot.typeid, names)
         if codes.size != species.size:
-            raise TrajectoryError(f"{where}: holds {codes.size} particles, {species.size} are expected")
+            raise TrajectoryError(
+                f"{where}: holds {codes.size} particles, {species.size} are expected: "
+                "make files of another number of particles a system of their own"
+            )
         if (changed := codes != species).any():
             particle = int(np.argmax(changed))
             raise TrajectoryError(
@@ -118,7 +126,11 @@ def _checked(
             )
         if not (finite := np.isfinite(snapshot.position)).all():
             particle = int(np.argmin(finite)) // 3
-            raise TrajectoryError(f"{where}: position of particle {particle} is not finite: leave the file out")
+            frames = "take the frames before it alone, by `frames:` under source.trajectories or --frames, or "
+            raise TrajectoryError(
+                f"{where}: position of particle {particle} is not finite: "
+                f"{frames if snapshot.index else ''}leave the file out"
+            )
         yield snapshot
 
 
@@ -127,29 +139,33 @@ def _images(
 ) -> Iterator[tuple[Snapshot, NDArray[np.int32]]]:
     """Every frame with its periodic images: of the file, or such that no particle moves half a box between frames.
 
+    Frames without images go on from the frame before, which may have the file's.
     Where the box changes, fractions of its edges are followed: wrapping the positions then gives the file's again.
     """
-    last: NDArray[np.float64] | None = None
+    last: Snapshot | None = None
     image: NDArray[np.int32] | None = None
     for snapshot in snapshots:
         if snapshot.image is not None:
-            yield snapshot, snapshot.image
-            continue
-        now = snapshot.position / snapshot.box
-        if last is None or image is None:
-            image = np.zeros(now.shape, np.int32)
-            if before is not None:
-                image = np.rint((before - snapshot.position) / snapshot.box).astype(np.int32)
+            image = snapshot.image
+        elif last is not None and image is not None:
+            image = image - _crossed(path, last, snapshot)
+        elif before is not None:
+            image = np.rint((before - snapshot.position) / snapshot.box).astype(np.int32)
         else:
-            moved = now - last
-            crossed = np.rint(moved)
-            far = np.abs(np.where(np.abs(crossed) > 1, moved, moved - crossed)).max(axis=1)
-            if far.max(initial=0.0) >= FAR:
-                particle = int(np.argmax(far))
-                raise TrajectoryError(
-                    f"{path}: frame {snapshot.index}: particle {particle} moved by {far[particle]:.2f} of the box since "
-                    "the frame before, too far to be followed across its faces: write images, or frames more often"
-                )
-            image = image - crossed.astype(np.int32)
-        last = now
+            image = np.zeros(snapshot.position.shape, np.int32)
+        last = snapshot
         yield snapshot, image
+
+
+def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
+    """Number of faces of the box that each particle crossed since the frame before, against its direction."""
+    moved = now.position / now.box - last.position / last.box
+    crossed = np.rint(moved)
+    far = np.abs(np.where(np.abs(crossed) > 1, moved, moved - crossed)).max(axis=1)
+    if far.max(initial=0.0) >= FAR:
+        particle = int(np.argmax(far))
+        raise TrajectoryError(
+            f"{path}: frame {now.index}: particle {particle} moved by {far[particle]:.2f} of the box since "
+            "the frame before, too far to be followed across its faces: write images, or frames more often"
+        )
+    return crossed.astype(np.int32)

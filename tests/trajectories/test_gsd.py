@@ -7,6 +7,7 @@ import pytest
 
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories.gsd import frames, scan
+from tests.conftest import DATA
 from tests.trajectories.files import ENERGY, PRESSURE, gsd_frames, make_run, write_frames, write_gsd
 
 RUN = make_run(frames=5)
@@ -90,6 +91,75 @@ def test_a_file_without_images_says_so(path):
     assert all(snapshot.image is None for snapshot in read(path))
 
 
+@pytest.mark.parametrize(("name", "images"), [("hoomd.gsd", False), ("hoomd_momentum.gsd", True)])
+def test_files_of_hoomd_itself_are_read(name, images):
+    found = scan(DATA / name)
+    assert found.steps.tolist() == list(range(2050, 2650, 50))
+    assert found.boxes.tolist() == [[4.0, 4.0, 4.0]] * 12
+    assert found.types == ("A", "B")
+    assert found.typeid.tolist() == [0] * 51 + [1] * 13
+    assert found.quantities == ("potential_energy", "pressure")
+    assert found.images == images
+
+
+def test_images_that_hoomd_wrote_in_frame_0_alone_are_known_there_alone():
+    first = next(frames(DATA / "hoomd_momentum.gsd", 0, 1)).image
+    assert first.any()
+    found = read(DATA / "hoomd.gsd")
+    np.testing.assert_array_equal(found[0].image, first)
+    assert all(snapshot.image is None for snapshot in found[1:])
+
+
+@pytest.mark.parametrize("name", ["hoomd.gsd", "hoomd_momentum.gsd"])
+def test_a_frame_read_alone_is_what_it_is_among_all(name):
+    for k, expected in enumerate(read(DATA / name)):
+        (found,) = frames(DATA / name, k, k + 1)
+        np.testing.assert_array_equal(found.position, expected.position)
+        np.testing.assert_array_equal(found.image, expected.image)
+
+
+@pytest.mark.parametrize(("application", "known"), [("HOOMD-blue 4.8.2", False), ("gsd.hoomd 5.0.1", True)])
+def test_images_left_out_of_a_frame_are_those_of_frame_0_unless_hoomd_wrote_the_file(path, application, known):
+    write_images(path, application, {0, 3, 4})
+    found = read(path)
+    assert scan(path).images == known
+    assert [snapshot.image is not None for snapshot in found] == [True, known, known, True, True]
+    assert found[3].image.tolist() == [[3, 0, 0]]
+    if known:
+        assert found[2].image.tolist() == found[0].image.tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("application", ["HOOMD-blue 4.8.2", "gsd.hoomd 5.0.1"])
+def test_images_of_a_frame_0_without_them_are_zero_where_later_frames_have_them(path, application):
+    write_images(path, application, {1, 2, 3, 4})
+    assert scan(path).images
+    assert [snapshot.image.tolist() for snapshot in read(path)] == [[[k, 0, 0]] for k in range(5)]
+
+
+def test_an_application_that_is_no_text_is_damage_where_it_tells_what_images_mean(path):
+    write_images(path, "HOOMD-blue 4.8.2", {0, 3, 4})
+    path.write_bytes(path.read_bytes().replace(b"HOOMD-blue", b"HOOMD-b\xecue"))
+    with pytest.raises(TrajectoryError, match=r"damaged .* application that made it is no text"):
+        scan(path)
+
+
+def test_images_of_a_file_of_one_frame_are_known(path):
+    write_images(path, "HOOMD-blue 4.8.2", {0}, frames=1)
+    assert scan(path).images
+    assert read(path)[0].image is not None
+
+
+def write_images(path, application, held, frames=5):
+    """One particle that gains an image with every frame; `held` are the frames in which its image is written."""
+    with gsd.fl.open(str(path), "w", application, "hoomd", (1, 4)) as file:
+        for k in range(frames):
+            file.write_chunk("particles/N", np.array([1], np.uint32))
+            file.write_chunk("particles/position", np.zeros((1, 3), np.float32))
+            if k in held:
+                file.write_chunk("particles/image", np.array([[k, 0, 0]], np.int32))
+            file.end_frame()
+
+
 def test_positions_may_be_unwrapped_where_there_are_no_images(path):
     made = list(gsd_frames(RUN, images=False))
     made[1].particles.position = made[1].particles.position + 100
@@ -162,7 +232,10 @@ OUTSIDE[7, 1] = 6 * 0.61
         (changed(3, box=[5, np.nan, 7, 0, 0, 0]), "frame 3: box"),
         (changed(3, box=[5, np.inf, 7, 0, 0, 0]), "frame 3: box"),
         (changed(1, types=["1", "3"]), "frame 1: the names of particle types differ"),
-        (changed(0, frames=1, types=["1"]), "frame 0: particle 16 is of type 1, there are 1"),
+        (
+            changed(0, frames=1, types=["1"]),
+            "frame 0: particle 16 is of type 1, there are 1: particles/types .* must name",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_its_frame(path, made, message):
@@ -192,7 +265,7 @@ def test_two_dimensions_are_refused(path):
 
 def test_a_number_of_particles_that_changes_is_refused(path):
     made = [*gsd_frames(RUN), *gsd_frames(make_run(particles=21))]
-    with pytest.raises(TrajectoryError, match="frame 5: 21 particles, 20 in frame 0"):
+    with pytest.raises(TrajectoryError, match="frame 5: 21 particles, 20 in frame 0: write the same particles"):
         scan(write_frames(path, made))
 
 

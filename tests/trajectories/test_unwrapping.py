@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Snapshot, gsd
 from daskglass.trajectories.unwrapping import FAR, read_frames, species_codes
+from tests.conftest import DATA
 from tests.trajectories.files import Run, write_gsd
 
 PATH = Path("traj.gsd")
@@ -18,14 +19,15 @@ SPECIES = np.zeros(5, np.int8)
 
 
 class Memory:
-    """Format of one trajectory in memory."""
+    """Format of one trajectory in memory; `known` are the frames whose images are known, by default all."""
 
-    def __init__(self, position, box, image=None):
+    def __init__(self, position, box, image=None, known=None):
         self.position, self.box, self.image = position, box, image
+        self.known = range(len(position)) if known is None else known
 
     def frames(self, path, start, stop, offsets=()):
         for k in range(start, stop):
-            image = None if self.image is None else self.image[k]
+            image = self.image[k] if self.image is not None and k in self.known else None
             yield Snapshot(k, 10 * k, self.box[k], self.position[k], image, ("A",), SPECIES)
 
 
@@ -69,6 +71,38 @@ def test_blocks_of_any_length_give_what_the_whole_gives(given_walk, data):
         parts.append(read(memory, start, stop, before))
         before = parts[-1][-1]
     np.testing.assert_array_equal(np.concatenate(parts), read(memory, 0, len(walk)))
+
+
+@given(walks(), st.data())
+def test_images_known_in_some_frames_give_what_images_in_all_give(given_walk, data):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    expected = read(Memory(position, box, image), 0, len(walk))
+    known = {0} | data.draw(st.sets(st.integers(0, len(walk) - 1)))
+    memory = Memory(position, box, image, known)
+    np.testing.assert_array_equal(read(memory, 0, len(walk)), expected)
+    start = data.draw(st.integers(1, len(walk) - 1))
+    np.testing.assert_array_equal(read(memory, start, len(walk), before=expected[start - 1]), expected[start:])
+
+
+def read_hoomd(name, start, stop, before=None):
+    codes = gsd.scan(DATA / name).typeid
+    return read_frames(DATA / name, gsd, start, stop, codes, ["A", "B"], before=before).position
+
+
+def test_files_of_hoomd_with_images_in_frame_0_and_in_all_unwrap_to_the_same_bytes():
+    images = [snapshot.image for snapshot in gsd.frames(DATA / "hoomd_momentum.gsd", 0, 12)]
+    assert np.diff(images, axis=0).any(axis=(1, 2)).all()
+    assert read_hoomd("hoomd.gsd", 0, 12).tobytes() == read_hoomd("hoomd_momentum.gsd", 0, 12).tobytes()
+
+
+@given(st.sets(st.integers(1, 11)))
+def test_ranges_of_a_file_of_hoomd_continue_each_other_to_the_byte(cuts):
+    before, parts = None, []
+    for start, stop in itertools.pairwise([0, *sorted(cuts), 12]):
+        parts.append(read_hoomd("hoomd.gsd", start, stop, before))
+        before = parts[-1][-1]
+    assert np.concatenate(parts).tobytes() == read_hoomd("hoomd_momentum.gsd", 0, 12).tobytes()
 
 
 @given(walks())
@@ -119,8 +153,16 @@ def test_a_particle_at_no_place_names_frame_and_particle():
     position = np.zeros((3, 5, 3), np.float32)
     for bad in (np.nan, np.inf, -np.inf):
         position[2, 4, 1] = bad
-        with pytest.raises(TrajectoryError, match="frame 2: position of particle 4 is not finite"):
+        with pytest.raises(
+            TrajectoryError, match="frame 2: position of particle 4 is not finite: take the frames before"
+        ):
             read(Memory(position, np.full((3, 3), 4.0)), 0, 3)
+
+
+def test_a_first_frame_that_is_not_finite_leaves_no_frames_to_take():
+    position = np.full((1, 5, 3), np.nan, np.float32)
+    with pytest.raises(TrajectoryError, match="frame 0: position of particle 0 is not finite: leave the file out"):
+        read(Memory(position, np.full((1, 3), 4.0)), 0, 1)
 
 
 def test_species_that_change_name_frame_particle_and_both_species(tmp_path):
@@ -130,7 +172,7 @@ def test_species_that_change_name_frame_particle_and_both_species(tmp_path):
     path = write_gsd(tmp_path / "traj.gsd", run)
     with pytest.raises(TrajectoryError, match="frame 0: particle 1 is of species A, B is expected"):
         read_frames(path, gsd, 0, 2, np.array([0, 1, 1], np.int8), ["A", "B"])
-    with pytest.raises(TrajectoryError, match="frame 0: holds 3 particles, 4 are expected"):
+    with pytest.raises(TrajectoryError, match=r"holds 3 particles, 4 are expected: make files .* a system"):
         read_frames(path, gsd, 0, 2, np.zeros(4, np.int8), ["A", "B"])
 
 
@@ -142,6 +184,9 @@ def test_species_that_change_name_frame_particle_and_both_species(tmp_path):
         (("1", "2"), ("A", "B"), [0, 1, 1]),
         (("2", "1"), ("A", "B"), [1, 0, 0]),
         (("2", "10"), ("2", "10"), [0, 1, 1]),
+        (("1", "2"), ("2", "1"), [1, 0, 0]),
+        (("2", "1"), ("2", "1"), [0, 1, 1]),
+        (("1", "2"), ("2", "B"), [0, 1, 1]),
     ],
 )
 def test_types_are_species_by_their_names_or_their_numbers(types, names, codes):
