@@ -75,7 +75,6 @@ class _Graph:
         self.plan, self.study, self.path, self.name = plan, plan.study, plan.path, plan.name
         self.tasks: list[Task] = []
         self.data: dict[str, str] = {}  # hash of all files, or simulations, that a task's result is made from
-        self.production = plan.layouts["production"]
         self.particle_runs = [run for run in plan.layouts if run != "relaxation"]
         self.mu = structure.mu_grid(*self.study.structure.mu)
         self.kinds = list(dict.fromkeys((plan.positions, stages.THERMAL)))

@@ -105,6 +105,7 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
         put_group(path, group, dataset, compute=False, encoding=encoding)
     else:
         present = open_group(path, group)
+        attrs = {name: present.attrs[name] for name in KEPT if name in present.attrs} | dict(attrs)
         dataset, encoding = _template(_with_what_stands(present, layout), attrs)
         _check_same(path, group, present, dataset)
         if _differs(present, dataset):
@@ -120,10 +121,8 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
             added = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
             encoding = {name: encoding[name] for name in missing}
             added.to_zarr(path, group=group, mode="a", compute=False, encoding=encoding, consolidated=False)
-    for described, own in ((layout.system, {}), (group, run_attrs or {})):
-        stands = zarr.open_group(path, path=described, mode="r+")
-        kept = {name: stands.attrs[name] for name in KEPT if name in stands.attrs}
-        stands.attrs.put({**kept, **attrs, **own})
+    zarr.open_group(path, path=layout.system, mode="r+").attrs.put(dict(attrs))
+    zarr.open_group(path, path=group, mode="r+").attrs.put({**attrs, **(run_attrs or {})})
 
 
 def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:

@@ -84,6 +84,7 @@ class SystemPlan:
         self.path = Path(study.store)
         self.files = {} if files is None else files
         self.adding = adding
+        self._stood: dict[str, xr.Dataset | None] = {}
 
     @cached_property
     def positions(self) -> str:
@@ -129,9 +130,12 @@ class SystemPlan:
         return tuple(sorted(found, reverse=True))
 
     def _standing(self, run: str) -> xr.Dataset | None:
-        """The run as it stands in the store."""
-        group = f"{self.name}/{run}"
-        return open_group(self.path, group) if (self.path / group / "zarr.json").is_file() else None
+        """The run as it stands in the store when the plan is made."""
+        if run not in self._stood:
+            group = f"{self.name}/{run}"
+            there = (self.path / group / "zarr.json").is_file()
+            self._stood[run] = open_group(self.path, group) if there else None
+        return self._stood[run]
 
     @cached_property
     def species(self) -> tuple[str, ...]:
@@ -141,7 +145,7 @@ class SystemPlan:
         if self.system.mixture:
             return self.system.mixture.species
         standing = self._standing("production")
-        return self.survey("production").types if standing is None else tuple(species_names(standing["species"]))
+        return self._first[1].types if standing is None else tuple(species_names(standing["species"]))
 
     @cached_property
     def training_temperature(self) -> float:
@@ -177,10 +181,14 @@ class SystemPlan:
         )
 
     def _file(self, run: str, temperature: float, replica: int) -> File | None:
-        for (r, T, k), file in self.files.items():
-            if (r, k) == (run, replica) and math.isclose(T, temperature, rel_tol=1e-9):
-                return file
-        return None
+        if (exact := self.files.get((run, temperature, replica))) is not None:
+            return exact
+        near = (
+            file
+            for (r, T, k), file in self.files.items()
+            if (r, k) == (run, replica) and math.isclose(T, temperature, rel_tol=1e-9)
+        )
+        return next(near, None)
 
     def survey(self, run: str) -> Survey:
         """Survey of the first readable file of a run, with which all others agree.
@@ -224,6 +232,11 @@ class SystemPlan:
     def _readable(self, run: str) -> list[tuple[Path, Survey]]:
         return [(file.path, file.survey) for file in self._files_of(run).values() if file.survey is not None]
 
+    @property
+    def _first(self) -> tuple[Path, Survey]:
+        """A readable file, which all others agree with in their particles."""
+        return self._readable(next(iter(self._surveys)))[0]
+
     def folder(self, temperature: float, replica: int) -> Path:
         """Folder of the files that the engine writes for one temperature and replica."""
         root = self.path.with_name(f"{self.path.stem}.trajectories")
@@ -232,7 +245,7 @@ class SystemPlan:
     @cached_property
     def particles(self) -> int:
         """Number of particles."""
-        return self.system.particles if self.study.source.simulate else self.survey("production").particles
+        return self.system.particles if self.study.source.simulate else self._first[1].particles
 
     @cached_property
     def layouts(self) -> dict[str, Layout]:
@@ -278,6 +291,10 @@ class SystemPlan:
         if self.study.inherent != "none" and self.system.mixture is None:
             raise StudyError(
                 f"{self.name}: is no built-in system: minimising needs its `mixture:` under systems; or set inherent: none"
+            )
+        if "production" not in self.layouts:
+            raise TrajectoryError(
+                f"{self.name}: there are no files of the production run, only {', '.join(self.layouts)}"
             )
         if self.softness_run not in self.layouts:
             raise StudyError(
@@ -351,7 +368,7 @@ class SystemPlan:
             counts = self.system.mixture.counts(self.particles)
             return np.repeat(np.arange(len(self.species)), counts).astype(np.int8)
         assert self.study.source.trajectories is not None
-        path, survey = self._readable("production")[0]
+        path, survey = self._first
         frame = next(iter(get_format(self.study.source.trajectories.reader).frames(path, 0, 1, survey.offsets)))
         return species_codes(path, frame.types, frame.typeid, self.species)
 
@@ -469,7 +486,7 @@ class SystemPlan:
             "hops": {"hops": study.hops.model_dump(exclude={"lead"}), "softness.train_on.run": trained.run},
             "structure": {
                 "structure": study.structure, "hops.lead": study.hops.lead,
-                "softness.train_on.temperature": self.training_temperature,
+                "softness.train_on.temperature": None if self.adding else self.training_temperature,
                 "softness": study.softness.model_dump(include={"samples_per_class", "seed"}),
             },
             "train": {"softness": study.softness},

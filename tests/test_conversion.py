@@ -539,7 +539,7 @@ def test_the_command_tells_each_cause_in_a_line_reports_every_file_and_finishes_
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert len(lines) == 3
-    assert all(line.startswith("daskglass: convert-ka/production/T") for line in lines)
+    assert all(line.startswith("daskglass: data/ka/T") for line in lines)
     assert all(any(str(file_of(Path(), place)) in line for line in lines) for place in (BAD, *PLACES[:2]))
     report = json.loads((folder / "report.json").read_text())
     assert len(report["files"]) == 4
@@ -793,6 +793,15 @@ def test_every_training_run_that_has_files_is_converted(tmp_path, client):
     assert training.sizes["time"] == 35
     assert (training["temperature"].values.tolist(), training["replica"].values.tolist()) == ([0.5, 0.4], [1])
     assert training["position"].notnull().all()
+
+
+def test_a_training_run_can_be_converted_alone(tmp_path, client):
+    path = tmp_path / "data/ka/T0.5/r0/training.gsd"
+    path.parent.mkdir(parents=True)
+    write_gsd(path, walk(3))
+    pattern = str(tmp_path / "data/{system}/T{temperature:g}/r{replica:d}/{run}.gsd")
+    assert causes(tmp_path, client, path=pattern) == []
+    assert dg.open_store(tmp_path / "out.zarr")["ka/training/position"].notnull().all()
 
 
 def test_a_store_whose_name_is_a_pattern_of_the_shell_is_mended(folder, client):
