@@ -273,12 +273,12 @@ def test_absolute_and_oddly_written_paths_are_found(make, tmp_path):
         ("{system:{replica}}", "not a field: {system}"),
         ("{sys/tem}", "not a field: {sys/tem}"),
         ("", "empty"),
-        ("{system}/{temperature:d}", "{temperature:d} cannot write 2.0"),
+        ("{system}/{temperature:d}", "{temperature:d} is no format of 2.0"),
         ("{system}/{temperature:.0%}", "{temperature:.0%} writes 2.0 as '200%', which does not read back as 2.0"),
         ("{system}/{temperature}/{replica:x}", "{replica:x} writes 10 as 'a'"),
         ("{system}/{temperature}/{replica:b}", "{replica:b} writes 10 as '1010'"),
         ("{system:>9}/{temperature}", "{system:>9} writes text as '     text'"),
-        ("{system}/{temperature}/{job:03d}", "{job:03d} cannot write 'text'"),
+        ("{system}/{temperature}/{job:03d}", "{job:03d} is no format of 'text'"),
     ],
 )
 def test_a_pattern_that_is_no_good_is_refused(make, pattern, message):
@@ -290,7 +290,7 @@ def test_a_pattern_that_is_no_good_is_refused(make, pattern, message):
 
 
 def test_a_format_that_does_not_suit_a_cell_is_refused(make):
-    with pytest.raises(StudyError, match=r"source\.trajectories\.path: \{job:d\} cannot write 'x1'"):
+    with pytest.raises(StudyError, match=r"source\.trajectories\.path: \{job:d\} is no format of 'x1'"):
         find_sources("{job:d}", {"system": "a", "temperature": 1}, [{"job": "x1"}])
 
 
