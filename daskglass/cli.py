@@ -170,9 +170,10 @@ def convert(
         precision=precision,
         systems=[{"system": system, "species": species}] if species else [],
     )
+    with _in_options():
+        sources = sources_of(given)
     if dry_run:
-        with _in_options():
-            print_sources(given, sources_of(given))
+        print_sources(given, sources)
         return
     with _interruptible(), _in_options(), locked(store):
         plans: list[SystemPlan] = []
