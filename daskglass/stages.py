@@ -74,12 +74,13 @@ def convert(
         # what stands there may be of another file; of one that only grew, it stays until all is read
         store.erase_block(path, block, [THERMAL])
     _check_unchanged(origin)
-    run = store.open_group(path, block.group)
+    run = store.open_arrays(path, block.group)
+    species = np.asarray(run["species"])
     if survey is None:
         steps = reader.scan(source).steps
         first_step = int(steps[0])
-        if steps.size != run.sizes["time"]:
-            raise TrajectoryError(f"{source}: holds {steps.size} frames; the run has {run.sizes['time']}")
+        if steps.size != run[THERMAL].shape[2]:
+            raise TrajectoryError(f"{source}: holds {steps.size} frames; the run has {run[THERMAL].shape[2]}")
     else:
         first_step = survey.first_step
     before = None
@@ -87,10 +88,10 @@ def convert(
         last = replace(block, start=block.start - 1, stop=block.start)
         before = read_block(path, last, [THERMAL])[THERMAL].values[0]
     offsets = () if survey is None else survey.offsets
-    frames = read_frames(source, reader, block.start, block.stop, run["species"].values, names, offsets, before)
+    frames = read_frames(source, reader, block.start, block.stop, species, names, offsets, before)
     _check_unchanged(origin)
     time = (frames.step - first_step) * timestep
-    expected = run["time"].values[block.start : block.stop] if uniform else time
+    expected = np.asarray(run["time"])[block.start : block.stop] if uniform else time
     wrong = np.flatnonzero(~np.isclose(time, expected, rtol=1e-6, atol=timestep / 2))
     if wrong.size:
         k = wrong[0]
@@ -98,16 +99,17 @@ def convert(
             f"{source}: frame {block.start + k}: time is {time[k]:g} τ, {expected[k]:g} τ is expected"
         )
     values = {THERMAL: store.quantize(frames.position, precision)}
-    if "box" in run.data_vars:
+    box = run["box"]
+    if box.ndim > 1:
         values["box"] = frames.box
-    elif (other := (frames.box != run["box"].values).any(axis=1)).any():
+    elif (other := (frames.box != np.asarray(box)).any(axis=1)).any():
         k = int(np.argmax(other))
         raise TrajectoryError(
-            f"{source}: frame {block.start + k}: box {frames.box[k]} differs from the run's, {run['box'].values}"
+            f"{source}: frame {block.start + k}: box {frames.box[k]} differs from the run's, {np.asarray(box)}"
         )
     for name, data in frames.quantities.items():
         if name in run:
-            values[name] = data / run.sizes["particle"] if name == "potential_energy" else data
+            values[name] = data / species.size if name == "potential_energy" else data
     if not uniform:
         values["time"] = time
     # positions last: a block that has them is whole

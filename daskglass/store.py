@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -129,7 +130,11 @@ def erase_block(path: Path, block: Block, names: Iterable[str]) -> None:
     row = _row_on_disk(path, block)
     for name in names:
         array = _array(path, f"{block.group}/{name}")
-        array[(*row, slice(block.start, block.stop))] = array.fill_value
+        unit = (array.shards or array.chunks)[2]
+        chunks = ((*row, k, *(0,) * (array.ndim - 3)) for k in range(block.start // unit, -(-block.stop // unit)))
+        # most often there is nothing: to look is faster than to write
+        if any((path / block.group / name / array.metadata.encode_chunk_key(chunk)).exists() for chunk in chunks):
+            array[(*row, slice(block.start, block.stop))] = array.fill_value
 
 
 def write_row(path: Path, row: Block, name: str, data: np.ndarray) -> None:
@@ -138,8 +143,14 @@ def write_row(path: Path, row: Block, name: str, data: np.ndarray) -> None:
 
 
 def _row_on_disk(path: Path, block: Block) -> tuple[int, int]:
-    temperatures, replicas = (_array(path, f"{block.group}/{name}")[:] for name in ("temperature", "replica"))
-    return _row(np.asarray(temperatures), np.asarray(replicas), block)
+    return _row(*_labels(path, block.group, (path / block.group / "zarr.json").stat().st_mtime_ns), block)
+
+
+@functools.lru_cache(maxsize=64)
+def _labels(path: Path, group: str, written: int) -> tuple[np.ndarray, np.ndarray]:
+    """Temperatures and replicas of a run, as they are since its metadata was `written`."""
+    temperatures, replicas = (_array(path, f"{group}/{name}")[:] for name in ("temperature", "replica"))
+    return np.asarray(temperatures), np.asarray(replicas)
 
 
 def _row(temperatures: np.ndarray, replicas: np.ndarray, block: Block) -> tuple[int, int]:
@@ -157,6 +168,12 @@ def write_table(path: Path, group: str, table: xr.Dataset) -> None:
     for variable in table.variables.values():
         variable.encoding = {}
     put_group(path, group, table)
+
+
+def open_arrays(path: Path, group: str) -> Mapping[str, zarr.Array]:
+    """Open one group as Zarr arrays by their names: faster than with xarray's coordinates by ten milliseconds."""
+    opened = zarr.open_group(path, path=group, mode="r", zarr_format=3, use_consolidated=False)
+    return cast("Mapping[str, zarr.Array]", opened)
 
 
 def open_group(path: Path, group: str) -> xr.Dataset:

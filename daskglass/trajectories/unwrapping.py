@@ -55,6 +55,7 @@ def read_frames(
     snapshots: Iterable[Snapshot] = format.frames(path, start - follow, stop, offsets)
     snapshots = _checked(path, _same_particles(path, format, snapshots, offsets), species, names)
     positions = np.empty((stop - start, species.size, 3), np.float32)
+    shift = np.empty((species.size, 3))  # in double precision, and so is the sum before it is rounded
     steps = np.empty(stop - start, np.int64)
     boxes = np.empty((stop - start, 3))
     quantities: dict[str, list[float]] = {}
@@ -62,7 +63,8 @@ def read_frames(
         k = snapshot.index - start
         if k < 0:
             continue
-        positions[k] = snapshot.position.astype(np.float64) + image * snapshot.box
+        np.multiply(image, snapshot.box, out=shift)
+        np.add(shift, snapshot.position, out=positions[k], casting="same_kind")
         steps[k], boxes[k] = snapshot.step, snapshot.box
         for name, value in snapshot.quantities.items():
             quantities.setdefault(name, []).append(value)
