@@ -18,7 +18,7 @@ from daskglass.ledger import replace_file
 from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, show_progress
 
 if TYPE_CHECKING:
-    from daskglass.plan import SystemPlan
+    from daskglass.plan import Stage, SystemPlan
 
 app = typer.Typer(
     help="Softness, excess entropy and rearrangement barriers of glass-forming liquids.",
@@ -82,15 +82,12 @@ def run(
     from daskglass.cluster import connect
     from daskglass.cost import costs
     from daskglass.ledger import locked
-    from daskglass.plan import STAGES
     from daskglass.report import draw
     from daskglass.sources import sources_of
     from daskglass.study import load_study
 
     given = load_study(study)
-    for name in (stage, start):
-        if name is not None and name not in STAGES:
-            raise StudyError(f"no stage {name!r}: there are {', '.join(STAGES)}")
+    only, again = _stage(stage), _stage(start)
     if stage is not None and start is not None:
         raise StudyError("give --stage or --from, not both")
     if dry_run:
@@ -102,12 +99,23 @@ def run(
         if not quiet:
             print(f"dashboard: {client.dashboard_link}", flush=True)
         with show_progress(quiet) as progress:
-            outcome = pipeline.run(given, client, draw, stage, start, progress)  # type: ignore[arg-type]
+            outcome = pipeline.run(given, client, draw, only, again, progress)
     _tell(outcome, debug)
     if not quiet:
         from daskglass.report import folder
 
         print(f"{given.store}: {outcome.done} tasks done; page: {folder(Path(given.store)) / 'index.html'}")
+
+
+def _stage(name: str | None) -> Stage | None:
+    from daskglass.plan import STAGES
+
+    for stage in STAGES:
+        if stage == name:
+            return stage
+    if name is not None:
+        raise StudyError(f"no stage {name!r}: there are {', '.join(STAGES)}")
+    return None
 
 
 @app.command()

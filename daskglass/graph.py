@@ -198,11 +198,10 @@ class _Graph:
     def _convert(self, run: str, block: Block) -> None:
         if self.study.source.simulate:
             problem = ""
-            of = {
-                "source.simulate": self.data[key_of("simulate", f"{self.name}/T{block.temperature}/r{block.replica}")]
-            }
-            origin = stages.Origin(self.plan.source(run, block.temperature, block.replica))
-            after = [key_of("simulate", f"{self.name}/T{block.temperature}/r{block.replica}")]
+            simulated = key_of("simulate", f"{self.name}/T{block.temperature}/r{block.replica}")
+            of = {"source.simulate": self.data[simulated]}
+            origin = stages.Origin(self.plan.folder(block.temperature, block.replica) / f"{run}.gsd")
+            after = [simulated]
         else:
             assert self.study.source.trajectories is not None
             file = self.plan.file(run, block.temperature, block.replica)

@@ -85,7 +85,7 @@ def run(
     todo = pending(tasks, ledger)
     if stage is not None:
         todo = _only(stage, todo, ledger)
-    _lay_out(path, plans, ledger)
+    _lay_out(path, plans)
     _work(client, tasks, todo, ledger, outcome, progress)
     if not outcome.failures and stage in (None, "figures"):
         _draw(path, tasks, ledger, draw, progress)
@@ -112,10 +112,11 @@ def over_workers(client: Client, ledger: Ledger) -> Over:
 
     def over(look: Look, *lists: Sequence[Any]) -> Iterator[File]:
         futures = client.map(look, *lists, pure=False)
+        found: dict[Future, File] = {}
         for future in as_completed(futures):
-            if future.status == "finished":
-                remember(ledger, future.result())
-        return iter(client.gather(futures))
+            found[future] = future.result()
+            remember(ledger, found[future])
+        return iter([found[future] for future in futures])
 
     return over
 
@@ -134,7 +135,7 @@ def convert(plans: list[SystemPlan], client: Client, progress: Progress = lambda
     tasks = [task for plan in plans for task in convert_tasks(plan)]
     ledger.create()
     todo = pending(tasks, ledger)
-    _lay_out(path, plans, ledger, ("convert",))
+    _lay_out(path, plans)
     _work(client, tasks, todo, ledger, outcome, progress)
     store.consolidate(path)
     return outcome
@@ -148,15 +149,13 @@ def _ledger(path: Path) -> Ledger:
     return Ledger(path)
 
 
-def _lay_out(path: Path, plans: Iterable[SystemPlan], ledger: Ledger, stages: Sequence[Stage] = STAGES) -> None:
-    """Write the template of every run that is not there yet, and remember what the files were found to hold."""
+def _lay_out(path: Path, plans: Iterable[SystemPlan]) -> None:
+    """Write the template of every run that is not there yet."""
     if (path / "zarr.json").exists():
         store.drop_consolidated(path)
     for plan in plans:
-        for run, layout in plan.layouts_of(stages).items():
+        for run, layout in plan.layouts.items():
             lay_out(path, layout, plan.attributes(), plan.run_attributes(run))
-        for file in plan.files.values():
-            remember(ledger, file)
 
 
 def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:

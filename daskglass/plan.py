@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,7 +19,7 @@ import xarray as xr
 from daskglass import stages, structure
 from daskglass.engines.sweep import lag_grid
 from daskglass.errors import StudyError, TrajectoryError
-from daskglass.layout import TABLES, Layout, division, frames_per_block, frames_per_chunk
+from daskglass.layout import Layout, division, frames_per_block, frames_per_chunk
 from daskglass.ledger import Ledger
 from daskglass.particles import species_names
 from daskglass.sources import File, Files, Over, check_agree, survey_sources
@@ -48,7 +48,6 @@ UPSTREAM: Mapping[Stage, tuple[Stage, ...]] = {
     "barriers": ("ensemble",),
     "figures": ("barriers",),
 }
-WRITES: Mapping[Stage, tuple[str, ...]] = {"convert": (stages.THERMAL, "potential_energy", "pressure", "box", "time")}
 LONGEST_LAG_STEPS = 10**9
 
 
@@ -157,12 +156,6 @@ class SystemPlan:
         assert T is not None
         return T
 
-    def source(self, run: str, temperature: float, replica: int) -> Path:
-        """File of one run: of the user's, or one that the engine writes."""
-        if self.study.source.simulate:
-            return self.folder(temperature, replica) / f"{run}.gsd"
-        return self.file(run, temperature, replica).path
-
     def file(self, run: str, temperature: float, replica: int) -> File:
         """The user's file of one run.
 
@@ -249,7 +242,7 @@ class SystemPlan:
 
     @cached_property
     def layouts(self) -> dict[str, Layout]:
-        """Layout of every run, by its name."""
+        """Layout of every run, by its name; where files are added, of nothing but what they hold."""
         simulate = self.study.source.simulate
         if simulate is None:
             return {run: self._file_layout(run) for run in self._surveys}
@@ -263,20 +256,6 @@ class SystemPlan:
             times = _times(training.frames, training.interval)
             layouts["training"] = self._particles_layout("training", times)
         return layouts
-
-    def layouts_of(self, stages: Sequence[Stage]) -> dict[str, Layout]:
-        """Layouts with the variables that these stages write."""
-        if set(stages) == set(STAGES):
-            return self.layouts
-        written = {name for stage in stages for name in WRITES[stage]}
-        return {
-            run: replace(
-                layout,
-                variables=[variable for variable in layout.variables if variable.name in written],
-                coordinates={name: values for name, values in layout.coordinates.items() if name not in TABLES},
-            )
-            for run, layout in self.layouts.items()
-        }
 
     def check_analysis(self) -> None:
         """Refuse files of boxes too small, or of too few frames, for what is computed from them.
@@ -407,15 +386,18 @@ class SystemPlan:
             names += ["potential_energy", "pressure"]
         else:
             names += dict.fromkeys(name for _, survey in self._readable(run) for name in survey.quantities)
-        if self.study.inherent != "none":
-            names += [stages.INHERENT, "inherent_force"]
-        names += ["hop", "softness", "local_entropy"]
         variables = [VARIABLES[name] for name in names]
         if self.box is None:
             variables.append(replace(VARIABLES["box"], dims=(*FRAMES, "xyz")))
-        if run == self.softness_run:
-            variables.append(VARIABLES["label"])
         coordinates = self._coordinates(run) | {"time": _coordinate("time", times)}
+        if self.adding:
+            return self._layout(run, coordinates, variables, {"time": times.size})
+        names = ["hop", "softness", "local_entropy"]
+        if self.study.inherent != "none":
+            names += [stages.INHERENT, "inherent_force"]
+        if run == self.softness_run:
+            names.append("label")
+        variables += [VARIABLES[name] for name in names]
         sizes = {}
         if run == "production":
             r = structure.bin_middles(self.study.radial.r_max, self.study.radial.bin_width)

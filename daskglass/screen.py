@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -132,8 +132,8 @@ def print_rows(found: xr.Dataset) -> None:
     table = Table()
     for name in frame:
         units = found[name].attrs.get("units", "1") if name in found.variables else "1"
-        kind = "left" if frame[name].dtype.kind not in "biuf" else "right"
-        table.add_column(f"{name}" + f" ({units})" * (units != "1"), justify=kind, overflow="fold")  # type: ignore[arg-type]
+        side: Literal["left", "right"] = "right" if frame[name].dtype.kind in "biuf" else "left"
+        table.add_column(f"{name}" + f" ({units})" * (units != "1"), justify=side, overflow="fold")
     for values in frame.itertuples(index=False):
         table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
     out.print(table)

@@ -431,7 +431,7 @@ def write_ensemble(path: Path, study: Study, system: str, *results: Any) -> Rece
 
 def _density(run: xr.Dataset) -> xr.DataArray:
     """Number density of particles, where the box varies over temperature and replica, at its mean volume."""
-    volume = run["box"].prod("xyz")
+    volume = run["box"].prod("xyz", skipna=False)
     return (run["species"].size / volume.mean([dim for dim in volume.dims if dim == "time"])).reset_coords(drop=True)
 
 

@@ -1,4 +1,4 @@
-"""The Zarr store of a study: its blocks, the template it is laid out from, reading and writing."""
+"""The Zarr store of a study: its blocks, groups replaced as a whole, and blocks in and out."""
 
 from __future__ import annotations
 

@@ -219,15 +219,14 @@ def _surely_falls(system: System, kind: str, step: int) -> bool:
 
 def _correlation(contents: Contents) -> Claim:
     text = "the Pearson correlation of softness and local s⁽²⁾ rises with Δ, to about 0.5"
-    found = [(system.delta, float(system.ensemble["pearson_pooled"])) for system in contents.systems]
-    where = {s.name: s.name if s.mixture is None else f"Δ = {s.delta:g}" for s in contents.systems}
-    ordered = sorted(contents.systems, key=lambda system: system.delta)
-    said = ", ".join(f"{float(s.ensemble['pearson_pooled']):.2f} at {where[s.name]}" for s in ordered).replace("-", "−")
-    if len(found) == 1:
+    systems = sorted(contents.systems, key=lambda system: system.delta)
+    r = np.array([float(system.ensemble["pearson_pooled"]) for system in systems])
+    where = [s.name if s.mixture is None else f"Δ = {s.delta:g}" for s in systems]
+    said = ", ".join(f"{value:.2f} at {place}" for value, place in zip(r, where, strict=True)).replace("-", "−")
+    if r.size == 1:
         return Claim(text, OPEN, ("one system: no trend with Δ", said))
     if not contents.in_delta:
         return Claim(text, OPEN, ("the systems differ in more than Δ", said))
-    r = np.array([value for _, value in sorted(found)])
     if not np.isfinite(r).all():
         return Claim(text, OPEN, (said,))
     if r.size == 2:
