@@ -95,7 +95,28 @@ class Engine(Protocol):
         tolerance: float = 1e-5,
         minimizer: Minimizer = "fire",
     ) -> Minima:
-        """Bring every frame of a block to its local minimum of the potential energy."""
+        """Bring every frame of a block to its inherent structure, each on its own and from rest.
+
+        A frame's result does not depend on the block it comes in.
+
+        Parameters
+        ----------
+        mixture : species and interactions
+        positions : (frames, particles, 3), σ_AA, unwrapped
+        species : (particles,) codes of the mixture's species
+        box : (3,) or (frames, 3), edge lengths, σ_AA
+        tolerance : of the root mean square force per particle, ε_AA/σ_AA
+        minimizer : "fire" (Bitzek et al. 2006) or, where the engine has it, "cg" (Polak-Ribière conjugate gradients)
+
+        Returns
+        -------
+        Minima; a frame that did not converge is marked so, not raised.
+
+        Raises
+        ------
+        EngineError
+            If a position is not finite, an array has the wrong shape, or the engine lacks the minimizer.
+        """
 
 
 def get_engine(name: str) -> Engine:

@@ -104,28 +104,9 @@ class Hoomd:
         tolerance: float = 1e-5,
         minimizer: Minimizer = "fire",
     ) -> Minima:
-        """Bring every frame of a block to its inherent structure, each on its own and from rest.
+        """Minimise as `daskglass.engines.Engine` says, each frame by a fresh simulation, by FIRE.
 
-        A frame's result does not depend on the block it comes in: each is minimised by a fresh simulation.
-
-        Parameters
-        ----------
-        mixture : species and interactions
-        positions : (frames, particles, 3), σ_AA, unwrapped
-        species : (particles,) codes of the mixture's species
-        box : (3,) or (frames, 3), edge lengths, σ_AA
-        tolerance : of the root mean square force per particle, ε_AA/σ_AA
-        minimizer : "fire" (Bitzek et al. 2006)
-
-        Returns
-        -------
-        Minima; a frame that did not converge is marked so, not raised. Force evaluations are counted in tens.
-
-        Raises
-        ------
-        EngineError
-            If a position is not finite, an array has the wrong shape, a box is too small for the cut-off, or another
-            minimizer is asked for.
+        Force evaluations are counted in tens. A box too small for the cut-off is an `EngineError`, too.
         """
         if minimizer != "fire":
             raise EngineError(f"engine hoomd has no minimizer {minimizer!r}: choose fire, or engine lammps")

@@ -88,28 +88,7 @@ class Lammps:
         tolerance: float = 1e-5,
         minimizer: Minimizer = "fire",
     ) -> Minima:
-        """Bring every frame of a block to its inherent structure, each on its own and from rest.
-
-        A frame's result does not depend on the block it comes in: each is minimised by a fresh instance.
-
-        Parameters
-        ----------
-        mixture : species and interactions
-        positions : (frames, particles, 3), σ_AA, unwrapped
-        species : (particles,) codes of the mixture's species
-        box : (3,) or (frames, 3), edge lengths, σ_AA
-        tolerance : of the root mean square force per particle, ε_AA/σ_AA
-        minimizer : "fire" (Bitzek et al. 2006) or "cg" (Polak-Ribière conjugate gradients)
-
-        Returns
-        -------
-        Minima; a frame that did not converge is marked so, not raised.
-
-        Raises
-        ------
-        EngineError
-            If a position is not finite, or an array has the wrong shape.
-        """
+        """Minimise as `daskglass.engines.Engine` says, each frame by a fresh instance, by FIRE or conjugate gradients."""
         settings = _minimizer_settings(mixture, minimizer)
         return minimize_frames(
             mixture,

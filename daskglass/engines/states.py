@@ -96,11 +96,7 @@ def minimize_frames(
 
     Parameters
     ----------
-    mixture : species and interactions
-    positions : (frames, particles, 3), σ_AA, unwrapped
-    species : (particles,) codes of the mixture's species
-    box : (3,) or (frames, 3), edge lengths, σ_AA
-    tolerance : of the root mean square force per particle, ε_AA/σ_AA
+    mixture, positions, species, box, tolerance : as in `daskglass.engines.Engine.minimize`
     minimize : what brings one frame to its minimum, from its positions, species and box
 
     Raises

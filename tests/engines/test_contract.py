@@ -1,6 +1,7 @@
 """What is true of every engine: its state, its ensemble, its checkpoints, its frames and its minima."""
 
 import importlib
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, get_engine, sweep
 from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, simulate
 from daskglass.errors import EngineError
-from daskglass.systems import kob_andersen, pair_energy
+from daskglass.systems import kob_andersen, pair_energy, pair_force
 
 ENGINES = ("lammps", "hoomd")
 MIXTURE = kob_andersen(0.0)
@@ -294,6 +295,23 @@ def test_minima_have_no_force_and_less_energy_than_the_frames(engine, liquid):
     assert (minima.energy < -7.2).all()
     assert minima.positions.dtype == np.float32
     np.testing.assert_allclose(again.positions, minima.positions, atol=2e-3)  # a minimum stays where it is
+
+
+def test_a_minimum_read_back_in_single_precision_has_forces_of_about_1e_4(engine, liquid):
+    positions, species = liquid
+    minima = engine.minimize(MIXTURE, positions[:1], species, BOX, tolerance=1e-7)
+    x = minima.positions[0].astype(float)
+    separation = x[:, None] - x
+    separation -= BOX * np.rint(separation / BOX)
+    r = np.linalg.norm(separation, axis=-1)
+    np.fill_diagonal(r, np.inf)
+    force = np.zeros_like(r)
+    for (a, first), (b, second) in itertools.product(enumerate("AB"), repeat=2):
+        pairs = (species[:, None] == a) & (species == b) & np.isfinite(r)
+        force[pairs] = pair_force(MIXTURE, first, second, r[pairs])
+    total = ((force / r)[..., None] * separation).sum(axis=1)
+    assert minima.force_rms[0] <= 1e-7
+    assert 2e-5 < np.sqrt((total**2).sum() / PARTICLES) < 4e-4
 
 
 def test_energy_of_a_minimum_is_the_sum_over_its_pairs(engine, liquid):

@@ -150,11 +150,12 @@ def test_a_folder_in_place_of_a_file_is_refused(tmp_path, name):
     assert re.search("not a file", str(read(tmp_path / name)))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_file_without_permission_is_refused(tmp_path, name):
     path = WRITERS[name](tmp_path / name)
     path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("permissions do not bind this user")
     assert re.search("Permission denied", str(read(path)))
 
 

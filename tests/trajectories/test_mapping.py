@@ -191,10 +191,12 @@ def test_a_link_to_itself_is_told(make, pattern):
         find_sources(pattern, {} if "{temperature}" in pattern else {"temperature": 0.5})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
 def test_a_folder_that_may_not_be_read_is_told(make):
     make("a/0.5.gsd")
     Path("a").chmod(0)
+    if os.access("a", os.R_OK):
+        Path("a").chmod(0o700)
+        pytest.skip("permissions do not bind this user")
     with pytest.raises(TrajectoryError, match="a/: Permission denied"):
         find_sources("{system}/{temperature}.gsd")
     Path("a").chmod(0o700)
