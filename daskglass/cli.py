@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,9 @@ from daskglass.ledger import replace_file
 from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, show_progress
 
 if TYPE_CHECKING:
+    from daskglass.cluster import Connection
     from daskglass.plan import Stage, SystemPlan
+    from daskglass.work import Tick
 
 app = typer.Typer(
     help="Softness, excess entropy and rearrangement barriers of glass-forming liquids.",
@@ -43,6 +46,7 @@ OPTIONS = {
     "`species:` of the system": "--species",
     "`temperatures:` and `replicas:` of the system leave": "the pattern, --temperature and --replica leave",
 }  # of `convert`, for the keys of a study file
+Cluster = Annotated[str, typer.Option(help="profile of cluster.yaml")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 
 
@@ -68,12 +72,13 @@ def main() -> None:
 @app.command()
 def run(
     study: StudyFile,
-    cluster: Annotated[str, typer.Option(help="profile of the cluster")] = "local",
+    cluster: Cluster = "local",
     stage: Annotated[str | None, typer.Option(help="only what is left of this stage")] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="this stage and later ones again; recorded runs stay")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done and what it costs")] = False,
+    report: Annotated[bool, typer.Option("--report", help="save Dask's performance report beside the store")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -82,11 +87,13 @@ def run(
     from daskglass.cluster import connect
     from daskglass.cost import costs
     from daskglass.ledger import locked
+    from daskglass.profiles import load_profile
     from daskglass.report import draw
     from daskglass.sources import sources_of
     from daskglass.study import load_study
 
-    given = load_study(study)
+    given, profile = load_study(study), load_profile(cluster)
+    path = Path(given.store)
     only, again = _stage(stage), _stage(start)
     if stage is not None and start is not None:
         raise StudyError("give --stage or --from, not both")
@@ -95,16 +102,20 @@ def run(
             print_sources(given, sources_of(given))
         print_costs(given.study, given.store, costs(given))
         return
-    with _interruptible(), locked(Path(given.store)), connect(cluster) as client:
-        if not quiet:
-            print(f"dashboard: {client.dashboard_link}", flush=True)
-        with show_progress(quiet) as progress:
-            outcome = pipeline.run(given, client, draw, only, again, progress)
+    with (
+        _interruptible(),
+        locked(path) as write_lock,
+        connect(profile, path, _say) as connection,
+        _performance_report(path if report else None, quiet),
+        show_progress(quiet) as progress,
+    ):
+        _announce(connection, quiet)
+        outcome = pipeline.run(given, connection.client, draw, only, again, progress, _tick(connection, write_lock))
     _tell(outcome, debug)
     if not quiet:
         from daskglass.report import folder
 
-        print(f"{given.store}: {outcome.done} tasks done; page: {folder(Path(given.store)) / 'index.html'}")
+        print(f"{given.store}: {outcome.done} tasks done; page: {folder(path) / 'index.html'}")
 
 
 def _stage(name: str | None) -> Stage | None:
@@ -149,7 +160,7 @@ def convert(
     frames: Annotated[int | None, typer.Option(help="take the first so many of every file; all by default")] = None,
     precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
     report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file")] = None,
-    cluster: Annotated[str, typer.Option(help="profile of the cluster")] = "local",
+    cluster: Cluster = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show which file is taken for what; read nothing")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -158,6 +169,7 @@ def convert(
     from daskglass import pipeline
     from daskglass.cluster import connect
     from daskglass.ledger import locked
+    from daskglass.profiles import load_profile
     from daskglass.sources import sources_of
     from daskglass.study import study_of_files
 
@@ -178,19 +190,19 @@ def convert(
         precision=precision,
         systems=[{"system": system, "species": species}] if species else [],
     )
+    profile = load_profile(cluster)
     with _in_options():
         sources = sources_of(given)
     if dry_run:
         print_sources(given, sources)
         return
-    with _interruptible(), _in_options(), locked(store):
+    with _interruptible(), _in_options(), locked(store) as write_lock:
         plans: list[SystemPlan] = []
         try:
-            with connect(cluster) as client, show_progress(quiet) as progress:
-                if not quiet:
-                    print(f"dashboard: {client.dashboard_link}", flush=True)
-                plans = pipeline.plan_files(given, client)
-                outcome = pipeline.convert(plans, client, progress)
+            with connect(profile, store, _say) as connection, show_progress(quiet) as progress:
+                _announce(connection, quiet)
+                plans = pipeline.plan_files(given, connection.client)
+                outcome = pipeline.convert(plans, connection.client, progress, _tick(connection, write_lock))
         except (DaskglassError, OSError) as error:
             _write_report(report, plans, str(error).splitlines())
             raise
@@ -237,6 +249,42 @@ def _write_report(report: Path | None, plans: list[SystemPlan], problems: list[s
     replace_file(report, json.dumps({"files": files, "problems": problems}, indent=1) + "\n")
 
 
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _announce(connection: Connection, quiet: bool) -> None:
+    """Say where the run can be watched."""
+    if not quiet:
+        from_elsewhere = f" (from elsewhere: {connection.tunnel})" if connection.tunnel else ""
+        print(f"dashboard: {connection.dashboard}{from_elsewhere}", flush=True)
+
+
+def _tick(connection: Connection, write_lock: Tick) -> Tick:
+    """Let others know what a run is at, and stop it once there are no workers to be had."""
+
+    def tick(state: Mapping[str, Any]) -> None:
+        write_lock({"dashboard": connection.dashboard, **state})
+        connection.check()
+
+    return tick
+
+
+@contextmanager
+def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
+    """Save Dask's performance report beside a store, if it is given."""
+    from distributed import performance_report
+
+    if store is None:
+        yield
+        return
+    page = store.with_name(f"{store.stem}.performance.html")
+    with performance_report(filename=str(page)):
+        yield
+    if not quiet:
+        print(f"performance report: {page}")
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Say after Ctrl-C that nothing is lost."""
@@ -273,6 +321,47 @@ def status(study: StudyFile, debug: Debug = False) -> None:
 
     given = load_study(study)
     print_status(Path(given.store), pipeline.status(given))
+
+
+@app.command()
+def watch(store: Store, debug: Debug = False) -> None:
+    """Watch the run that works on a store, from another terminal."""
+    from daskglass.watching import watch as watch_run
+
+    with suppress(KeyboardInterrupt):
+        watch_run(store, out)
+
+
+@app.command()
+def cluster(
+    name: Annotated[str, typer.Argument(help="profile of cluster.yaml", show_default=False)],
+    job_script: Annotated[
+        bool, typer.Option("--job-script", help="show what the batch system would be given; start nothing")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Start the cluster of a profile and keep it until Ctrl-C: to try a profile before a study."""
+    from daskglass.cluster import connect
+    from daskglass.jobscript import CLUSTERS
+    from daskglass.jobscript import job_script as script_of
+    from daskglass.profiles import load_profile
+
+    profile = load_profile(name)
+    if job_script and profile.kind not in CLUSTERS:
+        raise StudyError(f"cluster {name!r} is {profile.kind}: it has no job script")
+    if profile.kind in CLUSTERS:
+        print(script_of(profile), flush=True)
+    if job_script:
+        return
+    with connect(profile, Path("daskglass"), _say) as connection, suppress(KeyboardInterrupt):
+        _announce(connection, quiet=False)
+        workers = 0
+        while True:
+            connection.check()
+            if (now := len(connection.client.nthreads())) != workers:
+                workers = now
+                print(f"{workers} workers", flush=True)
+            time.sleep(1)
 
 
 @app.command()

@@ -1,36 +1,97 @@
-"""Where a study runs: a Dask cluster by the name of a profile."""
+"""Where a study runs: the Dask cluster of a profile, started, joined, and stopped again."""
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
+import shlex
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from distributed import Client, LocalCluster
+import dask
+import psutil
+from distributed import Client, LocalCluster, Scheduler, SchedulerPlugin, Worker, WorkerPlugin
 
-from daskglass.errors import StudyError
+from daskglass.errors import ClusterError, StudyError
+from daskglass.guardian import guarded
+from daskglass.jobs import Jobs
+from daskglass.jobscript import LOOPBACK, Profile, cluster_class, job_options
+from daskglass.keys import make_keys, security_of
 
-LOOPBACK = "127.0.0.1"
+MOST_DEATHS = 3  # of worker processes that ran one task
+MOST_LOSSES = 10  # of workers that went with all their job while they ran one task
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A cluster at work.
+
+    Attributes
+    ----------
+    client : of its scheduler
+    dashboard : address of Dask's dashboard, as seen from this machine
+    tunnel : command that brings the dashboard to another machine; empty where it is on this one alone
+    check : raises ClusterError once no worker can be had any more
+    scheduler : where it lives in this process
+    """
+
+    client: Client
+    dashboard: str
+    tunnel: str
+    check: Callable[[], None]
+    scheduler: Scheduler | None
 
 
 @contextmanager
-def connect(name: str) -> Iterator[Client]:
-    """Start the cluster of a profile, and stop it in the end.
+def connect(profile: Profile, beside: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[Connection]:
+    """Start the cluster of a profile, or join the running one, and in the end stop what was started.
 
-    `local`: one process with one thread per core, everything bound to loopback.
+    `local`: one process with one thread per core, all on loopback. Batch systems: TLS with keys of this run, which lie in a
+    folder that nobody else can read and are removed however this process ends, as the jobs are cancelled.
+
+    Parameters
+    ----------
+    profile : of cluster.yaml
+    beside : path, on storage that the nodes share, beside which keys and logs may lie: the store
+    say : is told what a person waits for
 
     Raises
     ------
     StudyError
-        For an unknown profile.
+        If the profile does not suit this machine.
+    ClusterError
+        If no worker can be had; in the words of the batch system.
     """
-    if name != "local":
-        raise StudyError(f"unknown cluster {name!r}: this version knows `local`")
-    with _workers_ignore_interrupts():
+    start = {"local": _local, "address": _joined}.get(profile.kind, _batch)
+    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1}), ExitStack() as stack:
+        # what was started is stopped in order, however often someone presses Ctrl-C meanwhile
+        stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
+        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        connection = stack.enter_context(start(profile, beside, say))
+        stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
+        stack.callback(signal.signal, signal.SIGTERM, signal.SIG_IGN)
+        connection.client.register_plugin(Deaths())
+        connection.client.register_plugin(WorkingFolder(os.getcwd()))
+        while not connection.client.nthreads():
+            connection.check()
+            time.sleep(0.1)
+        yield connection
+
+
+@contextmanager
+def _local(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterator[Connection]:
+    with _ignoring_interrupts():
+        # a terminal sends Ctrl-C to workers too: this process stops them in order
         cluster = LocalCluster(
-            n_workers=len(os.sched_getaffinity(0)),
+            n_workers=profile.workers or len(os.sched_getaffinity(0)),
             threads_per_worker=1,
             host=LOOPBACK,
             dashboard_address=f"{LOOPBACK}:0",
@@ -38,14 +99,137 @@ def connect(name: str) -> Iterator[Client]:
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster) as client:
-        yield client
+        yield Connection(client, _dashboard(cluster.scheduler), "", lambda: None, cluster.scheduler)
 
 
 @contextmanager
-def _workers_ignore_interrupts() -> Iterator[None]:
-    """Let processes started meanwhile ignore Ctrl-C, which a terminal sends to all: this one stops them in order."""
+def _joined(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterator[Connection]:
+    assert profile.address is not None
+    security = None
+    if profile.tls_ca_file and profile.tls_cert and profile.tls_key:
+        security = security_of(profile.tls_ca_file, profile.tls_cert, profile.tls_key)
+    began = time.monotonic()
+    try:
+        client = Client(profile.address, security=security)
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(f"{profile.address}: no scheduler answers there: {error}") from error
+
+    def check() -> None:
+        if time.monotonic() - began > profile.wait and not client.nthreads():
+            raise ClusterError(f"{profile.address}: the scheduler has had no worker for {profile.wait:g} s")
+
+    with client:
+        yield Connection(client, client.dashboard_link, "", check, None)
+
+
+@contextmanager
+def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterator[Connection]:
+    options = job_options(profile)
+    interface = options["scheduler_options"].get("interface")
+    if interface and interface not in psutil.net_if_addrs():
+        raise StudyError(
+            f"cluster {profile.name!r}: interface: this machine has no network {interface}, but "
+            f"{', '.join(psutil.net_if_addrs())}; where nodes name it otherwise, give this machine's own as "
+            "scheduler_options: {interface: …}"
+        )
+    shared = Path(options.pop("shared_temp_directory", None) or beside.absolute().parent).expanduser()
+    logs = Path(options.pop("log_directory", None) or beside.absolute().with_name(f"{beside.name}.logs"))
+    for path in (shared, logs):
+        if shlex.quote(str(path)) != str(path):
+            raise StudyError(
+                f"{path}: has characters that a shell would not leave alone, and becomes part of the job script: rename it, "
+                "or say shared_temp_directory and log_directory"
+            )
+    batch = cluster_class(profile.kind)
+    with ExitStack() as stack:
+        stack.callback(_remove_if_empty, logs)
+        keys, security = make_keys(shared, f".{beside.name}.keys.")
+        tell = stack.enter_context(guarded(keys, shlex.split(batch.job_cls.cancel_command)))
+        jobs = Jobs(profile.kind, profile.jobs, profile.wait, logs, tell, say)
+        cluster = stack.enter_context(
+            batch(
+                **options,
+                job_cls=jobs.job_class(batch.job_cls),
+                log_directory=str(logs),
+                security=security,
+                silence_logs=logging.CRITICAL,
+            )
+        )
+        keeping = jobs.keep(cluster)
+        stack.callback(cluster.loop.add_callback, keeping.stop)
+        client = stack.enter_context(Client(cluster, security=security))
+        dashboard = _dashboard(cluster.scheduler)
+        port = urlsplit(dashboard).port
+        tunnel = f"ssh -N -L {port}:{LOOPBACK}:{port} {getpass.getuser()}@{socket.getfqdn()}"
+        yield Connection(client, dashboard, tunnel, jobs.check, cluster.scheduler)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _dashboard(scheduler: Scheduler) -> str:
+    return f"http://{LOOPBACK}:{scheduler.http_server.port}/status"
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class WorkingFolder(WorkerPlugin):
+    """Lets workers work in the folder that the study is run in, wherever a batch system starts them."""
+
+    name = "working-folder"
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def setup(self, worker: Worker) -> None:
+        """Go there."""
+        os.chdir(self.folder)
+
+
+class Deaths(SchedulerPlugin):
+    """Tells tasks that kill their worker process from those that were there when a job or a node went.
+
+    Dask gives a task up after so many workers died that were to run it. Where a process dies of its task, its nanny starts
+    another; where a job is cancelled or a node goes down, the nanny is gone too, and the task is not to blame, unless this
+    happens very often: a batch system may kill all of a job for one task's memory.
+    """
+
+    name = "deaths"
+
+    def __init__(self) -> None:
+        self.nannies: dict[str, str] = {}
+        self.dead: dict[str, list[str]] = {}
+        self.losses: dict[str, int] = {}
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        """Blame the tasks of a process in whose place its nanny started this one."""
+        nanny = scheduler.workers[worker].nanny
+        if nanny is None:
+            return
+        self.nannies[worker] = nanny
+        for key in self.dead.pop(nanny, []):
+            if key in scheduler.tasks:
+                scheduler.tasks[key].suspicious += 1
+                self.losses[key] -= 1
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **kwargs: Any) -> None:
+        """Take the blame from the tasks of a worker that went, until its nanny shows that it is alive."""
+        nanny = self.nannies.pop(worker, None)
+        _, event = scheduler.get_events(worker)[-1]
+        if nanny is None or event["expected"]:
+            return
+        keys = [key for key in event["processing-tasks"] if key in scheduler.tasks]
+        for key in keys:
+            self.losses[key] = self.losses.get(key, 0) + 1
+            if self.losses[key] < MOST_LOSSES and scheduler.tasks[key].suspicious:
+                scheduler.tasks[key].suspicious -= 1
+        self.dead[nanny] = keys

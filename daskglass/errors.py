@@ -23,3 +23,7 @@ class DataError(DaskglassError, ValueError):
 
 class EngineError(DaskglassError, RuntimeError):
     """A simulation engine is missing or failed."""
+
+
+class ClusterError(DaskglassError, RuntimeError):
+    """Workers cannot be had, or are lost."""

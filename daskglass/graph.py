@@ -48,6 +48,12 @@ def key_of(stage: Stage, what: str) -> str:
     return f"{stage}-{what}"
 
 
+def stage_and_system(key: str) -> tuple[str, str]:
+    """Stage and system that the key of a task begins with."""
+    stage, _, what = key.partition("-")
+    return stage, what.partition("/")[0]
+
+
 def convert_tasks(plan: SystemPlan) -> list[Task]:
     """Tasks that bring a system's files into the store, and do nothing else."""
     graph = _Graph(plan)

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,30 +16,51 @@ import psutil
 
 from daskglass.errors import StoreError
 
+Entry = dict[str, Any]
+
 
 def ledger_path(store: Path) -> Path:
     """File of a store's ledger, beside it (Zarr readers complain about foreign files inside)."""
     return store.with_name(f"{store.name}.ledger")
 
 
+def lock_path(store: Path) -> Path:
+    """File that is there while a process writes to a store, and says which, and what it is at."""
+    return store.with_name(f"{store.name}.lock")
+
+
 class Ledger:
     """What is complete in a store, and from which inputs: a journal of lines, the last one about a key holds.
 
     A line cut short by a crash is ignored: its task then counts as not done.
+
+    Attributes
+    ----------
+    marks : entries of complete tasks, by key
+    failures : entries of the tasks that failed when they were last tried, by key
     """
 
     def __init__(self, store: Path) -> None:
         self.store, self.path = store, ledger_path(store)
-        self.marks: dict[str, dict[str, Any]] = {}
+        self.marks: dict[str, Entry] = {}
+        self.failures: dict[str, Entry] = {}
         for line in (self.path.read_text(encoding="utf-8") if self.path.exists() else "").splitlines():
             try:
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            if "inputs" in entry:
-                self.marks[entry["key"]] = entry
-            else:
-                self.marks.pop(entry["key"], None)
+            self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        key = entry["key"]
+        self.failures.pop(key, None)
+        if "failed" in entry:
+            # what a task wrote before it could be tried no more stays
+            self.failures[key] = entry
+            return
+        self.marks.pop(key, None)
+        if "inputs" in entry:
+            self.marks[key] = entry
 
     def create(self) -> None:
         """Make the file where there is none: a store without its ledger is refused."""
@@ -51,16 +72,20 @@ class Ledger:
 
     def begin(self, keys: Iterable[str]) -> None:
         """Drop the marks of tasks about to run."""
-        stale = [key for key in keys if self.marks.pop(key, None) is not None]
-        self._append({"key": key} for key in stale)
+        self.record({"key": key} for key in keys if key in self.marks or key in self.failures)
 
     def complete(self, key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -> None:
         """Mark a task whose data is on disk, with hashes of what it was made from, by name."""
-        entry = {"key": key, "inputs": dict(inputs), "at": round(time.time(), 3), **receipt}
-        self.marks[key] = entry
-        self._append([entry])
+        self.record([completed(key, inputs, receipt)])
 
-    def _append(self, entries: Iterable[Mapping[str, Any]]) -> None:
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Write how tasks ended: entries that `completed` and `failed` make; all are on disk when this returns."""
+        written = list(entries)
+        self._append(written)
+        for entry in written:
+            self._take(entry)
+
+    def _append(self, entries: Iterable[Entry]) -> None:
         text = "".join(json.dumps(entry) + "\n" for entry in entries)
         if not text:
             return
@@ -78,49 +103,98 @@ class Ledger:
             ) from error
 
 
+def completed(key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -> Entry:
+    """Entry of a task whose data is on disk."""
+    return {"key": key, "inputs": dict(inputs), "at": round(time.time(), 3), **receipt}
+
+
+def failed(key: str, cause: str) -> Entry:
+    """Entry of a task that could not be done."""
+    return {"key": key, "failed": cause, "at": round(time.time(), 3)}
+
+
+def notes(mark: Entry) -> list[str]:
+    """What a task had to say, beside that it is done."""
+    said = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
+    if unconverged := mark.get("unconverged"):
+        said.append(f"{mark['key']}: {len(unconverged)} frames did not converge and are left out: {unconverged}")
+    return said
+
+
 @contextmanager
-def locked(store: Path) -> Iterator[None]:
+def locked(store: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Hold the store for writing; one process at a time.
+
+    Yields a function that lets others know what the process is at: it writes what it is given into the lock.
 
     Raises
     ------
     StoreError
         If another process holds it.
     """
-    lock = store.with_name(f"{store.name}.lock")
+    lock = lock_path(store)
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
     lock.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        try:
-            descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            _take_if_stale(lock)
-            continue
-        break
+    while not _create(lock, json.dumps(mine)):
+        _take_if_stale(lock)
     try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(mine, file)
-        yield
+        yield lambda state: replace_file(lock, json.dumps({**mine, "at": round(time.time(), 3), **state}))
     finally:
         lock.unlink(missing_ok=True)
 
 
-def _take_if_stale(lock: Path) -> None:
+def _create(lock: Path, text: str) -> bool:
+    """Make a file that was not there, with all it says; whether it was not."""
+    written = lock.with_name(f"{lock.name}.{os.getpid()}")
     try:
-        holder = json.loads(lock.read_text())
+        written.write_text(text)
+        os.link(written, lock)
+    except FileExistsError:
+        return False
+    finally:
+        written.unlink(missing_ok=True)
+    return True
+
+
+def holder_of(lock: Path) -> Entry | None:
+    """Return what a lock says of the process that holds it; None if there is no lock."""
+    try:
+        return dict(json.loads(lock.read_text()))
     except FileNotFoundError:
-        return
+        return None
     except json.JSONDecodeError:
-        holder = {"host": "an unknown host", "pid": "?"}
+        return {"host": "an unknown host", "pid": "?"}
+
+
+def is_dead(holder: Mapping[str, Any]) -> bool:
+    """Whether the holder of a lock, a process on this host, is no more."""
+    try:
+        process = psutil.Process(holder["pid"])
+        return abs(process.create_time() - holder["started"]) >= 2 or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _take_if_stale(lock: Path) -> None:
+    if (holder := holder_of(lock)) is None:
+        return
     who = f"process {holder['pid']} on {holder['host']}"
     if holder["host"] != socket.gethostname():
         raise StoreError(f"{lock}: {who} is writing to this store; if it is gone for certain, delete this file")
-    if psutil.pid_exists(holder["pid"]):
-        process = psutil.Process(holder["pid"])
-        if abs(process.create_time() - holder["started"]) < 2 and process.status() != psutil.STATUS_ZOMBIE:
-            raise StoreError(f"{lock}: {who} is writing to this store; wait for it, or stop it")
+    if not is_dead(holder):
+        raise StoreError(f"{lock}: {who} is writing to this store; wait for it, or stop it")
+    aside = lock.with_name(f"{lock.name}.{os.getpid()}")
+    try:
+        os.rename(lock, aside)
+    except FileNotFoundError:
+        return
+    taken = holder_of(aside)
+    if taken is not None and (taken["host"], taken["pid"]) != (holder["host"], holder["pid"]):
+        # another process found it stale a moment before, and holds the store now
+        os.rename(aside, lock)
+        return
+    aside.unlink()
     warnings.warn(f"{lock}: {who} died without releasing the store; taking it over", stacklevel=4)
-    lock.unlink(missing_ok=True)
 
 
 def replace_file(file: Path, text: str) -> None:

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import time
-import traceback
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, as_completed
 
 from daskglass import store
-from daskglass.errors import DaskglassError, StoreError
+from daskglass.errors import StoreError
 from daskglass.graph import Task, convert_tasks, system_tasks
 from daskglass.layout import lay_out
-from daskglass.ledger import Ledger, ledger_path
+from daskglass.ledger import Ledger, ledger_path, notes
 from daskglass.plan import STAGES, Stage, SystemPlan, plan_study
 from daskglass.sources import File, Look, Over, remember
 from daskglass.study import Study
+from daskglass.work import Outcome, Tick, work
 
-RETRIES = 2  # of a task that failed: file systems of clusters do now and then
 Progress = Callable[[Stage, int, int], None]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a task brought back, what it warned of, and how long it took."""
-
-    value: Any
-    warnings: tuple[str, ...]
-    seconds: float
-
-
-@dataclass
-class Outcome:
-    """How a run ended."""
-
-    done: int = 0
-    failures: dict[str, str] = field(default_factory=dict)
-    tracebacks: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, list[str]] = field(default_factory=dict)
 
 
 def study_tasks(study: Study) -> list[Task]:
@@ -56,6 +34,7 @@ def run(
     stage: Stage | None = None,
     start: Stage | None = None,
     progress: Progress = lambda stage, done, total: None,
+    tick: Tick = lambda state: None,
 ) -> Outcome:
     """Do what is left of a study, in a store whose lock the caller holds until the workers are gone.
 
@@ -67,6 +46,7 @@ def run(
     stage : only what is left of this stage
     start : this stage and all later ones, again
     progress : called with a stage, the number of its tasks that are done, and their total
+    tick : called every two seconds with what goes on; see `work`
 
     Raises
     ------
@@ -74,7 +54,6 @@ def run(
         If the store lies there without its ledger, or `stage` needs earlier stages that are not complete.
     """
     path = Path(study.store)
-    outcome = Outcome()
     ledger = _ledger(path)
     plans = plan_study(study, ledger, over_workers(client, ledger))
     tasks = [task for plan in plans for task in system_tasks(plan)]
@@ -86,7 +65,7 @@ def run(
     if stage is not None:
         todo = _only(stage, todo, ledger)
     _lay_out(path, plans)
-    _work(client, tasks, todo, ledger, outcome, progress)
+    outcome = _work(client, study, plans, tasks, todo, ledger, progress, tick)
     if not outcome.failures and stage in (None, "figures"):
         _draw(path, tasks, ledger, draw, progress)
     store.consolidate(path)
@@ -121,7 +100,12 @@ def over_workers(client: Client, ledger: Ledger) -> Over:
     return over
 
 
-def convert(plans: list[SystemPlan], client: Client, progress: Progress = lambda stage, done, total: None) -> Outcome:
+def convert(
+    plans: list[SystemPlan],
+    client: Client,
+    progress: Progress = lambda stage, done, total: None,
+    tick: Tick = lambda state: None,
+) -> Outcome:
     """Bring the files of a planned study into its store, and do nothing else; its lock is the caller's to hold.
 
     Raises
@@ -130,13 +114,12 @@ def convert(plans: list[SystemPlan], client: Client, progress: Progress = lambda
         If the store lies there without its ledger, or files are missing or do not agree.
     """
     path = plans[0].path
-    outcome = Outcome()
     ledger = _ledger(path)
     tasks = [task for plan in plans for task in convert_tasks(plan)]
     ledger.create()
     todo = pending(tasks, ledger)
     _lay_out(path, plans)
-    _work(client, tasks, todo, ledger, outcome, progress)
+    outcome = _work(client, plans[0].study, plans, tasks, todo, ledger, progress, tick)
     store.consolidate(path)
     return outcome
 
@@ -189,52 +172,43 @@ def _only(stage: Stage, todo: list[Task], ledger: Ledger) -> list[Task]:
 
 def _work(
     client: Client,
+    study: Study,
+    plans: list[SystemPlan],
     tasks: list[Task],
     todo: list[Task],
     ledger: Ledger,
-    outcome: Outcome,
     progress: Progress,
-) -> None:
+    tick: Tick,
+) -> Outcome:
+    left = {task.key for task in todo}
+    totals = _counts(tasks)
+    done = _counts(task for task in tasks if task.key not in left)
+    # who watches the ledger learns from this how much there is to do
+    particles = {plan.name: plan.particles for plan in plans}
+    ledger.complete("plan", {}, {"study": study.study, "particles": particles, "totals": totals, "done": done})
     if not todo:
-        return
-    counter = _Counter(tasks, todo, progress)
-    refused = _refused(todo)
-    outcome.failures |= {
-        task.key: refused[task.key] for task in todo if task.key in refused and task.inputs is not None
-    }
-    todo = [task for task in todo if task.key not in refused]
-    ledger.begin(task.key for task in todo)
-    futures: dict[str, Future] = {}
-    for task in todo:
-        needs = [futures[key] for key in task.needs]
-        after = [futures[key] for key in task.after if key in futures]
-        futures[task.key] = client.submit(
-            call, task.function, task.arguments, needs, after, key=task.key, retries=RETRIES, pure=False
-        )
-    # the scheduler keeps partial results for as long as a task needs them, and no longer
-    remembered = {futures[task.key]: task for task in todo if task.inputs is not None}
-    futures.clear()
-    try:
-        for future in as_completed(list(remembered)):
-            task = remembered.pop(future)
-            assert task.inputs is not None
-            if future.status == "finished":
-                result: Result = future.result()
-                receipt = {"seconds": round(result.seconds, 3), **result.value}
-                if result.warnings:
-                    receipt["warnings"] = list(result.warnings)
-                ledger.complete(task.key, task.inputs, receipt)
-                if notes := _notes(ledger.marks[task.key]):
-                    outcome.warnings[task.key] = notes
-                outcome.done += 1
-                counter.finished(task)
-            else:
-                error = future.exception()
-                outcome.failures[task.key] = _cause(error, ledger.store)
-                outcome.tracebacks[task.key] = "".join(traceback.format_exception(error))
-    finally:
-        for future in remembered:
-            future.release()
+        return Outcome()
+    of_stage = {stage: sum(counts.get(stage, 0) for counts in totals.values()) for stage in STAGES}
+    done_of = {stage: sum(counts.get(stage, 0) for counts in done.values()) for stage in STAGES}
+    for stage, total in of_stage.items():
+        if total:
+            progress(stage, done_of[stage], total)
+
+    def finished(task: Task) -> None:
+        done_of[task.stage] += 1
+        progress(task.stage, done_of[task.stage], of_stage[task.stage])
+
+    return work(client, todo, ledger, finished, tick)
+
+
+def _counts(tasks: Iterable[Task]) -> dict[str, dict[Stage, int]]:
+    """Numbers of the tasks that write, by system and stage."""
+    counts: dict[str, dict[Stage, int]] = {}
+    for task in tasks:
+        if task.inputs is not None:
+            of_system = counts.setdefault(task.system, {})
+            of_system[task.stage] = of_system.get(task.stage, 0) + 1
+    return counts
 
 
 def _refused(todo: list[Task]) -> dict[str, str]:
@@ -245,25 +219,6 @@ def _refused(todo: list[Task]) -> dict[str, str]:
         if task.problem or causes:
             refused[task.key] = task.problem or causes[0]
     return refused
-
-
-def call(
-    function: Callable[..., Any], arguments: tuple[Any, ...], results: list[Result], after: list[Result]
-) -> Result:
-    """Run a task on a worker."""
-    began = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        value = function(*arguments, *(result.value for result in results))
-    said = tuple(dict.fromkeys(str(warning.message) for warning in caught))
-    return Result(value, said, time.perf_counter() - began)
-
-
-def _cause(error: BaseException, path: Path) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or path}: {error.strerror}: mend this, and the same command continues"
-    text = str(error).strip()
-    return text if isinstance(error, DaskglassError) else f"{type(error).__name__}: {text}"
 
 
 def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], Path], progress: Progress) -> None:
@@ -278,26 +233,6 @@ def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], 
     page = draw(path)
     ledger.complete("figures", inputs, {"page": str(page)})
     progress("figures", 1, 1)
-
-
-class _Counter:
-    """Tasks done of each stage, told to `progress` as they end."""
-
-    def __init__(self, tasks: list[Task], todo: list[Task], progress: Progress) -> None:
-        left = {task.key for task in todo}
-        self.progress = progress
-        self.totals: dict[Stage, int] = {}
-        self.done: dict[Stage, int] = {}
-        for task in tasks:
-            if task.inputs is not None:
-                self.totals[task.stage] = self.totals.get(task.stage, 0) + 1
-                self.done[task.stage] = self.done.get(task.stage, 0) + (task.key not in left)
-        for stage, total in self.totals.items():
-            progress(stage, self.done[stage], total)
-
-    def finished(self, task: Task) -> None:
-        self.done[task.stage] += 1
-        self.progress(task.stage, self.done[task.stage], self.totals[task.stage])
 
 
 @dataclass(frozen=True)
@@ -337,7 +272,7 @@ def status(study: Study) -> list[StageStatus]:
                     missing=len(mine) - done - len(stale),
                     seconds=sum(mark["seconds"] for mark in marks if mark is not None),
                     reasons=tuple(dict.fromkeys(_reason(task, ledger, left) for task in stale)),
-                    notes=tuple(note for mark in marks if mark is not None for note in _notes(mark)),
+                    notes=tuple(note for mark in marks if mark is not None for note in notes(mark)),
                 )
             )
     return found
@@ -361,10 +296,3 @@ def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task]) -> str:
     return (
         f"{', '.join(dict.fromkeys(todo.values()))} before it is to be done" if todo else "what it is made from changed"
     )
-
-
-def _notes(mark: Mapping[str, Any]) -> list[str]:
-    notes = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
-    if unconverged := mark.get("unconverged"):
-        notes.append(f"{mark['key']}: {len(unconverged)} frames did not converge and are left out: {unconverged}")
-    return notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
 from daskglass.systems import Mixture, Positive, built_in
+from daskglass.yamlfile import line_of, read_yaml
 
 REPLICAS = 3  # of a simulated system
 Count = Annotated[int, Field(gt=0, strict=True)]
@@ -478,18 +479,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         Naming the file, and for each problem its line and key.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read: {error}") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        repeated = list(_repeated_keys(root))
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: not valid YAML: {error}") from error
-    if repeated:
-        raise StudyError("\n".join(f"{path}:{line}: {key}: given twice" for line, key in repeated))
+    text, root, content = read_yaml(path)
     if not isinstance(content, dict):
         raise StudyError(f"{path}:1: a study file is a mapping of keys such as study, store, systems")
     try:
@@ -503,7 +493,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
 def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
     """One line: file, line, key and what is wrong."""
     keys = _keys(problem)
-    return f"{path}:{_line(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
+    return f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
 
 
 def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
@@ -518,30 +508,3 @@ def _message(problem: Mapping[str, Any]) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem.get("input")
     return message if isinstance(given, (dict, list)) or given is None else f"{message}; got {given!r}"
-
-
-def _line(node: yaml.Node | None, keys: tuple[int | str, ...]) -> int:
-    """Line of the deepest node that a validation error's location reaches."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == str(key)]
-            if found:
-                line, node = found[0][0].start_mark.line + 1, found[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key.start_mark.line + 1, key.value
-            seen.add(key.value)
-            yield from _repeated_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for child in node.value:
-            yield from _repeated_keys(child)

@@ -1,0 +1,180 @@
+"""Jobs of a batch system, kept running: those that end are replaced, and what stands in their way is told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dask_jobqueue import JobQueueCluster
+from distributed import Status
+from distributed.deploy.spec import ProcessInterface
+from tornado.ioloop import PeriodicCallback
+
+from daskglass.errors import ClusterError
+
+LOOK = 2.0  # s between two looks at the workers
+ASK = 10.0  # s between two questions to the batch system
+LOST = 10.0  # s without a worker after which a job is replaced: a worker that restarts is away for less
+AGAIN = 60.0  # s after a rejection before the next try
+MOST_STILLBORN = 3  # jobs in a row that end before a worker of theirs connects
+QUEUES = {"slurm": ["squeue", "--noheader", "--me", "--format=%i %T (%r)"], "sge": ["qstat"]}  # first word: the job
+LISTS = {"slurm": "squeue --me", "sge": "qstat", "pbs": "qstat -f", "lsf": "bjobs -p", "htcondor": "condor_q -better-analyze",
+         "oar": "oarstat -f"}  # fmt: skip
+
+
+class Jobs:
+    """The jobs of one cluster.
+
+    Attributes
+    ----------
+    problem : why no job can be had any more; empty as long as one may
+    """
+
+    def __init__(
+        self, kind: str, number: int, wait: float, logs: Path, tell: Callable[[str], None], say: Callable[[str], None]
+    ) -> None:
+        self.kind, self.number, self.wait, self.logs = kind, number, wait, logs
+        self.tell, self.say = tell, say
+        self.problem = ""
+        self._rejection = ""
+        self._last_seen: dict[str, float] = {}
+        self._submitted: dict[str, float] = {}
+        self._stillborn = 0
+        self._told = ""
+        self._since = self._asked = time.monotonic()
+        self._next_try = 0.0
+
+    def job_class(self, job: type[Any]) -> type[Any]:
+        """Class of jobs that report their numbers, and what the batch system says when it rejects one."""
+        jobs = self
+
+        class Reporting(job):
+            async def start(self) -> None:
+                try:
+                    await super().start()
+                except (RuntimeError, ValueError, OSError) as error:
+                    jobs.rejected(error)
+                    # a job that nobody knows: it is let go of at the next look
+                    self.job_id = None
+                    await ProcessInterface.start(self)
+                else:
+                    jobs.submitted(str(self.job_id))
+
+            async def close(self) -> None:
+                await super().close()
+                if self.job_id:
+                    jobs.tell(f"-{self.job_id}")
+
+        Reporting.__name__ = job.__name__
+        return Reporting
+
+    def rejected(self, error: Exception) -> None:
+        """Remember what the batch system, or the lack of it, had to say against a job."""
+        # dask-jobqueue's report of a command that failed has its standard error last
+        words = str(error).rpartition("stderr:\n")[2] or str(error)
+        self._rejection = " ".join(words.split())
+        self._next_try = time.monotonic() + AGAIN
+
+    def submitted(self, job: str) -> None:
+        """Remember a job that was accepted."""
+        self.tell(f"+{job}")
+        self._submitted[job] = time.monotonic()
+        self._rejection = ""
+
+    def keep(self, cluster: JobQueueCluster) -> PeriodicCallback:
+        """Start to keep the jobs of a cluster, on its event loop, until the callback returned is stopped."""
+
+        async def look() -> None:
+            await self._look(cluster)
+
+        callback = PeriodicCallback(look, LOOK * 1000)
+        assert cluster.loop is not None
+        cluster.loop.add_callback(callback.start)
+        cluster.scale(jobs=self.number)
+        return callback
+
+    def check(self) -> None:
+        """Raise what stands in the way of the study.
+
+        Raises
+        ------
+        ClusterError
+            If jobs are rejected and none runs, none brings a worker in time, or all end before their workers connect.
+        """
+        if self.problem:
+            raise ClusterError(self.problem)
+
+    async def _look(self, cluster: JobQueueCluster) -> None:
+        now = time.monotonic()
+        here = {str(ws.name) for ws in cluster.scheduler.workers.values()}
+        for name, job in list(cluster.workers.items()):
+            number = str(job.job_id)
+            if job.job_id is None and job.status == Status.running:
+                await self._replace(cluster, name)
+                continue
+            if any(worker == str(name) or worker.startswith(f"{name}-") for worker in here):
+                self._last_seen[number], self._stillborn = now, 0
+            elif now - self._last_seen.get(number, now) > LOST:
+                await self._replace(cluster, name)
+        if here:
+            self._since = now
+        elif self._rejection:
+            self.problem = f"the batch system takes no job: {self._rejection}"
+        if now - self._asked > ASK or not here:
+            self._asked = now
+            await self._ask(cluster, now, bool(here))
+        if len(cluster.worker_spec) < self.number and now > self._next_try:
+            cluster.scale(jobs=self.number)
+
+    async def _replace(self, cluster: JobQueueCluster, name: str) -> None:
+        cluster.worker_spec.pop(name, None)
+        await cluster.workers.pop(name).close()
+
+    async def _ask(self, cluster: JobQueueCluster, now: float, working: bool) -> None:
+        """Ask the batch system for jobs without a worker: why they wait, and whether they are there at all."""
+        states = await self._states()
+        missing = {
+            name: str(job.job_id)
+            for name, job in cluster.workers.items()
+            if job.job_id and str(job.job_id) not in self._last_seen
+        }
+        if states is not None:
+            for name, number in missing.items():
+                if number not in states and now - self._submitted[number] > LOST:
+                    self._stillborn += 1
+                    await self._replace(cluster, name)
+                    if self._stillborn >= MOST_STILLBORN and not working:
+                        said = self._last_words(number)
+                        self.problem = f"{self._stillborn} jobs ended before a worker of theirs connected: {said}"
+        waiting = sorted({(states or {}).get(number, "") for number in missing.values()} - {""})
+        reasons = ", ".join(waiting) or f"`{LISTS[self.kind]}` says why"
+        told = f"no worker yet: {len(missing)} jobs, {reasons}" if missing and not working else ""
+        if told != self._told and (told == "" or now - self._since > ASK):
+            self._told = told
+            if told:
+                self.say(told)
+        if not working and now - self._since > self.wait:
+            self.problem = f"no worker within {self.wait:g} s: {len(missing)} jobs, {reasons}"
+
+    async def _states(self) -> dict[str, str] | None:
+        """What the batch system says of jobs, by number; None where it is not known how to ask, or it does not answer."""
+        if self.kind not in QUEUES:
+            return None
+        command = await asyncio.create_subprocess_exec(
+            *QUEUES[self.kind], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+        output, _ = await command.communicate()
+        if command.returncode:
+            return None
+        lines = (line.split(maxsplit=1) for line in output.decode(errors="replace").splitlines())
+        return {line[0]: line[1].strip() if len(line) > 1 else "" for line in lines if line}
+
+    def _last_words(self, number: str) -> str:
+        """Last line of a job's log."""
+        for log in sorted(self.logs.glob(f"*{number}*")):
+            if lines := log.read_text(errors="replace").strip().splitlines():
+                return f"{lines[-1].strip()} ({log})"
+        return f"there is no log of job {number} in {self.logs}"

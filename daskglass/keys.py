@@ -1,0 +1,33 @@
+"""Keys of one run: whoever cannot read them cannot talk to its scheduler and workers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from distributed.security import Security
+
+ROLES = ("scheduler", "worker", "client")
+
+
+def make_keys(parent: Path, prefix: str) -> tuple[Path, Security]:
+    """Make keys in a new folder that nobody else can read, on storage that the nodes share.
+
+    Folders of the same prefix, which a run left that died with its guardian, are removed.
+    """
+    for left in parent.glob(f"{prefix}*"):
+        shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).absolute()
+    made = Security.temporary()
+    files = {name: folder / f"{name}.pem" for name in ("ca", "cert", "key")}
+    for name, text in (("ca", made.tls_ca_file), ("cert", made.tls_scheduler_cert), ("key", made.tls_scheduler_key)):
+        files[name].touch(mode=0o600)
+        files[name].write_text(text)
+    return folder, security_of(files["ca"], files["cert"], files["key"])
+
+
+def security_of(ca: Path, cert: Path, key: Path) -> Security:
+    """Return what scheduler, workers and client need to talk to each other, and to nobody else."""
+    of_roles = {f"tls_{role}_{what}": str(file) for role in ROLES for what, file in (("cert", cert), ("key", key))}
+    return Security(tls_ca_file=str(ca), require_encryption=True, **of_roles)

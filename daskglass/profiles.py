@@ -1,0 +1,330 @@
+"""Profiles of clusters: cluster.yaml, read and checked before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from dask.utils import parse_bytes, parse_timedelta
+
+from daskglass.errors import StudyError
+from daskglass.jobscript import (
+    CLUSTERS,
+    WALLTIMES,
+    Profile,
+    cluster_keys,
+    deprecated_keys,
+    walltime_seconds,
+    words,
+)
+from daskglass.yamlfile import line_of, read_yaml
+
+FILE = "cluster.yaml"
+SHIPPED = Path(__file__).with_name(FILE)
+KINDS = ("local", "address", *CLUSTERS)
+WAIT = "24h"
+CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
+OWN = {
+    "local": ("type", "wait", "workers"),
+    "address": ("type", "wait", "address", *CERTIFICATES),
+} | {kind: ("type", "wait", "jobs", "resources") for kind in CLUSTERS}
+REQUIRED = {
+    "jobs": "say how many jobs to keep running, such as 10",
+    "cores": "say how many cores a job has, such as 16",
+    "memory": "say how much a job has, such as 64GB",
+    "interface": "say which network the nodes share, such as ib0 (`ip -brief address` lists them); without it, ports would "
+    "listen on all of them",
+}
+SET_BY_DASKGLASS = {
+    "n_workers": "say `jobs`",
+    "name": "say `job_name`",
+    "config_name": "a profile says all itself",
+    "dashboard_address": "put it under scheduler_options",
+    "host": "put it under scheduler_options",
+} | dict.fromkeys(
+    ("scheduler", "job_cls", "scheduler_cls", "loop", "asynchronous", "silence_logs", "worker_command"),
+    "daskglass sets it",
+) | dict.fromkeys(("security", "protocol"), "daskglass sets it: all traffic between hosts is TLS")  # fmt: skip
+ARGUMENTS_SET_BY_DASKGLASS = {
+    "--nthreads": "workers run one task at a time; say `processes`",
+    "--nworkers": "say `processes`",
+    "--resources": "say `resources`",
+    "--interface": "say `interface`",
+    "--no-nanny": "nannies tell lost workers apart",
+    "--lifetime-restart": "a worker that restarts meets the walltime",
+    "--dashboard-address": "it is on loopback: plain HTTP without a login",
+} | dict.fromkeys(("--protocol", "--tls-ca-file", "--tls-cert", "--tls-key"), "all traffic between hosts is TLS")
+SHELL_LINES = "job_script_prologue"
+
+Problem = tuple[tuple[int | str, ...], str]
+
+
+def load_profile(name: str, file: Path | None = None) -> Profile:
+    """Read a profile of the file given, of cluster.yaml in the working folder, or else of the one daskglass comes with.
+
+    `local` is always there.
+
+    Raises
+    ------
+    StudyError
+        For a name that the file lacks; else naming the file, and for each problem its line, profile and key.
+    """
+    path = file or (Path(FILE) if Path(FILE).is_file() else SHIPPED)
+    root, content = _read(path)
+    profiles = {"local": {"type": "local"}} | content
+    if name not in profiles:
+        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, profiles))}")
+    given = profiles[name]
+    found = [((name, *keys), message) for keys, message in _problems(given)]
+    if found:
+        raise StudyError(
+            "\n".join(f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys))}: {message}" for keys, message in found)
+        )
+    return _profile(name, given)
+
+
+def _read(path: Path) -> tuple[yaml.Node | None, dict[Any, Any]]:
+    _, root, content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}:1: a file of clusters is a mapping of names, each to a profile")
+    return root, content
+
+
+def _profile(name: str, given: Mapping[str, Any]) -> Profile:
+    kind = given["type"]
+    said = {key: value for key, value in given.items() if value is not None}
+    own = {key: said[key] for key in OWN[kind] if key in said and key != "type"}
+    files = {key: Path(own[key]).expanduser() for key in CERTIFICATES if key in own}
+    wait = parse_timedelta(own.get("wait", WAIT))
+    options = {key: value for key, value in said.items() if key not in OWN[kind]}
+    return Profile(name=name, kind=kind, options=options, **(own | files | {"wait": wait}))
+
+
+def _problems(given: Any) -> Iterator[Problem]:
+    """What is wrong with a profile: the keys that lead to it, and why."""
+    if not isinstance(given, dict):
+        yield (), "a profile is a mapping of keys such as type, queue, cores"
+        return
+    kind = given.get("type")
+    if kind not in KINDS:
+        yield ("type",), f"{kind!r} is no kind of cluster{_nearest(kind, KINDS)}"
+        return
+    yield from _unknown_keys(kind, given)
+    for key, check in CHECKS.items():
+        message = check(given[key]) if given.get(key) is not None else None
+        if message is not None:
+            yield (key,), message
+    if kind == "address":
+        yield from _address_problems(given)
+    if kind in CLUSTERS:
+        yield from _batch_problems(kind, given)
+
+
+def _unknown_keys(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    renamed, set_by_us, known = {}, {}, set(OWN[kind])
+    if kind in CLUSTERS:
+        renamed = deprecated_keys(kind)
+        set_by_us = {key: why for key, why in SET_BY_DASKGLASS.items() if key in cluster_keys(kind)}
+        known |= cluster_keys(kind) - set(renamed) - set(set_by_us)
+    for key in given:
+        if key in renamed:
+            yield (key,), f"deprecated; its name is {renamed[key]} now"
+        elif key in set_by_us:
+            yield (key,), f"no key of a profile: {set_by_us[key]}"
+        elif key not in known:
+            yield (key,), f"unknown key{_nearest(key, known)}"
+
+
+def _nearest(word: Any, known: Iterable[str]) -> str:
+    nearest = get_close_matches(str(word), known, 1)
+    return f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(known))}"
+
+
+def _whole(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return None
+    return f"must be a whole number above 0; got {value!r}"
+
+
+def _size(value: Any) -> str | None:
+    # a bare number would be bytes
+    try:
+        valid = isinstance(value, str) and value[-1:].isalpha() and parse_bytes(value) > 0
+    except ValueError:
+        valid = False
+    return None if valid else f"must be a size with its unit, such as 64GB; got {value!r}"
+
+
+def _duration(value: Any) -> str | None:
+    try:
+        valid = isinstance(value, str | int | float) and not isinstance(value, bool) and parse_timedelta(value) > 0
+    except (KeyError, ValueError):
+        valid = False
+    return None if valid else f"must be a time such as 24h, 30min or 90s; got {value!r}"
+
+
+def _resources(value: Any) -> str | None:
+    if isinstance(value, dict) and list(value) == ["GPU"]:
+        return _whole(value["GPU"])
+    return f"must be {{GPU: 1}}, the one resource that tasks ask for; got {value!r}"
+
+
+def _list(value: Any) -> str | None:
+    plain = isinstance(value, list) and all(
+        isinstance(item, str | int | float) and not isinstance(item, bool) for item in value
+    )
+    return (
+        None if plain else f"must be a list of words or numbers, such as [--local-directory, /scratch]; got {value!r}"
+    )
+
+
+def _true(value: Any) -> str | None:
+    return None if value is True else "must be true: nannies tell lost workers apart"
+
+
+CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "wait": _duration,
+    "workers": _whole,
+    "jobs": _whole,
+    "cores": _whole,
+    "processes": _whole,
+    "memory": _size,
+    "disk": _size,
+    "resources": _resources,
+    "nanny": _true,
+    "worker_extra_args": _list,
+    "job_directives_skip": _list,
+    "submit_command_extra": _list,
+    "cancel_command_extra": _list,
+    SHELL_LINES: _list,
+}
+
+
+def _batch_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    walltime = f"say how long a job may run, in quotes, as one of {kind}'s formats"
+    required = REQUIRED | (
+        {"walltime": walltime} if kind in WALLTIMES else {"disk": "say how much a job has, such as 10GB"}
+    )
+    for key, remedy in required.items():
+        if given.get(key) is None:
+            yield (key,), f"missing: {remedy}"
+    if given.get("resources") is not None and given.get("processes") is None:
+        yield ("resources",), "each process has them: say how many `processes` share the job's GPUs, such as 1"
+    if given.get("walltime") is not None and kind in WALLTIMES:
+        yield from _walltime_problems(kind, given["walltime"])
+    if given.get("job_extra_directives") is not None:
+        yield from _directive_problems(kind, given["job_extra_directives"])
+    for keys, text in _texts(given):
+        # these lines go into a shell script as they are; HTCondor has but one line for them
+        if not text.isprintable() and (keys[0] != SHELL_LINES or kind == "htcondor"):
+            yield keys, f"line breaks and control characters would end up in the job script; got {text!r}"
+    yield from _argument_problems(given.get("worker_extra_args"))
+    yield from _scheduler_problems(given.get("scheduler_options"))
+
+
+def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
+    if not isinstance(walltime, str):
+        yield ("walltime",), f"must be in quotes: YAML reads 12:00:00 as the number 43200; got {walltime!r}"
+        return
+    try:
+        walltime_seconds(kind, walltime)
+    except StudyError as error:
+        yield ("walltime",), str(error)
+
+
+def _directive_problems(kind: str, directives: Any) -> Iterator[Problem]:
+    if kind == "htcondor":
+        if not isinstance(directives, dict):
+            yield (
+                ("job_extra_directives",),
+                f"must be a mapping, such as {{accounting_group: glass}}; got {directives!r}",
+            )
+    elif (message := _list(directives)) is not None:
+        yield ("job_extra_directives",), message
+
+
+def _texts(value: Any, keys: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """All texts in a profile, keys included, each with the keys that lead to it."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield keys or (key,), str(key)
+            yield from _texts(item, (*keys, key))
+    elif isinstance(value, list):
+        for k, item in enumerate(value):
+            yield from _texts(item, (*keys, k))
+    elif isinstance(value, str):
+        yield keys, value
+
+
+def _argument_problems(arguments: Any) -> Iterator[Problem]:
+    if not isinstance(arguments, list):
+        return
+    given = words(arguments)
+    for word in given:
+        if word in ARGUMENTS_SET_BY_DASKGLASS:
+            yield ("worker_extra_args",), f"{word} is set by daskglass: {ARGUMENTS_SET_BY_DASKGLASS[word]}"
+    if "--lifetime-stagger" in given and "--lifetime" not in given:
+        yield ("worker_extra_args",), "--lifetime-stagger needs --lifetime beside it"
+
+
+def _scheduler_problems(options: Any) -> Iterator[Problem]:
+    if options is None:
+        return
+    if not isinstance(options, dict):
+        yield ("scheduler_options",), f"must be a mapping, such as {{host: login1}}; got {options!r}"
+        return
+    for key in ("security", "protocol"):
+        if key in options:
+            yield ("scheduler_options", key), f"no key of a profile: {SET_BY_DASKGLASS[key]}"
+    dashboard = options.get("dashboard_address", "127.0.0.1:0")
+    if not _is_loopback(str(dashboard).rpartition(":")[0]):
+        yield (
+            ("scheduler_options", "dashboard_address"),
+            f"must be on loopback, such as 127.0.0.1:8787: it is plain HTTP without a login; got {dashboard!r}",
+        )
+    host = options.get("host", "login1")
+    if not isinstance(host, str) or host in ("", "0.0.0.0", "::"):  # noqa: S104
+        yield ("scheduler_options", "host"), f"must be one address of this machine, not all of them; got {host!r}"
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address((host or "").strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _address_problems(given: Mapping[Any, Any]) -> Iterator[Problem]:
+    address = given.get("address")
+    try:
+        url = urlsplit(str(address))
+        complete = url.scheme in ("tls", "tcp") and url.hostname and url.port
+    except ValueError:
+        complete = None
+    if not complete:
+        yield ("address",), f"must be the address of a scheduler, such as tls://host:8786; got {address!r}"
+        return
+    if url.scheme == "tcp":
+        if not _is_loopback(url.hostname):
+            yield ("address",), f"traffic between hosts must be TLS: use tls:// with certificates; got {address!r}"
+        for key in CERTIFICATES:
+            if given.get(key) is not None:
+                yield (key,), "tcp:// uses no certificates: use tls://, or leave it out"
+        return
+    for key in CERTIFICATES:
+        file = given.get(key)
+        if file is None:
+            yield (key,), f"missing: tls:// needs {', '.join(CERTIFICATES)}"
+        elif not _can_be_read(file):
+            yield (key,), f"no file that can be read: {file!r}"
+
+
+def _can_be_read(file: Any) -> bool:
+    path = Path(str(file)).expanduser()
+    return path.is_file() and os.access(path, os.R_OK)
