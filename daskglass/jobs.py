@@ -6,20 +6,22 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dask_jobqueue import JobQueueCluster
 from distributed import Status
 from distributed.deploy.spec import ProcessInterface
 from tornado.ioloop import PeriodicCallback
 
 from daskglass.errors import ClusterError
 
+if TYPE_CHECKING:
+    from dask_jobqueue import JobQueueCluster
+
 LOOK = 2.0  # s between two looks at the workers
 ASK = 10.0  # s between two questions to the batch system
 LOST = 10.0  # s without a worker after which a job is replaced: a worker that restarts is away for less
 AGAIN = 60.0  # s after a rejection before the next try
-MOST_STILLBORN = 3  # jobs in a row that end before a worker of theirs connects
+MOST_STILLBORN = 3  # jobs that end before their workers connect, when none ever did
 QUEUES = {"slurm": ["squeue", "--noheader", "--me", "--format=%i %T (%r)"], "sge": ["qstat"]}  # first word: the job
 LISTS = {"slurm": "squeue --me", "sge": "qstat", "pbs": "qstat -f", "lsf": "bjobs -p", "htcondor": "condor_q -better-analyze",
          "oar": "oarstat -f"}  # fmt: skip
@@ -116,7 +118,7 @@ class Jobs:
                 await self._replace(cluster, name)
                 continue
             if any(worker == str(name) or worker.startswith(f"{name}-") for worker in here):
-                self._last_seen[number], self._stillborn = now, 0
+                self._last_seen[number] = now
             elif now - self._last_seen.get(number, now) > LOST:
                 await self._replace(cluster, name)
         if here:
@@ -146,7 +148,8 @@ class Jobs:
                 if number not in states and now - self._submitted[number] > LOST:
                     self._stillborn += 1
                     await self._replace(cluster, name)
-                    if self._stillborn >= MOST_STILLBORN and not working:
+                    # where workers came before, whatever ended these was not the profile
+                    if self._stillborn >= MOST_STILLBORN and not self._last_seen:
                         said = self._last_words(number)
                         self.problem = f"{self._stillborn} jobs ended before a worker of theirs connected: {said}"
         waiting = sorted({(states or {}).get(number, "") for number in missing.values()} - {""})

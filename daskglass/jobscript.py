@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 import shlex
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,7 +72,12 @@ class Profile:
 
 def cluster_class(kind: str) -> type[Any]:
     """Return the class of dask-jobqueue that starts clusters of this kind."""
-    return getattr(importlib.import_module("dask_jobqueue"), CLUSTERS[kind])
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    found = getattr(importlib.import_module("dask_jobqueue"), CLUSTERS[kind])
+    # being imported, dask-jobqueue has Ctrl-C end the process as if all were done
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    return found
 
 
 def cluster_keys(kind: str) -> frozenset[str]:

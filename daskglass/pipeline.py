@@ -237,7 +237,7 @@ def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How far one stage of one system is: numbers of tasks, why some are stale, and what was reported on the way."""
+    """How far one stage of one system is: numbers of tasks, why some are stale or failed, and what was reported on the way."""
 
     system: str
     stage: Stage
@@ -246,6 +246,7 @@ class StageStatus:
     missing: int
     seconds: float
     reasons: tuple[str, ...]
+    failures: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -272,6 +273,11 @@ def status(study: Study) -> list[StageStatus]:
                     missing=len(mine) - done - len(stale),
                     seconds=sum(mark["seconds"] for mark in marks if mark is not None),
                     reasons=tuple(dict.fromkeys(_reason(task, ledger, left) for task in stale)),
+                    failures=tuple(
+                        dict.fromkeys(
+                            ledger.failures[task.key]["failed"] for task in mine if task.key in ledger.failures
+                        )
+                    ),
                     notes=tuple(note for mark in marks if mark is not None for note in notes(mark)),
                 )
             )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -50,6 +51,26 @@ def test_status_shows_every_stage_complete(tiny):
         assert stage in shown
 
 
+def test_watching_a_finished_run_shows_all_of_its_stages_done(tiny):
+    shown = command("watch", "tiny.zarr", folder=tiny)
+    assert shown.returncode == 0
+    assert "tiny: finished, " in shown.stdout
+    assert "26 of 26" in shown.stdout
+
+
+def test_the_performance_report_is_a_page_beside_the_store(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    done = command("run", "tiny.yaml", "--report", folder=tmp_path)
+    assert "performance report: tiny.performance.html" in done.stdout
+    assert "bokeh" in (tmp_path / "tiny.performance.html").read_text().lower()
+
+
+def test_the_job_script_of_a_profile_is_shown_and_nothing_started(tmp_path):
+    shown = command("cluster", "slurm", "--job-script", folder=tmp_path)
+    assert "#SBATCH -p normal" in shown.stdout
+    assert not list(tmp_path.iterdir())
+
+
 def test_status_of_a_study_not_begun_shows_all_missing(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     shown = command("status", "tiny.yaml", folder=tmp_path)
@@ -86,6 +107,9 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
         (("run", "good.yaml", "--stage", "dance"), 2, "no stage 'dance'"),
         (("run", "good.yaml", "--stage", "hops", "--from", "hops"), 2, "not both"),
         (("run", "good.yaml", "--cluster", "moon"), 2, "unknown cluster 'moon'"),
+        (("cluster", "local", "--job-script"), 2, "it has no job script"),
+        (("run", "good.yaml", "--cluster", "slurm"), 2, "this machine has no network ib0"),
+        (("watch", "none.zarr"), 1, "no store here"),
         (("run",), 2, "Missing argument"),
         (("dance",), 2, "No such command"),
         (("info", "none.zarr"), 1, "none.zarr: no store here"),

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -368,3 +369,12 @@ def test_keys_come_from_the_classes_that_take_them(kind):
     } <= cluster_keys(kind)
     assert "self" not in cluster_keys(kind)
     assert "base_class_kwargs" not in cluster_keys(kind)
+
+
+def test_the_classes_of_dask_jobqueue_leave_signals_alone():
+    code = (
+        "import signal\nfrom daskglass.jobscript import cluster_class\ncluster_class('slurm')\n"
+        "print(signal.getsignal(signal.SIGINT) is signal.default_int_handler, signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True True\n"

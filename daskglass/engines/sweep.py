@@ -14,6 +14,7 @@ import math
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from daskglass.systems import Mixture
 SEGMENT = 10**8  # particle-steps between checkpoints: about a minute on one core
 STATE = "state.npz"
 FINAL = "final.checkpoint"
+OWNER = "owner"  # who works on a link: one that was thought dead, and was replaced, finds another's name and stops
 
 Report = Callable[[int, int, float], None]
 
@@ -161,22 +163,26 @@ def simulate(link: Link, report: Report | None = None) -> Receipt:
     Raises
     ------
     EngineError
-        If the engine is missing or fails, or the previous link is not complete.
+        If the engine is missing or fails, the previous link is not complete, or another process has taken over.
     """
     folder = Path(link.folder)
     folder.mkdir(parents=True, exist_ok=True)
     fingerprint = _fingerprint(link)
+    owner = uuid.uuid4().hex
+    # before the state is read: from here on, nobody else changes it
+    (folder / OWNER).write_text(owner)
     state = _read_state(folder)
     if state is None or state.fingerprint != fingerprint or not _whole(link, state):
         _clear(folder)
         state = _State(fingerprint)
     if state.phase != "done":
-        work = _Work(link, get_engine(link.engine), state, report)
+        work = _Work(link, get_engine(link.engine), state, report, owner)
         try:
             work.finish()
         finally:
             work.close()
         state = work.state
+    (folder / OWNER).unlink(missing_ok=True)
     return _receipt(link, state)
 
 
@@ -272,11 +278,12 @@ class _State:
 class _Work:
     """A link at work: the running simulation and the state it has reached."""
 
-    def __init__(self, link: Link, engine: Engine, state: _State, report: Report | None) -> None:
+    def __init__(self, link: Link, engine: Engine, state: _State, report: Report | None, owner: str) -> None:
         self.link = link
         self.engine = engine
         self.state = state
         self.report = report
+        self.owner = owner
         self.folder = Path(link.folder)
         self.segment = max(1, SEGMENT // link.particles)
         self.since = time.perf_counter()
@@ -293,9 +300,16 @@ class _Work:
             else:
                 self._record(phase)
             self.state = replace(self.state, step=0, recorded=0)
+        self._check_owner()
         shutil.copyfile(self.folder / self.state.checkpoint, self.folder / (FINAL + ".part"))
         os.replace(self.folder / (FINAL + ".part"), self.folder / FINAL)
         self._commit(replace(self.state, phase="done", checkpoint=FINAL))
+
+    def _check_owner(self) -> None:
+        # before anything is written: a worker that lost its scheduler works on for a while, beside the one in its place
+        path = self.folder / OWNER
+        if not path.exists() or path.read_text() != self.owner:
+            raise EngineError(f"{self.folder}: another process has taken this simulation over")
 
     def close(self) -> None:
         """Close files and simulation, whole or not."""
@@ -358,6 +372,7 @@ class _Work:
                 self._advance(step)
                 frame = self.simulation.frame()
                 frame.configuration.step = step
+                self._check_owner()
                 self.writer.append(frame)
                 self.state = replace(self.state, recorded=self.state.recorded + 1)
                 self._report()
@@ -366,6 +381,7 @@ class _Work:
             self.writer.close()
             self.writer = None
         if part.exists():
+            self._check_owner()
             os.replace(part, whole)
 
     def _advance(self, stop: int) -> None:
@@ -386,6 +402,7 @@ class _Work:
     def _checkpoint(self) -> None:
         name = f"{self.state.phase}-{self.state.step}.checkpoint"
         if name != self.state.checkpoint:
+            self._check_owner()
             if self.writer is not None:
                 self.writer.file.flush()
             part = self.folder / "checkpoint.part"
@@ -446,6 +463,9 @@ def _reopen(path: Path, frames: int) -> gsd.hoomd.HOOMDTrajectory:
             for i in range(frames):
                 new.append(old[i])
         os.replace(kept, path)
+    else:
+        # not cut to nothing: another process may still have it open
+        path.unlink(missing_ok=True)
     return gsd.hoomd.open(path, "r+" if frames else "w")
 
 

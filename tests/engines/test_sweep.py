@@ -218,3 +218,17 @@ def test_a_given_relaxation_time_is_used_and_not_measured(link):
     receipt = simulate(replace(link, relaxation_time=2.0, relaxation=None, training=None))
     assert receipt.relaxation_time == 2.0
     assert receipt.steps == 2500 + 1250  # 5 τ_α of 2 τ_A
+
+
+def test_a_link_that_another_process_took_over_stops_and_spoils_nothing(link):
+    simulate(replace(link, folder=link.folder.with_name("alone")))
+    calls = iter(range(10**9))
+
+    def taken_over(step, total, energy):
+        if next(calls) == 12:  # in the middle of the relaxation run
+            simulate(link)
+
+    with pytest.raises(EngineError, match="another process has taken this simulation over"):
+        simulate(link, taken_over)
+    assert frames(link.folder) == frames(link.folder.with_name("alone"))
+    assert not (link.folder / sweep.OWNER).exists()

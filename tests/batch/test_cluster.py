@@ -1,0 +1,256 @@
+"""A whole study on a real Slurm, with TLS, and what happens to it when jobs, nodes, disks and people get in its way."""
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+
+import psutil
+import pytest
+from distributed import Client
+from distributed.security import Security
+
+from daskglass.cluster import connect
+from daskglass.ledger import Ledger
+from daskglass.profiles import load_profile
+from tests.studies import TINY, command
+from tests.test_pipeline import assert_same_store
+
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+
+PROFILE = """\
+slurm:
+  type: slurm
+  jobs: 3
+  wait: 2m
+  queue: debug
+  cores: 1
+  memory: 3GB
+  walltime: "00:30:00"
+  interface: lo
+  job_extra_directives: ["--no-requeue"]
+"""
+
+
+@pytest.fixture
+def folder(slurm, tmp_path):
+    """Folder with a study and a cluster of three jobs; whatever happened there, nothing may be left of it."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "cluster.yaml").write_text(PROFILE)
+    yield tmp_path
+    slurm.wait(lambda: not open_jobs(slurm), "jobs are left", 30)
+    slurm.wait(lambda: not workers(tmp_path), "workers are left", 30)
+    assert not list(tmp_path.rglob(".*.keys.*"))
+    assert not list(tmp_path.glob("*.lock*"))
+
+
+def open_jobs(slurm):
+    return [job for job in slurm.jobs() if job.state in ("PENDING", "RUNNING", "COMPLETING")]
+
+
+NANNY, WORKER = "distributed.cli.dask_worker", "multiprocessing.spawn"
+
+
+def workers(folder, kinds=(NANNY, WORKER)):
+    """Processes of workers and nannies that work in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(folder) and any(kind in " ".join(process.cmdline()) for kind in kinds):
+                found.append(process)
+    return found
+
+
+@contextmanager
+def running(folder, *arguments):
+    """Process that runs the study on Slurm."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "daskglass", "run", "tiny.yaml", "--cluster", "slurm", "--quiet", *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def done_tasks(folder):
+    return len(Ledger(folder / "tiny.zarr").marks)
+
+
+def until(process, true):
+    while not true():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+
+
+def assert_finished(tiny, folder, process=None):
+    """The study is complete, now or after the same command again, and is the undisturbed one to the bit."""
+    if process is not None:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    assert_same_store(tiny / "tiny.zarr", folder / "tiny.zarr")
+
+
+def test_a_study_on_slurm_is_the_one_of_a_laptop_and_a_second_run_is_refused_meanwhile(tiny, folder):
+    with running(folder) as process:
+        until(process, lambda: done_tasks(folder) > 5)
+        second = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
+        assert second.returncode == 1
+        assert f"process {process.pid} on {socket.gethostname()} is writing to this store" in second.stderr
+        assert_finished(tiny, folder, process)
+    again = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
+    assert "dashboard: http://127.0.0.1:" in again.stdout.splitlines()[0]
+    assert "ssh -N -L" in again.stdout.splitlines()[0]
+    assert "0 tasks done" in again.stdout
+
+
+def test_cancelled_jobs_are_replaced(tiny, folder, slurm):
+    draw = random.Random(0)
+    with running(folder) as process:
+        cancelled = 0
+        while process.poll() is None:
+            time.sleep(4)
+            if jobs := [job.id for job in open_jobs(slurm) if job.state == "RUNNING"]:
+                subprocess.run(["scancel", draw.choice(jobs)], check=True)
+                cancelled += 1
+        assert cancelled >= 3
+        assert_finished(tiny, folder, process)
+
+
+def test_killed_processes_are_replaced(tiny, folder):
+    draw = random.Random(1)
+    with running(folder) as process:
+        killed = 0
+        while process.poll() is None:
+            time.sleep(5)
+            if there := workers(folder, [draw.choice([WORKER, NANNY])]):
+                draw.choice(there).kill()
+                killed += 1
+        assert killed >= 2
+        assert_finished(tiny, folder, process)
+
+
+def test_a_node_that_goes_down_costs_nothing_but_time(tiny, folder, slurm):
+    with running(folder) as process:
+        until(process, lambda: done_tasks(folder) > 10)
+        (node, *_) = (job.node for job in open_jobs(slurm) if job.state == "RUNNING")
+        slurm.set_node(node, "down")
+        try:
+            assert_finished(tiny, folder, process)
+        finally:
+            slurm.set_node(node, "resume")
+
+
+def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(tiny, folder, slurm):
+    for how, after in ((signal.SIGINT, 10), (signal.SIGTERM, 30), (signal.SIGKILL, 60)):
+        with running(folder) as process:
+            until(process, lambda: done_tasks(folder) > after)  # noqa: B023
+            process.send_signal(how)
+            _, said = process.communicate(timeout=60)
+        if how != signal.SIGKILL:
+            assert process.returncode == 1
+            assert "interrupted" in said
+            assert not list(folder.glob("*.lock*"))
+        slurm.wait(lambda: not open_jobs(slurm), "jobs are left", 30)
+        assert not list(folder.glob(".*"))
+    with running(folder) as process:
+        assert_finished(tiny, folder, process)
+
+
+def test_a_study_longer_than_the_walltime_finishes(tiny, folder, slurm):
+    (folder / "cluster.yaml").write_text(PROFILE.replace("00:30:00", "00:01:00").replace("jobs: 3", "jobs: 1"))
+    before = len(slurm.jobs())
+    with running(folder) as process:
+        assert_finished(tiny, folder, process)
+    assert len(slurm.jobs()) - before >= 2
+    # workers leave by themselves: none was still there at its limit
+    assert "TIMEOUT" not in {job.state for job in slurm.jobs()[before:]}
+
+
+def test_a_full_disk_is_told_and_more_room_finishes(tiny, folder):
+    disk = folder / "disk"
+    disk.mkdir()
+    (folder / "tiny.yaml").write_text(TINY.replace("tiny.zarr", "disk/tiny.zarr"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        with running(folder) as process:
+            _, said = process.communicate(timeout=300)
+        assert process.returncode == 1
+        assert "No space left on device" in said
+        subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
+        with running(folder) as process:
+            _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        assert_same_store(tiny / "tiny.zarr", disk / "tiny.zarr")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+# --- what a batch system has against a job ---
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("queue: debug", "queue: nowhere", "the batch system takes no job: sbatch: error: invalid partition specified: nowhere"),
+        ("queue: debug\n", "queue: short\n", r"no worker within 5 s: 3 jobs, PENDING (PartitionTimeLimit)"),
+        ("cores: 1", "cores: 1\n  python: /nowhere/python", "jobs ended before a worker of theirs connected: "),
+    ],
+    ids=["rejected", "pending", "stillborn"],
+)  # fmt: skip
+def test_what_stands_in_the_way_is_told_in_the_words_of_slurm(folder, old, new, message):
+    text = PROFILE.replace(old, new)
+    (folder / "cluster.yaml").write_text(text.replace("wait: 2m", "wait: 5s") if "short" in new else text)
+    done = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "tiny.zarr").exists()
+
+
+# --- who may talk to it ---
+
+
+@pytest.fixture
+def connection(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with connect(load_profile("slurm"), folder / "tiny.zarr") as connection:
+        connection.client.wait_for_workers(3, timeout=60)
+        yield connection
+
+
+def listening(process):
+    return {c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+
+
+def test_nothing_listens_but_on_the_network_of_the_profile(connection, folder):
+    here = listening(psutil.Process())
+    there = [listening(process) for process in workers(folder)]
+    assert here
+    # nanny and worker of each job, and HTTP of the worker
+    assert sum(map(len, there)) >= 3 * 3
+    assert {address.ip for ports in (here, *there) for address in ports} == {"127.0.0.1"}
+
+
+def test_a_client_without_the_keys_of_the_run_is_refused(connection):
+    address = connection.client.scheduler.address
+    assert address.startswith("tls://")
+    strangers = [(address.replace("tls:", "tcp:"), None), (address, Security.temporary())]
+    for where, security in strangers:
+        with pytest.raises((OSError, TimeoutError)):
+            Client(where, security=security, timeout="3s")
+    # of a worker too
+    worker = next(iter(connection.client.nthreads()))
+    with pytest.raises((OSError, TimeoutError)):
+        Client(worker.replace("tls:", "tcp:"), timeout="3s")
+
+
+def test_keys_are_readable_by_their_owner_alone(connection, folder):
+    (keys,) = folder.glob(".tiny.zarr.keys.*")
+    assert keys.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in keys.iterdir()} == {0o600}
