@@ -86,22 +86,30 @@ def run(
     from daskglass import pipeline
     from daskglass.cluster import connect
     from daskglass.cost import costs
+    from daskglass.jobscript import CLUSTERS
     from daskglass.ledger import locked
+    from daskglass.memory import check_fits, workers_of
     from daskglass.profiles import load_profile
     from daskglass.report import draw
     from daskglass.sources import sources_of
     from daskglass.study import load_study
 
     given, profile = load_study(study), load_profile(cluster)
-    path = Path(given.store)
+    path, workers = Path(given.store), workers_of(profile)
     only, again = _stage(stage), _stage(start)
     if stage is not None and start is not None:
         raise StudyError("give --stage or --from, not both")
     if dry_run:
         if given.source.trajectories is not None:
             print_sources(given, sources_of(given))
-        print_costs(given.study, given.store, costs(given))
+        planned = costs(given)
+        print_costs(given.study, given.store, planned, workers)
+        if workers is not None:
+            check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
         return
+    if workers is not None and profile.kind in CLUSTERS and given.source.simulate is not None:
+        # of files it is known later, when workers have looked into them
+        check_fits((kind for cost in costs(given) for kind in cost.kinds), workers.memory)
     with (
         _interruptible(),
         locked(path) as write_lock,
@@ -110,7 +118,16 @@ def run(
         show_progress(quiet) as progress,
     ):
         _announce(connection, quiet)
-        outcome = pipeline.run(given, connection.client, draw, only, again, progress, _tick(connection, write_lock))
+        outcome = pipeline.run(
+            given,
+            connection.client,
+            draw,
+            only,
+            again,
+            progress,
+            _tick(connection, write_lock),
+            None if workers is None else workers.memory,
+        )
     _tell(outcome, debug)
     if not quiet:
         from daskglass.report import folder

@@ -1,11 +1,13 @@
-"""What a study will cost, before it runs: tasks, bytes, particle-steps and hours."""
+"""What a study will cost, before it runs: tasks, bytes, memory, particle-steps and hours."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daskglass.graph import system_tasks
+from daskglass.layout import Layout
+from daskglass.memory import Kind, system_kinds
 from daskglass.plan import STAGES, Stage, SystemPlan, plan_study
 from daskglass.study import Inherent, Simulate, Study
 from daskglass.systems import DENSITY, SIXTH_ROOT_OF_TWO
@@ -26,7 +28,15 @@ TAU, STRENGTH, DIVERGENCE = 0.42, 0.85, 0.35
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one system; `hours` are of one core, by stage, and lack what cannot be estimated."""
+    """Cost of one system.
+
+    Attributes
+    ----------
+    nbytes, files : of the store, uncompressed
+    kinds : of its tasks, with the memory that they need
+    hours : of one core, by stage; they lack what cannot be estimated
+    chain : hours of the longest chain of tasks that wait for one another: the simulations of one replica, from hot to cold
+    """
 
     system: str
     particles: int
@@ -34,14 +44,21 @@ class Cost:
     particle_steps: float
     nbytes: int
     files: int
+    kinds: tuple[Kind, ...]
     tasks: dict[Stage, int]
     hours: dict[Stage, float]
+    chain: float
     notes: tuple[str, ...]
 
 
 def costs(study: Study) -> list[Cost]:
     """Estimate the cost of every system of a study; reads headers of files, writes nothing."""
     return [_cost(plan) for plan in plan_study(study)]
+
+
+def wall_hours(plans: Sequence[Cost], workers: int) -> float:
+    """Hours on so many workers: all core hours shared, but not less than the longest chain takes."""
+    return max(sum(sum(plan.hours.values()) for plan in plans) / workers, *(plan.chain for plan in plans))
 
 
 def relaxation_time_estimate(plan: SystemPlan, temperature: float) -> float | None:
@@ -58,11 +75,8 @@ def relaxation_time_estimate(plan: SystemPlan, temperature: float) -> float | No
 
 
 def _cost(plan: SystemPlan) -> Cost:
-    tasks = system_tasks(plan)
-    counted: dict[Stage, int] = {}
-    for stage in STAGES:
-        if number := sum(task.stage == stage for task in tasks):
-            counted[stage] = number
+    kinds = system_kinds(plan)
+    counted = {stage: sum(kind.number for kind in kinds if kind.stage == stage) for stage in STAGES}
     layouts = plan.layouts.values()
     frames = {
         name: layout.sizes["temperature"] * layout.sizes["replica"] * layout.sizes["time"]
@@ -71,13 +85,13 @@ def _cost(plan: SystemPlan) -> Cost:
     analysed = sum(number for name, number in frames.items() if name != "relaxation") * plan.particles
     hours: dict[Stage, float] = {stage: seconds * analysed / 3600 for stage, seconds in SECONDS.items()}
     notes: list[str] = []
-    steps = 0.0
+    steps = chain = 0.0
     if simulate := plan.study.source.simulate:
         steps = _steps(plan, simulate, notes) * plan.particles
         if not notes:
-            hours["simulate"] = (
-                steps / STEPS_PER_SECOND[plan.system.mixture is not None and plan.system.mixture.delta > 0] / 3600
-            )
+            per_second = STEPS_PER_SECOND[plan.system.mixture is not None and plan.system.mixture.delta > 0]
+            hours["simulate"] = steps / per_second / 3600
+            chain = hours["simulate"] / len(plan.replicas)
     if isinstance(plan.study.inherent, Inherent):
         hours["inherent"] = analysed * EVALUATIONS[plan.study.inherent.minimizer] / EVALUATIONS_PER_SECOND / 3600
     return Cost(
@@ -86,11 +100,20 @@ def _cost(plan: SystemPlan) -> Cost:
         frames=sum(frames.values()),
         particle_steps=steps,
         nbytes=sum(sum(layout.nbytes().values()) for layout in layouts),
-        files=sum(len(layout.blocks()) * len(layout.variables) for layout in layouts),
-        tasks=counted,
+        files=sum(_files(layout) for layout in layouts),
+        kinds=tuple(kinds),
+        tasks={stage: number for stage, number in counted.items() if number},
         hours=hours,
+        chain=chain,
         notes=tuple(notes),
     )
+
+
+def _files(layout: Layout) -> int:
+    """Chunks, or shards, of all variables of a run."""
+    rows = layout.sizes["temperature"] * layout.sizes["replica"]
+    blocks = math.ceil(layout.sizes["time"] / layout.block)
+    return sum(rows * (blocks if "time" in variable.dims else 1) for variable in layout.variables)
 
 
 def _steps(plan: SystemPlan, simulate: Simulate, notes: list[str]) -> float:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 LOOK = 2.0  # s between two looks at the workers
 ASK = 10.0  # s between two questions to the batch system
-LOST = 10.0  # s without a worker after which a job is replaced: a worker that restarts is away for less
+LATELY = 60.0  # s after its submission in which a job is asked for at every look
+SETTLED = 3.0  # s after which the batch system knows of a job
+LOST = 20.0  # s without a worker after which a job that is there still is replaced: a worker that restarts is away for less
 AGAIN = 60.0  # s after a rejection before the next try
 MOST_STILLBORN = 3  # jobs that end before their workers connect, when none ever did
 QUEUES = {"slurm": ["squeue", "--noheader", "--me", "--format=%i %T (%r)"], "sge": ["qstat"]}  # first word: the job
@@ -112,22 +114,25 @@ class Jobs:
     async def _look(self, cluster: JobQueueCluster) -> None:
         now = time.monotonic()
         here = {str(ws.name) for ws in cluster.scheduler.workers.values()}
+        missing: dict[str, str] = {}
         for name, job in list(cluster.workers.items()):
             number = str(job.job_id)
-            if job.job_id is None and job.status == Status.running:
-                await self._replace(cluster, name)
-                continue
             if any(worker == str(name) or worker.startswith(f"{name}-") for worker in here):
                 self._last_seen[number] = now
-            elif now - self._last_seen.get(number, now) > LOST:
+            elif job.job_id:
+                missing[name] = number
+            elif job.status == Status.running:
+                # rejected
                 await self._replace(cluster, name)
         if here:
             self._since = now
         elif self._rejection:
             self.problem = f"the batch system takes no job: {self._rejection}"
-        if now - self._asked > ASK or not here:
+        # who waits in a queue for hours is not asked for all the time
+        lately = any(n in self._last_seen or now - self._submitted[n] < LATELY for n in missing.values())
+        if missing and (lately or now - self._asked > ASK):
             self._asked = now
-            await self._ask(cluster, now, bool(here))
+            await self._ask(cluster, missing, now, bool(here))
         if len(cluster.worker_spec) < self.number and now > self._next_try:
             cluster.scale(jobs=self.number)
 
@@ -135,27 +140,25 @@ class Jobs:
         cluster.worker_spec.pop(name, None)
         await cluster.workers.pop(name).close()
 
-    async def _ask(self, cluster: JobQueueCluster, now: float, working: bool) -> None:
-        """Ask the batch system for jobs without a worker: why they wait, and whether they are there at all."""
+    async def _ask(self, cluster: JobQueueCluster, missing: dict[str, str], now: float, working: bool) -> None:
+        """Ask the batch system for jobs without a worker: whether they are there at all, and why they wait."""
         states = await self._states()
-        missing = {
-            name: str(job.job_id)
-            for name, job in cluster.workers.items()
-            if job.job_id and str(job.job_id) not in self._last_seen
-        }
-        if states is not None:
-            for name, number in missing.items():
-                if number not in states and now - self._submitted[number] > LOST:
+        for name, number in missing.items():
+            seen = self._last_seen.get(number)
+            if states is not None and number not in states and now - self._submitted[number] > SETTLED:
+                await self._replace(cluster, name)
+                if seen is None:
                     self._stillborn += 1
-                    await self._replace(cluster, name)
-                    # where workers came before, whatever ended these was not the profile
-                    if self._stillborn >= MOST_STILLBORN and not self._last_seen:
-                        said = self._last_words(number)
-                        self.problem = f"{self._stillborn} jobs ended before a worker of theirs connected: {said}"
+                # where workers came before, whatever ended this one was not the profile
+                if self._stillborn >= MOST_STILLBORN and not self._last_seen:
+                    said = self._last_words(number)
+                    self.problem = f"{self._stillborn} jobs ended before a worker of theirs connected: {said}"
+            elif seen is not None and now - seen > LOST:
+                await self._replace(cluster, name)
         waiting = sorted({(states or {}).get(number, "") for number in missing.values()} - {""})
         reasons = ", ".join(waiting) or f"`{LISTS[self.kind]}` says why"
-        told = f"no worker yet: {len(missing)} jobs, {reasons}" if missing and not working else ""
-        if told != self._told and (told == "" or now - self._since > ASK):
+        told = f"no worker: {len(missing)} jobs, {reasons}" if not working else ""
+        if told != self._told and (not told or now - self._since > ASK):
             self._told = told
             if told:
                 self.say(told)

@@ -14,6 +14,7 @@ from daskglass.errors import StoreError
 from daskglass.graph import Task, convert_tasks, system_tasks
 from daskglass.layout import lay_out
 from daskglass.ledger import Ledger, ledger_path, notes
+from daskglass.memory import check_fits, system_kinds
 from daskglass.plan import STAGES, Stage, SystemPlan, plan_study
 from daskglass.sources import File, Look, Over, remember
 from daskglass.study import Study
@@ -35,6 +36,7 @@ def run(
     start: Stage | None = None,
     progress: Progress = lambda stage, done, total: None,
     tick: Tick = lambda state: None,
+    memory: int | None = None,
 ) -> Outcome:
     """Do what is left of a study, in a store whose lock the caller holds until the workers are gone.
 
@@ -47,9 +49,12 @@ def run(
     start : this stage and all later ones, again
     progress : called with a stage, the number of its tasks that are done, and their total
     tick : called every two seconds with what goes on; see `work`
+    memory : of a worker process, bytes, where it is known
 
     Raises
     ------
+    StudyError
+        If a task that is left needs more memory than a worker has.
     StoreError
         If the store lies there without its ledger, or `stage` needs earlier stages that are not complete.
     """
@@ -64,6 +69,10 @@ def run(
     todo = pending(tasks, ledger)
     if stage is not None:
         todo = _only(stage, todo, ledger)
+    if memory is not None:
+        left = {(task.system, task.stage) for task in todo}
+        kinds = (kind for plan in plans for kind in system_kinds(plan))
+        check_fits((kind for kind in kinds if (kind.system, kind.stage) in left), memory)
     _lay_out(path, plans)
     outcome = _work(client, study, plans, tasks, todo, ledger, progress, tick)
     if not outcome.failures and stage in (None, "figures"):

@@ -111,7 +111,7 @@ class Progress:
 class Tally:
     """What the lines of a ledger come to since the last plan in it; takes them one by one, in order.
 
-    Every line costs the same however many came before, so a ledger of a whole campaign can be followed.
+    Every line costs the same however many came before, so that a ledger of 10^5 tasks can be followed.
     """
 
     def __init__(self) -> None:
@@ -125,19 +125,29 @@ class Tally:
             self.plan = entry
             self.finished: set[str] = set()
             self.done: dict[tuple[str, str], int] = defaultdict(int)
-            self.failures: dict[str, Entry] = {}
+            self.failed: dict[tuple[str, str], int] = defaultdict(int)
+            self.causes: dict[str, str] = {}  # of failed tasks
+            self.failures: dict[str, dict[str, float]] = {}  # by cause, the last one behind: tasks, and when
             self.warnings: dict[str, Note] = {}
             self.frames: dict[str, deque[tuple[float, float]]] = defaultdict(deque)
             self.first: dict[str, float] = {}
             return
-        stage, _, what = key.partition("-")
-        system = what.partition("/")[0]
-        self.failures.pop(key, None)
+        system, stage = _system_and_stage(key)
+        if key in self.causes:
+            cause = self.causes.pop(key)
+            self.failed[system, stage] -= 1
+            del self.failures[cause][key]
+            if not self.failures[cause]:
+                del self.failures[cause]
         if key in self.finished:
             self.finished.remove(key)
             self.done[system, stage] -= 1
         if "failed" in entry:
-            self.failures[key] = entry
+            cause = self.causes[key] = entry["failed"]
+            self.failed[system, stage] += 1
+            tasks = self.failures.pop(cause, {})
+            tasks[key] = entry["at"]
+            self.failures[cause] = tasks
         elif "seconds" in entry:
             self._take_finished(entry, stage, system)
 
@@ -180,13 +190,17 @@ class Tally:
 
     def notes(self) -> tuple[Note, ...]:
         """Return the last warnings and failures, newest first; failures of one cause are one."""
-        failed: dict[str, Note] = {}
-        for key, entry in self.failures.items():
-            cause = entry["failed"]
-            first, tasks = (failed[cause].key, failed[cause].tasks) if cause in failed else (key, 0)
-            failed[cause] = Note("failed", cause, first, tasks + 1, entry["at"])
+        failed = [
+            Note("failed", cause, next(iter(tasks)), len(tasks), next(reversed(tasks.values())))
+            for cause, tasks in list(self.failures.items())[-NOTES:]
+        ]
         warned = [self.warnings[text] for text in list(self.warnings)[-NOTES:]]
-        return tuple(sorted([*failed.values(), *warned], key=lambda note: -note.at)[:NOTES])
+        return tuple(sorted([*failed, *warned], key=lambda note: -note.at)[:NOTES])
+
+
+def _system_and_stage(key: str) -> tuple[str, str]:
+    stage, _, what = key.partition("-")
+    return what.partition("/")[0], stage
 
 
 def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Progress:
@@ -199,10 +213,9 @@ def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Prog
     now : seconds since the epoch
     """
     plan, holder, held = tally.plan, holder or {}, holder is not None
-    failed: dict[tuple[str, str], int] = defaultdict(int)
-    for key in tally.failures:
-        stage, _, what = key.partition("-")
-        failed[what.partition("/")[0], stage] += 1
+    if plan["at"] < holder.get("started", 0.0):
+        # of an earlier run: this one has not planned yet
+        plan = {"at": now}
     rows = tuple(
         Row(
             system,
@@ -210,12 +223,13 @@ def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Prog
             total,
             plan["done"].get(system, {}).get(stage, 0) + tally.done.get((system, stage), 0),
             holder.get("running", {}).get(system, {}).get(stage, 0),
-            failed[system, stage],
+            tally.failed.get((system, stage), 0),
         )
         for system, totals in plan.get("totals", {}).items()
         for stage, total in totals.items()
     )
-    silence = max(now - float(holder.get("at") or holder.get("started") or now), 0.0)
+    # a run that waits for its first worker has said nothing yet
+    silence = max(now - holder.get("at", now), 0.0)
     if held:
         state: State = "silent" if dead or silence > MINUTE else "running"
     else:
@@ -292,11 +306,15 @@ class Follower:
 def headline(now: Progress) -> str:
     """State of a run in one line: `running for 3 min, 41 of 98 tasks done, 2 workers, about 2 min left`."""
     if now.state == "silent":
-        died = "; it died: the same command again continues" if not now.alive else ""
-        return f"the run on {now.host}, process {now.pid}, has said nothing for {duration(now.silence)}{died}"
+        who = f"the run on {now.host}, process {now.pid}"
+        if not now.alive:
+            return f"{who}, died without letting go of the store: the same command again continues"
+        return f"{who}, has said nothing for {duration(now.silence)}"
     if not now.rows:
         return (
-            "looking at what there is to do" if now.alive else "nothing is known of a run: `daskglass run` starts one"
+            "looking at what there is to do, or waiting for workers"
+            if now.alive
+            else "nothing is known of a run: `daskglass run` starts one"
         )
     total = now.total
     said = [f"{total.done:,} of {total.total:,} tasks done"]
@@ -310,6 +328,8 @@ def headline(now: Progress) -> str:
 
 def time_left(now: Progress) -> str:
     """Time that a run still takes, as far as it is known."""
+    if not now.total.left:
+        return "nothing left but figures" if not now.total.failed else "nothing left that can be done"
     if now.remaining is None:
         return "time left unknown until there are workers"
     if not now.unknown:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from daskglass.cost import Cost
+    from daskglass.memory import Workers
     from daskglass.pipeline import StageStatus
     from daskglass.study import Study
     from daskglass.trajectories.mapping import Source
@@ -66,15 +67,28 @@ def print_sources(study: Study, sources: Iterable[Source]) -> None:
     out.print(table)
 
 
-def print_costs(study: str, store: str, plans: Sequence[Cost]) -> None:
-    """Show what a study comes to: tasks and hours of every stage, bytes, files and time steps."""
+def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers | None = None) -> None:
+    """Show what a study comes to: tasks, hours and memory of every stage, bytes, files, time steps; and time on workers."""
+    from daskglass.cost import wall_hours
     from daskglass.inventory import size_text
+    from daskglass.memory import largest_of
 
-    stages = list(dict.fromkeys(stage for plan in plans for stage in plan.tasks))
-    table = Table("stage", *(plan.system for plan in plans), title=f"{study} → {store}: tasks, core hours")
-    for stage in stages:
-        table.add_row(stage, *(f"{plan.tasks[stage]:,}  {_hours(plan.hours.get(stage, 0.0))}" for plan in plans))
+    largest = largest_of(kind for plan in plans for kind in plan.kinds)
+    table = Table(
+        "stage",
+        *(plan.system for plan in plans),
+        "memory",
+        title=f"{study} → {store}: tasks, core hours, memory of a task",
+    )
+    for stage in dict.fromkeys(stage for plan in plans for stage in plan.tasks):
+        table.add_row(
+            stage,
+            *(f"{plan.tasks[stage]:,}  {_hours(plan.hours.get(stage, 0.0))}" for plan in plans),
+            size_text(largest[stage].memory) + " *" * largest[stage].whole_rows,
+        )
     out.print(table)
+    if any(kind.whole_rows for kind in largest.values()):
+        print("* all frames of a temperature and replica at once: grows with the length of the run")
     for plan in plans:
         print(
             f"{plan.system}: {plan.particles:,} particles, {plan.frames:,} frames, {plan.particle_steps:.3g} "
@@ -87,6 +101,17 @@ def print_costs(study: str, store: str, plans: Sequence[Cost]) -> None:
         f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, {size_text(sum(plan.nbytes for plan in plans))}, "
         f"{steps:.3g} particle-steps, about {hours:,.2g} core hours"
     )
+    if workers is None:
+        return
+    jobs = f"{workers.jobs:,} jobs × {workers.number // workers.jobs} = " if workers.jobs else ""
+    print(
+        f"workers: {jobs}{workers.number:,}, {size_text(workers.memory)} each; the largest task needs "
+        f"{size_text(max(kind.memory for kind in largest.values()))}"
+    )
+    unknown = ", and what was not estimated" if any(plan.notes for plan in plans) else ""
+    chain = max(plan.chain for plan in plans)
+    least = f"; not less than {_hours(chain)}, the simulations of one replica from hot to cold" if chain else ""
+    print(f"wall time: about {_hours(wall_hours(plans, workers.number))}{least}{unknown}")
 
 
 def _hours(hours: float) -> str:
@@ -108,9 +133,15 @@ def print_status(store: Path, states: Sequence[StageStatus]) -> None:
     known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
     size = size_text(files_below(store)[1])
     print(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
+    told: set[str] = set()
     for state in states:
         for reason in state.reasons:
             print(f"stale: {state.system} {state.stage}: {reason}")
+        # later stages fail for the same cause
+        for cause in state.failures:
+            if cause not in told:
+                print(f"failed: {state.system} {state.stage}, and what waits for it: {cause}")
+            told.add(cause)
         for note in state.notes:
             print(f"note: {note}")
 
