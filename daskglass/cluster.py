@@ -28,6 +28,11 @@ from daskglass.keys import make_keys, security_of
 
 MOST_DEATHS = 3  # of worker processes that ran one task
 MOST_LOSSES = 10  # of workers that went with all their job while they ran one task
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": MOST_DEATHS - 1,
+    # jobs are kept by `Jobs` alone: Dask would forget lost ones without replacing them
+    "distributed.deploy.lost-worker-timeout": "1000 days",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def connect(profile: Profile, beside: Path, say: Callable[[str], None] = lambda 
         If no worker can be had; in the words of the batch system.
     """
     start = {"local": _local, "address": _joined}.get(profile.kind, _batch)
-    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS - 1}), ExitStack() as stack:
+    with dask.config.set(SETTINGS), ExitStack() as stack:
         # what was started is stopped in order, however often someone presses Ctrl-C meanwhile
         stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
@@ -108,14 +113,17 @@ def _joined(profile: Profile, beside: Path, say: Callable[[str], None]) -> Itera
     security = None
     if profile.tls_ca_file and profile.tls_cert and profile.tls_key:
         security = security_of(profile.tls_ca_file, profile.tls_cert, profile.tls_key)
-    began = time.monotonic()
+    since = time.monotonic()
     try:
         client = Client(profile.address, security=security)
     except (OSError, TimeoutError) as error:
         raise ClusterError(f"{profile.address}: no scheduler answers there: {error}") from error
 
     def check() -> None:
-        if time.monotonic() - began > profile.wait and not client.nthreads():
+        nonlocal since
+        if client.nthreads():
+            since = time.monotonic()
+        elif time.monotonic() - since > profile.wait:
             raise ClusterError(f"{profile.address}: the scheduler has had no worker for {profile.wait:g} s")
 
     with client:

@@ -69,6 +69,7 @@ class Jobs:
 
             async def close(self) -> None:
                 await super().close()
+                self.status = Status.closed
                 if self.job_id:
                     jobs.tell(f"-{self.job_id}")
 
@@ -126,7 +127,7 @@ class Jobs:
                 await self._replace(cluster, name)
         if here:
             self._since = now
-        elif self._rejection:
+        elif self._rejection and not missing:
             self.problem = f"the batch system takes no job: {self._rejection}"
         # who waits in a queue for hours is not asked for all the time
         lately = any(n in self._last_seen or now - self._submitted[n] < LATELY for n in missing.values())

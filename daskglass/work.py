@@ -112,7 +112,7 @@ def work(
         complete: list[Task] = []
         for future, result in _ended(partial, written, next_tick):
             task = flying.pop(future)
-            if future.status == "finished":
+            if isinstance(result, Result) or future.status == "finished":
                 complete.append(task)
                 if task.inputs is not None:
                     entries.append(completed(task.key, task.inputs, _receipt(result)))
@@ -121,6 +121,10 @@ def work(
                 if isinstance(error, KilledWorker) and agenda.try_alone(task):
                     continue
                 entries += fail(task, _cause(error, task, ledger.store), "".join(traceback.format_exception(error)))
+            elif future.status in ("lost", "pending"):
+                # its worker went with the result: Dask does it again
+                flying[future] = task
+                (partial if task.inputs is None else written).add(future)
             else:
                 raise ClusterError("the scheduler is gone; the same command again continues")
         ledger.record(entries)

@@ -147,6 +147,8 @@ def test_a_task_that_kills_its_workers_is_told_from_those_beside_it(client, ledg
 
 def test_what_runs_is_told_by_system_and_stage(client, ledger, monkeypatch):
     monkeypatch.setattr(working, "TICK", 0.1)
+    # those that were killed before may not be back yet
+    client.wait_for_workers(2, timeout=60)
     told = []
     work(client, [task(str(k), slow, 0.3) for k in range(6)], ledger, tick=told.append)
     assert all(state["workers"] == 2 for state in told)
