@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 import traceback
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -179,6 +180,7 @@ class _Agenda:
         heapq.heapify(self._ready)
         self._suspects: list[str] = []
         self._alone: set[str] = set()
+        self._run = uuid.uuid4().hex[:8]
 
     def next(self, alone: bool) -> Task | None:
         """Take the next task that can start; one that is to run alone only if nothing else can, and nothing runs."""
@@ -199,8 +201,8 @@ class _Agenda:
         return True
 
     def name(self, task: Task) -> str:
-        """Key of a task with the scheduler, which may still know its first try."""
-        return f"{task.key} alone" if task.key in self._alone else task.key
+        """Key of a task with the scheduler, which may know its first try, or the same task of another run."""
+        return f"{task.key}/{self._run}" + "/alone" * (task.key in self._alone)
 
     def priority(self, task: Task) -> int:
         """Priority of a task with the scheduler."""
