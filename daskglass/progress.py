@@ -7,7 +7,7 @@ import socket
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -228,10 +228,13 @@ def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Prog
         for system, totals in plan.get("totals", {}).items()
         for stage, total in totals.items()
     )
-    # a run that waits for its first worker has said nothing yet
+    # a run that waits for its first worker has said nothing yet; one that draws its figures says nothing more
     silence = max(now - holder.get("at", now), 0.0)
+    drawing = bool(rows) and not any(row.left for row in rows)
+    if drawing:
+        rows = tuple(replace(row, running=0) for row in rows)
     if held:
-        state: State = "silent" if dead or silence > MINUTE else "running"
+        state: State = "silent" if dead or (silence > MINUTE and not drawing) else "running"
     else:
         state = "finished" if rows and not any(row.left or row.failed for row in rows) else "stopped"
     workers = holder.get("workers", 0)
