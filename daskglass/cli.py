@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urljoin
 
 import typer
 
@@ -117,7 +118,7 @@ def run(
         _performance_report(path if report else None, quiet),
         show_progress(quiet) as progress,
     ):
-        _announce(connection, quiet)
+        _announce(connection, quiet, path)
         outcome = pipeline.run(
             given,
             connection.client,
@@ -217,7 +218,7 @@ def convert(
         plans: list[SystemPlan] = []
         try:
             with connect(profile, store, _say) as connection, show_progress(quiet) as progress:
-                _announce(connection, quiet)
+                _announce(connection, quiet, store)
                 plans = pipeline.plan_files(given, connection.client)
                 outcome = pipeline.convert(plans, connection.client, progress, _tick(connection, write_lock))
         except (DaskglassError, OSError) as error:
@@ -270,11 +271,16 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _announce(connection: Connection, quiet: bool) -> None:
-    """Say where the run can be watched."""
+def _announce(connection: Connection, quiet: bool, store: Path | None = None) -> None:
+    """Add the page of the study that fills a store to the dashboard, and say where all can be watched."""
+    pages = [f"dashboard: {connection.dashboard}" + f" (from elsewhere: {connection.tunnel})" * bool(connection.tunnel)]
+    if store is not None and connection.scheduler is not None:
+        from daskglass.study_page import PAGE, add_study_page
+
+        connection.client.sync(add_study_page, connection.scheduler, store)
+        pages.append(f"study: {urljoin(connection.dashboard, PAGE)}")
     if not quiet:
-        from_elsewhere = f" (from elsewhere: {connection.tunnel})" if connection.tunnel else ""
-        print(f"dashboard: {connection.dashboard}{from_elsewhere}", flush=True)
+        print("\n".join(pages), flush=True)
 
 
 def _tick(connection: Connection, write_lock: Tick) -> Tick:

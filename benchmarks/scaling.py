@@ -1,0 +1,235 @@
+"""Analysis on one and on two workers, against the same science on the same frames in memory, in one thread of one process.
+
+`python -m benchmarks.scaling` prints, for two sizes, parallel efficiency and overhead, and where the time goes by stage.
+"""
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import gsd.hoomd
+import numpy as np
+import xarray as xr
+from distributed import Client, get_task_stream
+
+from benchmarks.conversion import workers
+from daskglass import barriers, dynamics, entropy, pipeline, store, structure
+from daskglass.ledger import ledger_path
+from daskglass.softness import Softness, recall_precision, sample_examples
+from daskglass.study import Study
+
+SIZES = ((4096, 176), (16384, 48))  # particles, and frames at each temperature
+TEMPERATURES = (0.60, 0.50)
+RUNS = 3
+BLOCK = 16  # frames
+Seconds = Counter[str]
+
+
+def write_trajectory(path: Path, particles: int, frames: int, temperature: float) -> None:
+    """Write particles that rattle about the sites of a lattice of liquid density, and jump now and then."""
+    rng = np.random.default_rng(round(100 * temperature))
+    edge = np.float32((particles / 1.2) ** (1 / 3))
+    sites = np.ceil(particles ** (1 / 3)).astype(int)
+    lattice = rng.permutation(sites**3)[:particles]
+    home = ((np.column_stack(np.unravel_index(lattice, (sites,) * 3)) + 0.5) / sites - 0.5) * edge
+    with gsd.hoomd.open(path, "w") as file:
+        for k in range(frames):
+            jumping = rng.random(particles) < np.exp(-3 / temperature)
+            home += jumping[:, None] * rng.normal(scale=0.4, size=home.shape)
+            position = home + rng.normal(scale=0.05, size=home.shape)
+            image = np.rint(position / edge)
+            frame = gsd.hoomd.Frame()
+            frame.configuration.step = 250 * k
+            frame.configuration.box = [edge, edge, edge, 0, 0, 0]
+            frame.particles.N = particles
+            frame.particles.types = ["A", "B"]
+            frame.particles.typeid = np.arange(particles) >= 0.8 * particles
+            frame.particles.position = position - image * edge
+            frame.particles.image = image.astype(np.int32)
+            file.append(frame)
+
+
+def study_of(folder: Path) -> Study:
+    """Return a thermal study of the files of a folder, whose fits, which do not grow with it, are kept short."""
+    return Study.model_validate({
+        "study": "scaling",
+        "store": f"{folder}/frames.zarr",
+        "systems": [{"system": "jumps", "temperatures": list(TEMPERATURES), "replicas": 1}],
+        "source": {"trajectories": {"path": f"{folder}/T{{temperature:g}}.gsd", "timestep": 0.004,
+                                    "constants": {"system": "jumps", "replica": 0}}},
+        "inherent": "none",
+        "hops": {"hard_separation": 15.0, "soft": 0.1},
+        "softness": {"train_on": {"run": "production", "temperature": TEMPERATURES[-1]}, "samples_per_class": 1000},
+        "radial": {"r_max": 5.0},
+        "barriers": {"hottest": TEMPERATURES[0], "resamples": 2},
+    })  # fmt: skip
+
+
+def run(study: Study, client: Client, stage: str | None = None) -> None:
+    """Run a study, or one stage of it."""
+    outcome = pipeline.run(study, client, draw=lambda path: path, stage=stage)
+    assert not outcome.failures, outcome.failures
+
+
+@contextmanager
+def a_copy(study: Study, number: int) -> Iterator[Study]:
+    """Give a study a copy of its store."""
+    path = Path(study.store)
+    copy = path.with_name(f"{number}.zarr")
+    shutil.copytree(path, copy)
+    shutil.copy(ledger_path(path), ledger_path(copy))
+    yield study.model_copy(update={"store": str(copy)})
+    shutil.rmtree(copy)
+
+
+def timed(seconds: Seconds, stage: str, function: Callable[..., object], *arguments: object) -> object:
+    """Call a function, and add its time to that of its stage."""
+    began = time.perf_counter()
+    result = function(*arguments)
+    seconds[stage] += time.perf_counter() - began
+    return result
+
+
+def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
+    """Seconds by stage of the functions that the stages call, over the frames in memory, a block or a row at a time."""
+    seconds: Seconds = Counter()
+    mu, width = structure.mu_grid(*study.structure.mu), study.structure.width
+    radial, given = study.radial, study.hops
+    hops = [timed(seconds, "hops", dynamics.hop_indicator, r.position, given.window) for r in runs]
+    label = timed(
+        seconds, "hops", dynamics.rearrangement_labels, hops[-1], runs[-1].species, given.soft, given.hard,
+        given.soft_separation, given.hard_separation,
+    )  # fmt: skip
+    model = timed(seconds, "structure", _train, study, runs[-1], label, mu)
+    S, s2 = [], []
+    for r in runs:
+        found = [timed(seconds, "softness", _soften, frame, model, mu, width) for _, frame in r.groupby("time")]
+        S.append(xr.concat([softness for softness, _ in found], "time"))
+        s2.append(xr.concat([local for _, local in found], "time"))
+    for r in runs:
+        group = xr.where(r.species == 0, 0, -1)
+        for block in _blocks(r):
+            timed(seconds, "entropy", structure.pair_counts, block.position, r.species, r.box, group, 1,
+                  radial.r_max, radial.bin_width)  # fmt: skip
+        timed(seconds, "ensemble", dynamics.scattering_function, r.position, r.species)
+        timed(seconds, "ensemble", dynamics.mean_squared_displacement, r.position, r.species)
+    for values in (S, s2):
+        edges = timed(seconds, "ensemble", barriers.strata, xr.concat(values, "row"))
+        for hop, each in zip(hops, values, strict=True):
+            # for every candidate of the supercooled range
+            for _ in runs:
+                timed(seconds, "ensemble", barriers.stratum_counts, hop, each, edges, given.soft)
+    for hop, each in zip(hops, S, strict=True):
+        timed(seconds, "ensemble", recall_precision, each, hop, given.soft)
+    bins = np.linspace(*np.nanpercentile(np.stack(S), (5, 95)), radial.softness_bins + 1)
+    for r, each in zip(runs, S, strict=True):
+        for block, softness in zip(_blocks(r), _blocks(each), strict=True):
+            group = softness.copy(data=barriers.assign_strata(softness.values, bins))
+            timed(seconds, "barriers", structure.pair_counts, block.position, r.species, r.box, group,
+                  radial.softness_bins, radial.r_max, radial.bin_width)  # fmt: skip
+    return seconds
+
+
+def _train(study: Study, run: xr.Dataset, label: xr.DataArray, mu: list[float]) -> Softness:
+    given = study.softness
+    frame, particle = np.unravel_index(sample_examples(label.values, given.samples_per_class, given.seed), label.shape)
+    centers = xr.zeros_like(label, dtype=bool)
+    centers.values[frame, particle] = True
+    parts = []
+    for k in np.unique(frame):
+        G = structure.structure_functions(run.position[k], run.species, run.box, mu, study.structure.width, centers[k])
+        parts.append(G.isel(particle=particle[frame == k]).rename(particle="example").reset_coords(drop=True))
+    examples = xr.concat(parts, "example").to_dataset(name="G")
+    return Softness.fit(examples.assign(label=("example", label.values[frame, particle])), given.seed)
+
+
+def _soften(frame: xr.Dataset, model: Softness, mu: list[float], width: float) -> tuple[xr.DataArray, xr.DataArray]:
+    G = structure.structure_functions(frame.position, frame.species, frame.box, mu, width)
+    return model.transform(G), entropy.local_excess_entropy(G)
+
+
+def _blocks(values: xr.Dataset | xr.DataArray) -> list[xr.Dataset] | list[xr.DataArray]:
+    return [values.isel(time=slice(k, k + BLOCK)) for k in range(0, values.sizes["time"], BLOCK)]
+
+
+def frames_of(study: Study) -> list[xr.Dataset]:
+    """Frames of every temperature, in memory, as the store holds them."""
+    production = store.open_group(Path(study.store), "jumps/production").sel(replica=0, drop=True)
+    production = production[["position", "box", "species"]].load()
+    return [production.isel(temperature=k, drop=True) for k in range(len(TEMPERATURES))]
+
+
+def by_stage(client: Client, study: Study) -> tuple[float, Seconds]:
+    """Run a study; return its wall time, and the seconds that its tasks computed, by stage."""
+    with get_task_stream(client) as stream:
+        began = time.perf_counter()
+        run(study, client)
+        wall = time.perf_counter() - began
+    seconds: Seconds = Counter()
+    for task in stream.data:
+        seconds[task["key"].partition("-")[0]] += sum(
+            part["stop"] - part["start"] for part in task["startstops"] if part["action"] == "compute"
+        )
+    return wall, seconds
+
+
+def compare(folder: Path, particles: int, frames: int, warm: Study) -> None:
+    """Print efficiency and overhead at one size, medians of runs in turn, each by workers that have run a study before."""
+    folder.mkdir()
+    for T in TEMPERATURES:
+        write_trajectory(folder / f"T{T:g}.gsd", particles, frames, T)
+    study, numbers = study_of(folder), count()
+    with workers(1) as client:
+        run(study, client, "convert")
+    in_memory = frames_of(study)
+    walls: dict[int, list[float]] = {1: [], 2: []}
+    alone: list[Seconds] = []
+    tasks: list[Seconds] = []
+    for _ in range(RUNS):
+        alone.append(bare(study, in_memory))
+        for number, times in walls.items():
+            with (
+                workers(number) as client,
+                a_copy(warm, next(numbers)) as before,
+                a_copy(study, next(numbers)) as copy,
+            ):
+                run(before, client)
+                wall, seconds = by_stage(client, copy)
+            times.append(wall)
+            if number == 1:
+                tasks.append(seconds)
+    one, two = (statistics.median(times) for times in walls.values())
+    least = statistics.median(sum(seconds.values()) for seconds in alone)
+    print(
+        f"{particles} particles, {frames * len(TEMPERATURES)} frames: bare {least:.1f} s, 1 worker {one:.1f} s, 2 workers "
+        f"{two:.1f} s: overhead {one / least - 1:.0%}, efficiency {one / two / 2:.2f}"
+    )
+    for stage in dict.fromkeys(stage for seconds in tasks for stage in seconds):
+        own, theirs = (statistics.median(seconds[stage] for seconds in found) for found in (alone, tasks))
+        print(f"  {stage:10} bare {own:6.2f} s, in tasks {theirs:6.2f} s")
+    print(f"  between tasks {one - statistics.median(sum(seconds.values()) for seconds in tasks):.2f} s", flush=True)
+
+
+def main() -> None:
+    """Print the ratios of both sizes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "warm"
+        folder.mkdir()
+        for T in TEMPERATURES:
+            write_trajectory(folder / f"T{T:g}.gsd", 1400, 48, T)
+        warm = study_of(folder)
+        with workers(1) as client:
+            run(warm, client, "convert")
+        bare(warm, frames_of(warm))
+        for particles, frames in SIZES:
+            compare(Path(name) / f"{particles}", particles, frames, warm)
+
+
+if __name__ == "__main__":
+    main()
