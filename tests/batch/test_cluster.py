@@ -16,7 +16,7 @@ from distributed.security import Security
 from daskglass.cluster import connect
 from daskglass.ledger import Ledger
 from daskglass.profiles import load_profile
-from tests.studies import TINY, command
+from tests.studies import FILES, TINY, command
 from tests.test_pipeline import assert_same_store
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
@@ -96,16 +96,26 @@ def assert_finished(tiny, folder, process=None):
     assert_same_store(tiny / "tiny.zarr", folder / "tiny.zarr")
 
 
-def test_a_study_on_slurm_is_the_one_of_a_laptop_and_a_second_run_is_refused_meanwhile(tiny, folder):
+def test_a_study_on_slurm_is_the_one_of_a_laptop_though_a_node_goes_down_and_a_second_run_asks_for_the_store(
+    tiny, folder, slurm
+):
     with running(folder) as process:
         until(process, lambda: done_tasks(folder) > 5)
         second = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
         assert second.returncode == 1
         assert f"process {process.pid} on {socket.gethostname()} is writing to this store" in second.stderr
-        assert_finished(tiny, folder, process)
+        until(process, lambda: done_tasks(folder) > 10)
+        (node, *_) = (job.node for job in open_jobs(slurm) if job.state == "RUNNING")
+        slurm.set_node(node, "down")
+        try:
+            assert_finished(tiny, folder, process)
+        finally:
+            slurm.set_node(node, "resume")
     again = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
-    assert "dashboard: http://127.0.0.1:" in again.stdout.splitlines()[0]
-    assert "ssh -N -L" in again.stdout.splitlines()[0]
+    dashboard, study, *_ = again.stdout.splitlines()
+    assert dashboard.startswith("dashboard: http://127.0.0.1:")
+    assert "ssh -N -L" in dashboard
+    assert study.endswith("/study")
     assert "0 tasks done" in again.stdout
 
 
@@ -135,17 +145,6 @@ def test_killed_processes_are_replaced(tiny, folder):
         assert_finished(tiny, folder, process)
 
 
-def test_a_node_that_goes_down_costs_nothing_but_time(tiny, folder, slurm):
-    with running(folder) as process:
-        until(process, lambda: done_tasks(folder) > 10)
-        (node, *_) = (job.node for job in open_jobs(slurm) if job.state == "RUNNING")
-        slurm.set_node(node, "down")
-        try:
-            assert_finished(tiny, folder, process)
-        finally:
-            slurm.set_node(node, "resume")
-
-
 def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(tiny, folder, slurm):
     for how, after in ((signal.SIGINT, 10), (signal.SIGTERM, 30), (signal.SIGKILL, 60)):
         with running(folder) as process:
@@ -172,10 +171,10 @@ def test_a_study_longer_than_the_walltime_finishes(tiny, folder, slurm):
     assert "TIMEOUT" not in {job.state for job in slurm.jobs()[before:]}
 
 
-def test_a_full_disk_is_told_and_more_room_finishes(tiny, folder):
+def test_a_full_disk_is_told_and_more_room_finishes(finished_once, files, folder):
     disk = folder / "disk"
     disk.mkdir()
-    (folder / "tiny.yaml").write_text(TINY.replace("tiny.zarr", "disk/tiny.zarr"))
+    (folder / "tiny.yaml").write_text(FILES.replace("files.zarr", "disk/files.zarr"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
     try:
         with running(folder) as process:
@@ -186,7 +185,7 @@ def test_a_full_disk_is_told_and_more_room_finishes(tiny, folder):
         with running(folder) as process:
             _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
-        assert_same_store(tiny / "tiny.zarr", disk / "tiny.zarr")
+        assert_same_store(finished_once / "files.zarr", disk / "files.zarr")
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
 
