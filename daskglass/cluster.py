@@ -27,6 +27,7 @@ from daskglass.jobscript import LOOPBACK, Profile, cluster_class, job_options
 from daskglass.keys import make_keys, security_of
 
 MOST_DEATHS = 3  # of worker processes that ran one task
+WORKERLESS = 120.0  # s without a worker after which a local run is given up: nannies restart most, not all
 MOST_LOSSES = 10  # of workers that went with all their job while they ran one task
 SETTINGS = {
     "distributed.scheduler.allowed-failures": MOST_DEATHS - 1,
@@ -104,7 +105,8 @@ def _local(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster) as client:
-        yield Connection(client, _dashboard(cluster.scheduler), "", lambda: None, cluster.scheduler)
+        check = _any_worker(client, WORKERLESS, "all worker processes are gone; the same command again continues")
+        yield Connection(client, _dashboard(cluster.scheduler), "", check, cluster.scheduler)
 
 
 @contextmanager
@@ -113,21 +115,29 @@ def _joined(profile: Profile, beside: Path, say: Callable[[str], None]) -> Itera
     security = None
     if profile.tls_ca_file and profile.tls_cert and profile.tls_key:
         security = security_of(profile.tls_ca_file, profile.tls_cert, profile.tls_key)
-    since = time.monotonic()
     try:
         client = Client(profile.address, security=security)
     except (OSError, TimeoutError) as error:
         raise ClusterError(f"{profile.address}: no scheduler answers there: {error}") from error
+    problem = f"{profile.address}: the scheduler has had no worker for {profile.wait:g} s"
+    with client:
+        yield Connection(client, client.dashboard_link, "", _any_worker(client, profile.wait, problem), None)
+
+
+def _any_worker(client: Client, patience: float, problem: str) -> Callable[[], None]:
+    """Return a check that raises once it found no worker for so many seconds."""
+    since: float | None = None
 
     def check() -> None:
         nonlocal since
         if client.nthreads():
+            since = None
+        elif since is None:
             since = time.monotonic()
-        elif time.monotonic() - since > profile.wait:
-            raise ClusterError(f"{profile.address}: the scheduler has had no worker for {profile.wait:g} s")
+        elif time.monotonic() - since > patience:
+            raise ClusterError(problem)
 
-    with client:
-        yield Connection(client, client.dashboard_link, "", check, None)
+    return check
 
 
 @contextmanager

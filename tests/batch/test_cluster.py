@@ -119,6 +119,7 @@ def test_a_study_on_slurm_is_the_one_of_a_laptop_though_a_node_goes_down_and_a_s
     assert "0 tasks done" in again.stdout
 
 
+@pytest.mark.long
 def test_cancelled_jobs_are_replaced(tiny, folder, slurm):
     draw = random.Random(0)
     with running(folder) as process:
@@ -132,6 +133,7 @@ def test_cancelled_jobs_are_replaced(tiny, folder, slurm):
         assert_finished(tiny, folder, process)
 
 
+@pytest.mark.long
 def test_killed_processes_are_replaced(tiny, folder):
     draw = random.Random(1)
     with running(folder) as process:
@@ -145,6 +147,7 @@ def test_killed_processes_are_replaced(tiny, folder):
         assert_finished(tiny, folder, process)
 
 
+@pytest.mark.long
 def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(tiny, folder, slurm):
     for how, after in ((signal.SIGINT, 10), (signal.SIGTERM, 30), (signal.SIGKILL, 60)):
         with running(folder) as process:
@@ -161,6 +164,7 @@ def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(t
         assert_finished(tiny, folder, process)
 
 
+@pytest.mark.long
 def test_a_study_longer_than_the_walltime_finishes(tiny, folder, slurm):
     (folder / "cluster.yaml").write_text(PROFILE.replace("00:30:00", "00:01:00").replace("jobs: 3", "jobs: 1"))
     before = len(slurm.jobs())
@@ -171,6 +175,7 @@ def test_a_study_longer_than_the_walltime_finishes(tiny, folder, slurm):
     assert "TIMEOUT" not in {job.state for job in slurm.jobs()[before:]}
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_and_more_room_finishes(finished_once, files, folder):
     disk = folder / "disk"
     disk.mkdir()
