@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from daskglass.errors import DataError
 from daskglass.kernels import displacement, hop
-from daskglass.particles import box_over_frames, check_whole, drift, frame_interval, frame_times, is_species
+from daskglass.particles import box_over_frames, drift, frame_interval, frame_times, is_species
 from daskglass.variables import VARIABLES, named
 
 Q_PEAK = 7.14
@@ -106,8 +106,8 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
     ordered = position.transpose(..., "time", "particle", "xyz")
 
     def compute(positions: NDArray[np.float32]) -> NDArray[np.float32]:
+        positions = np.ascontiguousarray(positions)
         values = np.empty(positions.shape[:-1], np.float32)
-        check_whole(positions)
         moved = drift(positions)
         for run in np.ndindex(positions.shape[:-3]):
             hop.hop_indicator(positions[run], moved[run], half, values[run])
@@ -235,11 +235,12 @@ def _over_pairs(
     chosen = np.flatnonzero(np.asarray(is_species(species)))
 
     def compute(positions: NDArray[np.float32]) -> NDArray[np.float64]:
-        check_whole(positions)
+        positions = np.ascontiguousarray(positions)
         moved = drift(positions)
         result = np.empty((*positions.shape[:-3], wanted.size))
         for run in np.ndindex(positions.shape[:-3]):
-            values = kernel(positions[run], moved[run], chosen, first, second)
+            coordinates = np.ascontiguousarray(positions[run][:, chosen].transpose(0, 2, 1))
+            values = kernel(coordinates, moved[run], first, second)
             result[run] = np.bincount(which, values, wanted.size) / np.bincount(which, minlength=wanted.size)
         return result
 

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.errors import DataError
+from daskglass.kernels.displacement import center_of_mass
 
 
 def species_names(species: xr.DataArray) -> list[str]:
@@ -77,23 +78,6 @@ def check_frames(positions: NDArray[np.floating], boxes: NDArray[np.floating], r
         )
 
 
-def check_whole(positions: NDArray[np.floating]) -> None:
-    """Refuse frames (…, time, particle, 3) in which some positions are not finite; whole frames may be missing.
-
-    One such position would spoil the centre of mass, and so every particle of its frame.
-
-    Raises
-    ------
-    DataError
-        Naming the frame (counted within the block of frames at hand) and the particle.
-    """
-    missing = ~np.isfinite(positions).all(axis=-1)
-    partly = missing & ~missing.all(axis=-1, keepdims=True)
-    if partly.any():
-        *frame, particle = np.argwhere(partly)[0]
-        raise DataError(f"frame {tuple(map(int, frame))}, particle {particle}: position is not finite")
-
-
 def frame_interval(position: xr.DataArray) -> float:
     """Time between successive frames of a uniform series, in τ_A.
 
@@ -120,5 +104,20 @@ def frame_times(position: xr.DataArray) -> NDArray[np.float64]:
 
 
 def drift(positions: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Displacement (…, time, 3) of the centre of mass of (…, time, particle, 3), all masses equal."""
-    return np.ascontiguousarray(positions).mean(axis=-2, dtype=np.float64)
+    """Position (…, time, 3) of the centre of mass of (…, time, particle, 3), all masses equal; NaN for missing frames.
+
+    Raises
+    ------
+    DataError
+        If some positions of a frame are not finite, which would spoil all of it; naming the frame (counted within the block
+        of frames at hand) and the particle. Whole frames may be missing.
+    """
+    mean = np.empty((*positions.shape[:-2], 3))
+    for run in np.ndindex(positions.shape[:-3]):
+        center_of_mass(positions[run], mean[run])
+    for frame in np.argwhere(~np.isfinite(mean).all(axis=-1)):
+        missing = ~np.isfinite(positions[tuple(frame)]).all(axis=-1)
+        if not missing.all():
+            where = tuple(map(int, frame))
+            raise DataError(f"frame {where}, particle {np.argmax(missing)}: position is not finite")
+    return mean

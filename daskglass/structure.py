@@ -56,6 +56,7 @@ def structure_functions(
         raise DataError(f"width must be positive; got {width}")
     names = species_names(species)
     check_codes(species)
+    expansion = kernel.gaussian_expansion(grid[1] - grid[0] if grid.size > 1 else width, width)
 
     def compute(
         positions: NDArray[np.float32], codes: NDArray[np.int8], chosen: NDArray[np.bool_], boxes: NDArray[np.float64]
@@ -66,7 +67,9 @@ def structure_functions(
         chosen = np.broadcast_to(chosen, positions.shape[:-1])
         boxes = np.broadcast_to(boxes, (*lead, 3))
         for frame in np.ndindex(lead):
-            kernel.structure_functions(positions[frame], codes, chosen[frame], boxes[frame], grid, width, G[frame])
+            kernel.structure_functions(
+                positions[frame], codes, chosen[frame], boxes[frame], grid, width, *expansion, G[frame]
+            )
         return G
 
     G = xr.apply_ufunc(

@@ -30,9 +30,12 @@ def lose_all_workers(connection):
 
 
 def wait_for_the_problem(connection, message):
-    with pytest.raises(ClusterError, match=message):
+    def check_for_ever():
         while True:
             connection.check()
+
+    with pytest.raises(ClusterError, match=message):
+        check_for_ever()
 
 
 def test_a_local_run_that_has_lost_all_its_workers_ends(profile, tmp_path, monkeypatch):
@@ -46,7 +49,12 @@ def test_a_local_run_that_has_lost_all_its_workers_ends(profile, tmp_path, monke
 def test_a_running_cluster_is_joined_with_its_keys_and_left_running(profile, tmp_path):
     _, security = make_keys(tmp_path, "theirs.")
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", protocol="tls://", security=security, dashboard_address=None
+        n_workers=1,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        protocol="tls://",
+        security=security,
+        dashboard_address=None,
     ) as theirs:
         joined = profile(
             f"type: address, address: '{theirs.scheduler_address}', wait: 1s, tls_ca_file: {security.tls_ca_file}, "

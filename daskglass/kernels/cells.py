@@ -1,4 +1,4 @@
-"""Cell lists: the particles of a periodic box sorted by cell, so that neighbours lie close together in memory."""
+"""Cell lists: the particles of a periodic box sorted by species and cell, so that neighbours lie close in memory."""
 
 from typing import NamedTuple
 
@@ -12,29 +12,31 @@ REACH = 2  # cells are half the cut-off or longer, so neighbours lie at most two
 
 
 class Cells(NamedTuple):
-    """Particles sorted by cell; slot s holds particle `order[s]`."""
+    """Particles sorted by species, then by cell; slot s holds particle `order[s]`."""
 
     counts: NDArray[np.int64]  # (3,) cells along each edge
-    start: NDArray[np.int64]  # (cells + 1,) first slot of each cell
+    reach: NDArray[np.int64]  # (3,) cells that the cut-off spans along each edge
+    start: NDArray[np.int64]  # (species, cells + 1) first slot of each cell
     order: NDArray[np.int64]  # (particle,)
     xyz: NDArray[np.float64]  # (3, particle) wrapped into the box, by slot
 
 
 @jit
-def sort_into_cells(positions: Float, box: Float, cutoff: float) -> Cells:
-    """Sort particles into cells whose edges are at least half the cut-off."""
+def sort_into_cells(positions: Float, species: Int, kinds: int, box: Float, cutoff: float) -> Cells:
+    """Sort particles of so many kinds into cells whose edges are at least half the cut-off."""
     n = positions.shape[0]
-    counts = np.empty(3, np.int64)
+    counts, reach = np.empty(3, np.int64), np.empty(3, np.int64)
     for d in range(3):
         counts[d] = max(1, int(REACH * box[d] / cutoff))
     # a dilute gas needs no more cells than particles fill
     crowded = (SPARSE * n / (counts[0] * counts[1] * counts[2])) ** (1.0 / 3.0)
-    if crowded < 1.0:
-        for d in range(3):
-            counts[d] = max(1, int(counts[d] * crowded))
+    for d in range(3):
+        counts[d] = max(1, int(counts[d] * min(crowded, 1.0)))
+        reach[d] = min(REACH, int(np.ceil(cutoff * counts[d] / box[d])))
+    number = counts[0] * counts[1] * counts[2]
     wrapped = np.empty((3, n), np.float64)
-    cell = np.empty(n, np.int64)
-    start = np.zeros(counts[0] * counts[1] * counts[2] + 1, np.int64)
+    home = np.empty(n, np.int64)
+    first = np.zeros(kinds * number + 1, np.int64)
     for i in range(n):
         index = 0
         for d in range(3):
@@ -43,58 +45,74 @@ def sort_into_cells(positions: Float, box: Float, cutoff: float) -> Cells:
             wrapped[d, i] = x * box[d]
             # x may round up to 1
             index = index * counts[d] + min(int(x * counts[d]), counts[d] - 1)
-        cell[i] = index
-        start[index + 1] += 1
-    start = np.cumsum(start)
+        home[i] = species[i] * number + index
+        first[home[i] + 1] += 1
+    first = np.cumsum(first)
     order = np.empty(n, np.int64)
     xyz = np.empty((3, n), np.float64)
-    filled = start.copy()
+    filled = first.copy()
     for i in range(n):
-        slot = filled[cell[i]]
-        filled[cell[i]] += 1
+        slot = filled[home[i]]
+        filled[home[i]] += 1
         order[slot] = i
         for d in range(3):
             xyz[d, slot] = wrapped[d, i]
-    return Cells(counts, start, order, xyz)
+    start = np.empty((kinds, number + 1), np.int64)
+    for K in range(kinds):
+        start[K] = first[K * number : (K + 1) * number + 1]
+    return Cells(counts, reach, start, order, xyz)
 
 
 @jit
-def gather_candidates(cells: Cells, cell: int, slots: Int, xyz: Float) -> int:
-    """Copy the particles of all cells within reach of one cell; return how many there are.
+def most_candidates(cells: Cells) -> int:
+    """Size that suffices for the candidates of any cell."""
+    most = cells.order.shape[0]
+    for d in range(3):
+        # in a box of few cells, so many times at most is one and the same cell within reach
+        most *= int(np.ceil((2 * cells.reach[d] + 1) / cells.counts[d]))
+    return most
 
-    Fills `slots` (particle,) and `xyz` (3, particle). In a box of few cells each cell is visited once.
+
+@jit
+def gather_candidates(cells: Cells, cell: int, K: int, lowest: int, box: Float, slots: Int, xyz: Float) -> int:
+    """Copy the particles of species K in all cells within reach of one cell; return how many there are.
+
+    Fills `slots` (found,), none below `lowest`, and `xyz` (3, found): that image of each which the walls of the box put next
+    to the cell. A cell within reach on two sides is copied twice: the box is at least twice the cut-off, so at most
+    one image of a particle lies within it.
     """
     nx, ny, nz = cells.counts
+    rx, ry, rz = cells.reach
     cx, cy, cz = cell // (ny * nz), (cell // nz) % ny, cell % nz
-    span = 2 * REACH + 1
+    start = cells.start[K]
     found = 0
-    for a in range(min(span, nx)):
-        x = (cx - REACH + a) % nx
-        for b in range(min(span, ny)):
-            y = (cy - REACH + b) % ny
-            for c in range(min(span, nz)):
-                z = (cz - REACH + c) % nz
-                neighbor = (x * ny + y) * nz + z
-                for slot in range(cells.start[neighbor], cells.start[neighbor + 1]):
+    for x in range(cx - rx, cx + rx + 1):
+        Lx = np.floor(x / nx)
+        for y in range(cy - ry, cy + ry + 1):
+            Ly = np.floor(y / ny)
+            row = ((x % nx) * ny + y % ny) * nz
+            z = cz - rz
+            while z <= cz + rz:
+                # cells up to the next wall lie behind one another in memory
+                Lz = np.floor(z / nz)
+                last = min(cz + rz, (int(Lz) + 1) * nz - 1)
+                low = max(lowest, start[row + z % nz])
+                for slot in range(low, start[row + last % nz + 1]):
                     slots[found] = slot
-                    xyz[0, found] = cells.xyz[0, slot]
-                    xyz[1, found] = cells.xyz[1, slot]
-                    xyz[2, found] = cells.xyz[2, slot]
+                    xyz[0, found] = cells.xyz[0, slot] + Lx * box[0]
+                    xyz[1, found] = cells.xyz[1, slot] + Ly * box[1]
+                    xyz[2, found] = cells.xyz[2, slot] + Lz * box[2]
                     found += 1
+                z = last + 1
     return found
 
 
 @jit
-def squared_distances(cells: Cells, slot: int, xyz: Float, found: int, box: Float, r2: Float) -> None:
-    """Minimum-image squared distances from one particle to all candidates, into `r2`."""
+def squared_distances(cells: Cells, slot: int, xyz: Float, found: int, r2: Float) -> None:
+    """Squared distances from one particle to all candidates, into `r2`."""
     x, y, z = cells.xyz[0, slot], cells.xyz[1, slot], cells.xyz[2, slot]
-    Lx, Ly, Lz = box
-    inverse_x, inverse_y, inverse_z = 1.0 / Lx, 1.0 / Ly, 1.0 / Lz
     for j in range(found):
         dx = xyz[0, j] - x
         dy = xyz[1, j] - y
         dz = xyz[2, j] - z
-        dx -= Lx * np.rint(dx * inverse_x)
-        dy -= Ly * np.rint(dy * inverse_y)
-        dz -= Lz * np.rint(dz * inverse_z)
         r2[j] = dx * dx + dy * dy + dz * dz

@@ -1,64 +1,118 @@
 """Radial structure functions of one frame."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from daskglass.kernels.cells import gather_candidates, sort_into_cells, squared_distances
+from daskglass.kernels.cells import gather_candidates, most_candidates, sort_into_cells, squared_distances
 from daskglass.kernels.flags import Bool, Float, Int, jit
 
 SUPPORT = 5.0  # a Gaussian is below 4e-6 of its peak beyond this many widths
+TERMS = 8  # of a polynomial in r, which meets a Gaussian to 1e-7 of its peak within a bin no longer than its width
+
+
+def gaussian_expansion(step: float, width: float) -> tuple[float, NDArray[np.float32]]:
+    """Expand exp[ −(r − μ)² / (2 Δμ²) ] in powers of the distance of r from the middle of its bin.
+
+    Bins divide the steps between radii evenly, and are no longer than Δμ. In each, the polynomial meets the Gaussian at the
+    Chebyshev nodes, which leaves it nowhere far off.
+
+    Returns
+    -------
+    length of a bin in σ, and coefficients (bin, TERMS) from SUPPORT widths below μ to as far above, for distances
+    in lengths of a bin
+    """
+    length = step / np.ceil(step / width)
+    half = int(np.ceil(SUPPORT * width / length - 1e-9))
+    nodes = np.cos((np.arange(TERMS) + 0.5) * np.pi / TERMS) / 2
+    x = (np.arange(-half, half)[:, None] + 0.5 + nodes) * length / width
+    coefficients = np.linalg.solve(np.vander(nodes, increasing=True), np.exp(-0.5 * x * x).T).T
+    return length, np.ascontiguousarray(coefficients, np.float32)
 
 
 @jit
 def structure_functions(
-    positions: Float, species: Int, centers: Bool, box: Float, mu: Float, width: float, G: Float
+    positions: Float,
+    species: Int,
+    centers: Bool,
+    box: Float,
+    mu: Float,
+    width: float,
+    length: float,
+    C: Float,
+    G: Float,
 ) -> None:
     """G_K(μ_i) = Σ_j exp[ −(r_ij − μ_i)² / (2 Δμ²) ] over the neighbours j of species K (paper, Eq. 3).
+
+    Every neighbour adds the powers of its distance δ from the middle of its bin to the moments M_pb = Σ_j δ_j^p of the bin;
+    G_K(μ_i) = Σ_pb C_pb M_p,b+i.
 
     Parameters
     ----------
     positions : (particle, 3); species : (particle,) codes; centers : (particle,) bool; box : (3,)
-    mu : (m,) uniform grid; width : Δμ
+    mu : (m,) uniform grid; width : Δμ; length, C : `gaussian_expansion` of its step
     G : (particle, species, m) result, NaN where a particle is no centre
     """
     G[:] = np.nan
-    n, m = positions.shape[0], mu.shape[0]
-    step = mu[1] - mu[0] if m > 1 else 1.0
+    m, kinds = mu.shape[0], G.shape[1]
+    per_step = int(np.rint((mu[1] - mu[0]) / length)) if m > 1 else 1
     cutoff = mu[m - 1] + SUPPORT * width
-    cutoff2 = cutoff * cutoff
-    half_width = SUPPORT * width / step
-    # successive Gaussians on a uniform grid: e(μ+h) = e(μ) q(μ), q(μ+h) = q(μ) exp(−h²/Δμ²)
-    inverse = 1.0 / (width * width)
-    decay = np.exp(-step * step * inverse)
+    lowest = mu[0] - C.shape[0] // 2 * length
+    inner2, outer2 = max(lowest, 0.0) ** 2, cutoff * cutoff
+    M = np.empty(((m - 1) * per_step + C.shape[0], TERMS), np.float32)
 
-    cells = sort_into_cells(positions, box, cutoff)
-    slots = np.empty(n, np.int64)
-    xyz = np.empty((3, n), np.float64)
-    r2 = np.empty(n, np.float64)
-    sums = np.empty((G.shape[1], m), np.float64)
-    for cell in range(cells.start.shape[0] - 1):
-        found = -1
-        for slot in range(cells.start[cell], cells.start[cell + 1]):
-            i = cells.order[slot]
-            if not centers[i]:
-                continue
-            if found < 0:
-                found = gather_candidates(cells, cell, slots, xyz)
-            squared_distances(cells, slot, xyz, found, box, r2)
-            sums[:] = 0.0
-            for j in range(found):
-                if r2[j] < cutoff2 and slots[j] != slot:
-                    r = np.sqrt(r2[j])
-                    t = (r - mu[0]) / step
-                    first = max(0, int(np.ceil(t - half_width)))
-                    last = min(m - 1, int(np.floor(t + half_width)))
-                    if last < first:
+    cells = sort_into_cells(positions, species, kinds, box, cutoff)
+    most = most_candidates(cells)
+    slots, xyz = np.empty(most, np.int64), np.empty((3, most), np.float64)
+    r2, near = np.empty(most, np.float64), np.empty(most, np.float64)
+    for cell in range(cells.start.shape[1] - 1):
+        for K in range(kinds):
+            found = -1
+            for kind in range(kinds):
+                for slot in range(cells.start[kind, cell], cells.start[kind, cell + 1]):
+                    i = cells.order[slot]
+                    if not centers[i]:
                         continue
-                    x = r - mu[first]
-                    e = np.exp(-0.5 * x * x * inverse)
-                    q = np.exp((x - 0.5 * step) * step * inverse)
-                    row = sums[species[cells.order[slots[j]]]]
-                    for k in range(first, last + 1):
-                        row[k] += e
-                        e *= q
-                        q *= decay
-            G[i] = sums
+                    if found < 0:
+                        found = gather_candidates(cells, cell, K, 0, box, slots, xyz)
+                    squared_distances(cells, slot, xyz, found, r2)
+                    count = 0
+                    for j in range(found):
+                        near[count] = r2[j]
+                        count += (inner2 <= r2[j]) & (r2[j] < outer2) & (slots[j] != slot)
+                    add_moments(near[:count], lowest, length, M)
+                    expand(C, M, per_step, G[i, K])
+
+
+@jit
+def add_moments(r2: Float, lowest: float, length: float, M: Float) -> None:
+    """Sum the powers of the distances of all r from the middles of their bins, the first of which begins at `lowest`."""
+    M[:] = 0.0
+    for j in range(r2.shape[0]):
+        t = (np.sqrt(r2[j]) - lowest) / length
+        b = min(int(t), M.shape[0] - 1)
+        d = np.float32(t - b - 0.5)
+        d2 = d * d
+        d3, d4 = d2 * d, d2 * d2
+        row = M[b]
+        row[0] += np.float32(1.0)
+        row[1] += d
+        row[2] += d2
+        row[3] += d3
+        row[4] += d4
+        row[5] += d4 * d
+        row[6] += d4 * d2
+        row[7] += d4 * d3
+
+
+@jit
+def expand(C: Float, M: Float, per_step: int, G: Float) -> None:
+    """G(μ_i) = Σ_pb C_pb M_p,b+i."""
+    coefficients, moments = C.ravel(), M.ravel()
+    size = coefficients.shape[0]
+    for i in range(G.shape[0]):
+        first = i * per_step * TERMS
+        window = moments[first : first + size]
+        total = np.float32(0.0)
+        for k in range(size):
+            total += coefficients[k] * window[k]
+        G[i] = total
