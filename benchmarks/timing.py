@@ -1,33 +1,116 @@
-"""Timing of two functions in turn, and the liquid they are timed on."""
+"""Timing of functions in turn, the rows of the table that this makes, and the liquids that are timed."""
 
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 import daskglass as dg
 from daskglass.engines import get_engine
 
+Function = Callable[[], object]
 
-def compare(what: str, ours: Callable[[], object], peer: Callable[[], object], named: str, runs: int = 5) -> None:
-    """Print the median times of both, run alternately after one warm-up, and their ratio."""
-    seconds: tuple[list[float], list[float]] = ([], [])
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: medians in seconds, the spread of ours (largest less smallest, over the median), and the ratio.
+
+    Attributes
+    ----------
+    what, peer : names of both sides; ratio : time of the peer over ours
+    target : the least ratio aimed at; None where there is none
+    limit : name of what bounds ours from below; share : its time over ours
+    """
+
+    what: str
+    seconds: float
+    spread: float
+    peer: str
+    peer_seconds: float
+    target: float | None = None
+    limit: str = ""
+    share: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Time of the peer over ours."""
+        return self.peer_seconds / self.seconds
+
+    def record(self) -> dict[str, object]:
+        """All of it, as JSON has it."""
+        return asdict(self) | {"ratio": self.ratio}
+
+    def __str__(self) -> str:
+        aim = "" if self.target is None else f" (aim {self.target:g})"
+        bound = "" if self.share is None else f"; {self.limit}: {self.share:.0%} of it"
+        return (
+            f"{self.what}: {self.seconds:.3g} s ± {self.spread:.0%}; {self.peer}: {self.peer_seconds:.3g} s: "
+            f"{self.ratio:.3g} times{aim}{bound}"
+        )
+
+
+def compare(
+    what: str,
+    ours: Function,
+    peers: dict[str, tuple[Function, float | None]],
+    limit: tuple[str, Function] | None = None,
+    runs: int = 5,
+    scale: float = 1.0,
+) -> list[Row]:
+    """Time functions in turn, after one warm-up of each; print and return a row for each peer.
+
+    Parameters
+    ----------
+    peers : function and aim, by name
+    limit : name and function of the bound
+    scale : how many times the peers' work ours is, where theirs would take too long
+    """
+    functions = {"": ours, **{name: function for name, (function, _) in peers.items()}}
+    if limit is not None:
+        functions["limit"] = limit[1]
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     for run in range(runs + 1):
-        for function, times in zip((ours, peer), seconds, strict=True):
+        for name, function in functions.items():
             began = time.perf_counter()
             function()
             if run:
-                times.append(time.perf_counter() - began)
-    mine, other = (statistics.median(times) for times in seconds)
-    print(f"{what}: {mine:.4g} s; {named}: {other:.4g} s; {other / mine:.2g} times as fast")
+                seconds[name].append(time.perf_counter() - began)
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    spread = (max(seconds[""]) - min(seconds[""])) / median[""]
+    bound = {} if limit is None else {"limit": limit[0], "share": median["limit"] / median[""]}
+    rows = [
+        Row(what, median[""], spread, name, scale * median[name], target, **bound)
+        for name, (_, target) in peers.items()
+    ]
+    for row in rows:
+        print(row, flush=True)
+    return rows
 
 
-def liquid(particles: int = 4096, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (particle, 3), species codes and box of a liquid simulated for 20 τ from a lattice."""
+def liquid(
+    particles: int = 4096, temperature: float = 1.0, steps: int = 5000
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions (particle, 3), species codes and box of a liquid simulated from a lattice."""
     mixture = dg.built_in("ka_0.0")[0]
     with get_engine("lammps").start(mixture, particles, 1, temperature, 0.004) as simulation:
-        simulation.run(5000)
+        simulation.run(steps)
         positions = simulation.positions()
     species = np.repeat(np.arange(2), mixture.counts(particles)).astype(np.int8)
     return positions.astype(np.float32), species, np.full(3, mixture.box_length(particles))
+
+
+def jumps(particles: int, frames: int, temperature: float, seed: int = 0) -> np.ndarray:
+    """Positions (time, particle, 3) of particles that rattle about the sites of a lattice of liquid density, and jump."""
+    rng = np.random.default_rng(seed)
+    edge = (particles / 1.2) ** (1 / 3)
+    sites = int(np.ceil(particles ** (1 / 3)))
+    lattice = rng.permutation(sites**3)[:particles]
+    home = ((np.column_stack(np.unravel_index(lattice, (sites,) * 3)) + 0.5) / sites - 0.5) * edge
+    positions = np.empty((frames, particles, 3), np.float32)
+    for k in range(frames):
+        jumping = rng.random(particles) < np.exp(-3 / temperature)
+        home += jumping[:, None] * rng.normal(scale=0.4, size=home.shape)
+        positions[k] = home + rng.normal(scale=0.05, size=home.shape)
+    return positions

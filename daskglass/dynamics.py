@@ -239,8 +239,7 @@ def _over_pairs(
         moved = drift(positions)
         result = np.empty((*positions.shape[:-3], wanted.size))
         for run in np.ndindex(positions.shape[:-3]):
-            coordinates = np.ascontiguousarray(positions[run][:, chosen].transpose(0, 2, 1))
-            values = kernel(coordinates, moved[run], first, second)
+            values = kernel(positions[run], moved[run], chosen, first, second)
             result[run] = np.bincount(which, values, wanted.size) / np.bincount(which, minlength=wanted.size)
         return result
 

@@ -178,13 +178,14 @@ def _peak(plan: SystemPlan, function: str, run: str) -> int:
         h, touched = (
             min(layout.sizes["time"], f + 2 * more) for more in (half, math.ceil(half / layout.chunk) * layout.chunk)
         )
-        return h * N * POSITION + max(_reading(layout, touched, POSITION), h * N * (affine + FINITE + VALUE))
+        return h * N * POSITION + max(_reading(layout, touched, POSITION), h * N * (affine + VALUE))
     if function == "structure_of_examples":
         chosen = min(f, 2 * study.softness.samples_per_class)
         return max(positions_read, n * 2 * POSITION + chosen * _structure(plan) + N * CELLS)
     if function == "soften":
-        # in every frame structure functions twice, and memory freed between them that does not suit the next
-        work = n * (POSITION + 2 * VALUE) + 3 * _structure(plan) + N * CELLS
+        # structure functions twice, and memory freed between them that does not suit the next
+        together = min(f, stages.frames_together(_structure(plan) // VALUE))
+        work = n * (POSITION + 2 * VALUE) + 3 * together * _structure(plan) + N * CELLS
         return max(positions_read, work, n * (POSITION + 2 * VALUE) + _writing(layout, f, VALUE))
     if function == "count_pairs":
         return max(positions_read, n * (2 * POSITION + FINITE) + N * CELLS)
@@ -233,7 +234,7 @@ def _ensemble(plan: SystemPlan) -> list[Kind]:
     of_temperature = rows // temperatures * _blocks(layout)
     pairs = min(F * (F - 1) // 2, F * of_motion.sizes["lag"]) * PAIR
     affine = POSITION * (plan.box is None)
-    dynamics = F * N * POSITION + max(_reading(of_motion, F, POSITION), F * N * (affine + FINITE) + pairs)
+    dynamics = F * N * POSITION + max(_reading(of_motion, F, POSITION), F * N * affine + pairs)
     counts = _counts(plan)
     return [
         Kind("ensemble", plan.name, "bulk_dynamics", motion, _rows(of_motion), F, dynamics, whole_rows=True),

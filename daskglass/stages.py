@@ -31,6 +31,7 @@ from daskglass.variables import VARIABLES, named
 Receipt = dict[str, Any]
 THERMAL, INHERENT = "position", "inherent"
 JOINT = 1.0 / 16.0  # bin width of the joint histogram of softness and local entropy
+FEATURES = 2**22  # structure functions computed at once: calls cost more than they do where frames are small
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
 SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
 
@@ -243,13 +244,21 @@ def soften(path: Path, block: Block, positions: str, mu: Sequence[float], width:
     run = read_block(path, block, [positions])
     shape = (run.sizes["time"], run.sizes["particle"])
     values = {name: np.full(shape, np.nan, np.float32) for name in ("softness", "local_entropy")}
-    for k in _whole_frames(run[positions]):
-        frame = run.isel(time=k)
-        G = structure.structure_functions(frame[positions], run["species"], frame["box"], mu, width)
-        values["softness"][k] = model.transform(G)
-        values["local_entropy"][k] = entropy.local_excess_entropy(G)
+    whole = _whole_frames(run[positions])
+    together = frames_together(model.weights.size * run.sizes["particle"])
+    for k in range(0, whole.size, together):
+        chosen = whole[k : k + together]
+        frames = run.isel(time=chosen)
+        G = structure.structure_functions(frames[positions], run["species"], frames["box"], mu, width)
+        values["softness"][chosen] = model.transform(G)
+        values["local_entropy"][chosen] = entropy.local_excess_entropy(G)
     write_block(path, block, values)
     return {"frames": block.stop - block.start}
+
+
+def frames_together(features: int) -> int:
+    """Frames whose structure functions, so many a frame, are computed at once."""
+    return max(1, FEATURES // features)
 
 
 def _whole_frames(position: xr.DataArray) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -104,10 +104,21 @@ def recover(path: Path) -> None:
 
 def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0) -> xr.Dataset:
     """Read variables of one block into memory, and its box; with `halo` more frames at both ends where there are some."""
-    run = open_group(path, block.group)
-    frames = slice(max(0, block.start - halo), min(run.sizes["time"], block.stop + halo))
-    T, replica = _row(run["temperature"].values, run["replica"].values, block)
-    return run[[*names, "box"]].isel(temperature=T, replica=replica, time=frames).load()
+    # array by array: xarray would open all of a group's, which takes longer than many a task
+    coordinates = _coordinates(path, block.group, _written(path, block.group))
+    T, replica = _row(coordinates, block)
+    where: dict[str, int | slice] = {
+        "temperature": T,
+        "replica": replica,
+        "time": slice(max(0, block.start - halo), block.stop + halo),
+    }
+    run = coordinates.isel(where, missing_dims="ignore")
+    for name in (*names, *({"box", "time"} - set(run.coords))):
+        array = _array(path, f"{block.group}/{name}", "r")
+        dims = cast("tuple[str, ...]", array.metadata.dimension_names)  # type: ignore[union-attr]
+        data = np.asarray(array[tuple(where.get(dim, slice(None)) for dim in dims)])
+        run[name] = ([dim for dim in dims if dim not in ("temperature", "replica")], data)
+    return run.set_coords(["box", "time"])
 
 
 def write_block(path: Path, block: Block, values: Mapping[str, np.ndarray]) -> None:
@@ -143,20 +154,32 @@ def write_row(path: Path, row: Block, name: str, data: np.ndarray) -> None:
 
 
 def _row_on_disk(path: Path, block: Block) -> tuple[int, int]:
-    return _row(*_labels(path, block.group, (path / block.group / "zarr.json").stat().st_mtime_ns), block)
+    return _row(_coordinates(path, block.group, _written(path, block.group)), block)
+
+
+def _written(path: Path, group: str) -> int:
+    """When a group was put in its place; blocks are written since, and coordinates of each run alone."""
+    return (path / group / "zarr.json").stat().st_mtime_ns
 
 
 @functools.lru_cache(maxsize=64)
-def _labels(path: Path, group: str, written: int) -> tuple[np.ndarray, np.ndarray]:
-    """Temperatures and replicas of a run, as they are since its metadata was `written`."""
-    temperatures, replicas = (_array(path, f"{group}/{name}")[:] for name in ("temperature", "replica"))
-    return np.asarray(temperatures), np.asarray(replicas)
+def _coordinates(path: Path, group: str, written: int) -> xr.Dataset:
+    """Coordinates that all runs of a group share, there since it was `written`."""
+    coords = open_group(path, group).coords.to_dataset()
+    return coords[
+        [name for name in ("temperature", "replica", "time", "species", "xyz") if coords[name].ndim == 1]
+    ].load()
 
 
-def _row(temperatures: np.ndarray, replicas: np.ndarray, block: Block) -> tuple[int, int]:
+@functools.lru_cache(maxsize=64)
+def _table(path: Path, group: str, written: int) -> xr.Dataset:
+    return open_group(path, group).load()
+
+
+def _row(coordinates: xr.Dataset, block: Block) -> tuple[int, int]:
     """Where a block's temperature and replica stand in the arrays of its run."""
-    T = np.flatnonzero(np.isclose(temperatures, block.temperature, rtol=1e-9, atol=0.0))
-    replica = np.flatnonzero(replicas == block.replica)
+    T = np.flatnonzero(np.isclose(coordinates["temperature"], block.temperature, rtol=1e-9, atol=0.0))
+    replica = np.flatnonzero(coordinates["replica"] == block.replica)
     if not (T.size == 1 and replica.size == 1):
         raise StoreError(f"{block.group} has no T = {block.temperature:g}, replica {block.replica}")
     return int(T[0]), int(replica[0])
@@ -182,8 +205,8 @@ def open_group(path: Path, group: str) -> xr.Dataset:
 
 
 def read_table(path: Path, group: str) -> xr.Dataset:
-    """Read a small group into memory."""
-    return open_group(path, group).load()
+    """Read a small group into memory; once, as long as it is not replaced."""
+    return _table(path, group, _written(path, group)).copy()
 
 
 def strings_of_any_length(dataset: xr.Dataset) -> xr.Dataset:
@@ -193,8 +216,8 @@ def strings_of_any_length(dataset: xr.Dataset) -> xr.Dataset:
     )
 
 
-def _array(path: Path, name: str) -> zarr.Array:
-    return zarr.open_array(path, path=name, mode="r+", zarr_format=3)
+def _array(path: Path, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.Array:
+    return zarr.open_array(path, path=name, mode=mode, zarr_format=3)
 
 
 def _assert_aligned(array: zarr.Array, block: Block, name: str) -> None:

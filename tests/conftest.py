@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from tests import studies
 # compiling a kernel takes longer than any deadline
 settings.register_profile("daskglass", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("daskglass")
+
+# a shell ignores Ctrl-C for what it runs in the background, and so would all that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).parent / "data"
 

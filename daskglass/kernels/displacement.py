@@ -4,6 +4,7 @@ import numpy as np
 
 from daskglass.kernels.flags import Float, Int, jit
 
+BLOCK = 32  # particles at a time, so that all their frames stay in cache
 LANES = 24  # coordinates summed side by side: a whole number of particles, and of vectors
 
 
@@ -30,49 +31,57 @@ def center_of_mass(positions: Float, mean: Float) -> None:
 
 
 @jit
-def self_scattering(coordinates: Float, drift: Float, first: Int, second: Int, q: float) -> Float:
-    """⟨ sin(QΔr)/(QΔr) ⟩ over particles, for each pair of frames.
+def self_scattering(positions: Float, drift: Float, chosen: Int, first: Int, second: Int, q: float) -> Float:
+    """⟨ sin(QΔr)/(QΔr) ⟩ over the chosen particles, for each pair of frames.
 
     Parameters
     ----------
-    coordinates : (time, 3, particle) unwrapped; drift : (time, 3)
+    positions : (time, particle, 3) unwrapped; drift : (time, 3); chosen : (chosen,) particle indices
     first, second : (pair,) frames; q : wave number Q
 
     Returns
     -------
     (pair,) averages
     """
-    result = np.empty(first.shape[0])
-    r2 = np.empty(coordinates.shape[2])
-    for pair in range(first.shape[0]):
-        _squared_displacements(coordinates, drift, first[pair], second[pair], r2)
-        total = 0.0
-        for i in range(r2.shape[0]):
-            total += _sinc(q * np.sqrt(r2[i]))
-        result[pair] = total / r2.shape[0]
-    return result
+    result = np.zeros(first.shape[0])
+    x = np.empty((positions.shape[0], 3, BLOCK))
+    for low in range(0, chosen.shape[0], BLOCK):
+        size = _without_drift(positions, drift, chosen[low : low + BLOCK], x)
+        for pair in range(first.shape[0]):
+            a, b = x[first[pair]], x[second[pair]]
+            total = 0.0
+            for p in range(size):
+                dx, dy, dz = b[0, p] - a[0, p], b[1, p] - a[1, p], b[2, p] - a[2, p]
+                total += _sinc(q * np.sqrt(dx * dx + dy * dy + dz * dz))
+            result[pair] += total
+    return result / chosen.shape[0]
 
 
 @jit
-def mean_squared_displacement(coordinates: Float, drift: Float, first: Int, second: Int) -> Float:
-    """⟨ |Δr|² ⟩ over particles, for each pair of frames; see `self_scattering`."""
-    result = np.empty(first.shape[0])
-    r2 = np.empty(coordinates.shape[2])
-    for pair in range(first.shape[0]):
-        _squared_displacements(coordinates, drift, first[pair], second[pair], r2)
-        result[pair] = r2.sum() / r2.shape[0]
-    return result
+def mean_squared_displacement(positions: Float, drift: Float, chosen: Int, first: Int, second: Int) -> Float:
+    """⟨ |Δr|² ⟩ over the chosen particles, for each pair of frames; see `self_scattering`."""
+    result = np.zeros(first.shape[0])
+    x = np.empty((positions.shape[0], 3, BLOCK))
+    for low in range(0, chosen.shape[0], BLOCK):
+        size = _without_drift(positions, drift, chosen[low : low + BLOCK], x)
+        for pair in range(first.shape[0]):
+            a, b = x[first[pair]], x[second[pair]]
+            total = 0.0
+            for p in range(size):
+                dx, dy, dz = b[0, p] - a[0, p], b[1, p] - a[1, p], b[2, p] - a[2, p]
+                total += dx * dx + dy * dy + dz * dz
+            result[pair] += total
+    return result / chosen.shape[0]
 
 
 @jit
-def _squared_displacements(coordinates: Float, drift: Float, a: int, b: int, r2: Float) -> None:
-    Dx, Dy, Dz = drift[b, 0] - drift[a, 0], drift[b, 1] - drift[a, 1], drift[b, 2] - drift[a, 2]
-    here, there = coordinates[a], coordinates[b]
-    for i in range(r2.shape[0]):
-        dx = np.float64(there[0, i]) - np.float64(here[0, i]) - Dx
-        dy = np.float64(there[1, i]) - np.float64(here[1, i]) - Dy
-        dz = np.float64(there[2, i]) - np.float64(here[2, i]) - Dz
-        r2[i] = dx * dx + dy * dy + dz * dz
+def _without_drift(positions: Float, drift: Float, chosen: Int, x: Float) -> int:
+    """Copy the chosen particles, relative to the centre of mass, into `x` (time, 3, chosen); return how many."""
+    for f in range(positions.shape[0]):
+        for d in range(3):
+            for p in range(chosen.shape[0]):
+                x[f, d, p] = np.float64(positions[f, chosen[p], d]) - drift[f, d]
+    return chosen.shape[0]
 
 
 @jit

@@ -4,7 +4,8 @@ import numpy as np
 
 from daskglass.kernels.flags import Bool, Float, Int, jit
 
-BLOCK = 128  # particles at a time, so that what is kept of their last windows stays in cache
+BLOCK = 256  # particles at a time, so that what is kept of their last windows stays in cache
+ZERO = np.float32(0.0)
 LINE = 16  # particles whose values at one time share a line of the cache
 
 
@@ -23,57 +24,59 @@ def hop_indicator(positions: Float, drift: Float, half: int, hop: Float) -> None
     hop : (time, particle) result, NaN where a window does not fit
     """
     frames, n = positions.shape[0], positions.shape[1]
-    hop[:] = np.nan
+    hop[:half], hop[frames - half :] = np.nan, np.nan
     if frames < 2 * half + 1:
+        hop[:] = np.nan
         return
     inverse = np.float32(1.0 / (half + 1))
-    # of the last `half` frames, and of the last `half + 1` windows; x, y, z of a particle behind one another
-    step = np.empty((half, 3 * BLOCK), np.float32)
-    offset = np.empty((half + 1, 3 * BLOCK), np.float32)
-    across = np.empty((half + 1, 3 * BLOCK), np.float32)
-    variance = np.empty((half + 1, 3 * BLOCK), np.float32)
-    shift = np.empty(3 * BLOCK, np.float64)
-    x, total, squares = (
-        np.empty(3 * BLOCK, np.float32),
-        np.empty(3 * BLOCK, np.float32),
-        np.empty(3 * BLOCK, np.float32),
-    )
-    coordinates = positions.reshape(frames, 3 * n)
+    # of the last `half` steps from frame to frame, and of the last `half + 1` windows
+    step = np.empty((half, 3, BLOCK), np.float32)
+    offset = np.empty((half + 1, 3, BLOCK), np.float32)
+    across = np.empty((half + 1, 3, BLOCK), np.float32)
+    variance = np.empty((half + 1, BLOCK), np.float32)
+    x, total, squares, gap = np.empty((4, BLOCK), np.float32)
     for low in range(0, n, BLOCK):
         size = min(BLOCK, n - low)
         for f in range(frames - 1):
+            here, there, latest = positions[f, low : low + size], positions[f + 1, low : low + size], step[f % half]
+            for p in range(size):
+                latest[0, p] = there[p, 0] - here[p, 0]
+                latest[1, p] = there[p, 1] - here[p, 1]
+                latest[2, p] = there[p, 2] - here[p, 2]
+            # not at once: in another order, digits of a far position would be lost
             for d in range(3):
-                shift[d::3] = drift[f + 1, d] - drift[f, d]
-            ahead, here = coordinates[f + 1, 3 * low :], coordinates[f, 3 * low :]
-            latest = step[f % half]
-            for c in range(3 * size):
-                # in double precision, whatever the order
-                latest[c] = np.float64(ahead[c]) - np.float64(here[c]) - shift[c]
+                shift = np.float32(drift[f + 1, d] - drift[f, d])
+                for p in range(size):
+                    latest[d, p] -= shift
             s = f + 1 - half
             if s < 0:
                 continue
-            # the window that begins with frame s
-            x[:], total[:], squares[:] = 0.0, 0.0, 0.0
-            for k in range(s, s + half):
-                move = step[k % half]
-                for c in range(3 * size):
-                    x[c] += move[c]
-                    total[c] += x[c]
-                    squares[c] += x[c] * x[c]
-            for c in range(3 * size):
-                offset[s % (half + 1), c] = total[c] * inverse
-                across[s % (half + 1), c] = x[c]
-                variance[s % (half + 1), c] = max(squares[c] * inverse - (total[c] * inverse) ** 2, np.float32(0.0))
+            # the window that begins with frame s: displacements from there
+            A, B = (s + 1) % (half + 1), s % (half + 1)
+            squares[:] = 0.0
+            for d in range(3):
+                x[:], total[:] = 0.0, 0.0
+                for k in range(s, s + half):
+                    moved = step[k % half, d]
+                    for p in range(size):
+                        x[p] += moved[p]
+                        total[p] += x[p]
+                        squares[p] += x[p] * x[p]
+                middle, whole = offset[B, d], across[B, d]
+                for p in range(size):
+                    middle[p] = total[p] * inverse
+                    whole[p] = x[p]
+                    squares[p] -= total[p] * middle[p]
+            variance[B] = squares * inverse
             if s < half:
                 continue
-            before, after = (s + 1) % (half + 1), s % (half + 1)
-            for c in range(3 * size):
-                x[c] = (across[before, c] + offset[after, c] - offset[before, c]) ** 2
+            gap[:] = 0.0
+            for d in range(3):
+                for p in range(size):
+                    between = across[A, d, p] + offset[B, d, p] - offset[A, d, p]
+                    gap[p] += between * between
             for p in range(size):
-                gap = x[3 * p] + x[3 * p + 1] + x[3 * p + 2]
-                v_A = variance[before, 3 * p] + variance[before, 3 * p + 1] + variance[before, 3 * p + 2]
-                v_B = variance[after, 3 * p] + variance[after, 3 * p + 1] + variance[after, 3 * p + 2]
-                hop[s, low + p] = np.sqrt((v_A + gap) * (v_B + gap))
+                hop[s, low + p] = np.sqrt((max(variance[A, p], ZERO) + gap[p]) * (max(variance[B, p], ZERO) + gap[p]))
 
 
 @jit
