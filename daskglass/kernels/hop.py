@@ -6,6 +6,7 @@ from daskglass.kernels.flags import Bool, Float, Int, jit
 
 BLOCK = 256  # particles at a time, so that what is kept of their last windows stays in cache
 ZERO = np.float32(0.0)
+OPEN, KEPT, DROPPED = 0, 1, 2
 LINE = 16  # particles whose values at one time share a line of the cache
 
 
@@ -101,21 +102,27 @@ def extremal_points(series: Float, above: float, distance: float) -> Int:
             rises[found] = (i + ahead - 1) // 2
             found += 1
     peaks = rises[:found]
-    keep = np.ones(found, np.bool_)
-    priority = np.argsort(series[peaks])
-    for rank in range(found - 1, -1, -1):
-        best = priority[rank]
-        if not keep[best]:
-            continue
-        other = best - 1
-        while other >= 0 and peaks[best] - peaks[other] < distance:
-            keep[other] = False
-            other -= 1
-        other = best + 1
-        while other < found and peaks[other] - peaks[best] < distance:
-            keep[other] = False
-            other += 1
-    return peaks[keep]
+    height = series[peaks]
+    state = np.full(found, OPEN)
+    undecided = found
+    # whoever is the highest as far as it reaches stays, whatever happens elsewhere: faster than to sort
+    while undecided:
+        for c in range(found):
+            if state[c] != OPEN:
+                continue
+            low, high = c, c
+            highest = True
+            while highest and low > 0 and peaks[c] - peaks[low - 1] < distance:
+                low -= 1
+                highest = state[low] != OPEN or height[low] <= height[c]
+            while highest and high < found - 1 and peaks[high + 1] - peaks[c] < distance:
+                high += 1
+                highest = state[high] != OPEN or height[high] < height[c]
+            if highest:
+                undecided -= np.sum(state[low : high + 1] == OPEN)
+                state[low : high + 1] = DROPPED
+                state[c] = KEPT
+    return peaks[state == KEPT]
 
 
 @jit

@@ -64,6 +64,7 @@ def structure_functions(
     most = most_candidates(cells)
     slots, xyz = np.empty(most, np.int64), np.empty((3, most), np.float64)
     r2, near = np.empty(most, np.float64), np.empty(most, np.float64)
+    bins, offsets = np.empty(most, np.int32), np.empty(most, np.float32)
     for cell in range(cells.start.shape[1] - 1):
         for K in range(kinds):
             found = -1
@@ -79,21 +80,30 @@ def structure_functions(
                     for j in range(found):
                         near[count] = r2[j]
                         count += (inner2 <= r2[j]) & (r2[j] < outer2) & (slots[j] != slot)
-                    add_moments(near[:count], lowest, length, M)
+                    place_in_bins(near[:count], lowest, length, M.shape[0], bins, offsets)
+                    add_moments(bins[:count], offsets, M)
                     expand(C, M, per_step, G[i, K])
 
 
 @jit
-def add_moments(r2: Float, lowest: float, length: float, M: Float) -> None:
-    """Sum the powers of the distances of all r from the middles of their bins, the first of which begins at `lowest`."""
-    M[:] = 0.0
+def place_in_bins(r2: Float, lowest: float, length: float, number: int, bins: Int, offsets: Float) -> None:
+    """Find the bin of every r, the first of which begins at `lowest`, and how far off its middle r is, in bins."""
     for j in range(r2.shape[0]):
         t = (np.sqrt(r2[j]) - lowest) / length
-        b = min(int(t), M.shape[0] - 1)
-        d = np.float32(t - b - 0.5)
+        b = min(np.int32(t), number - 1)
+        bins[j] = b
+        offsets[j] = t - b - 0.5
+
+
+@jit
+def add_moments(bins: Int, offsets: Float, M: Float) -> None:
+    """M_pb = Σ_j δ_j^p over all j in bin b."""
+    M[:] = 0.0
+    for j in range(bins.shape[0]):
+        d = offsets[j]
         d2 = d * d
         d3, d4 = d2 * d, d2 * d2
-        row = M[b]
+        row = M[bins[j]]
         row[0] += np.float32(1.0)
         row[1] += d
         row[2] += d2
