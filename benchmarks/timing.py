@@ -15,40 +15,45 @@ Function = Callable[[], object]
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: medians in seconds, the spread of ours (largest less smallest, over the median), and the ratio.
+    """One comparison: medians, the spread of ours (largest less smallest, over the median), and the ratio.
 
     Attributes
     ----------
-    what, peer : names of both sides; ratio : time of the peer over ours
-    target : the least ratio aimed at; None where there is none
-    limit : name of what bounds ours from below; share : its time over ours
+    what, ours, spread : name, value and spread of this side; peer, theirs : of the other
+    aim : the least ratio aimed at; None where there is none
+    limit, share : name of what bounds ours from below, and how much of ours it takes
+    unit : of both values
     """
 
     what: str
-    seconds: float
+    ours: float
     spread: float
     peer: str
-    peer_seconds: float
-    target: float | None = None
+    theirs: float
+    aim: float | None = None
     limit: str = ""
     share: float | None = None
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:
-        """Time of the peer over ours."""
-        return self.peer_seconds / self.seconds
+        """Theirs over ours."""
+        return self.theirs / self.ours
 
     def record(self) -> dict[str, object]:
         """All of it, as JSON has it."""
         return asdict(self) | {"ratio": self.ratio}
 
-    def __str__(self) -> str:
-        aim = "" if self.target is None else f" (aim {self.target:g})"
-        bound = "" if self.share is None else f"; {self.limit}: {self.share:.0%} of it"
-        return (
-            f"{self.what}: {self.seconds:.3g} s ± {self.spread:.0%}; {self.peer}: {self.peer_seconds:.3g} s: "
-            f"{self.ratio:.3g} times{aim}{bound}"
-        )
+    def cells(self) -> list[str]:
+        """Cells of its line in a table."""
+        return [
+            self.what, f"{self.ours:.3g} {self.unit} ± {self.spread:.0%}", self.peer, f"{self.theirs:.3g} {self.unit}",
+            f"{self.ratio:.3g}", "" if self.aim is None else f"{self.aim:g}",
+            "" if self.share is None else f"{self.limit}: {self.share:.0%}",
+        ]  # fmt: skip
+
+
+HEAD = ["what", "daskglass", "peer", "takes", "ratio", "aim", "bound, and its share of daskglass's time"]
 
 
 def compare(
@@ -80,13 +85,25 @@ def compare(
     median = {name: statistics.median(times) for name, times in seconds.items()}
     spread = (max(seconds[""]) - min(seconds[""])) / median[""]
     bound = {} if limit is None else {"limit": limit[0], "share": median["limit"] / median[""]}
-    rows = [
-        Row(what, median[""], spread, name, scale * median[name], target, **bound)
-        for name, (_, target) in peers.items()
-    ]
+    rows = [Row(what, median[""], spread, name, scale * median[name], aim, **bound) for name, (_, aim) in peers.items()]
     for row in rows:
-        print(row, flush=True)
+        tell(row)
     return rows
+
+
+def ratio(
+    what: str, ours: list[float], peer: str, theirs: list[float], aim: float | None = None, unit: str = "s"
+) -> Row:
+    """Print and return the row of values measured elsewhere."""
+    middle = statistics.median(ours)
+    row = Row(what, middle, (max(ours) - min(ours)) / middle, peer, statistics.median(theirs), aim, unit=unit)
+    tell(row)
+    return row
+
+
+def tell(row: Row) -> None:
+    """Print a row at once: the whole takes a while."""
+    print(" | ".join(row.cells()), flush=True)
 
 
 def liquid(
