@@ -19,7 +19,7 @@ import zarr
 from distributed import Client, LocalCluster
 from zarr.codecs import BloscCodec, TransposeCodec
 
-from benchmarks.timing import compare
+from benchmarks.timing import Row, compare
 from daskglass import pipeline
 from daskglass.ledger import locked
 from daskglass.study import study_of_files
@@ -86,11 +86,12 @@ def workers(number: int) -> Iterator[Client]:
         yield client
 
 
-def throughput(folder: Path) -> None:
+def throughput(folder: Path) -> list[Row]:
     """Compare conversion with copying, both file by file on one core, then on all cores by Dask."""
     for replica in range(FILES):
         write_trajectory(folder / f"r{replica}.gsd", FRAMES, replica)
     runs = iter(range(10**6))
+    found = []
     for number in (1, len(os.sched_getaffinity(0))):
         with workers(number) as client:
 
@@ -104,7 +105,11 @@ def throughput(folder: Path) -> None:
                 ]
                 client.gather(tasks)
 
-            compare(f"conversion, {number} workers", ours, plain, "plain copies in the same workers", runs=3)
+            found += compare(
+                f"conversion of {FILES} files, {number} workers", ours, {"plain copies in the same workers": (plain, None)},
+                runs=3,
+            )  # fmt: skip
+    return found
 
 
 def memory(folder: Path, gigabytes: float) -> None:
@@ -138,14 +143,14 @@ def memory(folder: Path, gigabytes: float) -> None:
     )
 
 
-def main() -> None:
-    """Print the ratio of speeds, or the memory where a size is given."""
+def rows() -> list[Row]:
+    """Compare the speeds, or print the memory where a size is given."""
     with tempfile.TemporaryDirectory() as folder:
-        if len(sys.argv) > 1:
+        if sys.argv[1:] and sys.argv[1].replace(".", "").isdigit():
             memory(Path(folder), float(sys.argv[1]))
-        else:
-            throughput(Path(folder))
+            return []
+        return throughput(Path(folder))
 
 
 if __name__ == "__main__":
-    main()
+    rows()

@@ -1,6 +1,6 @@
 """Analysis on one and on two workers, against the same science on the same frames in memory, in one thread of one process.
 
-`python -m benchmarks.scaling` prints, for two sizes, parallel efficiency and overhead, and where the time goes by stage.
+`python -m benchmarks.scaling` also prints where the time goes by stage.
 """
 
 import shutil
@@ -19,12 +19,13 @@ import xarray as xr
 from distributed import Client, get_task_stream
 
 from benchmarks.conversion import workers
-from daskglass import barriers, dynamics, entropy, pipeline, store, structure
+from benchmarks.timing import Row, jumps, ratio
+from daskglass import barriers, dynamics, entropy, pipeline, stages, store, structure
 from daskglass.ledger import ledger_path
 from daskglass.softness import Softness, recall_precision, sample_examples
 from daskglass.study import Study
 
-SIZES = ((4096, 176), (16384, 48))  # particles, and frames at each temperature
+PARTICLES, FRAMES = 16384, 48  # at each temperature
 TEMPERATURES = (0.60, 0.50)
 RUNS = 3
 BLOCK = 16  # frames
@@ -32,17 +33,10 @@ Seconds = Counter[str]
 
 
 def write_trajectory(path: Path, particles: int, frames: int, temperature: float) -> None:
-    """Write particles that rattle about the sites of a lattice of liquid density, and jump now and then."""
-    rng = np.random.default_rng(round(100 * temperature))
+    """Write particles that rattle and jump, wrapped, with images."""
     edge = np.float32((particles / 1.2) ** (1 / 3))
-    sites = np.ceil(particles ** (1 / 3)).astype(int)
-    lattice = rng.permutation(sites**3)[:particles]
-    home = ((np.column_stack(np.unravel_index(lattice, (sites,) * 3)) + 0.5) / sites - 0.5) * edge
     with gsd.hoomd.open(path, "w") as file:
-        for k in range(frames):
-            jumping = rng.random(particles) < np.exp(-3 / temperature)
-            home += jumping[:, None] * rng.normal(scale=0.4, size=home.shape)
-            position = home + rng.normal(scale=0.05, size=home.shape)
+        for k, position in enumerate(jumps(particles, frames, temperature, round(100 * temperature))):
             image = np.rint(position / edge)
             frame = gsd.hoomd.Frame()
             frame.configuration.step = 250 * k
@@ -55,19 +49,19 @@ def write_trajectory(path: Path, particles: int, frames: int, temperature: float
             file.append(frame)
 
 
-def study_of(folder: Path) -> Study:
+def study_of(folder: Path, temperatures: tuple[float, ...] = TEMPERATURES) -> Study:
     """Return a thermal study of the files of a folder, whose fits, which do not grow with it, are kept short."""
     return Study.model_validate({
         "study": "scaling",
         "store": f"{folder}/frames.zarr",
-        "systems": [{"system": "jumps", "temperatures": list(TEMPERATURES), "replicas": 1}],
+        "systems": [{"system": "jumps", "temperatures": temperatures, "replicas": 1}],
         "source": {"trajectories": {"path": f"{folder}/T{{temperature:g}}.gsd", "timestep": 0.004,
                                     "constants": {"system": "jumps", "replica": 0}}},
         "inherent": "none",
         "hops": {"hard_separation": 15.0, "soft": 0.1},
-        "softness": {"train_on": {"run": "production", "temperature": TEMPERATURES[-1]}, "samples_per_class": 1000},
+        "softness": {"train_on": {"run": "production", "temperature": temperatures[-1]}, "samples_per_class": 1000},
         "radial": {"r_max": 5.0},
-        "barriers": {"hottest": TEMPERATURES[0], "resamples": 2},
+        "barriers": {"hottest": temperatures[0], "resamples": 2},
     })  # fmt: skip
 
 
@@ -109,7 +103,8 @@ def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
     model = timed(seconds, "structure", _train, study, runs[-1], label, mu)
     S, s2 = [], []
     for r in runs:
-        found = [timed(seconds, "softness", _soften, frame, model, mu, width) for _, frame in r.groupby("time")]
+        together = stages.frames_together(r.sizes["particle"] * 2 * len(mu))
+        found = [timed(seconds, "softness", _soften, block, model, mu, width) for block in _blocks(r, together)]
         S.append(xr.concat([softness for softness, _ in found], "time"))
         s2.append(xr.concat([local for _, local in found], "time"))
     for r in runs:
@@ -154,15 +149,15 @@ def _soften(frame: xr.Dataset, model: Softness, mu: list[float], width: float) -
     return model.transform(G), entropy.local_excess_entropy(G)
 
 
-def _blocks(values: xr.Dataset | xr.DataArray) -> list[xr.Dataset] | list[xr.DataArray]:
-    return [values.isel(time=slice(k, k + BLOCK)) for k in range(0, values.sizes["time"], BLOCK)]
+def _blocks(values: xr.Dataset | xr.DataArray, frames: int = BLOCK) -> list[xr.Dataset] | list[xr.DataArray]:
+    return [values.isel(time=slice(k, k + frames)) for k in range(0, values.sizes["time"], frames)]
 
 
 def frames_of(study: Study) -> list[xr.Dataset]:
     """Frames of every temperature, in memory, as the store holds them."""
     production = store.open_group(Path(study.store), "jumps/production").sel(replica=0, drop=True)
     production = production[["position", "box", "species"]].load()
-    return [production.isel(temperature=k, drop=True) for k in range(len(TEMPERATURES))]
+    return [production.isel(temperature=k, drop=True) for k in range(production.sizes["temperature"])]
 
 
 def by_stage(client: Client, study: Study) -> tuple[float, Seconds]:
@@ -179,8 +174,8 @@ def by_stage(client: Client, study: Study) -> tuple[float, Seconds]:
     return wall, seconds
 
 
-def compare(folder: Path, particles: int, frames: int, warm: Study) -> None:
-    """Print efficiency and overhead at one size, medians of runs in turn, each by workers that have run a study before."""
+def compare(folder: Path, particles: int, frames: int, warm: Study) -> list[Row]:
+    """Rows of efficiency and overhead, runs in turn, each by workers that have run a study before."""
     folder.mkdir()
     for T in TEMPERATURES:
         write_trajectory(folder / f"T{T:g}.gsd", particles, frames, T)
@@ -204,20 +199,21 @@ def compare(folder: Path, particles: int, frames: int, warm: Study) -> None:
             times.append(wall)
             if number == 1:
                 tasks.append(seconds)
-    one, two = (statistics.median(times) for times in walls.values())
-    least = statistics.median(sum(seconds.values()) for seconds in alone)
-    print(
-        f"{particles} particles, {frames * len(TEMPERATURES)} frames: bare {least:.1f} s, 1 worker {one:.1f} s, 2 workers "
-        f"{two:.1f} s: overhead {one / least - 1:.0%}, efficiency {one / two / 2:.2f}"
-    )
     for stage in dict.fromkeys(stage for seconds in tasks for stage in seconds):
         own, theirs = (statistics.median(seconds[stage] for seconds in found) for found in (alone, tasks))
         print(f"  {stage:10} bare {own:6.2f} s, in tasks {theirs:6.2f} s")
-    print(f"  between tasks {one - statistics.median(sum(seconds.values()) for seconds in tasks):.2f} s", flush=True)
+    between = statistics.median(walls[1]) - statistics.median(sum(seconds.values()) for seconds in tasks)
+    print(f"  between tasks {between:.2f} s", flush=True)
+    size = f"{particles:,} particles, {frames * len(TEMPERATURES)} frames"
+    bare_kernels = [sum(seconds.values()) for seconds in alone]
+    return [
+        ratio(f"study of {size}, one worker", walls[1], "the bare kernels in memory", bare_kernels, 1 / 1.15),
+        ratio(f"study of {size}, two workers", walls[2], "one worker", walls[1], 2 * 0.85),
+    ]
 
 
-def main() -> None:
-    """Print the ratios of both sizes."""
+def rows() -> list[Row]:
+    """Compare at one size."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "warm"
         folder.mkdir()
@@ -227,9 +223,8 @@ def main() -> None:
         with workers(1) as client:
             run(warm, client, "convert")
         bare(warm, frames_of(warm))
-        for particles, frames in SIZES:
-            compare(Path(name) / f"{particles}", particles, frames, warm)
+        return compare(Path(name) / "study", PARTICLES, FRAMES, warm)
 
 
 if __name__ == "__main__":
-    main()
+    rows()

@@ -1,7 +1,7 @@
-"""What a task costs beside its own work: tasks that do nothing, through the loop that submits a study's tasks.
+"""What a task costs beside its own work: tasks that sleep, through the loop that submits a study's tasks.
 
-`python -m benchmarks.scheduling` prints seconds and memory per task for thousand to a hundred thousand of them; with a number,
-for so many alone. The scheduler lives in the process of the run, as it does with a batch system: its memory is in the numbers.
+`python -m benchmarks.scheduling` prints seconds and memory per task for a thousand and ten thousand of them; with a number, for
+so many alone. The scheduler lives in the process of the run, as it does with a batch system: its memory is in the numbers.
 """
 
 import sys
@@ -13,18 +13,19 @@ import psutil
 from distributed import Client
 
 from benchmarks.conversion import workers
+from benchmarks.timing import Row, ratio
 from daskglass.graph import FAN_IN, Task
 from daskglass.ledger import Ledger
 from daskglass.work import work
 
-SIZES = (10**3, 10**4, 10**5)
-NAP = 0.0  # s
+SIZES = (10**3, 10**4)
+NAP = 0.001  # s
 INPUTS = {name: "0123456789abcdef" for name in ("precision", "species", "hops", "data")}
 SAMPLE = 100  # tasks that write between two looks at the memory
 
 
 def nap(*results: object) -> dict[str, int]:
-    """Do nothing for a while, and return a receipt."""
+    """Sleep for a while, and return a receipt."""
     time.sleep(NAP)
     return {"frames": 16}
 
@@ -45,8 +46,8 @@ def tasks_of(number: int) -> list[Task]:
     return found
 
 
-def measure(client: Client, folder: Path, number: int) -> None:
-    """Print seconds and bytes per task."""
+def measure(client: Client, folder: Path, number: int) -> float:
+    """Print seconds and bytes per task; return the seconds."""
     resident = psutil.Process().memory_info
     before = resident().rss
     tasks = tasks_of(number)
@@ -71,16 +72,19 @@ def measure(client: Client, folder: Path, number: int) -> None:
         f"{(largest - before) / 1e3 / len(tasks):.1f} kB a task",
         flush=True,
     )
+    return seconds / len(tasks)
 
 
-def main() -> None:
-    """Print a line for each number of tasks."""
-    sizes = [int(sys.argv[1])] if len(sys.argv) > 1 else SIZES
+def rows() -> list[Row]:
+    """Compare the cost of a task among ten thousand with that of one among a thousand."""
     with tempfile.TemporaryDirectory() as folder, workers(2) as client:
         measure(client, Path(folder), 200)  # connections, threads, imports
-        for number in sizes:
-            measure(client, Path(folder), number)
+        if sys.argv[1:] and sys.argv[1].isdigit():
+            measure(client, Path(folder), int(sys.argv[1]))
+            return []
+        few, many = (measure(client, Path(folder), number) for number in SIZES)
+    return [ratio(f"scheduling, a task of {SIZES[1]:,}", [many], f"one of {SIZES[0]:,}", [few])]
 
 
 if __name__ == "__main__":
-    main()
+    rows()
