@@ -14,9 +14,9 @@ from benchmarks.study import peak_memory
 from benchmarks.timing import Row, jumps, ratio
 from daskglass.structure import pair_counts
 
-PARTICLES = (4096, 32_768, 262_144, 1_048_576)
+PARTICLES = (4096, 65_536, 1_048_576)
 RUNS = 3
-FRAMES = (50, 200, 800)
+FRAMES = (50, 400)
 FEW = 2048  # particles of the studies
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -86,7 +87,7 @@ def run(
     """Run a study, or what is left of it: simulate or read, analyse, fit, draw."""
     from daskglass import pipeline
     from daskglass.cluster import connect
-    from daskglass.cost import costs
+    from daskglass.cost import costs, longer_than
     from daskglass.jobscript import CLUSTERS
     from daskglass.ledger import locked
     from daskglass.memory import check_fits, workers_of
@@ -108,9 +109,13 @@ def run(
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
         return
-    if workers is not None and profile.kind in CLUSTERS and given.source.simulate is not None:
-        # of files it is known later, when workers have looked into them
-        check_fits((kind for cost in costs(given) for kind in cost.kinds), workers.memory)
+    if workers is not None and profile.kind in CLUSTERS and given.source.simulate is not None and not path.exists():
+        # of files, and of what an earlier run left, it is known later, before any task is handed out
+        planned = costs(given)
+        kinds = (kind for cost in planned for kind in cost.kinds)
+        check_fits((kind for kind in kinds if only in (None, kind.stage)), workers.memory)
+        for warning in longer_than(planned, workers.lifetime):
+            _say(f"warning: {warning}")
     with (
         _interruptible(),
         locked(path) as write_lock,
@@ -219,8 +224,9 @@ def convert(
         try:
             with connect(profile, store, _say) as connection, show_progress(quiet) as progress:
                 _announce(connection, quiet, store)
-                plans = pipeline.plan_files(given, connection.client)
-                outcome = pipeline.convert(plans, connection.client, progress, _tick(connection, write_lock))
+                tick = _tick(connection, write_lock)
+                plans = pipeline.plan_files(given, connection.client, tick)
+                outcome = pipeline.convert(plans, connection.client, progress, tick)
         except (DaskglassError, OSError) as error:
             _write_report(report, plans, str(error).splitlines())
             raise
@@ -376,7 +382,8 @@ def cluster(
         print(script_of(profile), flush=True)
     if job_script:
         return
-    with connect(profile, Path("daskglass"), _say) as connection, suppress(KeyboardInterrupt):
+    # one name for each: no lock tells two of them apart
+    with connect(profile, Path(f"daskglass.{os.getpid()}"), _say) as connection, suppress(KeyboardInterrupt):
         _announce(connection, quiet=False)
         workers = 0
         while True:

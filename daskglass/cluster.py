@@ -151,7 +151,7 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
             "scheduler_options: {interface: …}"
         )
     shared = Path(options.pop("shared_temp_directory", None) or beside.absolute().parent).expanduser()
-    logs = Path(options.pop("log_directory", None) or beside.absolute().with_name(f"{beside.name}.logs"))
+    logs = Path(options.pop("log_directory", None) or beside.absolute().with_name(f"{beside.name}.logs")).expanduser()
     for path in (shared, logs):
         if shlex.quote(str(path)) != str(path):
             raise StudyError(
@@ -161,8 +161,9 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
     batch = cluster_class(profile.kind)
     with ExitStack() as stack:
         stack.callback(_remove_if_empty, logs)
-        keys, security = make_keys(shared, f".{beside.name}.keys.")
-        tell = stack.enter_context(guarded(keys, shlex.split(batch.job_cls.cancel_command)))
+        keys, security = make_keys(shared, beside)
+        cancel = [*shlex.split(batch.job_cls.cancel_command), *options.get("cancel_command_extra", [])]
+        tell = stack.enter_context(guarded(keys, cancel))
         jobs = Jobs(profile.kind, profile.jobs, profile.wait, logs, tell, say)
         cluster = stack.enter_context(
             batch(

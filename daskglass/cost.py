@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daskglass.layout import Layout
@@ -19,7 +19,7 @@ EVALUATIONS = {"fire": 1500, "cg": 1700}
 EVALUATIONS_PER_SECOND = 1.7e6
 # Seconds per particle and frame of the stages that follow.
 SECONDS: dict[Stage, float] = {
-    "convert": 1e-6, "hops": 1e-7, "softness": 1.5e-5, "entropy": 1.5e-5, "ensemble": 1e-6, "barriers": 1.5e-5,
+    "convert": 1e-6, "hops": 1e-7, "softness": 5e-6, "entropy": 4e-6, "ensemble": 1e-6, "barriers": 4e-6,
 }  # fmt: skip
 # Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
 # two; other Δ at the temperature of the same depth of supercooling.
@@ -59,6 +59,24 @@ def costs(study: Study) -> list[Cost]:
 def wall_hours(plans: Sequence[Cost], workers: int) -> float:
     """Hours on so many workers: all core hours shared, but not less than the longest chain takes."""
     return max(sum(sum(plan.hours.values()) for plan in plans) / workers, *(plan.chain for plan in plans))
+
+
+def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
+    """Name the tasks that may not end while a worker lives: what is done of them is lost with it, again and again.
+
+    Simulations leave checkpoints, other tasks do not. Those that take more than half a lifetime count.
+    """
+    found = []
+    for plan in plans:
+        for stage, hours in plan.hours.items():
+            blocks = sum(kind.number for kind in plan.kinds if kind.stage == stage and kind.frames)
+            seconds = 3600 * hours / max(blocks, 1)
+            if stage != "simulate" and seconds > lifetime / 2:
+                found.append(
+                    f"{plan.system}: a task of stage {stage} takes about {seconds / 3600:.2g} h, and a worker leaves after "
+                    f"{lifetime / 3600:.2g} h, before the walltime: ask for a longer one"
+                )
+    return found
 
 
 def relaxation_time_estimate(plan: SystemPlan, temperature: float) -> float | None:

@@ -7,11 +7,14 @@ each that was submitted and `-` before each that was cancelled, until the proces
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+Jobs = dict[str, None]
 
 
 @contextmanager
@@ -27,36 +30,52 @@ def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], Non
     ------
     A function that takes "+" and the number of a job that was submitted, or "-" and of one that was cancelled.
     """
+    # signals are not for it, not even before it has begun: who stops a service or a job sends them to all its processes
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
     guardian = subprocess.Popen(
         [sys.executable, "-m", "daskglass.guardian", str(folder), *cancel],
         stdin=subprocess.PIPE,
         text=True,
-        # signals of the terminal are not for it
         start_new_session=True,
     )
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert guardian.stdin is not None
     stdin = guardian.stdin
+    jobs: Jobs = {}
 
     def tell(line: str) -> None:
-        stdin.write(f"{line}\n")
-        stdin.flush()
+        _note(jobs, line)
+        # without a guardian it is this process that cleans up
+        with suppress(BrokenPipeError):
+            stdin.write(f"{line}\n")
+            stdin.flush()
 
     try:
         yield tell
     finally:
-        stdin.close()
-        guardian.wait()
+        with suppress(BrokenPipeError):
+            stdin.close()
+        if guardian.wait() != 0:
+            _clean_up(folder, cancel, jobs)
 
 
 def main(folder: str, *cancel: str) -> None:
     """Wait for the end, then clean up."""
-    jobs: dict[str, None] = {}
+    jobs: Jobs = {}
     for line in sys.stdin:
-        sign, job = line[0], line[1:].strip()
-        if sign == "+":
-            jobs[job] = None
-        else:
-            jobs.pop(job, None)
+        _note(jobs, line)
+    _clean_up(Path(folder), cancel, jobs)
+
+
+def _note(jobs: Jobs, line: str) -> None:
+    sign, job = line[0], line[1:].strip()
+    if sign == "+":
+        jobs[job] = None
+    else:
+        jobs.pop(job, None)
+
+
+def _clean_up(folder: Path, cancel: Sequence[str], jobs: Jobs) -> None:
     # keys first: whoever finds them can join
     shutil.rmtree(folder, ignore_errors=True)
     for job in jobs:

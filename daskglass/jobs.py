@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ LATELY = 60.0  # s after its submission in which a job is asked for at every loo
 SETTLED = 3.0  # s after which the batch system knows of a job
 LOST = 20.0  # s without a worker after which a job that is there still is replaced: a worker that restarts is away for less
 AGAIN = 60.0  # s after a rejection before the next try
+SOON, SELDOM = 5.0, 600.0  # s after a job that died young: first, doubled with each that follows, and at most
 MOST_STILLBORN = 3  # jobs that end before their workers connect, when none ever did
 QUEUES = {"slurm": ["squeue", "--noheader", "--me", "--format=%i %T (%r)"], "sge": ["qstat"]}  # first word: the job
 LISTS = {"slurm": "squeue --me", "sge": "qstat", "pbs": "qstat -f", "lsf": "bjobs -p", "htcondor": "condor_q -better-analyze",
@@ -67,10 +69,28 @@ class Jobs:
                 else:
                     jobs.submitted(str(self.job_id))
 
+            async def _submit_job(self, script: str) -> str:
+                if not getattr(self, "use_stdin", False):
+                    return await super()._submit_job(script)
+                # LSF reads its standard input; dask-jobqueue would have a shell do this, and hide what LSF objects to
+                with open(script) as file:
+                    process = await asyncio.create_subprocess_exec(
+                        *shlex.split(self.submit_command), stdin=file,
+                        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                    )  # fmt: skip
+                    said, objected = await process.communicate()
+                if process.returncode:
+                    raise RuntimeError(objected.decode(errors="replace"))
+                return said.decode(errors="replace")
+
             async def close(self) -> None:
-                await super().close()
                 self.status = Status.closed
                 if self.job_id:
+                    try:
+                        await self._call([*shlex.split(self.cancel_command), str(self.job_id)])
+                    except RuntimeError:
+                        # it may be gone already, or not: the guardian tries once more in the end
+                        return
                     jobs.tell(f"-{self.job_id}")
 
         Reporting.__name__ = job.__name__
@@ -79,14 +99,16 @@ class Jobs:
     def rejected(self, error: Exception) -> None:
         """Remember what the batch system, or the lack of it, had to say against a job."""
         # dask-jobqueue's report of a command that failed has its standard error last
-        words = str(error).rpartition("stderr:\n")[2] or str(error)
-        self._rejection = " ".join(words.split())
+        words = " ".join((str(error).rpartition("stderr:\n")[2].strip() or str(error)).split())
+        if self._submitted and words != self._rejection:
+            self.say(f"the batch system takes no more jobs, asked again every {AGAIN:g} s: {words}")
+        self._rejection = words or "without a word"
         self._next_try = time.monotonic() + AGAIN
 
     def submitted(self, job: str) -> None:
         """Remember a job that was accepted."""
-        self.tell(f"+{job}")
         self._submitted[job] = time.monotonic()
+        self.tell(f"+{job}")
         self._rejection = ""
 
     def keep(self, cluster: JobQueueCluster) -> PeriodicCallback:
@@ -119,6 +141,8 @@ class Jobs:
         for name, job in list(cluster.workers.items()):
             number = str(job.job_id)
             if any(worker == str(name) or worker.startswith(f"{name}-") for worker in here):
+                if number not in self._last_seen:
+                    self._stillborn = 0
                 self._last_seen[number] = now
             elif job.job_id:
                 missing[name] = number
@@ -127,7 +151,8 @@ class Jobs:
                 await self._replace(cluster, name)
         if here:
             self._since = now
-        elif self._rejection and not missing:
+        elif self._rejection and not missing and (not self._submitted or now - self._since > self.wait):
+            # what was taken before may be taken again
             self.problem = f"the batch system takes no job: {self._rejection}"
         # who waits in a queue for hours is not asked for all the time
         lately = any(n in self._last_seen or now - self._submitted[n] < LATELY for n in missing.values())
@@ -150,10 +175,16 @@ class Jobs:
                 await self._replace(cluster, name)
                 if seen is None:
                     self._stillborn += 1
+                    self._next_try = now + min(SELDOM, SOON * 2 ** (self._stillborn - 1))
                 # where workers came before, whatever ended this one was not the profile
-                if self._stillborn >= MOST_STILLBORN and not self._last_seen:
-                    said = self._last_words(number)
-                    self.problem = f"{self._stillborn} jobs ended before a worker of theirs connected: {said}"
+                if self._stillborn >= MOST_STILLBORN:
+                    told = (
+                        f"{self._stillborn} jobs ended before a worker of theirs connected: {self._last_words(number)}"
+                    )
+                    if self._last_seen:
+                        self.say(told)
+                    else:
+                        self.problem = told
             elif seen is not None and now - seen > LOST:
                 await self._replace(cluster, name)
         waiting = sorted({(states or {}).get(number, "") for number in missing.values()} - {""})
@@ -184,4 +215,4 @@ class Jobs:
         for log in sorted(self.logs.glob(f"*{number}*")):
             if lines := log.read_text(errors="replace").strip().splitlines():
                 return f"{lines[-1].strip()} ({log})"
-        return f"there is no log of job {number} in {self.logs}"
+        return f"there is no log of job {number} in {self.logs}: do the nodes share that folder with this machine?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import re
 import shlex
 import signal
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from dask.utils import parse_timedelta
 
 from daskglass.errors import StudyError
 
@@ -152,6 +155,15 @@ def job_options(profile: Profile) -> dict[str, Any]:
         | given
         | {"worker_extra_args": [*arguments, *own], "scheduler_options": scheduler}
     )
+
+
+def lifetime_seconds(profile: Profile) -> float:
+    """Seconds after which the first workers of a job leave; infinite where none need to."""
+    given = words(job_options(profile)["worker_extra_args"])
+    if "--lifetime" not in given:
+        return math.inf
+    stagger = given[given.index("--lifetime-stagger") + 1] if "--lifetime-stagger" in given else 0
+    return float(parse_timedelta(given[given.index("--lifetime") + 1]) - parse_timedelta(stagger))
 
 
 def words(arguments: list[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,11 +12,13 @@ from distributed.security import Security
 ROLES = ("scheduler", "worker", "client")
 
 
-def make_keys(parent: Path, prefix: str) -> tuple[Path, Security]:
+def make_keys(parent: Path, beside: Path) -> tuple[Path, Security]:
     """Make keys in a new folder that nobody else can read, on storage that the nodes share.
 
-    Folders of the same prefix, which a run left that died with its guardian, are removed.
+    Its name tells the path that the keys are for, in letters that no shell minds. Folders for the same path, which a run
+    left that died with its guardian, are removed.
     """
+    prefix = f".daskglass.{hashlib.sha256(str(beside.absolute()).encode()).hexdigest()[:12]}.keys."
     for left in parent.glob(f"{prefix}*"):
         shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).absolute()

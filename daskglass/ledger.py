@@ -200,5 +200,9 @@ def _take_if_stale(lock: Path) -> None:
 def replace_file(file: Path, text: str) -> None:
     """Write a text file whole: a reader sees the old or the new one, never half."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, file)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

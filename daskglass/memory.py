@@ -14,7 +14,7 @@ from distributed.system import MEMORY_LIMIT
 from daskglass import stages
 from daskglass.errors import StudyError
 from daskglass.graph import FAN_IN
-from daskglass.jobscript import Profile
+from daskglass.jobscript import Profile, lifetime_seconds
 from daskglass.layout import Layout
 from daskglass.plan import Stage, SystemPlan
 from daskglass.study import Inherent
@@ -25,7 +25,9 @@ SMALL = 10_000_000  # bytes of tasks on tables that do not grow with frames or p
 POSITION, VALUE, LABEL = 12, 4, 1
 FINITE = 4  # whether each coordinate is, and each particle
 UNWRAPPING = 60  # of one frame: position, image, their sum in double precision, and what becomes of species codes
-CELLS = 120  # of one frame: positions wrapped, sorted and gathered in double precision, and lists of indices and distances
+CELLS = (
+    120  # of one frame: positions wrapped, sorted and gathered in double precision, and lists of indices and distances
+)
 MINIMIZING = POSITION + 24 + 24 + POSITION  # as stored; in double precision before and after; as they are written
 ENGINE = 800  # of one frame: neighbour lists and all else in LAMMPS, measured
 LABELLING = 8  # p_hop, labels, and what is compared and written of them
@@ -66,11 +68,12 @@ class Kind:
 
 @dataclass(frozen=True)
 class Workers:
-    """Worker processes of one thread each: how many there are, of how many jobs (0: none), and the memory of each."""
+    """Worker processes of one thread each: how many there are, of how many jobs (0: none), memory and lifetime of each."""
 
     number: int
     memory: int
     jobs: int = 0
+    lifetime: float = math.inf  # s
 
 
 def workers_of(profile: Profile) -> Workers | None:
@@ -84,7 +87,12 @@ def workers_of(profile: Profile) -> Workers | None:
         number = profile.workers or len(os.sched_getaffinity(0))
         return Workers(number, MEMORY_LIMIT // number)
     processes = profile.options.get("processes", profile.options["cores"])
-    return Workers(profile.jobs * processes, parse_bytes(profile.options["memory"]) // processes, profile.jobs)
+    return Workers(
+        profile.jobs * processes,
+        parse_bytes(profile.options["memory"]) // processes,
+        profile.jobs,
+        lifetime_seconds(profile),
+    )
 
 
 def check_fits(kinds: Iterable[Kind], memory: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, Future, as_completed
+from distributed import Client, Future, wait
 
 from daskglass import store
 from daskglass.errors import StoreError
@@ -18,7 +18,7 @@ from daskglass.memory import check_fits, system_kinds
 from daskglass.plan import STAGES, Stage, SystemPlan, plan_study
 from daskglass.sources import File, Look, Over, remember
 from daskglass.study import Study
-from daskglass.work import Outcome, Tick, work
+from daskglass.work import TICK, Outcome, Tick, state_of, work
 
 Progress = Callable[[Stage, int, int], None]
 
@@ -60,7 +60,7 @@ def run(
     """
     path = Path(study.store)
     ledger = _ledger(path)
-    plans = plan_study(study, ledger, over_workers(client, ledger))
+    plans = plan_study(study, ledger, over_workers(client, ledger, tick))
     tasks = [task for plan in plans for task in system_tasks(plan)]
     ledger.create()
     if start is not None:
@@ -81,7 +81,7 @@ def run(
     return outcome
 
 
-def plan_files(study: Study, client: Client) -> list[SystemPlan]:
+def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) -> list[SystemPlan]:
     """Plan what is to be converted, once the workers have looked into the files; the lock is the caller's to hold.
 
     Raises
@@ -92,18 +92,28 @@ def plan_files(study: Study, client: Client) -> list[SystemPlan]:
         If it is not clear where files belong, none is found, or two belong in one place.
     """
     ledger = _ledger(Path(study.store))
-    return plan_study(study, ledger, over_workers(client, ledger), adding=True)
+    return plan_study(study, ledger, over_workers(client, ledger, tick), adding=True)
 
 
-def over_workers(client: Client, ledger: Ledger) -> Over:
-    """Return a `map` that lets workers look into files, and the ledger remember what each holds as soon as it is known."""
+def over_workers(client: Client, ledger: Ledger, tick: Tick = lambda state: None) -> Over:
+    """Return a `map` that lets workers look into files, and the ledger remember what each holds as soon as it is known.
+
+    `tick` is called meanwhile with what goes on, as by `work`.
+    """
 
     def over(look: Look, *lists: Sequence[Any]) -> Iterator[File]:
         futures = client.map(look, *lists, pure=False)
         found: dict[Future, File] = {}
-        for future in as_completed(futures):
-            found[future] = future.result()
-            remember(ledger, found[future])
+        left = set(futures)
+        while left:
+            try:
+                done, left = wait(left, timeout=TICK, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                tick(state_of(client))
+                continue
+            for future in done:
+                found[future] = future.result()
+                remember(ledger, found[future])
         return iter([found[future] for future in futures])
 
     return over

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,10 +57,14 @@ ARGUMENTS_SET_BY_DASKGLASS = {
     "--nworkers": "say `processes`",
     "--resources": "say `resources`",
     "--interface": "say `interface`",
+    "--host": "say `interface`",
+    "--listen-address": "say `interface`",
+    "--contact-address": "say `interface`",
     "--no-nanny": "nannies tell lost workers apart",
     "--lifetime-restart": "a worker that restarts meets the walltime",
     "--dashboard-address": "it is on loopback: plain HTTP without a login",
 } | dict.fromkeys(("--protocol", "--tls-ca-file", "--tls-cert", "--tls-key"), "all traffic between hosts is TLS")
+SCHEDULER_OPTIONS = ("host", "interface", "port", "dashboard_address")
 SHELL_LINES = "job_script_prologue"
 
 Problem = tuple[tuple[int | str, ...], str]
@@ -112,6 +117,13 @@ def _problems(given: Any) -> Iterator[Problem]:
         yield (), "a profile is a mapping of keys such as type, queue, cores"
         return
     kind = given.get("type")
+    if kind is None:
+        close = get_close_matches("type", map(str, given), 1)
+        yield (
+            ("type",),
+            f"missing: say one of {', '.join(KINDS)}" + (f"; is {close[0]} meant to be it?" if close else ""),
+        )
+        return
     if kind not in KINDS:
         yield ("type",), f"{kind!r} is no kind of cluster{_nearest(kind, KINDS)}"
         return
@@ -225,6 +237,7 @@ def _batch_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
         if not text.isprintable() and (keys[0] != SHELL_LINES or kind == "htcondor"):
             yield keys, f"line breaks and control characters would end up in the job script; got {text!r}"
     yield from _argument_problems(given.get("worker_extra_args"))
+    yield from _lifetime_problems(kind, given)
     yield from _scheduler_problems(given.get("scheduler_options"))
 
 
@@ -236,6 +249,24 @@ def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
         walltime_seconds(kind, walltime)
     except StudyError as error:
         yield ("walltime",), str(error)
+
+
+def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    """Workers that leave after their walltime never leave: they are killed with all they hold."""
+    arguments = words(given["worker_extra_args"]) if isinstance(given.get("worker_extra_args"), list) else []
+    if "--lifetime" not in arguments or kind not in WALLTIMES:
+        return
+    try:
+        lifetime = parse_timedelta(arguments[arguments.index("--lifetime") + 1])
+        walltime = walltime_seconds(kind, str(given.get("walltime")))
+    except (IndexError, ValueError):
+        yield ("worker_extra_args",), "--lifetime needs a time, such as 3h"
+    except StudyError:
+        # told by its own key
+        return
+    else:
+        if lifetime >= walltime:
+            yield ("worker_extra_args",), f"--lifetime {lifetime:g}s does not end before the walltime, {walltime} s"
 
 
 def _directive_problems(kind: str, directives: Any) -> Iterator[Problem]:
@@ -279,9 +310,11 @@ def _scheduler_problems(options: Any) -> Iterator[Problem]:
     if not isinstance(options, dict):
         yield ("scheduler_options",), f"must be a mapping, such as {{host: login1}}; got {options!r}"
         return
-    for key in ("security", "protocol"):
-        if key in options:
+    for key in options:
+        if key in ("security", "protocol"):
             yield ("scheduler_options", key), f"no key of a profile: {SET_BY_DASKGLASS[key]}"
+        elif key not in SCHEDULER_OPTIONS:
+            yield ("scheduler_options", key), f"unknown key{_nearest(key, SCHEDULER_OPTIONS)}"
     dashboard = options.get("dashboard_address", "127.0.0.1:0")
     if not _is_loopback(str(dashboard).rpartition(":")[0]):
         yield (
@@ -289,8 +322,19 @@ def _scheduler_problems(options: Any) -> Iterator[Problem]:
             f"must be on loopback, such as 127.0.0.1:8787: it is plain HTTP without a login; got {dashboard!r}",
         )
     host = options.get("host", "login1")
-    if not isinstance(host, str) or host in ("", "0.0.0.0", "::"):  # noqa: S104
+    if not _is_one_host(host):
         yield ("scheduler_options", "host"), f"must be one address of this machine, not all of them; got {host!r}"
+    interface = options.get("interface", "ib0")
+    if not isinstance(interface, str) or not interface:
+        yield ("scheduler_options", "interface"), f"must be one network of this machine, such as ib0; got {interface!r}"
+
+
+def _is_one_host(host: Any) -> bool:
+    """Whether this is the name of a host, or one address, and nothing that would stand for all addresses."""
+    try:
+        return not ipaddress.ip_address(str(host).strip("[]")).is_unspecified
+    except ValueError:
+        return isinstance(host, str) and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host) is not None
 
 
 def _is_loopback(host: str | None) -> bool:

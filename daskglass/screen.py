@@ -69,7 +69,7 @@ def print_sources(study: Study, sources: Iterable[Source]) -> None:
 
 def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers | None = None) -> None:
     """Show what a study comes to: tasks, hours and memory of every stage, bytes, files, time steps; and time on workers."""
-    from daskglass.cost import wall_hours
+    from daskglass.cost import longer_than, wall_hours
     from daskglass.inventory import size_text
     from daskglass.memory import largest_of
 
@@ -111,6 +111,8 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
     unknown = ", and what was not estimated" if any(plan.notes for plan in plans) else ""
     chain = max(plan.chain for plan in plans)
     least = f"; not less than {_hours(chain)}, the simulations of one replica from hot to cold" if chain else ""
+    for warning in longer_than(plans, workers.lifetime):
+        print(f"warning: {warning}")
     print(f"wall time: about {_hours(wall_hours(plans, workers.number))}{least}{unknown}")
 
 

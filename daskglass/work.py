@@ -139,7 +139,7 @@ def work(
         if time.monotonic() >= next_tick:
             # more threads may have come
             window = max(LEAST_WINDOW, WINDOW_PER_THREAD * sum(client.nthreads().values()))
-            tick(_state(client))
+            tick(state_of(client))
             next_tick = time.monotonic() + TICK
 
 
@@ -265,7 +265,7 @@ def _cause(error: BaseException, task: Task, path: Path) -> str:
     return text if isinstance(error, DaskglassError) else f"{type(error).__name__}: {text}"
 
 
-def _state(client: Client) -> dict[str, Any]:
+def state_of(client: Client) -> dict[str, Any]:
     """Number of workers, and of the tasks they run, by system and stage."""
     processing = client.processing()
     running: dict[str, dict[str, int]] = {}

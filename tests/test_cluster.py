@@ -1,8 +1,18 @@
-"""Clusters that need no batch system: of this machine, and running ones that are joined."""
+"""Clusters that need no batch system: of this machine, running ones that are joined, and what guards the jobs of others."""
 
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import dask
+import psutil
 import pytest
 from distributed import LocalCluster
 
@@ -14,8 +24,10 @@ from daskglass.profiles import load_profile
 
 
 @pytest.fixture
-def profile(tmp_path):
+def profile(tmp_path, monkeypatch):
     """Profile as cluster.yaml would have it, checked."""
+
+    monkeypatch.chdir(tmp_path)
 
     def load(text):
         path = tmp_path / "cluster.yaml"
@@ -47,7 +59,7 @@ def test_a_local_run_that_has_lost_all_its_workers_ends(profile, tmp_path, monke
 
 
 def test_a_running_cluster_is_joined_with_its_keys_and_left_running(profile, tmp_path):
-    _, security = make_keys(tmp_path, "theirs.")
+    _, security = make_keys(tmp_path, tmp_path / "theirs")
     with LocalCluster(
         n_workers=1,
         threads_per_worker=1,
@@ -79,3 +91,131 @@ def test_a_scheduler_that_is_not_there_is_told(profile, tmp_path):
         connect(joined, tmp_path / "store.zarr"),
     ):
         pass
+
+
+# --- the guardian, and keys ---
+
+GUARDED = """
+import sys, time
+from pathlib import Path
+from daskglass.guardian import guarded
+with guarded(Path("keys"), [sys.executable, "cancel.py"]) as tell:
+    tell("+1"), tell("+2"), tell("-1")
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+CANCEL = "import sys; open('cancelled', 'a').write(sys.argv[1] + '\\n')"
+
+
+@contextmanager
+def guarded_process(folder):
+    """Process with keys and two jobs, one of them over, in a session of its own; and its guardian."""
+    (folder / "keys").mkdir()
+    (folder / "cancel.py").write_text(CANCEL)
+    with subprocess.Popen(
+        [sys.executable, "-c", GUARDED], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        (guardian,) = psutil.Process(process.pid).children()
+        yield process, guardian
+
+
+def assert_cleaned_up(folder):
+    until = time.monotonic() + 10
+    while not (folder / "cancelled").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert (folder / "cancelled").read_text() == "2\n"
+    assert not (folder / "keys").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_all_processes_of_a_run_leaves_nothing_behind(tmp_path, how):
+    with guarded_process(tmp_path) as (process, guardian):
+        for each in (guardian.pid, process.pid):
+            os.kill(each, how)
+        process.wait(timeout=10)
+    assert_cleaned_up(tmp_path)
+
+
+def test_a_guardian_that_was_killed_is_missed_by_nobody(tmp_path):
+    with guarded_process(tmp_path) as (process, guardian):
+        guardian.kill()
+        process.stdin.close()
+        assert process.wait(timeout=10) == 0
+    assert_cleaned_up(tmp_path)
+
+
+def test_keys_of_one_store_leave_those_of_another_alone(tmp_path):
+    first, _ = make_keys(tmp_path, tmp_path / "a" / "x;touch $HOME.zarr")
+    second, _ = make_keys(tmp_path, tmp_path / "b" / "x;touch $HOME.zarr")
+    again, _ = make_keys(tmp_path, tmp_path / "a" / "x;touch $HOME.zarr")
+    assert [folder.exists() for folder in (first, second, again)] == [False, True, True]
+    assert re.fullmatch(r"[\w.]+", again.name)
+
+
+# --- a batch system that is not here: what it is asked by, and what it answers ---
+
+PROFILE = "jobs: 2, cores: 1, memory: 2GB, interface: lo, wait: 4s"
+
+
+@pytest.fixture
+def answer(tmp_path, monkeypatch):
+    """Programs of a batch system, of so many lines of shell."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+    def put(**lines):
+        for name, text in lines.items():
+            (programs / name).write_text(f"#!/bin/sh\n{textwrap.dedent(text)}\n")
+            (programs / name).chmod(0o755)
+
+    return put
+
+
+def test_lsf_is_heard_when_it_takes_no_job(answer, profile, tmp_path):
+    answer(bsub="cat >/dev/null; echo 'nowhere: No such queue. Job not submitted.' >&2; exit 255", bkill="exit 1")
+    lsf = profile(f"type: lsf, queue: nowhere, walltime: '00:30', {PROFILE}")
+    with (
+        pytest.raises(
+            ClusterError, match=r"the batch system takes no job: nowhere: No such queue\. Job not submitted\."
+        ),
+        connect(lsf, tmp_path / "store.zarr"),
+    ):
+        pass
+
+
+def test_a_batch_system_that_refuses_a_job_in_between_is_asked_again(answer, profile, tmp_path):
+    answer(
+        sbatch="""
+            if [ -e taken ]; then echo 'sbatch: error: Socket timed out' >&2; exit 1; fi
+            touch taken; echo 'Submitted batch job 7'
+        """,
+        squeue="true",
+        scancel="true",
+    )
+    said = []
+    slurm = profile(f"type: slurm, queue: debug, walltime: '00:30:00', {PROFILE.replace('wait: 4s', 'wait: 12s')}")
+    began = time.monotonic()
+    with (
+        pytest.raises(ClusterError, match="the batch system takes no job: sbatch: error: Socket timed out"),
+        connect(slurm, tmp_path / "store.zarr", said.append),
+    ):
+        pass
+    # not at once: what was taken before may be taken again
+    assert time.monotonic() - began > 12
+    assert any("takes no more jobs" in text for text in said)
+
+
+def test_a_job_that_could_not_be_cancelled_is_cancelled_by_the_guardian(answer, profile, tmp_path):
+    answer(
+        sbatch="echo 'Submitted batch job 7'",
+        squeue="echo '7 PENDING (Priority)'",
+        scancel="echo $* >>asked; [ $(wc -l <asked) -gt 2 ]",
+    )
+    slurm = profile(f"type: slurm, queue: debug, walltime: '00:30:00', {PROFILE.replace('jobs: 2', 'jobs: 1')}")
+    with pytest.raises(ClusterError, match="no worker within 4 s"), connect(slurm, tmp_path / "store.zarr"):
+        pass
+    asked = Path("asked").read_text().split()
+    assert set(asked) == {"7"}
+    assert len(asked) >= 2

@@ -1,5 +1,6 @@
 """What a study costs is known before it runs: its tasks, their memory, and the time on so many workers."""
 
+import math
 import multiprocessing
 import re
 import sys
@@ -11,7 +12,7 @@ import pytest
 import xarray as xr
 from distributed.worker_memory import parse_memory_limit
 
-from daskglass.cost import costs, wall_hours
+from daskglass.cost import costs, longer_than, wall_hours
 from daskglass.errors import StudyError
 from daskglass.graph import system_tasks
 from daskglass.layout import lay_out
@@ -204,6 +205,15 @@ def test_the_largest_kind_of_every_stage_is_found(tmp_path):
     assert largest_of(kinds)["softness"].function == "soften"
 
 
+def test_a_task_longer_than_workers_live_is_warned_of(tmp_path):
+    plans = costs(plans_of(THERMAL.format(folder=tmp_path, particles=100_000, frames=1001), tmp_path)[0].study)
+    assert longer_than(plans, math.inf) == []
+    (warning, *_) = longer_than(plans, 1.0)
+    assert re.match(
+        r"ka_0\.0: a task of stage \w+ takes about .* h, and a worker leaves after .* ask for a longer one", warning
+    )
+
+
 # --- workers -------------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +229,7 @@ def test_workers_of_a_batch_system_share_the_memory_of_their_job(tmp_path):
     file.write_text(
         'hpc: {type: slurm, jobs: 10, cores: 16, processes: 8, memory: 64GB, walltime: "04:00:00", interface: ib0}\n'
     )
-    assert workers_of(load_profile("hpc", file)) == Workers(80, 8 * 10**9, 10)
+    assert workers_of(load_profile("hpc", file)) == Workers(80, 8 * 10**9, 10, lifetime=4 * 3600 - 3 * 300)
 
 
 def test_wall_time_is_the_work_shared_but_not_less_than_the_longest_chain(tmp_path):

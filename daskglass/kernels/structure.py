@@ -90,7 +90,7 @@ def place_in_bins(r2: Float, lowest: float, length: float, number: int, bins: In
     """Find the bin of every r, the first of which begins at `lowest`, and how far off its middle r is, in bins."""
     for j in range(r2.shape[0]):
         t = (np.sqrt(r2[j]) - lowest) / length
-        b = min(np.int32(t), number - 1)
+        b = min(int(np.int32(t)), number - 1)
         bins[j] = b
         offsets[j] = t - b - 0.5
 

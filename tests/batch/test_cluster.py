@@ -46,7 +46,7 @@ def folder(slurm, tmp_path):
     slurm.wait(lambda: not open_jobs(slurm), "jobs are left", 30)
     slurm.wait(lambda: not workers(tmp_path), "workers are left", 30)
     assert not list(tmp_path.rglob(".*.keys.*"))
-    assert not list(tmp_path.glob("*.lock*"))
+    assert not [*tmp_path.rglob("*.lock*"), *tmp_path.rglob(".*.lock*")]
 
 
 def open_jobs(slurm):
@@ -244,6 +244,6 @@ def test_a_client_without_the_keys_of_the_run_is_refused(connection):
 
 
 def test_keys_are_readable_by_their_owner_alone(connection, folder):
-    (keys,) = folder.glob(".brief.zarr.keys.*")
+    (keys,) = folder.glob(".daskglass.*.keys.*")
     assert keys.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in keys.iterdir()} == {0o600}

@@ -1,10 +1,25 @@
-"""The Grid Engine that tests run on: what it must do for them."""
+"""The Grid Engine that tests run on: what it must do for them, and daskglass on it."""
 
 import os
 import subprocess
 
 import pytest
 
+from daskglass.cluster import connect
+from daskglass.errors import ClusterError
+from daskglass.profiles import load_profile
+
+PROFILE = """\
+sge:
+  type: sge
+  jobs: 2
+  wait: 1m
+  queue: debug
+  cores: 1
+  memory: 1GB
+  walltime: "00:30:00"
+  interface: lo
+"""
 pytestmark = [pytest.mark.gridengine, pytest.mark.xdist_group("gridengine")]
 
 
@@ -49,3 +64,28 @@ def test_it_is_reached_from_its_own_network_alone(gridengine):
     networks = {os.readlink(f"/proc/{process.pid}/ns/net") for process in gridengine.processes()}
     assert networks == {os.readlink("/proc/thread-self/ns/net")}
     assert networks != {os.readlink(f"/proc/{os.getppid()}/ns/net")}
+
+
+def test_daskglass_runs_its_workers_on_it_and_takes_them_away(gridengine, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").write_text(PROFILE)
+    with connect(load_profile("sge"), tmp_path / "store.zarr") as connection:
+        assert connection.client.scheduler.address.startswith("tls://127.0.0.1:")
+        connection.client.wait_for_workers(2, timeout=60)
+        assert connection.client.submit(sum, (1, 2)).result() == 3
+        (first, *_) = states()
+        subprocess.run(["qdel", first], check=True)
+        gridengine.wait(lambda: first not in states(), "the job does not end")
+        gridengine.wait(lambda: len(connection.client.nthreads()) == 2, "the job is not replaced", 60)
+    gridengine.wait(lambda: not states(), "jobs are left")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_grid_engine_has_against_a_job_is_told_in_its_words(gridengine, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").write_text(PROFILE.replace("queue: debug", "queue: nowhere"))
+    with (
+        pytest.raises(ClusterError, match=r'takes no job: .*unknown queue "nowhere"'),
+        connect(load_profile("sge"), tmp_path / "store.zarr"),
+    ):
+        pass
