@@ -3,6 +3,7 @@
 `python -m benchmarks.conversion` prints the ratio of speeds; with a size in GB, the memory of converting one file so large.
 """
 
+import itertools
 import os
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import zarr
 from distributed import Client, LocalCluster
 from zarr.codecs import BloscCodec, TransposeCodec
 
-from benchmarks.timing import Row, compare
+from benchmarks.timing import Row, compare, write_gsd
 from daskglass import pipeline
 from daskglass.ledger import locked
 from daskglass.study import study_of_files
@@ -31,23 +32,12 @@ CHUNK = 16  # frames
 
 
 def write_trajectory(path: Path, frames: int, seed: int) -> None:
-    """Write a random walk of particles in a box of liquid density, wrapped, with images."""
+    """Write a random walk of particles from anywhere in a box of liquid density."""
     rng = np.random.default_rng(seed)
-    edge = np.float32((PARTICLES / 1.2) ** (1 / 3))
+    edge = (PARTICLES / 1.2) ** (1 / 3)
     position = rng.uniform(-edge / 2, edge / 2, (PARTICLES, 3))
-    with gsd.hoomd.open(path, "w") as file:
-        for k in range(frames):
-            position += rng.normal(scale=0.05, size=position.shape)
-            image = np.rint(position / edge)
-            frame = gsd.hoomd.Frame()
-            frame.configuration.step = 250 * k
-            frame.configuration.box = [edge, edge, edge, 0, 0, 0]
-            frame.particles.N = PARTICLES
-            frame.particles.types = ["A", "B"]
-            frame.particles.typeid = np.arange(PARTICLES) >= 0.8 * PARTICLES
-            frame.particles.position = position - image * edge
-            frame.particles.image = image.astype(np.int32)
-            file.append(frame)
+    steps = (rng.normal(scale=0.05, size=position.shape) for _ in range(frames - 1))
+    write_gsd(path, itertools.accumulate(steps, initial=position), edge)
 
 
 def copy(path: Path, frames: int, target: Path) -> None:

@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-import gsd.hoomd
 import numpy as np
 import xarray as xr
 from distributed import Client, get_task_stream
 
 from benchmarks.conversion import workers
-from benchmarks.timing import Row, jumps, ratio
+from benchmarks.timing import Row, jumps, ratio, write_gsd
 from daskglass import barriers, dynamics, entropy, pipeline, stages, store, structure
 from daskglass.ledger import ledger_path
 from daskglass.softness import Softness, recall_precision, sample_examples
@@ -33,20 +32,8 @@ Seconds = Counter[str]
 
 
 def write_trajectory(path: Path, particles: int, frames: int, temperature: float) -> None:
-    """Write particles that rattle and jump, wrapped, with images."""
-    edge = np.float32((particles / 1.2) ** (1 / 3))
-    with gsd.hoomd.open(path, "w") as file:
-        for k, position in enumerate(jumps(particles, frames, temperature, round(100 * temperature))):
-            image = np.rint(position / edge)
-            frame = gsd.hoomd.Frame()
-            frame.configuration.step = 250 * k
-            frame.configuration.box = [edge, edge, edge, 0, 0, 0]
-            frame.particles.N = particles
-            frame.particles.types = ["A", "B"]
-            frame.particles.typeid = np.arange(particles) >= 0.8 * particles
-            frame.particles.position = position - image * edge
-            frame.particles.image = image.astype(np.int32)
-            file.append(frame)
+    """Write particles that rattle and jump."""
+    write_gsd(path, jumps(particles, frames, temperature, round(100 * temperature)), (particles / 1.2) ** (1 / 3))
 
 
 def study_of(folder: Path, temperatures: tuple[float, ...] = TEMPERATURES) -> Study:

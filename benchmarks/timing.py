@@ -2,9 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+import gsd.hoomd
 import numpy as np
 
 import daskglass as dg
@@ -131,3 +133,19 @@ def jumps(particles: int, frames: int, temperature: float, seed: int = 0) -> np.
         home += jumping[:, None] * rng.normal(scale=0.4, size=home.shape)
         positions[k] = home + rng.normal(scale=0.05, size=home.shape)
     return positions
+
+
+def write_gsd(path: Path, frames: Iterable[np.ndarray], edge: float) -> None:
+    """Write frames of an 80:20 mixture, wrapped into a cube, with images; a frame per τ at a time step of 0.004."""
+    with gsd.hoomd.open(path, "w") as file:
+        for k, position in enumerate(frames):
+            image = np.rint(position / np.float32(edge))
+            frame = gsd.hoomd.Frame()
+            frame.configuration.step = 250 * k
+            frame.configuration.box = [edge, edge, edge, 0, 0, 0]
+            frame.particles.N = len(position)
+            frame.particles.types = ["A", "B"]
+            frame.particles.typeid = np.arange(len(position)) >= 0.8 * len(position)
+            frame.particles.position = position - image * np.float32(edge)
+            frame.particles.image = image.astype(np.int32)
+            file.append(frame)
