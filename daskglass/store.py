@@ -165,10 +165,9 @@ def _written(path: Path, group: str) -> int:
 @functools.lru_cache(maxsize=64)
 def _coordinates(path: Path, group: str, written: int) -> xr.Dataset:
     """Coordinates that all runs of a group share, there since it was `written`."""
-    coords = open_group(path, group).coords.to_dataset()
-    return coords[
-        [name for name in ("temperature", "replica", "time", "species", "xyz") if coords[name].ndim == 1]
-    ].load()
+    run = open_group(path, group)
+    names = ("temperature", "replica", "time", "species", "xyz")
+    return run.coords.to_dataset()[[name for name in names if name in run.coords and run[name].ndim == 1]].load()
 
 
 @functools.lru_cache(maxsize=64)

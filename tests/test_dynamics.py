@@ -11,6 +11,7 @@ from scipy.signal import find_peaks
 
 import daskglass as dg
 from daskglass.errors import DataError
+from daskglass.kernels import displacement
 from daskglass.kernels.hop import extremal_points
 from tests import references
 from tests.conftest import particles
@@ -315,6 +316,11 @@ def test_free_flight_scatters_as_the_sine_of_its_path():
     run = motion(np.arange(30)[:, None] * [0.1, 0.0, 0.0])
     F = dg.scattering_function(run.position, run.species, q=3.0)
     np.testing.assert_allclose(F, np.sinc(0.3 * np.arange(30) / np.pi), atol=1e-9)
+
+
+@given(x=st.floats(0, 1e4))
+def test_the_series_of_the_scattering_function_is_the_sine_over_its_argument(x):
+    assert displacement._sinc(x) == pytest.approx(float(np.sinc(x / np.pi)), abs=2e-11)
 
 
 def test_motion_does_not_change_when_the_whole_system_drifts():

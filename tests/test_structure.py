@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import daskglass as dg
 from daskglass.errors import DataError
-from daskglass.kernels.structure import SUPPORT
+from daskglass.kernels.structure import SUPPORT, gaussian_expansion
 from daskglass.structure import MU, WIDTH, normalize_pairs, pair_counts
 from tests import references
 from tests.conftest import mixture, particles
@@ -58,6 +58,7 @@ def expected_radial(run, r_max=3.0, bins=150, centers=None):
 def test_structure_functions_of_a_real_frame_are_those_of_brute_force(frame):
     run = in_time(frame)
     few = np.random.default_rng(0).choice(np.flatnonzero(frame.species.values == 0), 300, replace=False)
+    # `atol`: of the expansion of a Gaussian, which may lack forty times as much
     G = functions(frame).values[few]
     np.testing.assert_allclose(G, expected_functions(run, 0, support=SUPPORT, centers=few), rtol=1e-5, atol=1e-7)
 
@@ -97,6 +98,16 @@ def test_structure_functions_are_right_on_any_grid_of_radii(first, step, count, 
     run = particles(rng.uniform(0, edge, (1, 40, 3)), rng.integers(0, 2, 40).astype(np.int8), [edge] * 3)
     G = functions(run, mu=mu, width=width, centers=xr.DataArray(np.ones(40, bool), dims="particle")).values[0]
     np.testing.assert_allclose(G, expected_functions(run, 0, mu, width, SUPPORT), rtol=1e-5, atol=1e-5)
+
+
+@given(step=st.floats(0.01, 0.6), width=st.floats(0.02, 0.3))
+def test_the_expansion_meets_its_gaussian_to_a_ten_millionth_of_the_peak(step, width):
+    length, C = gaussian_expansion(step, width)
+    assert length <= width * (1 + 1e-12)
+    delta = np.linspace(-0.5, 0.5, 41)
+    x = (np.arange(len(C))[:, None] - len(C) // 2 + 0.5 + delta) * length / width
+    assert -x.min() >= SUPPORT - 1e-9 <= x.max()
+    np.testing.assert_allclose(C @ delta ** np.arange(C.shape[1])[:, None], np.exp(-0.5 * x**2), atol=1.5e-7)
 
 
 def test_structure_functions_hold_in_the_smallest_box_allowed():
