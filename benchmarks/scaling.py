@@ -199,14 +199,18 @@ def compare(folder: Path, particles: int, frames: int, warm: Study) -> list[Row]
     ]
 
 
+def small_study(folder: Path) -> Study:
+    """Return a study that takes a moment: workers that have run it have loaded all that studies need."""
+    folder.mkdir()
+    for T in TEMPERATURES:
+        write_trajectory(folder / f"T{T:g}.gsd", 1400, 48, T)
+    return study_of(folder)
+
+
 def rows() -> list[Row]:
     """Compare at one size."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "warm"
-        folder.mkdir()
-        for T in TEMPERATURES:
-            write_trajectory(folder / f"T{T:g}.gsd", 1400, 48, T)
-        warm = study_of(folder)
+        warm = small_study(Path(name) / "warm")
         with workers(1) as client:
             run(warm, client, "convert")
         bare(warm, frames_of(warm))

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from benchmarks.conversion import workers
-from benchmarks.scaling import Seconds, bare, frames_of, run, study_of, timed, write_trajectory
+from benchmarks.scaling import Seconds, bare, frames_of, run, small_study, study_of, timed, write_trajectory
 from benchmarks.timing import Row, ratio
 from daskglass.memory import system_kinds
 from daskglass.plan import plan_study
@@ -137,10 +137,12 @@ def rows() -> list[Row]:
         folder = Path(name)
         write_trajectory(folder / f"T{TEMPERATURE:g}.gsd", PARTICLES, FRAMES, TEMPERATURE)
         study = study_of(folder, (TEMPERATURE,))
+        small = small_study(folder / "small")
         walls, kernels, peaks = [], [], []
         for k in range(RUNS):
             each = study.model_copy(update={"store": f"{folder}/{k}.zarr"})
             with workers(1) as client:
+                run(small.model_copy(update={"store": f"{folder}/small{k}.zarr"}), client)
                 run(each, client, "convert")
                 in_memory = frames_of(each)
                 began = time.perf_counter()
