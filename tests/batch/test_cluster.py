@@ -141,6 +141,7 @@ def test_cancelled_jobs_and_killed_processes_are_replaced(undisturbed, folder, s
         assert_finished(process, undisturbed, folder / "brief.zarr")
 
 
+@pytest.mark.long
 def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(undisturbed, folder, slurm):
     for how, after in ((signal.SIGINT, 3), (signal.SIGTERM, 12), (signal.SIGKILL, 24)):
         with running(folder) as process:
@@ -157,6 +158,7 @@ def test_a_run_stopped_or_killed_takes_its_jobs_and_keys_with_it_and_continues(u
         assert_finished(process, undisturbed, folder / "brief.zarr")
 
 
+@pytest.mark.long
 def test_a_study_longer_than_the_walltime_finishes(undisturbed, folder, slurm):
     (folder / "cluster.yaml").write_text(PROFILE.replace("00:30:00", "00:01:00").replace("jobs: 3", "jobs: 1"))
     before = len(slurm.jobs())
@@ -167,6 +169,7 @@ def test_a_study_longer_than_the_walltime_finishes(undisturbed, folder, slurm):
     assert "TIMEOUT" not in {job.state for job in slurm.jobs()[before:]}
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_and_more_room_finishes(undisturbed, folder):
     disk = folder / "disk"
     disk.mkdir()
