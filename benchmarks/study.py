@@ -27,7 +27,7 @@ from daskglass.structure import MU, WIDTH
 
 PARTICLES, FRAMES, TEMPERATURE = 32_768, 101, 0.5
 SAMPLED = 3  # frames that the script analyses
-RUNS = 3
+RUNS = 2
 STAGES = ("hops", "structure", "train", "softness", "entropy", "ensemble")
 
 
