@@ -24,7 +24,8 @@ def machine() -> dict[str, str]:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()) if sys.platform == "linux" else None
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
-        "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}",
+        "date": time.strftime("%Y-%m-%d"), "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
         "processor": cpu[1] if cpu else platform.processor(), "cores": str(len(os.sched_getaffinity(0))), **versions,
     }  # fmt: skip
 
