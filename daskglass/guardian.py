@@ -32,13 +32,15 @@ def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], Non
     """
     # signals are not for it, not even before it has begun: who stops a service or a job sends them to all its processes
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
-    guardian = subprocess.Popen(
-        [sys.executable, "-m", "daskglass.guardian", str(folder), *cancel],
-        stdin=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        guardian = subprocess.Popen(
+            [sys.executable, "-m", "daskglass.guardian", str(folder), *cancel],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert guardian.stdin is not None
     stdin = guardian.stdin
     jobs: Jobs = {}

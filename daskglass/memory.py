@@ -25,9 +25,7 @@ SMALL = 10_000_000  # bytes of tasks on tables that do not grow with frames or p
 POSITION, VALUE, LABEL = 12, 4, 1
 FINITE = 4  # whether each coordinate is, and each particle
 UNWRAPPING = 60  # of one frame: position, image, their sum in double precision, and what becomes of species codes
-CELLS = (
-    120  # of one frame: positions wrapped, sorted and gathered in double precision, and lists of indices and distances
-)
+CELLS = 120  # of one frame: positions wrapped, sorted and gathered in double precision; indices and distances
 MINIMIZING = POSITION + 24 + 24 + POSITION  # as stored; in double precision before and after; as they are written
 ENGINE = 800  # of one frame: neighbour lists and all else in LAMMPS, measured
 LABELLING = 8  # p_hop, labels, and what is compared and written of them

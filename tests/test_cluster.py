@@ -26,7 +26,6 @@ from daskglass.profiles import load_profile
 @pytest.fixture
 def profile(tmp_path, monkeypatch):
     """Profile as cluster.yaml would have it, checked."""
-
     monkeypatch.chdir(tmp_path)
 
     def load(text):
@@ -121,10 +120,11 @@ def guarded_process(folder):
 
 
 def assert_cleaned_up(folder):
-    until = time.monotonic() + 10
-    while not (folder / "cancelled").exists() and time.monotonic() < until:
+    cancelled, until = folder / "cancelled", time.monotonic() + 10
+    # there, and written
+    while not (cancelled.exists() and cancelled.read_text()) and time.monotonic() < until:
         time.sleep(0.05)
-    assert (folder / "cancelled").read_text() == "2\n"
+    assert cancelled.read_text() == "2\n"
     assert not (folder / "keys").exists()
 
 
