@@ -17,11 +17,13 @@ import gsd.hoomd
 import numpy as np
 import psutil
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client
 from zarr.codecs import BloscCodec, TransposeCodec
 
 from benchmarks.timing import Row, compare, write_gsd
 from daskglass import pipeline
+from daskglass.cluster import connect
+from daskglass.jobscript import Profile
 from daskglass.ledger import locked
 from daskglass.study import study_of_files
 
@@ -69,11 +71,9 @@ def convert(folder: Path, store: Path, client: Client) -> None:
 
 @contextmanager
 def workers(number: int) -> Iterator[Client]:
-    """Run processes of one thread each."""
-    with LocalCluster(
-        n_workers=number, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster, Client(cluster) as client:  # fmt: skip
-        yield client
+    """Run processes of one thread each, as a study does."""
+    with connect(Profile("benchmark", "local", wait=60.0, workers=number), Path.cwd()) as connection:
+        yield connection.client
 
 
 def throughput(folder: Path) -> list[Row]:

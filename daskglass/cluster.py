@@ -23,7 +23,7 @@ from distributed import Client, LocalCluster, Scheduler, SchedulerPlugin, Worker
 from daskglass.errors import ClusterError, StudyError
 from daskglass.guardian import guarded
 from daskglass.jobs import Jobs
-from daskglass.jobscript import LOOPBACK, Profile, cluster_class, job_options
+from daskglass.jobscript import LOOPBACK, MALLOC, Profile, cluster_class, job_options
 from daskglass.keys import make_keys, security_of
 
 MOST_DEATHS = 3  # of worker processes that ran one task
@@ -33,6 +33,7 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": MOST_DEATHS - 1,
     # jobs are kept by `Jobs` alone: Dask would forget lost ones without replacing them
     "distributed.deploy.lost-worker-timeout": "1000 days",
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in MALLOC.items()},
 }
 
 

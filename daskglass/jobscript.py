@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dask
 from dask.utils import parse_timedelta
 
 from daskglass.errors import StudyError
@@ -40,6 +41,8 @@ DEPRECATED = {
     "env_extra": "job_script_prologue",
     "header_skip": "job_directives_skip",
 }
+# Dask has glibc give back all freed memory at once: kernels would pay for the pages of their results again and again
+MALLOC = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
 _SECONDS = {"D": 86400, "H": 3600, "M": 60, "S": 1}
 _BELOW = {"H": 24, "M": 60, "S": 60}
 
@@ -131,7 +134,8 @@ def job_options(profile: Profile) -> dict[str, Any]:
 
     Every worker process runs one task at a time, serves HTTP on loopback alone, and leaves before the walltime, so that
     it hands on its results and is replaced; the workers of a job, and jobs that began together, leave at different times.
-    With m the smaller of an eighth of the walltime and 5 min, they leave between m and 3 m before it.
+    With m the smaller of an eighth of the walltime and 5 min, they leave between m and 3 m before it. Lines of shell, of the
+    profile or of Dask's configuration, come after those of daskglass, and can overrule them.
 
     Raises
     ------
@@ -150,10 +154,19 @@ def job_options(profile: Profile) -> dict[str, Any]:
     scheduler = {"dashboard_address": f"{LOOPBACK}:0"} | given.get("scheduler_options", {})
     if "host" not in scheduler:
         scheduler = {"interface": given["interface"]} | scheduler
+    shell = given.get("job_script_prologue")
+    if shell is None:
+        cluster_class(profile.kind)  # brings the defaults of the configuration with it
+        shell = dask.config.get(f"jobqueue.{profile.kind}.job-script-prologue")
+    exports = [f"export {name}={value}" for name, value in MALLOC.items()]
     return (
         {"processes": given["cores"], "python": shlex.quote(sys.executable)}
         | given
-        | {"worker_extra_args": [*arguments, *own], "scheduler_options": scheduler}
+        | {
+            "worker_extra_args": [*arguments, *own],
+            "scheduler_options": scheduler,
+            "job_script_prologue": [*exports, *shell],
+        }
     )
 
 

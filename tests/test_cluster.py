@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dask
+import numpy as np
 import psutil
 import pytest
 from distributed import LocalCluster
@@ -55,6 +57,19 @@ def test_a_local_run_that_has_lost_all_its_workers_ends(profile, tmp_path, monke
         connection.check()
         lose_all_workers(connection)
         wait_for_the_problem(connection, "all worker processes are gone; the same command again continues")
+
+
+def pages_of_results(repeats=20):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(repeats):
+        np.ones(2**21)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / repeats
+
+
+def test_workers_keep_the_memory_of_a_result_for_the_next(profile, tmp_path):
+    with connect(profile("type: local, workers: 1"), tmp_path / "store.zarr") as connection:
+        # 16 MiB are 4096 pages, or 8 huge ones
+        assert connection.client.submit(pages_of_results).result() < 2048
 
 
 def test_a_running_cluster_is_joined_with_its_keys_and_left_running(profile, tmp_path):

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import dask
 import pytest
 import yaml
 from distributed.cli.dask_worker import main as worker_command
@@ -308,6 +309,16 @@ def test_a_mistake_in_another_profile_does_not_matter(tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text(yaml.safe_dump({"good": CONTENT["slurm"], "bad": {"type": "moon"}}))
     assert load_profile("good", path).jobs == 10
+
+
+def test_lines_of_shell_of_a_profile_or_of_dask_s_configuration_come_after_ours_and_win(load):
+    ours = "export MALLOC_TRIM_THRESHOLD_=67108864\n"
+    assert f"{ours}export MALLOC_MMAP_THRESHOLD_=33554432\nmodule load x\n" in job_script(
+        load(job_script_prologue=["module load x"])
+    )
+    with dask.config.set({"jobqueue.slurm.job-script-prologue": ["module load y"]}):
+        script = job_script(load(job_script_prologue=...))
+    assert script.index(ours) < script.index("\nmodule load y\n")
 
 
 def test_lines_of_shell_may_have_line_breaks(load):
