@@ -2,14 +2,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test test-slurm lint bench clean
+.PHONY: quickstart test coverage test-slurm lint bench clean
 
 quickstart: .venv/installed
 	$(BIN)/daskglass run pipelines/quickstart.yaml
 
+TESTS := pytest --numprocesses 2 -m "not long and not slurm and not gridengine"
+
 test: .venv/installed-test
+	$(BIN)/python -m $(TESTS)
+
+# Tracing every line takes half as long again.
+coverage: .venv/installed-test
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest --numprocesses 2 -m "not long and not slurm and not gridengine"
+	$(BIN)/python -m coverage run -m $(TESTS)
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under=90 --skip-covered
 

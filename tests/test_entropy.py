@@ -6,6 +6,7 @@ import xarray as xr
 
 import daskglass as dg
 from daskglass.errors import DataError
+from daskglass.kernels.entropy import LEAST, logarithms
 from daskglass.structure import MU, WIDTH
 from tests import references
 from tests.conftest import mixture, particles
@@ -121,7 +122,16 @@ def test_local_entropy_of_a_real_frame_is_the_sum_written_out(frame):
     G = functions(frame)
     A = np.flatnonzero(frame.species.values == 0)[:200]
     expected = references.local_entropy(G.values[A].astype(np.float64), np.array(MU), WIDTH)
-    np.testing.assert_allclose(dg.local_excess_entropy(G).values[A], expected, rtol=1e-4)
+    np.testing.assert_allclose(dg.local_excess_entropy(G).values[A], expected, rtol=1e-6)
+
+
+def test_logarithms_by_vectors_are_those_of_the_library_to_1e_8():
+    x = np.exp(np.random.default_rng(0).uniform(np.log(LEAST), 87, 100_000)).astype(np.float32)
+    x[:6] = LEAST, 1, 2 / 3, 4 / 3, np.nextafter(np.float32(2 / 3), 0, dtype=np.float32), np.finfo(np.float32).max
+    expected = np.log(x.astype(np.float64))
+    found = np.empty(x.size)
+    logarithms(x, x.view(np.int32), found)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize(("cutoff", "smoothing"), [(1.5, 0.1), (2.5, 2.0)])
@@ -129,7 +139,7 @@ def test_local_entropy_follows_its_cutoff(small, cutoff, smoothing):
     G = functions(small).isel(time=0)
     A = small.species.values == 0
     expected = references.local_entropy(G.values[A].astype(np.float64), np.array(MU), WIDTH, cutoff, smoothing)
-    np.testing.assert_allclose(dg.local_excess_entropy(G, cutoff, smoothing).values[A], expected, rtol=1e-4)
+    np.testing.assert_allclose(dg.local_excess_entropy(G, cutoff, smoothing).values[A], expected, rtol=1e-6)
 
 
 def test_a_neighbourhood_without_one_species_has_the_local_entropy_of_the_others(small):
