@@ -49,9 +49,13 @@ def local_entropy(G: Float, mu: Float, step: float, width: float, weight: Float,
 
 @jit
 def logarithms(x: Float, bits: Int, ln_x: Float) -> None:
-    """Take logarithms as vectors, good to 1e-8: x = 2^n y with y between 2/3 and 4/3, and ln y = 2 artanh[(y − 1) / (y + 1)] as a series.
+    """Take logarithms of numbers in single precision as vectors, good to 1e-8.
 
-    `x` are positive numbers in single precision, `bits` the same memory as integers; y is left there.
+    x = 2^n y, with y between 2/3 and 4/3, and ln y = 2 artanh[(y − 1) / (y + 1)], a series.
+
+    Parameters
+    ----------
+    x : (k,) positive; bits : its memory as integers, in which y is left; ln_x : (k,) result
     """
     for k in range(x.shape[0]):
         n = (bits[k] - BITS_OF_TWO_THIRDS) >> MANTISSA
