@@ -15,7 +15,7 @@ from benchmarks.timing import Row, jumps, ratio
 from daskglass.structure import pair_counts
 
 PARTICLES = (4096, 65_536, 1_048_576)
-RUNS = 3
+RUNS = 5
 FRAMES = (50, 400)
 FEW = 2048  # particles of the studies
 
@@ -29,27 +29,35 @@ def particles() -> list[Row]:
     """Time of a particle in frames of different size."""
     structure: dict[int, list[float]] = {n: [] for n in PARTICLES}
     radial: dict[int, list[float]] = {n: [] for n in PARTICLES}
-    for n in PARTICLES:
-        position = xr.DataArray(jumps(n, 1, 0.5)[0], dims=("particle", "xyz"))
-        codes = (np.arange(n) >= 0.8 * n).astype(np.int8)
-        species = xr.DataArray(codes, dims="particle", attrs={"names": ["A", "B"]})
-        box = xr.DataArray(np.full(3, (n / 1.2) ** (1 / 3)), dims="xyz")
-        group = xr.where(species == 0, 0, -1)
-        for k in range(RUNS + 1):
+    liquids = {n: _liquid(n) for n in PARTICLES}
+    for turn in range(RUNS + 1):
+        for n, (position, species, box, group) in liquids.items():
+            calls = max(1, PARTICLES[1] // n)
             began = time.perf_counter()
-            dg.structure_functions(position, species, box)
+            for _ in range(calls):
+                dg.structure_functions(position, species, box)
             between = time.perf_counter()
-            pair_counts(position, species, box, group, 1, 5.0, 0.02)
+            for _ in range(calls):
+                pair_counts(position, species, box, group, 1, 5.0, 0.02)
             ended = time.perf_counter()
-            if k:
-                structure[n].append(1e6 * (between - began) / n)
-                radial[n].append(1e6 * (ended - between) / n)
+            if turn:
+                structure[n].append(1e6 * (between - began) / calls / n)
+                radial[n].append(1e6 * (ended - between) / calls / n)
     smallest = PARTICLES[0]
     return [
         ratio(f"{name}, a particle of {n:,}", times[n], f"one of {smallest:,}", times[smallest], 0.9, unit="µs")
         for name, times in (("structure functions", structure), ("g(r)", radial))
         for n in PARTICLES[1:]
     ]
+
+
+def _liquid(n: int) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Positions, species, box, and the only group of centres."""
+    position = xr.DataArray(jumps(n, 1, 0.5)[0], dims=("particle", "xyz"))
+    codes = (np.arange(n) >= 0.8 * n).astype(np.int8)
+    species = xr.DataArray(codes, dims="particle", attrs={"names": ["A", "B"]})
+    box = xr.DataArray(np.full(3, (n / 1.2) ** (1 / 3)), dims="xyz")
+    return position, species, box, xr.where(species == 0, 0, -1)
 
 
 def frames() -> list[Row]:

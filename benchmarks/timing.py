@@ -22,6 +22,7 @@ class Row:
     Attributes
     ----------
     what, ours, spread : name, value and spread of this side; peer, theirs : of the other
+    ratio : theirs over ours, run by run, of which this is the median: a machine slow for a while is so for both
     aim : the least ratio aimed at; None where there is none
     limit, share : name of what bounds ours from below, and how much of ours it takes
     unit : of both values
@@ -32,19 +33,15 @@ class Row:
     spread: float
     peer: str
     theirs: float
+    ratio: float
     aim: float | None = None
     limit: str = ""
     share: float | None = None
     unit: str = "s"
 
-    @property
-    def ratio(self) -> float:
-        """Theirs over ours."""
-        return self.theirs / self.ours
-
     def record(self) -> dict[str, object]:
         """All of it, as JSON has it."""
-        return asdict(self) | {"ratio": self.ratio}
+        return asdict(self)
 
     def cells(self) -> list[str]:
         """Cells of its line in a table."""
@@ -84,23 +81,37 @@ def compare(
             function()
             if run:
                 seconds[name].append(time.perf_counter() - began)
-    median = {name: statistics.median(times) for name, times in seconds.items()}
-    spread = (max(seconds[""]) - min(seconds[""])) / median[""]
-    bound = {} if limit is None else {"limit": limit[0], "share": median["limit"] / median[""]}
-    rows = [Row(what, median[""], spread, name, scale * median[name], aim, **bound) for name, (_, aim) in peers.items()]
-    for row in rows:
-        tell(row)
-    return rows
+    spent = seconds.pop("")
+    bound = {} if limit is None else {"limit": limit[0], "share": _over(seconds.pop("limit"), spent)}
+    return [
+        ratio(what, spent, name, [scale * each for each in seconds[name]], aim, **bound)
+        for name, (_, aim) in peers.items()
+    ]
 
 
 def ratio(
-    what: str, ours: list[float], peer: str, theirs: list[float], aim: float | None = None, unit: str = "s"
+    what: str,
+    ours: list[float],
+    peer: str,
+    theirs: list[float],
+    aim: float | None = None,
+    limit: str = "",
+    share: float | None = None,
+    unit: str = "s",
 ) -> Row:
-    """Print and return the row of values measured elsewhere."""
+    """Print and return the row of values measured in turn; one of theirs stands beside all of ours."""
     middle = statistics.median(ours)
-    row = Row(what, middle, (max(ours) - min(ours)) / middle, peer, statistics.median(theirs), aim, unit=unit)
+    spread = (max(ours) - min(ours)) / middle
+    row = Row(what, middle, spread, peer, statistics.median(theirs), _over(theirs, ours), aim, limit, share, unit)
     tell(row)
     return row
+
+
+def _over(theirs: list[float], ours: list[float]) -> float:
+    """Median of the ratios of values measured in turn."""
+    if len(theirs) == 1:
+        theirs = theirs * len(ours)
+    return statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
 
 
 def tell(row: Row) -> None:
