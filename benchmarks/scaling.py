@@ -118,6 +118,19 @@ def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
     return seconds
 
 
+def bare_at_once(study: Study, warm: Study) -> float:
+    """Seconds of the bare kernels in each of two processes that run them at once: what two cores are good for."""
+    with workers(2) as client:
+        for each in (warm, study):
+            both = [client.submit(_bare_of, each, workers=[worker], pure=False) for worker in client.nthreads()]
+            seconds = client.gather(both)
+    return statistics.mean(seconds)
+
+
+def _bare_of(study: Study) -> float:
+    return sum(bare(study, frames_of(study)).values())
+
+
 def _train(study: Study, run: xr.Dataset, label: xr.DataArray, mu: list[float]) -> Softness:
     given = study.softness
     frame, particle = np.unravel_index(sample_examples(label.values, given.samples_per_class, given.seed), label.shape)
@@ -172,9 +185,11 @@ def compare(folder: Path, particles: int, frames: int, warm: Study) -> list[Row]
     in_memory = frames_of(study)
     walls: dict[int, list[float]] = {1: [], 2: []}
     alone: list[Seconds] = []
+    at_once: list[float] = []
     tasks: list[Seconds] = []
     for _ in range(RUNS):
         alone.append(bare(study, in_memory))
+        at_once.append(bare_at_once(study, warm))
         for number, times in walls.items():
             with (
                 workers(number) as client,
@@ -196,6 +211,7 @@ def compare(folder: Path, particles: int, frames: int, warm: Study) -> list[Row]
     return [
         ratio(f"study of {size}, one worker", walls[1], "the bare kernels in memory", bare_kernels, 1 / 1.15),
         ratio(f"study of {size}, two workers", walls[2], "one worker", walls[1], 2 * 0.85),
+        ratio("bare kernels twice, in two processes at once", at_once, "in turn", [2 * each for each in bare_kernels]),
     ]
 
 
