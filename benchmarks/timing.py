@@ -99,7 +99,7 @@ def ratio(
     share: float | None = None,
     unit: str = "s",
 ) -> Row:
-    """Print and return the row of values measured in turn; one of theirs stands beside all of ours."""
+    """Print and return the row of values measured in turn; a single one of theirs is compared with each of ours."""
     middle = statistics.median(ours)
     spread = (max(ours) - min(ours)) / middle
     row = Row(what, middle, spread, peer, statistics.median(theirs), _over(theirs, ours), aim, limit, share, unit)

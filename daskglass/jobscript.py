@@ -158,6 +158,8 @@ def job_options(profile: Profile) -> dict[str, Any]:
     if shell is None:
         cluster_class(profile.kind)  # brings the defaults of the configuration with it
         shell = dask.config.get(f"jobqueue.{profile.kind}.job-script-prologue")
+    # dask-jobqueue would look at the old name only if there were no lines at all
+    shell = shell or dask.config.get(f"jobqueue.{profile.kind}.env-extra", None) or []
     exports = [f"export {name}={value}" for name, value in MALLOC.items()]
     return (
         {"processes": given["cores"], "python": shlex.quote(sys.executable)}

@@ -20,7 +20,7 @@ from daskglass.plan import Stage, SystemPlan
 from daskglass.study import Inherent
 
 BASE = 440_000_000  # bytes of a worker process that has imported everything, LAMMPS and scikit-learn too
-KEPT = MALLOC["MALLOC_TRIM_THRESHOLD_"]  # bytes that tasks before have freed
+KEPT = MALLOC["MALLOC_TRIM_THRESHOLD_"]  # bytes freed by earlier tasks that a process keeps
 SMALL = 10_000_000  # bytes of tasks on tables that do not grow with frames or particles
 # Bytes of a particle and frame, or of a particle where one frame is held at a time; arrays by their types.
 POSITION, VALUE, LABEL = 12, 4, 1

@@ -318,6 +318,11 @@ def test_lines_of_shell_of_a_profile_or_of_dask_s_configuration_come_after_ours_
     )
     with dask.config.set({"jobqueue.slurm.job-script-prologue": ["module load y"]}):
         script = job_script(load(job_script_prologue=...))
+    with (
+        dask.config.set({"jobqueue.slurm.env-extra": ["module load z"]}),
+        pytest.warns(FutureWarning, match="env_extra"),
+    ):
+        assert "\nmodule load z\n" in job_script(load())
     assert script.index(ours) < script.index("\nmodule load y\n")
 
 

@@ -6,7 +6,7 @@ from daskglass.kernels.flags import Float, Int, jit
 
 MANTISSA = 23  # bits, of a number in single precision
 BITS_OF_TWO_THIRDS = 0x3F2AAAAB
-LEAST = 1e-30  # g in the place of 0, whose g ln g is 0 too
+LEAST = 1e-30  # in the place of g = 0, whose g ln g is 0 too
 
 
 @jit
@@ -35,7 +35,7 @@ def local_entropy(G: Float, mu: Float, step: float, width: float, weight: Float,
             if rho == 0.0:
                 continue
             for k in range(m):
-                g[k] = np.float64(G[i, K, k]) / (rho * shell[k])
+                g[k] = max(np.float64(G[i, K, k]) / (rho * shell[k]), 0.0)
                 rounded[k] = max(g[k], LEAST)
             logarithms(rounded, rounded.view(np.int32), ln_g)
             integral = 0.0
