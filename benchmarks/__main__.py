@@ -9,6 +9,7 @@ import platform
 import re
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import benchmarks
@@ -50,7 +51,7 @@ def main() -> None:
     if chosen != modules:
         return
     about = machine()
-    document = {"machine": about, "rows": {name: [row.record() for row in rows] for name, rows in found.items()}}
+    document = {"machine": about, "rows": {name: [asdict(row) for row in rows] for name, rows in found.items()}}
     (DOCS / "performance.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     page = DOCS / "performance.md"
     on = ", ".join(f"{name} {value}" for name, value in about.items())

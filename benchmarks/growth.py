@@ -29,9 +29,9 @@ def particles() -> list[Row]:
     """Time of a particle in frames of different size."""
     structure: dict[int, list[float]] = {n: [] for n in PARTICLES}
     radial: dict[int, list[float]] = {n: [] for n in PARTICLES}
-    liquids = {n: _liquid(n) for n in PARTICLES}
+    sized = {n: _frame(n) for n in PARTICLES}
     for turn in range(RUNS + 1):
-        for n, (position, species, box, group) in liquids.items():
+        for n, (position, species, box, group) in sized.items():
             calls = max(1, PARTICLES[1] // n)
             began = time.perf_counter()
             for _ in range(calls):
@@ -51,7 +51,7 @@ def particles() -> list[Row]:
     ]
 
 
-def _liquid(n: int) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]:
+def _frame(n: int) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]:
     """Positions, species, box, and the only group of centres."""
     position = xr.DataArray(jumps(n, 1, 0.5)[0], dims=("particle", "xyz"))
     codes = (np.arange(n) >= 0.8 * n).astype(np.int8)

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import gsd.hoomd
@@ -39,10 +39,6 @@ class Row:
     share: float | None = None
     unit: str = "s"
 
-    def record(self) -> dict[str, object]:
-        """All of it, as JSON has it."""
-        return asdict(self)
-
     def cells(self) -> list[str]:
         """Cells of its line in a table."""
         return [
@@ -61,7 +57,6 @@ def compare(
     peers: dict[str, tuple[Function, float | None]],
     limit: tuple[str, Function] | None = None,
     runs: int = 5,
-    scale: float = 1.0,
 ) -> list[Row]:
     """Time functions in turn, after one warm-up of each; print and return a row for each peer.
 
@@ -69,7 +64,6 @@ def compare(
     ----------
     peers : function and aim, by name
     limit : name and function of the bound
-    scale : how many times the peers' work ours is, where theirs would take too long
     """
     functions = {"": ours, **{name: function for name, (function, _) in peers.items()}}
     if limit is not None:
@@ -83,10 +77,7 @@ def compare(
                 seconds[name].append(time.perf_counter() - began)
     spent = seconds.pop("")
     bound = {} if limit is None else {"limit": limit[0], "share": _over(seconds.pop("limit"), spent)}
-    return [
-        ratio(what, spent, name, [scale * each for each in seconds[name]], aim, **bound)
-        for name, (_, aim) in peers.items()
-    ]
+    return [ratio(what, spent, name, seconds[name], aim, **bound) for name, (_, aim) in peers.items()]
 
 
 def ratio(
