@@ -11,7 +11,7 @@ from typing import Any
 from daskglass import stages, structure
 from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform
 from daskglass.plan import Stage, SystemPlan
-from daskglass.store import Block
+from daskglass.store import Block, Region
 from daskglass.study import Inherent
 
 FAN_IN = 16  # partial results combined in one task
@@ -29,6 +29,7 @@ class Task:
     after : tasks that must be complete before, whose results are not needed
     inputs : hashes of all that the result depends on, by name; None for a partial result, which lives in memory until
         its sum is written
+    owns : what the task writes, and what else is out of date when it is to run: taken back before any task runs
     problem : why the task cannot be done; empty where it can be tried
     """
 
@@ -40,6 +41,7 @@ class Task:
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     inputs: Mapping[str, str] | None = None
+    owns: tuple[Region, ...] = ()
     problem: str = ""
 
 
@@ -92,12 +94,13 @@ class _Graph:
         function: Callable[..., Any],
         *arguments: Any,
         of: Mapping[str, str] | None = None,
+        owns: Sequence[Region] = (),
         **waits: Sequence[str],
     ) -> str:
         """Add a task that writes to the store, and that the ledger remembers; `of` is what it brings in from outside."""
         key = self._partial(stage, what, function, *arguments, **waits)
         inputs = self.plan.inputs(stage) | (dict(of) if of else {"data": self.data[key]})
-        self.tasks[-1] = replace(self.tasks[-1], inputs=inputs)
+        self.tasks[-1] = replace(self.tasks[-1], inputs=inputs, owns=tuple(owns))
         if of:
             self.data[key] = self.study.fingerprint(self.data[key], dict(of))
         return key
@@ -163,6 +166,7 @@ class _Graph:
                         given.force_tolerance,
                         self.study.precision,
                         after=[key_of("convert", block.key)],
+                        owns=[_of(block, stages.INHERENT, "inherent_force")],
                     )
 
     def _simulate(self) -> None:
@@ -203,7 +207,7 @@ class _Graph:
 
     def _convert(self, run: str, block: Block) -> None:
         if self.study.source.simulate:
-            problem = ""
+            problem, grew = "", False
             simulated = key_of("simulate", f"{self.name}/T{block.temperature}/r{block.replica}")
             of = {"source.simulate": self.data[simulated]}
             origin = stages.Origin(self.plan.folder(block.temperature, block.replica) / f"{run}.gsd")
@@ -211,7 +215,7 @@ class _Graph:
         else:
             assert self.study.source.trajectories is not None
             file = self.plan.file(run, block.temperature, block.replica)
-            problem = file.problem
+            problem, grew = file.problem, bool(file.survey and file.survey.grew)
             of = {"file": self.plan.content(block)}
             origin = stages.Origin(file.path, self.study.source.trajectories.reader, file.survey)
             after = []
@@ -234,8 +238,15 @@ class _Graph:
             run != "relaxation",
             after=after,
             of=of | {"frames": f"{block.start} to {block.stop}"},
+            # frames of a file that only grew stay until all of it is read
+            owns=[] if grew else [_of(block, *self._read_from_files(run))],
         )
         self.tasks[-1] = replace(self.tasks[-1], problem=problem)
+
+    def _read_from_files(self, run: str) -> list[str]:
+        """Variables of a run that come with its frames."""
+        names = [stages.THERMAL, "box", "time", "potential_energy", "pressure"]
+        return [variable.name for variable in self.plan.layouts[run].variables if variable.name in names]
 
     def hops_and_training(self) -> None:
         """Hop indicator everywhere; labels, examples and the model of the training run."""
@@ -260,6 +271,7 @@ class _Graph:
                     study.hops.window,
                     half,
                     after=near,
+                    owns=[_of(block, "hop")],
                 )
         T = self.plan.training_temperature
         rows = [row for row in self.plan.rows(run) if row.temperature == T]
@@ -268,7 +280,17 @@ class _Graph:
             after = [key_of("hops", block.key) for block in self._blocks(run, T, row.replica)]
             others = [other for other in self.plan.rows(run) if other.replica == row.replica and other.temperature != T]
             labels.append(
-                self._write("hops", f"{row.key}/labels", stages.label, self.path, row, study, others, after=after)
+                self._write(
+                    "hops",
+                    f"{row.key}/labels",
+                    stages.label,
+                    self.path,
+                    row,
+                    study,
+                    after=after,
+                    # there are labels at one temperature only
+                    owns=[_of(each, "label") for each in (row, *others)],
+                )
             )
         lead = self.plan.frames_of(run, study.hops.lead)
         chosen = self._partial(
@@ -296,7 +318,15 @@ class _Graph:
             )
             for block in self._blocks(run, T)
         ]
-        gathered = self._write("structure", self.name, stages.gather_examples, self.path, self.name, needs=parts)
+        gathered = self._write(
+            "structure",
+            self.name,
+            stages.gather_examples,
+            self.path,
+            self.name,
+            needs=parts,
+            owns=[Region(f"{self.name}/examples")],
+        )
         given = study.softness
         self._write(
             "train",
@@ -308,6 +338,7 @@ class _Graph:
             given.C,
             given.seed,
             after=[gathered],
+            owns=[Region(f"{self.name}/model")],
         )
 
     def soften(self) -> None:
@@ -324,6 +355,7 @@ class _Graph:
                     self.mu,
                     self.study.structure.width,
                     after=[key_of("train", self.name), self._positions(block)],
+                    owns=[_of(block, "softness", "local_entropy")],
                 )
 
     def entropy(self) -> None:
@@ -347,7 +379,14 @@ class _Graph:
                 ]
                 total = self._combine("entropy", f"{row.key}/{name}", stages.add, parts)
                 self._write(
-                    "entropy", f"{row.key}/{name}/row", stages.write_radial, self.path, row, name, needs=[total]
+                    "entropy",
+                    f"{row.key}/{name}/row",
+                    stages.write_radial,
+                    self.path,
+                    row,
+                    name,
+                    needs=[total],
+                    owns=[_of(row, name)],
                 )
 
     def ensemble(self) -> None:
@@ -364,6 +403,7 @@ class _Graph:
                 lags,
                 study.dynamics.q,
                 after=[key_of("convert", block.key) for block in self._blocks(run, row.temperature, row.replica)],
+                owns=[_of(row, "scattering", "msd")],
             )
             for row in self.plan.rows(run)
         ]
@@ -408,6 +448,7 @@ class _Graph:
             self.name,
             needs=[*summaries, edges, *counts],
             after=[*motion, *radial],
+            owns=[Region(f"{self.name}/ensemble")],
         )
 
     def barriers(self) -> None:
@@ -443,5 +484,16 @@ class _Graph:
             ]
             totals.append(self._combine("barriers", f"{self.name}/T{T}", stages.add, parts))
         self._write(
-            "barriers", self.name, stages.write_barriers, self.path, study, self.name, needs=[fits, bins, *totals]
+            "barriers",
+            self.name,
+            stages.write_barriers,
+            self.path,
+            study,
+            self.name,
+            needs=[fits, bins, *totals],
+            owns=[Region(f"{self.name}/ensemble", stages.BARRIERS)],
         )
+
+
+def _of(block: Block, *names: str) -> Region:
+    return Region(block.group, names, block)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +15,9 @@ import xarray as xr
 import zarr
 from zarr.codecs import BloscCodec, TransposeCodec
 
+from daskglass.durable import hard_link
 from daskglass.errors import StoreError
-from daskglass.store import Block, open_group, put_group, strings_of_any_length
+from daskglass.store import Block, add_arrays, open_group, put_attributes, put_group, restore_group, strings_of_any_length
 from daskglass.variables import FRAMES, RUN, Variable
 
 CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles
@@ -100,6 +99,7 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
         If the run stands with other particles, or with temperatures, replicas or frames that the layout leaves out.
     """
     group = f"{layout.system}/{layout.run}"
+    restore_group(path, group)
     if not (path / group).exists():
         dataset, encoding = _template(layout, attrs)
         put_group(path, group, dataset, compute=False, encoding=encoding)
@@ -120,9 +120,9 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
         elif missing := [name for name in encoding if name not in present.variables]:
             added = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
             encoding = {name: encoding[name] for name in missing}
-            added.to_zarr(path, group=group, mode="a", compute=False, encoding=encoding, consolidated=False)
-    zarr.open_group(path, path=layout.system, mode="r+").attrs.put(dict(attrs))
-    zarr.open_group(path, path=group, mode="r+").attrs.put({**attrs, **(run_attrs or {})})
+            add_arrays(path, group, added, compute=False, encoding=encoding)
+    put_attributes(path / layout.system, dict(attrs))
+    put_attributes(path / group, {**attrs, **(run_attrs or {})})
 
 
 def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
@@ -280,11 +280,7 @@ def _link(old: Path, new: Path) -> None:
             continue
         there = new / file.relative_to(old)
         there.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file, there)
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV):
-                raise
+        if not hard_link(file, there):
             shutil.copy2(file, there)
 
 

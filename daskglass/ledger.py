@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from typing import Any
 
 import psutil
 
+from daskglass.durable import hard_link, replace_file, sync
 from daskglass.errors import StoreError
 
 Entry = dict[str, Any]
+PRIVATE = 0o600  # of the lock, which knows where the run can be reached
 
 
 def ledger_path(store: Path) -> Path:
@@ -38,18 +41,21 @@ class Ledger:
     ----------
     marks : entries of complete tasks, by key
     failures : entries of the tasks that failed when they were last tried, by key
+
+    Raises
+    ------
+    StoreError
+        If the file is no ledger.
     """
 
     def __init__(self, store: Path) -> None:
         self.store, self.path = store, ledger_path(store)
         self.marks: dict[str, Entry] = {}
         self.failures: dict[str, Entry] = {}
-        for line in (self.path.read_text(encoding="utf-8") if self.path.exists() else "").splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self._take(entry)
+        lines = self.path.read_bytes().splitlines() if self.path.exists() else []
+        for number, line in enumerate(lines, 1):
+            if (entry := read_entry(line, f"{self.path}:{number}")) is not None:
+                self._take(entry)
 
     def _take(self, entry: Entry) -> None:
         key = entry["key"]
@@ -65,6 +71,7 @@ class Ledger:
     def create(self) -> None:
         """Make the file where there is none: a store without its ledger is refused."""
         self.path.touch()
+        sync(self.path, self.path.parent)
 
     def is_done(self, key: str, inputs: Mapping[str, str]) -> bool:
         """Whether a task was completed from the same inputs."""
@@ -103,6 +110,32 @@ class Ledger:
             ) from error
 
 
+def read_entry(line: bytes, where: str) -> Entry | None:
+    """Read a line of a ledger; None where it was cut short.
+
+    Raises
+    ------
+    StoreError
+        If it is whole, but nothing that a ledger holds.
+    """
+    remedy = "bring back a copy of the ledger, or delete it and its store to start over"
+    try:
+        entry = json.loads(line.decode("utf-8"))
+    except json.JSONDecodeError:
+        return None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise StoreError(f"{where}: no line of a ledger, {error}: {remedy}") from None
+    if not (
+        isinstance(entry, dict)
+        and isinstance(entry.get("key"), str)
+        and isinstance(entry.get("inputs", {}), dict)
+        and isinstance(entry.get("failed", ""), str)
+        and isinstance(entry.get("at", 0.0), int | float)
+    ):
+        raise StoreError(f"{where}: no entry of a ledger, {line[:60]!r}: {remedy}")
+    return entry
+
+
 def completed(key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -> Entry:
     """Entry of a task whose data is on disk."""
     return {"key": key, "inputs": dict(inputs), "at": round(time.time(), 3), **receipt}
@@ -133,22 +166,29 @@ def locked(store: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
         If another process holds it.
     """
     lock = lock_path(store)
-    mine = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    mine = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "process": process_identity(os.getpid()),
+        "started": psutil.Process().create_time(),
+    }
     lock.parent.mkdir(parents=True, exist_ok=True)
     while not _create(lock, json.dumps(mine)):
         _take_if_stale(lock)
     try:
-        yield lambda state: replace_file(lock, json.dumps({**mine, "at": round(time.time(), 3), **state}))
+        yield lambda state: replace_file(lock, json.dumps({**mine, "at": round(time.time(), 3), **state}), PRIVATE)
     finally:
         lock.unlink(missing_ok=True)
 
 
 def _create(lock: Path, text: str) -> bool:
     """Make a file that was not there, with all it says; whether it was not."""
-    written = lock.with_name(f"{lock.name}.{os.getpid()}")
+    written = lock.with_name(f"{lock.name}.{uuid.uuid4().hex}")
     try:
-        written.write_text(text)
-        os.link(written, lock)
+        replace_file(written, text, PRIVATE)
+        if not hard_link(written, lock):
+            with open(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w", encoding="utf-8") as file:
+                file.write(text)
     except FileExistsError:
         return False
     finally:
@@ -159,15 +199,34 @@ def _create(lock: Path, text: str) -> bool:
 def holder_of(lock: Path) -> Entry | None:
     """Return what a lock says of the process that holds it; None if there is no lock."""
     try:
-        return dict(json.loads(lock.read_text()))
+        holder = json.loads(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except json.JSONDecodeError:
-        return {"host": "an unknown host", "pid": "?"}
+    except (ValueError, RecursionError):
+        holder = None
+    kinds = {"host": str, "pid": int, "started": int | float}
+    known = isinstance(holder, dict) and all(isinstance(holder.get(key), kind) for key, kind in kinds.items())
+    return holder if known else {"host": "an unknown host", "pid": "?"}
+
+
+def process_identity(pid: int) -> str:
+    """Return what tells a process from all others that had or will have its number: the boot, and the ticks since then.
+
+    Unlike the time at which it began, this does not change when someone sets the clock. Empty if there is no such process.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # the name, in brackets, may hold blanks and brackets
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else f"{boot}:{fields[18]}"
 
 
 def is_dead(holder: Mapping[str, Any]) -> bool:
     """Whether the holder of a lock, a process on this host, is no more."""
+    if holder.get("process"):
+        return process_identity(holder["pid"]) != holder["process"]
     try:
         process = psutil.Process(holder["pid"])
         return abs(process.create_time() - holder["started"]) >= 2 or process.status() == psutil.STATUS_ZOMBIE
@@ -183,7 +242,7 @@ def _take_if_stale(lock: Path) -> None:
         raise StoreError(f"{lock}: {who} is writing to this store; if it is gone for certain, delete this file")
     if not is_dead(holder):
         raise StoreError(f"{lock}: {who} is writing to this store; wait for it, or stop it")
-    aside = lock.with_name(f"{lock.name}.{os.getpid()}")
+    aside = lock.with_name(f"{lock.name}.{uuid.uuid4().hex}")
     try:
         os.rename(lock, aside)
     except FileNotFoundError:
@@ -195,14 +254,3 @@ def _take_if_stale(lock: Path) -> None:
         return
     aside.unlink()
     warnings.warn(f"{lock}: {who} died without releasing the store; taking it over", stacklevel=4)
-
-
-def replace_file(file: Path, text: str) -> None:
-    """Write a text file whole: a reader sees the old or the new one, never half."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, file)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

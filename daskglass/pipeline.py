@@ -63,6 +63,7 @@ def run(
     plans = plan_study(study, ledger, over_workers(client, ledger, tick))
     tasks = [task for plan in plans for task in system_tasks(plan)]
     ledger.create()
+    damaged = _take_damaged_back(path, ledger)
     if start is not None:
         again = STAGES[STAGES.index(start) :]
         ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
@@ -75,6 +76,7 @@ def run(
         check_fits((kind for kind in kinds if (kind.system, kind.stage) in left), memory)
     _lay_out(path, plans)
     outcome = _work(client, study, plans, tasks, todo, ledger, progress, tick)
+    outcome.warnings |= damaged
     if not outcome.failures and stage in (None, "figures"):
         _draw(path, tasks, ledger, draw, progress)
     store.consolidate(path)
@@ -136,9 +138,11 @@ def convert(
     ledger = _ledger(path)
     tasks = [task for plan in plans for task in convert_tasks(plan)]
     ledger.create()
+    damaged = _take_damaged_back(path, ledger)
     todo = pending(tasks, ledger)
     _lay_out(path, plans)
     outcome = _work(client, plans[0].study, plans, tasks, todo, ledger, progress, tick)
+    outcome.warnings |= damaged
     store.consolidate(path)
     return outcome
 
@@ -158,6 +162,26 @@ def _lay_out(path: Path, plans: Iterable[SystemPlan]) -> None:
     for plan in plans:
         for run, layout in plan.layouts.items():
             lay_out(path, layout, plan.attributes(), plan.run_attributes(run))
+
+
+def _take_damaged_back(path: Path, ledger: Ledger) -> dict[str, list[str]]:
+    """Take back the marks of tasks whose files are not there as they were written; what is wrong, by task."""
+    files = store.Files(path)
+    damaged = {
+        key: [f"{wrong}: done again"]
+        for key, mark in ledger.marks.items()
+        if "wrote" in mark and (wrong := store.wrong_files(path, mark["wrote"], files))
+    }
+    ledger.begin(damaged)
+    return damaged
+
+
+def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:
+    """Take back the marks of what is to be done, and what it wrote before, so that tasks only ever add."""
+    refused = _refused(todo)  # what those wrote before stays, and its marks
+    mine = [task for task in todo if task.key not in refused]
+    ledger.begin(task.key for task in mine)
+    store.erase(path, (region for task in mine for region in task.owns))
 
 
 def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
@@ -217,7 +241,9 @@ def _work(
         done_of[task.stage] += 1
         progress(task.stage, done_of[task.stage], of_stage[task.stage])
 
-    return work(client, todo, ledger, finished, tick)
+    with store.folder_aside(ledger.store) as aside:
+        _take_back(ledger.store, todo, ledger)
+        return work(client, todo, ledger, aside, finished, tick)
 
 
 def _counts(tasks: Iterable[Task]) -> dict[str, dict[Stage, int]]:

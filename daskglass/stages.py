@@ -33,6 +33,22 @@ THERMAL, INHERENT = "position", "inherent"
 JOINT = 1.0 / 16.0  # bin width of the joint histogram of softness and local entropy
 FEATURES = 2**22  # structure functions computed at once: calls cost more than they do where frames are small
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
+BARRIERS = (
+    *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
+    *("onset_probability", "onset_temperature_spread"),
+    *(
+        name + error
+        for name in ("probability", "activation_energy", "activation_entropy", "scaled_energy", "scaled_entropy",
+                     "onset_temperature")
+        for error in ("", "_err")
+    ),
+    *(
+        f"{name}_grouped{thermal}{pooled}"
+        for name in ("g", "s2")
+        for thermal in ("", "_thermal")
+        for pooled in ("", "_pooled")
+    ),
+)  # arrays that `write_barriers` adds to the ensemble
 SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
 
 
@@ -71,9 +87,6 @@ def convert(
 ) -> Receipt:
     """Copy frames of a file into the store; where frames are not `uniform`, their times too."""
     source, reader, survey = origin.path, get_format(origin.format), origin.survey
-    if survey is None or not survey.grew:
-        # what stands there may be of another file; of one that only grew, it stays until all is read
-        store.erase_block(path, block, [THERMAL])
     _check_unchanged(origin)
     run = store.open_arrays(path, block.group)
     species = np.asarray(run["species"])
@@ -113,8 +126,6 @@ def convert(
             values[name] = data / species.size if name == "potential_energy" else data
     if not uniform:
         values["time"] = time
-    # positions last: a block that has them is whole
-    values[THERMAL] = values.pop(THERMAL)
     write_block(path, block, values)
     return {"frames": block.stop - block.start}
 
@@ -134,7 +145,6 @@ def minimize(
     precision: float | None,
 ) -> Receipt:
     """Minimise the frames of a block; a frame that did not converge is left NaN and counted."""
-    store.erase_block(path, block, [INHERENT, "inherent_force"])
     run = read_block(path, block, [THERMAL])
     minima = get_engine(engine).minimize(
         mixture, run[THERMAL].values, run["species"].values, run["box"].values, tolerance, minimizer
@@ -154,7 +164,6 @@ def minimize(
 
 def hops(path: Path, block: Block, positions: str, window: float, half: int) -> Receipt:
     """Hop indicator of a block, read with half a window more at both ends."""
-    store.erase_block(path, block, ["hop"])
     run = read_block(path, block, [positions], halo=half)
     before = min(block.start, half)
     frames = slice(before, before + block.stop - block.start)
@@ -176,10 +185,8 @@ def _moved(path: Path, block: Block, position: xr.DataArray, box: xr.DataArray) 
     return dynamics.without_affine_motion(position, box, first.isel(time=0, drop=True))
 
 
-def label(path: Path, row: Block, study: Study, others: Sequence[Block]) -> Receipt:
-    """Labels of a whole row (one temperature and replica): separations span its blocks. `others` lose theirs."""
-    for each in (row, *others):
-        store.erase_block(path, each, ["label"])
+def label(path: Path, row: Block, study: Study) -> Receipt:
+    """Labels of a whole row (one temperature and replica): separations span its blocks."""
     run = read_block(path, row, ["hop"])
     given = study.hops
     labels = dynamics.rearrangement_labels(
@@ -239,7 +246,6 @@ def train(path: Path, system: str, samples_per_class: int, C: float, seed: int) 
 
 def soften(path: Path, block: Block, positions: str, mu: Sequence[float], width: float) -> Receipt:
     """Softness and local entropy of a block: both follow from the same structure functions."""
-    store.erase_block(path, block, ["softness", "local_entropy"])
     model = Softness.from_dataset(store.read_table(path, f"{block.system}/model"))
     run = read_block(path, block, [positions])
     shape = (run.sizes["time"], run.sizes["particle"])
@@ -310,7 +316,7 @@ def write_radial(path: Path, row: Block, name: str, counted: xr.Dataset) -> Rece
     """Write g(r) of one temperature and replica from its summed pairs."""
     species = store.open_group(path, row.group)["species"]
     g = structure.normalize_pairs(counted, species).isel(group=0)
-    store.write_row(path, row, name, g.values)
+    store.write_rows(path, row, {name: g.values})
     return {}
 
 
@@ -322,13 +328,10 @@ def bulk_dynamics(path: Path, row: Block, lags: NDArray[np.float64], q: float) -
     elapsed = times - times[0]
     tolerance = 1e-3 * np.diff(times).min()
     present = np.array([np.abs(elapsed - lag).min() <= tolerance for lag in lags])
-    for name, function in (
-        ("scattering", lambda *a: dynamics.scattering_function(a[0], a[1], q, a[2])),
-        ("msd", dynamics.mean_squared_displacement),
-    ):
-        values = np.full(lags.size, np.nan)
-        values[present] = function(moved, run["species"], lags[present])
-        store.write_row(path, row, name, values)
+    values = {name: np.full(lags.size, np.nan) for name in ("scattering", "msd")}
+    values["scattering"][present] = dynamics.scattering_function(moved, run["species"], q, lags[present])
+    values["msd"][present] = dynamics.mean_squared_displacement(moved, run["species"], lags[present])
+    store.write_rows(path, row, values)
     return {}
 
 
@@ -597,9 +600,7 @@ def write_barriers(
         density = density.sel(temperature=cold["temperature"]).mean("temperature")
     pooled = _grouped(cold.sum("temperature"), species, density, study, middles)
     pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
-    added = xr.merge([fits, each, pooled], join="exact")
-    kept = ensemble.drop_vars([name for name in added.data_vars if name in ensemble])
-    store.write_table(path, f"{system}/ensemble", xr.merge([kept, added], join="exact").assign_attrs(ensemble.attrs))
+    store.add_to_table(path, f"{system}/ensemble", xr.merge([fits, each, pooled], join="exact"))
     return {"onset_temperature": float(fits["onset_temperature"].sel(variable="softness"))}
 
 

@@ -17,6 +17,7 @@ from distributed import Client, Future, KilledWorker, as_completed
 from daskglass.errors import ClusterError, DaskglassError
 from daskglass.graph import Task, stage_and_system
 from daskglass.ledger import Entry, Ledger, completed, failed, notes
+from daskglass.store import writing
 
 RETRIES = 2  # of a task that failed: file systems of clusters do now and then
 LEAST_WINDOW, WINDOW_PER_THREAD = 1000, 4  # tasks that the scheduler has at a time
@@ -28,11 +29,12 @@ Tick = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True)
 class Result:
-    """What a task brought back, what it warned of, and how long it took."""
+    """What a task brought back, what it warned of, how long it took, and what it wrote."""
 
     value: Any
     warnings: tuple[str, ...]
     seconds: float
+    wrote: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,6 +51,7 @@ def work(
     client: Client,
     todo: list[Task],
     ledger: Ledger,
+    aside: Path,
     finished: Callable[[Task], None] = lambda task: None,
     tick: Tick = lambda state: None,
 ) -> Outcome:
@@ -63,7 +66,8 @@ def work(
     ----------
     client : of the cluster
     todo : tasks, every one after those it waits for
-    ledger : of the store
+    ledger : of the store, which has no marks of these tasks
+    aside : folder of this run, through which its tasks write
     finished : called with every task that wrote, and is remembered
     tick : called every two seconds with what goes on: number of `workers`, and of tasks `running` by system and stage
 
@@ -80,8 +84,6 @@ def work(
             yield failed(key, cause)
 
     refused = [entry for task in todo if task.problem for entry in fail(task, task.problem)]
-    # what refused tasks wrote before stays, and its marks
-    ledger.begin(key for key in agenda.tasks if key not in outcome.failures)
     ledger.record(refused)
     # partial results stay where they are; the receipts of what was written come here
     partial, written = as_completed(), as_completed(with_results=True, raise_errors=False)
@@ -97,6 +99,7 @@ def work(
                 task.function,
                 task.arguments,
                 [agenda.results[key] for key in task.needs],
+                aside,
                 key=agenda.name(task),
                 retries=RETRIES,
                 pure=False,
@@ -143,14 +146,14 @@ def work(
             next_tick = time.monotonic() + TICK
 
 
-def call(function: Callable[..., Any], arguments: tuple[Any, ...], results: list[Result]) -> Result:
+def call(function: Callable[..., Any], arguments: tuple[Any, ...], results: list[Result], aside: Path) -> Result:
     """Run a task on a worker."""
     began = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, writing(aside) as wrote:
         warnings.simplefilter("default")
         value = function(*arguments, *(result.value for result in results))
     said = tuple(dict.fromkeys(str(warning.message) for warning in caught))
-    return Result(value, said, time.perf_counter() - began)
+    return Result(value, said, time.perf_counter() - began, wrote.receipt())
 
 
 class _Agenda:
@@ -249,7 +252,7 @@ def _ended(partial: as_completed, written: as_completed, until: float) -> list[t
 
 
 def _receipt(result: Result) -> dict[str, Any]:
-    receipt = {"seconds": round(result.seconds, 3), **result.value}
+    receipt = {"seconds": round(result.seconds, 3), **result.value, **result.wrote}
     return receipt | {"warnings": list(result.warnings)} if result.warnings else receipt
 
 

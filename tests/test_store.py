@@ -18,7 +18,7 @@ import daskglass as dg
 from daskglass import store
 from daskglass.errors import StoreError
 from daskglass.layout import Layout, frames_per_block, frames_per_chunk, lay_out
-from daskglass.store import Block
+from daskglass.store import Block, Region
 from daskglass.variables import FRAMES, VARIABLES
 
 TEMPERATURES = [0.9, 0.7, 0.5]
@@ -97,8 +97,99 @@ def test_what_was_not_written_reads_as_missing(path):
 def test_a_block_can_be_erased(path):
     block = make_layout().blocks()[1]
     store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
-    store.erase_block(path, block, ["hop"])
+    store.erase(path, [Region(block.group, ("hop",), block)])
     assert np.isnan(dg.open_store(path)["ka_0.0/production/hop"]).all()
+
+
+def test_erasing_a_block_leaves_its_neighbours_and_other_variables(path):
+    layout = make_layout()
+    fill(path, layout)
+    before = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
+    block = layout.blocks()[1]
+    store.erase(path, [Region(block.group, ("hop",), block)])
+    after = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
+    here = before["hop"].copy()
+    here.loc[{"temperature": block.temperature, "replica": block.replica}][block.start : block.stop] = np.nan
+    xr.testing.assert_identical(after, before.assign(hop=here))
+
+
+def test_a_chunk_of_nothing_but_nan_is_told_from_one_that_is_not_there(path):
+    block = make_layout().blocks()[1]
+    store.write_block(path, block, {"hop": np.full((8, 10), np.nan, np.float32)})
+    assert len(list((path / block.group / "hop" / "c").rglob("*"))) > 0
+    assert len(store.Files(path).there(block.group, "hop", block)) == store.Files(path).number(block.group, "hop", block)
+
+
+def written(path, block, **values):
+    """What the ledger keeps of a task that writes these."""
+    with store.folder_aside(path) as aside, store.writing(aside) as now:
+        store.write_block(path, block, values)
+    return now.receipt()["wrote"]
+
+
+def of_block(path):
+    block = make_layout().blocks()[1]
+    return block, written(path, block, hop=np.ones((8, 10), np.float32), potential_energy=np.zeros(8))
+
+
+def chunk_of(path, block, name):
+    return path / block.group / name / next(iter(store.Files(path).there(block.group, name, block)))
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "shorter", "longer"])
+def test_a_chunk_that_is_not_as_it_was_written_is_found_by_its_size(path, damage):
+    block, wrote = of_block(path)
+    assert store.wrong_files(path, wrote) == store.wrong_files(path, wrote, read=True) == ""
+    chunk = chunk_of(path, block, "hop")
+    data = chunk.read_bytes()
+    if damage == "gone":
+        chunk.unlink()
+    else:
+        chunk.write_bytes({"empty": b"", "shorter": data[:-1], "longer": data + b"\0"}[damage])
+    wrong = store.wrong_files(path, wrote)
+    assert "ka_0.0/production/hop, T = 0.9, replica 0, frames from 8: " in wrong
+    assert ("1 files are gone" if damage == "gone" else f"bytes, {len(data)} were written") in wrong
+
+
+def test_a_flipped_bit_is_found_by_its_checksum_alone(path):
+    block, wrote = of_block(path)
+    chunk = chunk_of(path, block, "hop")
+    data = bytearray(chunk.read_bytes())
+    data[-1] ^= 1
+    chunk.write_bytes(data)
+    assert store.wrong_files(path, wrote) == ""
+    assert store.wrong_files(path, wrote, read=True).endswith("its bytes are not those that were written")
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "a/zarr.json", "a/c/0"])
+def test_a_table_that_is_not_as_it_was_written_is_found(path, name):
+    with store.folder_aside(path) as aside, store.writing(aside) as now:
+        store.write_table(path, "ka_0.0/model", xr.Dataset({"a": ("x", [1.0, 2.0])}))
+    wrote = now.receipt()["wrote"]
+    assert store.wrong_files(path, wrote, read=True) == ""
+    (path / "ka_0.0/model" / name).write_bytes(b"")
+    assert store.wrong_files(path, wrote).startswith(f"{path}/ka_0.0/model")
+
+
+def test_a_task_of_a_run_that_was_taken_over_changes_nothing(path):
+    block, row = make_layout().blocks()[1], make_layout().blocks()[0]
+    with store.folder_aside(path) as first:
+        store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
+        with store.folder_aside(path), store.writing(first), pytest.raises(StoreError, match="another run took this store over"):
+            store.write_block(path, block, {"hop": np.zeros((8, 10), np.float32)})
+        with store.writing(first), pytest.raises(StoreError, match="another run"):
+            store.write_table(path, "ka_0.0/model", xr.Dataset({"a": ("x", [1.0, 2.0])}))
+        assert not (path / "ka_0.0/model").exists()
+        first.mkdir()
+    assert (dg.open_store(path)["ka_0.0/production/hop"].sel(temperature=0.9, replica=0)[8:16] == 1).all()
+    assert row.start == 0
+
+
+def test_a_damaged_chunk_is_named_when_it_is_read(path):
+    block, _ = of_block(path)
+    chunk_of(path, block, "hop").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"T0\.9/r0/8: hop cannot be read.*daskglass check"):
+        store.read_block(path, block, ["hop"])
 
 
 @pytest.mark.parametrize(("start", "stop"), [(1, 9), (0, 4), (8, 20)])
@@ -304,8 +395,9 @@ def test_full_precision_is_untouched():
     assert store.quantize(values, None) is values
 
 
-def test_a_table_replaces_what_stood_there(path):
+def test_a_table_is_replaced_once_the_old_one_is_erased(path):
     store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"a": ("x", [1.0, 2.0])}))
+    store.erase(path, [Region("ka_0.0/ensemble")])
     store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"b": ("x", [1.0, 2.0, 3.0])}, {"x": ["p", "q", "r"]}))
     table = store.read_table(path, "ka_0.0/ensemble")
     assert list(table.data_vars) == ["b"]
@@ -313,13 +405,36 @@ def test_a_table_replaces_what_stood_there(path):
     assert [file.name for file in path.parent.iterdir()] == ["study.zarr"]
 
 
-def test_a_table_lost_between_two_renames_is_brought_back(path):
-    store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"a": ("x", [1.0, 2.0])}))
-    (path / "ka_0.0/ensemble").rename(path.parent / "study.zarr.ka_0.0%2Fensemble.old")
-    (path.parent / "study.zarr.ka_0.0%2Fensemble.new").mkdir()
+def test_arrays_join_a_table_and_are_erased_alone(path):
+    group, first = "ka_0.0/ensemble", xr.Dataset({"a": ("x", [1.0, 2.0])}, {"x": [0, 1]})
+    store.write_table(path, group, first)
+    store.add_to_table(path, group, xr.Dataset({"b": ("x", [3.0, 4.0])}, {"x": [0, 1]}))
+    assert store.open_group(path, group)["b"].sel(x=1) == 4.0
+    store.erase(path, [Region(group, ("b", "c"))])
+    xr.testing.assert_equal(store.open_group(path, group).load(), first)
+
+
+@pytest.mark.parametrize("system", ["ka_0.0", "ka+b", "a.b-c_d", "α β", "a%2Fb"])
+def test_a_group_lost_between_two_renames_is_brought_back(tmp_path, system):
+    path, layout = tmp_path / "a study %2F.zarr", make_layout(system=system)
+    lay_out(path, layout, {})
+    fill(path, layout)
+    before = dg.open_store(path)[f"{system}/production"].to_dataset().load()
+    old = store._old(path, f"{system}/production")
+    (path / system / "production").rename(old)
+    old.with_name(f"{old.name.removesuffix('.old')}.new").mkdir()
     store.recover(path)
-    assert store.read_table(path, "ka_0.0/ensemble")["a"].values.tolist() == [1.0, 2.0]
-    assert [file.name for file in path.parent.iterdir()] == ["study.zarr"]
+    xr.testing.assert_identical(dg.open_store(path)[f"{system}/production"].to_dataset().load(), before)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_laying_out_brings_back_what_was_lost_between_two_renames(tmp_path):
+    path, layout = tmp_path / "study.zarr", make_layout()
+    lay_out(path, layout, {})
+    fill(path, layout)
+    (path / "ka_0.0/production").rename(store._old(path, "ka_0.0/production"))
+    lay_out(path, layout, {})
+    assert dg.open_store(path)["ka_0.0/production/hop"].notnull().all()
 
 
 def test_metadata_is_gathered_for_readers_and_forgotten_before_writing(path):

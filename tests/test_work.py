@@ -12,7 +12,13 @@ from daskglass import work as working
 from daskglass.cluster import Deaths
 from daskglass.graph import Task
 from daskglass.ledger import Ledger, completed
-from daskglass.work import work
+from daskglass.store import folder_aside
+
+
+def work(client, todo, ledger, **options):
+    """Do tasks that write through a folder of their own."""
+    with folder_aside(ledger.store) as aside:
+        return working.work(client, todo, ledger, aside, **options)
 
 
 def task(key, function=dict, *arguments, **options):
