@@ -406,6 +406,25 @@ def info(store: Store, debug: Debug = False) -> None:
 
 
 @app.command()
+def check(store: Store, debug: Debug = False) -> None:
+    """Read all that is complete in a store, and see whether it is as it was written; the next run redoes what is not."""
+    from daskglass import pipeline
+    from daskglass.inventory import size_text
+    from daskglass.ledger import locked
+
+    with locked(store):
+        found = pipeline.check(store)
+    for problem in found.wrong.values():
+        print(f"daskglass: {problem}", file=sys.stderr)
+    print(f"{store}: {found.whole:,} results as they were written, {size_text(found.nbytes)} read")
+    if found.unknown:
+        print(f"{found.unknown:,} results were written by a version that kept no checksums: not compared")
+    if found.wrong:
+        print(f"daskglass: {len(found.wrong):,} results are damaged or gone: `daskglass run` does them again", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
 def query(
     store: Store,
     variable: Annotated[list[str], typer.Option(help="name of a variable; may be repeated")],

@@ -11,7 +11,7 @@ from distributed import Client, Future, wait
 
 from daskglass import store
 from daskglass.errors import StoreError
-from daskglass.graph import Task, convert_tasks, system_tasks
+from daskglass.graph import Task, convert_tasks, stage_and_system, system_tasks
 from daskglass.layout import lay_out
 from daskglass.ledger import Ledger, ledger_path, notes
 from daskglass.memory import check_fits, system_kinds
@@ -174,6 +174,41 @@ def _take_damaged_back(path: Path, ledger: Ledger) -> dict[str, list[str]]:
     }
     ledger.begin(damaged)
     return damaged
+
+
+@dataclass(frozen=True)
+class Check:
+    """What of a store is as it was written: numbers of tasks and bytes that were read, and what is wrong, by task."""
+
+    whole: int
+    nbytes: int
+    unknown: int
+    wrong: Mapping[str, str]
+
+
+def check(path: Path) -> Check:
+    """Read all that complete tasks wrote, and compare it with their checksums; the caller holds the store's lock.
+
+    What is not as it was written loses its mark: the next run does it again. `unknown` are tasks that were completed by a
+    version that kept no checksums.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or no ledger.
+    """
+    store.open_store(path)
+    ledger, files = _ledger(path), store.Files(path)
+    marks = {key: mark for key, mark in ledger.marks.items() if "wrote" in mark}
+    wrong = {
+        key: problem
+        for key, mark in marks.items()
+        if (problem := store.wrong_files(path, mark["wrote"], files, read=True))
+    }
+    ledger.begin(wrong)
+    of_store = [key for key in ledger.marks if stage_and_system(key)[0] in STAGES and not key.startswith("simulate-")]
+    sizes = (size for key, mark in marks.items() if key not in wrong for size, _ in mark["wrote"]["arrays"].values())
+    return Check(len(marks) - len(wrong), sum(sizes), len(set(of_store) - set(marks) - {"figures"}), wrong)
 
 
 def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:

@@ -11,10 +11,11 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import shutil
 import time
 import uuid
+import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ import gsd.hoomd
 import numpy as np
 from numpy.typing import NDArray
 
+from daskglass.durable import publish, sync
 from daskglass.dynamics import Q_PEAK
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine
 from daskglass.errors import EngineError, StudyError
@@ -176,14 +178,25 @@ def simulate(link: Link, report: Report | None = None) -> Receipt:
         _clear(folder)
         state = _State(fingerprint)
     if state.phase != "done":
-        work = _Work(link, get_engine(link.engine), state, report, owner)
         try:
-            work.finish()
-        finally:
-            work.close()
-        state = work.state
+            state = _finish(link, state, report, owner)
+        except _Lost as error:
+            warnings.warn(f"{error}: simulated anew from its beginning", stacklevel=2)
+            _clear(folder)
+            state = _finish(link, _State(fingerprint), report, owner)
     (folder / OWNER).unlink(missing_ok=True)
+    # it, and the folders that were made for it
+    sync(folder, *folder.parents[:4])
     return _receipt(link, state)
+
+
+def _finish(link: Link, state: _State, report: Report | None, owner: str) -> _State:
+    work = _Work(link, get_engine(link.engine), state, report, owner)
+    try:
+        work.finish()
+    finally:
+        work.close()
+    return work.state
 
 
 def lag_grid(longest_steps: int) -> list[int]:
@@ -275,6 +288,10 @@ class _State:
     origin: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
 
 
+class _Lost(Exception):
+    """A run that was being recorded is not what the last checkpoint says: a power cut, or another hand."""
+
+
 class _Work:
     """A link at work: the running simulation and the state it has reached."""
 
@@ -302,7 +319,7 @@ class _Work:
             self.state = replace(self.state, step=0, recorded=0)
         self._check_owner()
         shutil.copyfile(self.folder / self.state.checkpoint, self.folder / (FINAL + ".part"))
-        os.replace(self.folder / (FINAL + ".part"), self.folder / FINAL)
+        publish([(self.folder / (FINAL + ".part"), self.folder / FINAL)], self.folder)
         self._commit(replace(self.state, phase="done", checkpoint=FINAL))
 
     def _check_owner(self) -> None:
@@ -382,7 +399,7 @@ class _Work:
             self.writer = None
         if part.exists():
             self._check_owner()
-            os.replace(part, whole)
+            publish([(part, whole)], self.folder)
 
     def _advance(self, stop: int) -> None:
         # up to a step of the phase, with the checkpoints on the way, but not one that falls on its end
@@ -405,9 +422,10 @@ class _Work:
             self._check_owner()
             if self.writer is not None:
                 self.writer.file.flush()
+                sync(self.folder / f"{self.state.phase}.gsd.part")
             part = self.folder / "checkpoint.part"
             self.simulation.save(part)
-            os.replace(part, self.folder / name)
+            publish([(part, self.folder / name)], self.folder)
             self._commit(replace(self.state, checkpoint=name))
             self.simulation.close()
             self.simulation = self._begin()
@@ -457,12 +475,15 @@ def _reopen(path: Path, frames: int) -> gsd.hoomd.HOOMDTrajectory:
     # an unfinished run cut back to the frames of the last checkpoint, open for more
     if frames:
         kept = path.with_suffix(".kept")
-        with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(kept, "w") as new:
-            if len(old) < frames:
-                raise EngineError(f"{path} holds {len(old)} of {frames} frames: delete its folder to start over")
-            for i in range(frames):
-                new.append(old[i])
-        os.replace(kept, path)
+        try:
+            with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(kept, "w") as new:
+                if len(old) < frames:
+                    raise _Lost(f"{path} holds {len(old)} of {frames} frames")
+                for i in range(frames):
+                    new.append(old[i])
+        except (FileNotFoundError, RuntimeError) as error:
+            raise _Lost(f"{path} cannot be read, {error}") from error
+        publish([(kept, path)], path.parent)
     else:
         # not cut to nothing: another process may still have it open
         path.unlink(missing_ok=True)
@@ -504,17 +525,18 @@ def _write_state(folder: Path, state: _State) -> None:
     part = folder / (STATE + ".part")
     with part.open("wb") as file:
         np.savez(file, plain=np.array(json.dumps(plain)), origin=state.origin)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, folder / STATE)
+    publish([(part, folder / STATE)], folder)
 
 
 def _read_state(folder: Path) -> _State | None:
     if not (folder / STATE).exists():
         return None
-    with np.load(folder / STATE, allow_pickle=False) as file:
-        plain = json.loads(str(file["plain"]))
-        return _State(**plain | {"last": tuple(plain["last"])}, origin=file["origin"])
+    try:
+        with np.load(folder / STATE, allow_pickle=False) as file:
+            plain = json.loads(str(file["plain"]))
+            return _State(**plain | {"last": tuple(plain["last"])}, origin=file["origin"])
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise EngineError(f"{folder / STATE}: damaged, {error}: delete {folder} to simulate it anew") from error
 
 
 def _receipt(link: Link, state: _State) -> Receipt:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+from daskglass.durable import replace_folder, restore, sync_tree
 
 
 def folder(store: Path) -> Path:
@@ -36,15 +37,13 @@ def draw(store: Path) -> Path:
     target = folder(store)
     aside, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
     tree = open_store(store)
-    for left_over in (aside, old):
-        shutil.rmtree(left_over, ignore_errors=True)
+    restore(target, old)
+    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     try:
         write(tree, aside)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(aside, target)
+        sync_tree(aside)
+        replace_folder(aside, target, old)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
     return target / "index.html"
