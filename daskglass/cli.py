@@ -420,7 +420,10 @@ def check(store: Store, debug: Debug = False) -> None:
     if found.unknown:
         print(f"{found.unknown:,} results were written by a version that kept no checksums: not compared")
     if found.wrong:
-        print(f"daskglass: {len(found.wrong):,} results are damaged or gone: `daskglass run` does them again", file=sys.stderr)
+        print(
+            f"daskglass: {len(found.wrong):,} results are damaged or gone: `daskglass run` does them again",
+            file=sys.stderr,
+        )
         raise typer.Exit(1)
 
 

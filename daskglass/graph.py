@@ -11,8 +11,9 @@ from typing import Any
 from daskglass import stages, structure
 from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform
 from daskglass.plan import Stage, SystemPlan
-from daskglass.store import Block, Region
+from daskglass.store import Block
 from daskglass.study import Inherent
+from daskglass.wholeness import Region
 
 FAN_IN = 16  # partial results combined in one task
 

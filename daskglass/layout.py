@@ -17,7 +17,15 @@ from zarr.codecs import BloscCodec, TransposeCodec
 
 from daskglass.durable import hard_link
 from daskglass.errors import StoreError
-from daskglass.store import Block, add_arrays, open_group, put_attributes, put_group, restore_group, strings_of_any_length
+from daskglass.store import (
+    Block,
+    add_arrays,
+    open_group,
+    put_attributes,
+    put_group,
+    restore_group,
+    strings_of_any_length,
+)
 from daskglass.variables import FRAMES, RUN, Variable
 
 CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles

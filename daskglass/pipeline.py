@@ -9,7 +9,8 @@ from typing import Any
 
 from distributed import Client, Future, wait
 
-from daskglass import store
+from daskglass import store, wholeness
+from daskglass.aside import folder_aside
 from daskglass.errors import StoreError
 from daskglass.graph import Task, convert_tasks, stage_and_system, system_tasks
 from daskglass.layout import lay_out
@@ -166,11 +167,11 @@ def _lay_out(path: Path, plans: Iterable[SystemPlan]) -> None:
 
 def _take_damaged_back(path: Path, ledger: Ledger) -> dict[str, list[str]]:
     """Take back the marks of tasks whose files are not there as they were written; what is wrong, by task."""
-    files = store.Files(path)
+    files = wholeness.Files(path)
     damaged = {
         key: [f"{wrong}: done again"]
         for key, mark in ledger.marks.items()
-        if "wrote" in mark and (wrong := store.wrong_files(path, mark["wrote"], files))
+        if "wrote" in mark and (wrong := wholeness.wrong_files(path, mark["wrote"], files))
     }
     ledger.begin(damaged)
     return damaged
@@ -198,12 +199,12 @@ def check(path: Path) -> Check:
         If there is no store, or no ledger.
     """
     store.open_store(path)
-    ledger, files = _ledger(path), store.Files(path)
+    ledger, files = _ledger(path), wholeness.Files(path)
     marks = {key: mark for key, mark in ledger.marks.items() if "wrote" in mark}
     wrong = {
         key: problem
         for key, mark in marks.items()
-        if (problem := store.wrong_files(path, mark["wrote"], files, read=True))
+        if (problem := wholeness.wrong_files(path, mark["wrote"], files, read=True))
     }
     ledger.begin(wrong)
     of_store = [key for key in ledger.marks if stage_and_system(key)[0] in STAGES and not key.startswith("simulate-")]
@@ -216,7 +217,7 @@ def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:
     refused = _refused(todo)  # what those wrote before stays, and its marks
     mine = [task for task in todo if task.key not in refused]
     ledger.begin(task.key for task in mine)
-    store.erase(path, (region for task in mine for region in task.owns))
+    wholeness.erase(path, (region for task in mine for region in task.owns))
 
 
 def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
@@ -276,7 +277,7 @@ def _work(
         done_of[task.stage] += 1
         progress(task.stage, done_of[task.stage], of_stage[task.stage])
 
-    with store.folder_aside(ledger.store) as aside:
+    with folder_aside(ledger.store) as aside:
         _take_back(ledger.store, todo, ledger)
         return work(client, todo, ledger, aside, finished, tick)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from collections import defaultdict, deque
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from daskglass.errors import StoreError
-from daskglass.ledger import Entry, holder_of, is_dead, ledger_path, lock_path
+from daskglass.ledger import Entry, holder_of, is_dead, ledger_path, lock_path, read_entry
 
 MINUTE = 60.0  # over which speed is measured, and after which a run that says nothing is called silent
 NOTES = 6  # the last ones, that have room on a screen
@@ -299,11 +298,8 @@ class Follower:
         whole = added[: added.rfind(b"\n") + 1]
         self.offset += len(whole)
         for line in whole.splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self.tally.take(entry)
+            if (entry := read_entry(line, str(self.ledger))) is not None:
+                self.tally.take(entry)
 
 
 def headline(now: Progress) -> str:

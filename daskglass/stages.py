@@ -38,8 +38,14 @@ BARRIERS = (
     *("onset_probability", "onset_temperature_spread"),
     *(
         name + error
-        for name in ("probability", "activation_energy", "activation_entropy", "scaled_energy", "scaled_entropy",
-                     "onset_temperature")
+        for name in (
+            "probability",
+            "activation_energy",
+            "activation_entropy",
+            "scaled_energy",
+            "scaled_entropy",
+            "onset_temperature",
+        )
         for error in ("", "_err")
     ),
     *(

@@ -6,13 +6,9 @@ import functools
 import json
 import os
 import shutil
-import uuid
 import warnings
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import quote, unquote
@@ -20,10 +16,9 @@ from urllib.parse import quote, unquote
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.core.buffer import Buffer
-from zarr.storage import LocalStore
 
-from daskglass.durable import publish, replace_file, replace_folder, restore, sync, sync_tree
+from daskglass.aside import AsideStore, at_work, fence, forget_aside, name_aside, sizes_below, sums_of, total
+from daskglass.durable import replace_file, replace_folder, restore, sync, sync_tree
 from daskglass.errors import StoreError
 from daskglass.variables import described
 
@@ -72,129 +67,6 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
 
 
-# --- who writes, and where ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Region:
-    """What a task writes: variables of a block, arrays of a table, or (without names) a table as a whole."""
-
-    group: str
-    names: tuple[str, ...] = ()
-    block: Block | None = None
-
-
-@dataclass
-class Writing:
-    """A task that writes: where it puts files aside, and the size and checksum of what it wrote, by array."""
-
-    aside: Path
-    group: str = ""
-    block: Block | None = None
-    arrays: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def receipt(self) -> dict[str, Any]:
-        """What the ledger keeps, for `wrong_files` to compare with what is there later."""
-        if not self.arrays:
-            return {}
-        block = self.block
-        place = {} if block is None else {"block": [block.temperature, block.replica, block.start, block.stop]}
-        return {"wrote": {"group": self.group, **place, "arrays": self.arrays}}
-
-
-_writing: ContextVar[Writing | None] = ContextVar("writing", default=None)
-
-
-@contextmanager
-def folder_aside(path: Path) -> Iterator[Path]:
-    """Make the folder in which all tasks of one run put files aside; take away those of earlier runs.
-
-    Every file comes into the store by a rename out of this folder. A task of an earlier run that still works somewhere, on
-    a worker that was thought dead, finds its folder gone: it cannot change the store any more.
-    """
-    _forget_aside(path)
-    aside = _name_aside(path)
-    aside.mkdir(parents=True)
-    try:
-        yield aside
-    finally:
-        _discard(aside, aside)
-
-
-@contextmanager
-def writing(aside: Path) -> Iterator[Writing]:
-    """Let what is written meanwhile, in this thread, go through a folder of `folder_aside`, and note what it was."""
-    now = Writing(aside)
-    token = _writing.set(now)
-    try:
-        yield now
-    finally:
-        _writing.reset(token)
-
-
-@contextmanager
-def _aside(path: Path) -> Iterator[Path]:
-    """Name in the folder of the task at work; outside of one, in a folder of its own."""
-    if (now := _writing.get()) is not None:
-        yield now.aside / uuid.uuid4().hex
-        return
-    folder = _name_aside(path)
-    folder.mkdir(parents=True)
-    try:
-        yield folder / "new"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _name_aside(path: Path) -> Path:
-    path = path.resolve()
-    return path.with_name(f"{path.name}.writing.{uuid.uuid4().hex}")
-
-
-def _forget_aside(path: Path) -> None:
-    start = _name_aside(path).name.rpartition(".")[0]
-    folder = path.resolve().parent
-    for left in [entry for entry in folder.iterdir() if entry.name.startswith(f"{start}.")] if folder.is_dir() else []:
-        _discard(left, left)
-
-
-def _discard(folder: Path, aside: Path) -> None:
-    """Remove a folder; under another name first, so that nobody finds half of it."""
-    gone = aside.with_name(f"{aside.name}.{uuid.uuid4().hex}")
-    os.replace(folder, gone)
-    shutil.rmtree(gone, ignore_errors=True)
-
-
-@contextmanager
-def _fence(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: another run took this store over: what this one computed is not kept") from error
-
-
-class _Aside(LocalStore):
-    """Zarr's store of local files; what is set is put aside until `publish` syncs it and renames it to its place."""
-
-    def __init__(self, root: Path, aside: Path) -> None:
-        super().__init__(root)
-        self._aside, self._files = aside, dict[str, Path]()
-        self.sums: dict[str, tuple[int, int]] = {}
-
-    async def set(self, key: str, value: Buffer) -> None:
-        """Put a chunk aside."""
-        data = value.to_bytes()
-        file = self._aside / uuid.uuid4().hex
-        with _fence(Path(self.root)):
-            file.write_bytes(data)
-        self._files[key], self.sums[key] = file, (len(data), zlib.crc32(data))
-
-    def publish(self) -> None:
-        """Bring all that was set to its place."""
-        with _fence(Path(self.root)):
-            publish([(file, Path(self.root) / key) for key, file in self._files.items()], Path(self.root))
-
-
 # --- groups ---------------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +76,7 @@ def put_group(
     """Write a group aside, `finish` it there, and rename it into the place of the old one, whole."""
     make_group(path)
     make_group(path / Path(group).parent)
-    with _aside(path) as new:
+    with name_aside(path) as new:
         dataset.to_zarr(new, mode="w", consolidated=False, **options)
         finish(new)
         sync_tree(new)
@@ -234,7 +106,7 @@ def put_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
 
 def recover(path: Path) -> None:
     """Mend what a crash left: bring a group back that was being replaced, and remove what was put aside."""
-    _forget_aside(path)
+    forget_aside(path)
     for folder in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
         name, _, age = folder.name.removeprefix(f"{path.name}.").rpartition(".")
         group = unquote(name)
@@ -288,7 +160,7 @@ def write_block(path: Path, block: Block, values: Mapping[str, np.ndarray]) -> N
     StoreError
         If the block does not end where the chunks (or shards) do, or another run took the store over.
     """
-    row = _row_on_disk(path, block)
+    row = row_on_disk(path, block)
     for name in values:
         _assert_aligned(_array(path, f"{block.group}/{name}"), block, name)
     _write(path, block, {name: ((*row, slice(block.start, block.stop)), data) for name, data in values.items()})
@@ -296,156 +168,29 @@ def write_block(path: Path, block: Block, values: Mapping[str, np.ndarray]) -> N
 
 def write_rows(path: Path, row: Block, values: Mapping[str, np.ndarray]) -> None:
     """Write the values of derived tables at the temperature and replica of a row."""
-    place = _row_on_disk(path, row)
+    place = row_on_disk(path, row)
     _write(path, row, {name: (place, data) for name, data in values.items()})
 
 
 def _write(path: Path, block: Block, values: Mapping[str, tuple[tuple[Any, ...], np.ndarray]]) -> None:
-    with _aside(path) as name_aside:
-        put = _Aside(path, name_aside.parent)
+    with name_aside(path) as aside:
+        put = AsideStore(path, aside.parent)
         for name, (place, data) in values.items():
             array = zarr.open_array(put, path=f"{block.group}/{name}", mode="r+", zarr_format=3)
             array.with_config({"write_empty_chunks": True})[place] = data
         put.publish()
-        if (now := _writing.get()) is not None:
-            now.group, now.block = block.group, block
+        if (now := at_work()) is not None:
+            now.group, now.block = block.group, (block.temperature, block.replica, block.start, block.stop)
             for name in values:
                 files = sorted(key for key in put.sums if key.startswith(f"{block.group}/{name}/"))
-                now.arrays[name] = _total(put.sums[key] for key in files)
-
-
-def _total(sums: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """Bytes of files, and one checksum of theirs."""
-    size, checksum = 0, 0
-    for number, of_file in sums:
-        size, checksum = size + number, zlib.crc32(of_file.to_bytes(4, "big"), checksum)
-    return size, checksum
-
-
-def _sums(folder: Path, files: Iterable[str]) -> Iterator[tuple[int, int]]:
-    for file in files:
-        data = (folder / file).read_bytes()
-        yield len(data), zlib.crc32(data)
-
-
-# --- taking back, and looking whether all is there ------------------------------------------------------------------
-
-
-def erase(path: Path, regions: Iterable[Region]) -> None:
-    """Take back what tasks wrote that are about to run again: a reader then sees it as not there.
-
-    Tasks themselves never take anything back: a second copy of one, which may come late and die at any moment, would take
-    what the first has written, and nobody would write it again.
-    """
-    files = Files(path)
-    with _aside(path) as aside:
-        for region in regions:
-            group = path / region.group
-            if region.block is not None:
-                for name in region.names:
-                    for file in files.there(region.group, name, region.block):
-                        (group / name / file).unlink()
-                continue
-            for folder in [group / name for name in region.names] if region.names else [group]:
-                if folder.exists():
-                    _discard(folder, aside)
-
-
-def wrong_files(path: Path, wrote: Mapping[str, Any], files: Files | None = None, read: bool = False) -> str:
-    """Say what of a task's result is no longer as it was written; empty if all is.
-
-    Parameters
-    ----------
-    path : the store
-    wrote : what the ledger keeps of the task
-    files : those that are there, looked up once for many tasks
-    read : read all files and compare their checksums; else their number and sizes only
-    """
-    files = Files(path) if files is None else files
-    group = wrote["group"]
-    if not files.is_group(group):
-        return f"{path}/{group}: its zarr.json is gone, or damaged"
-    block = Block(*group.split("/"), *wrote["block"]) if "block" in wrote else None
-    for name, (size, checksum) in wrote["arrays"].items():
-        try:
-            there = files.there(group, name, block)
-        except (OSError, StoreError, ValueError, KeyError) as error:
-            return f"{path}/{group}/{name}: its description cannot be read: {error}"
-        missing = 0 if block is None else files.number(group, name, block) - len(there)
-        frames = "" if block is None else f", T = {block.temperature:g}, replica {block.replica}, frames from {block.start}"
-        where = f"{path}/{group}/{name}{frames}"
-        if missing:
-            return f"{where}: {missing} files are gone"
-        if (now := sum(there.values())) != size:
-            return f"{where}: {now} bytes, {size} were written"
-        if read:
-            if _total(_sums(path / group / name, there))[1] != checksum:
-                return f"{where}: its bytes are not those that were written"
-    return ""
-
-
-class Files:
-    """Files of the arrays of a store and their sizes, each folder looked into once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._rows: dict[Path, dict[str, int]] = {}
-        self._groups: dict[str, bool] = {}
-        self._arrays: dict[tuple[str, str], tuple[tuple[str, ...], int, int]] = {}
-
-    def is_group(self, group: str) -> bool:
-        """Whether the description of a group can be read."""
-        if group not in self._groups:
-            try:
-                self._groups[group] = isinstance(json.loads((self.path / group / "zarr.json").read_bytes()), dict)
-            except (OSError, ValueError):
-                self._groups[group] = False
-        return self._groups[group]
-
-    def there(self, group: str, name: str, block: Block | None) -> dict[str, int]:
-        """Files of an array, or of a block of it, and their bytes; their names are relative to the array's folder."""
-        folder = self.path / group / name
-        if block is None:
-            return self._below(folder)
-        row, first, stop = self._place(group, name, block)
-        found = self._below(folder / row)
-        return {
-            f"{row}/{file}": size
-            for file, size in found.items()
-            if (chunk := file.partition("/")[0]).isdigit() and first <= int(chunk) < stop
-        }
-
-    def number(self, group: str, name: str, block: Block) -> int:
-        """Files that a block of an array is of."""
-        _, first, stop = self._place(group, name, block)
-        return stop - first
-
-    def _place(self, group: str, name: str, block: Block) -> tuple[str, int, int]:
-        """Folder of a row of an array, and the numbers of the chunks in it that hold a block."""
-        if (group, name) not in self._arrays:
-            metadata = json.loads((self.path / group / name / "zarr.json").read_text(encoding="utf-8"))
-            unit = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-            self._arrays[group, name] = metadata["dimension_names"], unit[2], metadata["shape"][2]
-        dims, unit, _ = self._arrays[group, name]
-        T, replica = _row_on_disk(self.path, block)
-        timed = dims[2] == "time"
-        return f"c/{T}/{replica}", block.start // unit if timed else 0, -(-block.stop // unit) if timed else 1
-
-    def _below(self, folder: Path) -> dict[str, int]:
-        if folder not in self._rows:
-            self._rows[folder] = {
-                os.path.relpath(os.path.join(root, name), folder): os.stat(os.path.join(root, name)).st_size
-                for root, _, names in os.walk(folder)
-                for name in sorted(names)
-            }
-            self._rows[folder] = dict(sorted(self._rows[folder].items()))
-        return self._rows[folder]
+                now.arrays[name] = total(put.sums[key] for key in files)
 
 
 # --- rows and tables ------------------------------------------------------------------------------------------------
 
 
-def _row_on_disk(path: Path, block: Block) -> tuple[int, int]:
+def row_on_disk(path: Path, block: Block) -> tuple[int, int]:
+    """Where the temperature and replica of a block are in the arrays of its run."""
     return _row(_coordinates(path, block.group, _written(path, block.group)), block)
 
 
@@ -500,13 +245,15 @@ def add_arrays(path: Path, group: str, dataset: xr.Dataset, **options: Any) -> N
 
 def _put_new(path: Path, group: str, dataset: xr.Dataset, whole: bool, **options: Any) -> None:
     place = path / group
-    with _aside(path) as new, _fence(path):
+    with name_aside(path) as new, fence(path):
         if not new.parent.exists():
             # Zarr would make it
             raise FileNotFoundError(new.parent)
         dataset.to_zarr(new, mode="w", consolidated=False, **options)
         sync_tree(new)
-        for folder, name in [(new, place)] if whole else [(new / str(each), place / str(each)) for each in dataset.variables]:
+        for folder, name in (
+            [(new, place)] if whole else [(new / str(each), place / str(each)) for each in dataset.variables]
+        ):
             if name.exists():
                 continue
             try:
@@ -526,10 +273,11 @@ def _plain(table: xr.Dataset) -> xr.Dataset:
 
 
 def _note_table(path: Path, group: str, table: xr.Dataset) -> None:
-    if (now := _writing.get()) is not None:
-        now.group, files = group, Files(path)
+    if (now := at_work()) is not None:
+        now.group = group
         for name in map(str, table.variables):
-            now.arrays[name] = _total(_sums(path / group / name, files.there(group, name, None)))
+            folder = path / group / name
+            now.arrays[name] = total(sums_of(folder, sizes_below(folder)))
 
 
 def open_arrays(path: Path, group: str) -> Mapping[str, zarr.Array]:
@@ -568,9 +316,9 @@ def _assert_aligned(array: zarr.Array, block: Block, name: str) -> None:
 
 def consolidate(path: Path) -> None:
     """Gather all metadata in one file, so that plain xarray opens the store fast and without a warning."""
-    with warnings.catch_warnings(), _aside(path) as aside:
+    with warnings.catch_warnings(), name_aside(path) as aside:
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        put = _Aside(path, aside.parent)
+        put = AsideStore(path, aside.parent)
         zarr.consolidate_metadata(put)
         put.publish()
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker, as_completed
 
+from daskglass.aside import writing
 from daskglass.errors import ClusterError, DaskglassError
 from daskglass.graph import Task, stage_and_system
 from daskglass.ledger import Entry, Ledger, completed, failed, notes
-from daskglass.store import writing
 
 RETRIES = 2  # of a task that failed: file systems of clusters do now and then
 LEAST_WINDOW, WINDOW_PER_THREAD = 1000, 4  # tasks that the scheduler has at a time

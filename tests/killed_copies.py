@@ -64,8 +64,8 @@ def in_child(function: Callable[[], object]) -> tuple[int, object]:
 
 def main(study: str, places: str) -> None:
     """Do it for one task of each function and kind of variables."""
+    from daskglass.aside import folder_aside
     from daskglass.pipeline import study_tasks
-    from daskglass.store import folder_aside
     from daskglass.study import load_study
     from daskglass.work import Result, call
 

@@ -1,5 +1,6 @@
 """The ledger remembers what is complete through crashes; the lock lets one process write."""
 
+import errno
 import json
 import os
 import subprocess
@@ -7,8 +8,9 @@ import sys
 
 import pytest
 
+from daskglass import ledger as ledger_module
 from daskglass.errors import StoreError
-from daskglass.ledger import Ledger, ledger_path, locked
+from daskglass.ledger import Ledger, holder_of, is_dead, ledger_path, locked, process_identity
 
 ABC = {"hops": "abc"}
 
@@ -92,3 +94,93 @@ def test_a_lock_that_cannot_be_judged_from_here_is_left_alone(store, text):
     with pytest.raises(StoreError, match="delete this file"), locked(store):
         pass
     assert lock.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[]", b"7", b'"key"', b"{}", b'{"key": 1}', b'{"key": "a", "inputs": []}', b'{"key": "a", "failed": 1}',
+     b'{"key": "a", "at": "now"}', b'{"key": "\xff"}'],
+)  # fmt: skip
+def test_a_file_that_is_no_ledger_is_refused_with_its_line_and_a_remedy(store, line):
+    Ledger(store).complete("hops-a", ABC, {})
+    with ledger_path(store).open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(StoreError, match=r"study\.zarr\.ledger:2: no .* of a ledger, .*: bring back a copy"):
+        Ledger(store)
+
+
+@pytest.mark.parametrize("text", [b"[]", b"{}", b'{"host": 1}', b'{"host": "a", "pid": []}', b"\xff", b""])
+def test_a_lock_of_another_shape_is_left_alone_and_named(store, text):
+    lock = store.with_name("study.zarr.lock")
+    lock.write_bytes(text)
+    with pytest.raises(StoreError, match=r"study\.zarr\.lock: .* an unknown host .* delete this file"), locked(store):
+        pass
+    assert lock.read_bytes() == text
+
+
+def test_a_clock_that_is_set_leaves_a_live_lock_alive(store, monkeypatch):
+    lock = store.with_name("study.zarr.lock")
+    with locked(store):
+        holder = holder_of(lock)
+        monkeypatch.setattr("psutil.Process.create_time", lambda self: 0.0)
+        assert not is_dead(holder)
+        with pytest.raises(StoreError, match="wait for it, or stop it"), locked(store):
+            pass
+    assert not lock.exists()
+
+
+def test_a_process_is_told_from_a_later_one_of_its_number():
+    mine = process_identity(os.getpid())
+    assert mine == process_identity(os.getpid()) != ""
+    boot, _, ticks = mine.partition(":")
+    assert is_dead({"pid": os.getpid(), "process": f"{boot}:{int(ticks) - 1}"})
+    assert is_dead({"pid": os.getpid(), "process": f"{boot[::-1]}:{ticks}"})
+    with subprocess.Popen([sys.executable, "-c", "import os; os._exit(0)"]) as ended:
+        while process_identity(ended.pid):
+            pass
+        # a zombie until it is waited for
+        assert os.path.exists(f"/proc/{ended.pid}")
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK])
+def test_a_store_is_locked_where_files_have_one_name(store, monkeypatch, code):
+    def link(old, new):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", link)
+    with locked(store) as tell:
+        assert holder_of(store.with_name("study.zarr.lock"))["pid"] == os.getpid()
+        with pytest.raises(StoreError, match="is writing to this store"), locked(store):
+            pass
+        tell({"workers": 2})
+    assert list(store.parent.iterdir()) == []
+
+
+def test_a_lock_is_its_owners_alone(store):
+    lock = store.with_name("study.zarr.lock")
+    with locked(store) as tell:
+        assert lock.stat().st_mode & 0o077 == 0
+        tell({"dashboard": "http://127.0.0.1/secret"})
+        assert lock.stat().st_mode & 0o077 == 0
+
+
+def test_a_lock_that_another_process_takes_a_moment_before_is_given_back(store, monkeypatch):
+    lock = store.with_name("study.zarr.lock")
+    lock.write_text(json.dumps({"host": os.uname().nodename, "pid": 2**22 + 1, "started": 0.0}))
+    other = {
+        "host": os.uname().nodename,
+        "pid": os.getppid(),
+        "started": 0.0,
+        "process": process_identity(os.getppid()),
+    }
+
+    def taken_meanwhile(holder):
+        if holder["pid"] != other["pid"]:
+            lock.write_text(json.dumps(other))
+            return True
+        return is_dead(holder)
+
+    monkeypatch.setattr(ledger_module, "is_dead", taken_meanwhile)
+    with pytest.raises(StoreError, match=f"process {other['pid']} .* is writing to this store"), locked(store):
+        pass
+    assert json.loads(lock.read_text()) == other

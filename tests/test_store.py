@@ -1,6 +1,9 @@
 """The store: blocks tile it, what is written is what is read, and plain Zarr and xarray suffice to read it."""
 
+import contextlib
 import errno
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -15,11 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import daskglass as dg
-from daskglass import store
+from daskglass import store, wholeness
+from daskglass.aside import folder_aside, writing
 from daskglass.errors import StoreError
 from daskglass.layout import Layout, frames_per_block, frames_per_chunk, lay_out
-from daskglass.store import Block, Region
+from daskglass.store import Block
 from daskglass.variables import FRAMES, VARIABLES
+from daskglass.wholeness import Region
 
 TEMPERATURES = [0.9, 0.7, 0.5]
 
@@ -97,7 +102,7 @@ def test_what_was_not_written_reads_as_missing(path):
 def test_a_block_can_be_erased(path):
     block = make_layout().blocks()[1]
     store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
-    store.erase(path, [Region(block.group, ("hop",), block)])
+    wholeness.erase(path, [Region(block.group, ("hop",), block)])
     assert np.isnan(dg.open_store(path)["ka_0.0/production/hop"]).all()
 
 
@@ -106,7 +111,7 @@ def test_erasing_a_block_leaves_its_neighbours_and_other_variables(path):
     fill(path, layout)
     before = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
     block = layout.blocks()[1]
-    store.erase(path, [Region(block.group, ("hop",), block)])
+    wholeness.erase(path, [Region(block.group, ("hop",), block)])
     after = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
     here = before["hop"].copy()
     here.loc[{"temperature": block.temperature, "replica": block.replica}][block.start : block.stop] = np.nan
@@ -117,12 +122,14 @@ def test_a_chunk_of_nothing_but_nan_is_told_from_one_that_is_not_there(path):
     block = make_layout().blocks()[1]
     store.write_block(path, block, {"hop": np.full((8, 10), np.nan, np.float32)})
     assert len(list((path / block.group / "hop" / "c").rglob("*"))) > 0
-    assert len(store.Files(path).there(block.group, "hop", block)) == store.Files(path).number(block.group, "hop", block)
+    assert len(wholeness.Files(path).there(block.group, "hop", block)) == wholeness.Files(path).number(
+        block.group, "hop", block
+    )
 
 
 def written(path, block, **values):
     """What the ledger keeps of a task that writes these."""
-    with store.folder_aside(path) as aside, store.writing(aside) as now:
+    with folder_aside(path) as aside, writing(aside) as now:
         store.write_block(path, block, values)
     return now.receipt()["wrote"]
 
@@ -133,20 +140,20 @@ def of_block(path):
 
 
 def chunk_of(path, block, name):
-    return path / block.group / name / next(iter(store.Files(path).there(block.group, name, block)))
+    return path / block.group / name / next(iter(wholeness.Files(path).there(block.group, name, block)))
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "shorter", "longer"])
 def test_a_chunk_that_is_not_as_it_was_written_is_found_by_its_size(path, damage):
     block, wrote = of_block(path)
-    assert store.wrong_files(path, wrote) == store.wrong_files(path, wrote, read=True) == ""
+    assert wholeness.wrong_files(path, wrote) == wholeness.wrong_files(path, wrote, read=True) == ""
     chunk = chunk_of(path, block, "hop")
     data = chunk.read_bytes()
     if damage == "gone":
         chunk.unlink()
     else:
         chunk.write_bytes({"empty": b"", "shorter": data[:-1], "longer": data + b"\0"}[damage])
-    wrong = store.wrong_files(path, wrote)
+    wrong = wholeness.wrong_files(path, wrote)
     assert "ka_0.0/production/hop, T = 0.9, replica 0, frames from 8: " in wrong
     assert ("1 files are gone" if damage == "gone" else f"bytes, {len(data)} were written") in wrong
 
@@ -157,27 +164,31 @@ def test_a_flipped_bit_is_found_by_its_checksum_alone(path):
     data = bytearray(chunk.read_bytes())
     data[-1] ^= 1
     chunk.write_bytes(data)
-    assert store.wrong_files(path, wrote) == ""
-    assert store.wrong_files(path, wrote, read=True).endswith("its bytes are not those that were written")
+    assert wholeness.wrong_files(path, wrote) == ""
+    assert wholeness.wrong_files(path, wrote, read=True).endswith("its bytes are not those that were written")
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "a/zarr.json", "a/c/0"])
 def test_a_table_that_is_not_as_it_was_written_is_found(path, name):
-    with store.folder_aside(path) as aside, store.writing(aside) as now:
+    with folder_aside(path) as aside, writing(aside) as now:
         store.write_table(path, "ka_0.0/model", xr.Dataset({"a": ("x", [1.0, 2.0])}))
     wrote = now.receipt()["wrote"]
-    assert store.wrong_files(path, wrote, read=True) == ""
+    assert wholeness.wrong_files(path, wrote, read=True) == ""
     (path / "ka_0.0/model" / name).write_bytes(b"")
-    assert store.wrong_files(path, wrote).startswith(f"{path}/ka_0.0/model")
+    assert wholeness.wrong_files(path, wrote).startswith(f"{path}/ka_0.0/model")
 
 
 def test_a_task_of_a_run_that_was_taken_over_changes_nothing(path):
     block, row = make_layout().blocks()[1], make_layout().blocks()[0]
-    with store.folder_aside(path) as first:
+    with folder_aside(path) as first:
         store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
-        with store.folder_aside(path), store.writing(first), pytest.raises(StoreError, match="another run took this store over"):
+        with (
+            folder_aside(path),
+            writing(first),
+            pytest.raises(StoreError, match="another run took this store over"),
+        ):
             store.write_block(path, block, {"hop": np.zeros((8, 10), np.float32)})
-        with store.writing(first), pytest.raises(StoreError, match="another run"):
+        with writing(first), pytest.raises(StoreError, match="another run"):
             store.write_table(path, "ka_0.0/model", xr.Dataset({"a": ("x", [1.0, 2.0])}))
         assert not (path / "ka_0.0/model").exists()
         first.mkdir()
@@ -353,6 +364,53 @@ def test_growing_that_stops_half_way_leaves_the_store_as_it_was(tmp_path, monkey
     assert [file.name for file in tmp_path.iterdir()] == ["study.zarr"]
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_growing_that_stops_at_a_rename_loses_nothing(tmp_path, monkeypatch, place):
+    path = tmp_path / "study.zarr"
+    lay_out(path, make_layout(), {})
+    fill(path, make_layout())
+    before = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
+    replace, calls = os.replace, itertools.count()
+
+    def stop(old, new):
+        if not str(old).endswith(".partial") and next(calls) == place:
+            raise OSError(errno.EIO, "stopped here")
+        replace(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stop)
+        with pytest.raises(OSError, match="stopped here") if place < 3 else contextlib.nullcontext():
+            lay_out(path, make_layout(frames=40), {"delta": 0.1})
+    store.recover(path)
+    lay_out(path, make_layout(frames=40), {"delta": 0.1})
+    after = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
+    xr.testing.assert_equal(after.isel(time=slice(21))["hop"], before["hop"])
+    assert [file.name for file in tmp_path.iterdir()] == ["study.zarr"]
+
+
+def test_a_block_written_again_leaves_the_file_it_was_linked_from(path):
+    block = make_layout().blocks()[1]
+    store.write_block(path, block, {"hop": np.ones((8, 10), np.float32)})
+    chunk = chunk_of(path, block, "hop")
+    second_name = path.parent / "second name"
+    os.link(chunk, second_name)
+    before = second_name.read_bytes()
+    store.write_block(path, block, {"hop": np.zeros((8, 10), np.float32)})
+    assert second_name.read_bytes() == before != chunk.read_bytes()
+
+
+def test_chunks_of_other_codecs_are_not_taken_for_those_of_this_version(path):
+    fill(path, make_layout())
+    description = path / "ka_0.0/production/hop/zarr.json"
+    metadata = json.loads(description.read_text())
+    metadata["codecs"][-1]["configuration"]["shuffle"] = "noshuffle"
+    description.write_text(json.dumps(metadata))
+    before = dg.open_store(path)["ka_0.0/production/hop"].load()
+    with pytest.raises(StoreError, match=r"hop: was written in other chunks, or with other codecs"):
+        lay_out(path, make_layout(temperatures=[1.0, *TEMPERATURES]), {})
+    xr.testing.assert_identical(dg.open_store(path)["ka_0.0/production/hop"].load(), before)
+
+
 def test_where_files_cannot_be_linked_growing_copies(tmp_path, monkeypatch):
     path = tmp_path / "study.zarr"
     lay_out(path, make_layout(), {})
@@ -397,7 +455,7 @@ def test_full_precision_is_untouched():
 
 def test_a_table_is_replaced_once_the_old_one_is_erased(path):
     store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"a": ("x", [1.0, 2.0])}))
-    store.erase(path, [Region("ka_0.0/ensemble")])
+    wholeness.erase(path, [Region("ka_0.0/ensemble")])
     store.write_table(path, "ka_0.0/ensemble", xr.Dataset({"b": ("x", [1.0, 2.0, 3.0])}, {"x": ["p", "q", "r"]}))
     table = store.read_table(path, "ka_0.0/ensemble")
     assert list(table.data_vars) == ["b"]
@@ -410,7 +468,7 @@ def test_arrays_join_a_table_and_are_erased_alone(path):
     store.write_table(path, group, first)
     store.add_to_table(path, group, xr.Dataset({"b": ("x", [3.0, 4.0])}, {"x": [0, 1]}))
     assert store.open_group(path, group)["b"].sel(x=1) == 4.0
-    store.erase(path, [Region(group, ("b", "c"))])
+    wholeness.erase(path, [Region(group, ("b", "c"))])
     xr.testing.assert_equal(store.open_group(path, group).load(), first)
 
 

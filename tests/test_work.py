@@ -9,10 +9,10 @@ import pytest
 from distributed import Client, LocalCluster
 
 from daskglass import work as working
+from daskglass.aside import folder_aside
 from daskglass.cluster import Deaths
 from daskglass.graph import Task
 from daskglass.ledger import Ledger, completed
-from daskglass.store import folder_aside
 
 
 def work(client, todo, ledger, **options):

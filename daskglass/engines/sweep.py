@@ -180,7 +180,7 @@ def simulate(link: Link, report: Report | None = None) -> Receipt:
     if state.phase != "done":
         try:
             state = _finish(link, state, report, owner)
-        except _Lost as error:
+        except _LostError as error:
             warnings.warn(f"{error}: simulated anew from its beginning", stacklevel=2)
             _clear(folder)
             state = _finish(link, _State(fingerprint), report, owner)
@@ -288,7 +288,7 @@ class _State:
     origin: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
 
 
-class _Lost(Exception):
+class _LostError(Exception):
     """A run that was being recorded is not what the last checkpoint says: a power cut, or another hand."""
 
 
@@ -478,11 +478,11 @@ def _reopen(path: Path, frames: int) -> gsd.hoomd.HOOMDTrajectory:
         try:
             with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(kept, "w") as new:
                 if len(old) < frames:
-                    raise _Lost(f"{path} holds {len(old)} of {frames} frames")
+                    raise _LostError(f"{path} holds {len(old)} of {frames} frames")
                 for i in range(frames):
                     new.append(old[i])
         except (FileNotFoundError, RuntimeError) as error:
-            raise _Lost(f"{path} cannot be read, {error}") from error
+            raise _LostError(f"{path} cannot be read, {error}") from error
         publish([(kept, path)], path.parent)
     else:
         # not cut to nothing: another process may still have it open

@@ -1,0 +1,133 @@
+"""Nothing that is complete is lost: to copies of tasks that come late and die, to power cuts, to damaged files."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import daskglass as dg
+from daskglass.ledger import Ledger
+from tests import studies
+from tests.power import Machine, disturbed
+from tests.test_pipeline import assert_same_store
+
+
+@pytest.fixture
+def finished_tiny(tiny, tmp_path):
+    return shutil.copytree(tiny, tmp_path / "tiny")
+
+
+def test_second_copies_of_every_task_killed_anywhere_leave_a_finished_store_as_it_is(finished_tiny):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.killed_copies", "tiny.yaml", "20"],
+        cwd=finished_tiny, capture_output=True, text=True, timeout=900,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    *changed, summary = done.stdout.splitlines() or [""]
+    assert (changed, done.returncode) == ([], 0), done.stdout + done.stderr
+    killed, _, _, kinds, *_ = summary.split()
+    assert int(kinds) == 14
+    assert int(killed) > 8 * int(kinds)
+
+
+# --- power cuts ---
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Folder in which the brief study was run without a cut, and then with a second replica."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for name, text in (("brief", studies.BRIEF), ("grown", GROWN)):
+        (folder / f"{name}.yaml").write_text(text)
+        done = studies.command("run", f"{name}.yaml", folder=folder)
+        assert done.returncode == 0, done.stderr
+        shutil.copytree(folder / "brief.zarr", folder / f"{name}.kept.zarr")
+    return folder
+
+
+GROWN = studies.BRIEF.replace("replicas: 1", "replicas: 2")
+
+
+@contextmanager
+def machine(folder, seed):
+    folder.mkdir()
+    (folder / "brief.yaml").write_text(studies.BRIEF)
+    (folder / "grown.yaml").write_text(GROWN)
+    yield Machine(folder, seed)
+
+
+def done_tasks(folder):
+    ledger = folder / "brief.zarr.ledger"
+    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
+
+
+@pytest.mark.parametrize(
+    ("seed", "cuts"), [(0, 4), *(pytest.param(seed, 10, marks=pytest.mark.long) for seed in range(1, 6))]
+)
+def test_a_study_that_power_cuts_interrupt_ends_as_an_undisturbed_one(undisturbed, tmp_path, seed, cuts):
+    with machine(tmp_path / "study", seed) as it:
+        for name in ("brief", "grown"):
+            assert disturbed(it, ["run", f"{name}.yaml"], lambda: done_tasks(it.root), cuts) == ""
+            assert_same_store(undisturbed / f"{name}.kept.zarr", it.root / "brief.zarr")
+        assert it.cuts >= cuts
+        check = studies.command("check", "brief.zarr", folder=it.root)
+        assert check.returncode == 0, check.stderr
+
+
+# --- files damaged later ---
+
+
+def chunks(folder, name):
+    return sorted(file for file in (folder / "files.zarr/ka_0.0/production" / name).rglob("c/*/*/*") if file.is_file())
+
+
+def whole(folder):
+    return dg.open_store(folder / "files.zarr")["ka_0.0/production"].to_dataset().load()
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty"])
+def test_a_chunk_lost_after_it_was_complete_is_done_again_and_reported(finished, monkeypatch, damage):
+    before, chunk = whole(finished), chunks(finished, "softness")[0]
+    data = chunk.read_bytes()
+    chunk.unlink() if damage == "gone" else chunk.write_bytes(b"")
+    outcome = studies.run_here(finished, monkeypatch)
+    (key, (said,)), *others = outcome.warnings.items()
+    assert key == "softness-ka_0.0/production/T1.0/r0/0"
+    assert "softness, T = 1, replica 0, frames from 0" in said
+    assert said.endswith(": done again")
+    assert not others
+    assert chunk.read_bytes() == data
+    assert whole(finished).equals(before)
+
+
+def test_check_finds_what_sizes_do_not_tell_and_the_next_run_does_it_again(finished, monkeypatch):
+    chunk = chunks(finished, "hop")[0]
+    data = chunk.read_bytes()
+    chunk.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    checked = studies.command("check", "files.zarr", folder=finished)
+    assert checked.returncode == 1
+    assert (
+        "production/hop, T = 1, replica 0, frames from 0: its bytes are not those that were written" in checked.stderr
+    )
+    assert "hops-ka_0.0/production/T1.0/r0/0" not in Ledger(finished / "files.zarr").marks
+    studies.run_here(finished, monkeypatch)
+    assert chunk.read_bytes() == data
+    assert studies.command("check", "files.zarr", folder=finished).returncode == 0
+
+
+def test_what_is_to_be_done_again_is_not_there_meanwhile(finished, monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daskglass.pipeline.work", stop)
+    with pytest.raises(KeyboardInterrupt):
+        studies.run_here(finished, monkeypatch, studies.FILES.replace("window: 10.0", "window: 8.0"))
+    run = whole(finished)
+    assert run["position"].notnull().all()
+    for name in ("hop", "softness"):
+        assert run[name].isnull().all(), name
+    assert not (finished / "files.zarr/ka_0.0/model").exists()
