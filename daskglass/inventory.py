@@ -43,8 +43,8 @@ def contents(path: Path) -> Iterator[RenderableType]:
             if run.data_vars:
                 yield _run(path / run.path.strip("/"), run)
     yield Text(
-        "\nA chunk (a shard, where there are any) of nothing but NaN or -1 has no file: frames not computed yet, and those "
-        "near the ends of a run where no window fits."
+        "\nA chunk (a shard, where there are any) that was written has a file, also where its values are NaN, as near the ends "
+        "of a run where no window fits. Stores of daskglass 0.1.0 may lack files of chunks of nothing but NaN or -1."
     )
 
 
