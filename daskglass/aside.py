@@ -7,7 +7,7 @@ import shutil
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,9 @@ def folder_aside(path: Path) -> Iterator[Path]:
     try:
         yield aside
     finally:
-        discard(aside, aside)
+        # another run may have taken it
+        with suppress(FileNotFoundError):
+            discard(aside, _new_folder(path))
 
 
 @contextmanager
@@ -103,12 +105,11 @@ def forget_aside(path: Path) -> None:
     start = _new_folder(path).name.rpartition(".")[0]
     folder = path.resolve().parent
     for left in [entry for entry in folder.iterdir() if entry.name.startswith(f"{start}.")] if folder.is_dir() else []:
-        discard(left, left)
+        discard(left, _new_folder(path))
 
 
-def discard(folder: Path, aside: Path) -> None:
+def discard(folder: Path, gone: Path) -> None:
     """Remove a folder; under another name first, so that nobody finds half of it."""
-    gone = aside.with_name(f"{aside.name}.{uuid.uuid4().hex}")
     os.replace(folder, gone)
     shutil.rmtree(gone, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ def erase(path: Path, regions: Iterable[Region]) -> None:
                 continue
             for folder in [group / name for name in region.names] if region.names else [group]:
                 if folder.exists():
-                    discard(folder, aside)
+                    discard(folder, aside.with_name(uuid.uuid4().hex))
 
 
 def wrong_files(path: Path, wrote: Mapping[str, Any], files: Files | None = None, read: bool = False) -> str:

@@ -66,7 +66,7 @@ def done_tasks(folder):
 
 
 @pytest.mark.parametrize(
-    ("seed", "cuts"), [(0, 4), *(pytest.param(seed, 10, marks=pytest.mark.long) for seed in range(1, 6))]
+    ("seed", "cuts"), [(0, 2), *(pytest.param(seed, 10, marks=pytest.mark.long) for seed in range(1, 6))]
 )
 def test_a_study_that_power_cuts_interrupt_ends_as_an_undisturbed_one(undisturbed, tmp_path, seed, cuts):
     with machine(tmp_path / "study", seed) as it:
@@ -76,13 +76,14 @@ def test_a_study_that_power_cuts_interrupt_ends_as_an_undisturbed_one(undisturbe
         assert it.cuts >= cuts
         check = studies.command("check", "brief.zarr", folder=it.root)
         assert check.returncode == 0, check.stderr
+        assert not [*it.root.glob("*.writing.*"), *it.root.glob("*.lock*")]
 
 
 # --- files damaged later ---
 
 
 def chunks(folder, name):
-    return sorted(file for file in (folder / "files.zarr/ka_0.0/production" / name).rglob("c/*/*/*") if file.is_file())
+    return sorted(file for file in (folder / "files.zarr/ka_0.0/production" / name / "c").rglob("*") if file.is_file())
 
 
 def whole(folder):
