@@ -73,7 +73,8 @@ def test_every_shipped_profile_gives_a_job_script_with_what_the_user_set_and_wha
     assert set(USERS[name]) <= set(script.splitlines())
     assert shlex.quote(sys.executable) in script
     told = worker(script)
-    assert (told["nthreads"], told["nanny"], told["dashboard_address"]) == (1, True, "127.0.0.1:0")
+    assert (told["nthreads"], told["nanny"]) == (1, True)
+    assert (told["worker_class"], told["dashboard"]) == ("daskglass.servers.PrivateWorker", False)
     assert told["interface"] == profile.options["interface"]
     assert told["resources"] == ("GPU=1" if name == "slurm-gpu" else None)
     assert told["n_workers"] == (None if name == "slurm-gpu" else "16")  # without the option there is one
