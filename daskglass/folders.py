@@ -6,6 +6,7 @@ import os
 import stat
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -17,10 +18,8 @@ def private_folder(parent: Path) -> Path:
     """
     usual = parent / f"daskglass-{os.getuid()}"
     parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with suppress(FileExistsError):
         usual.mkdir(mode=0o700)
-    except FileExistsError:
-        pass
     if is_private(usual):
         return usual
     new = Path(tempfile.mkdtemp(prefix="daskglass-", dir=parent))
