@@ -240,6 +240,19 @@ def answer(tmp_path, monkeypatch):
     return put
 
 
+def test_a_job_script_is_one_file_from_first_to_last_and_the_user_s_alone(answer, profile, tmp_path):
+    answer(
+        sbatch="stat -c %a $1 >mode; cp $1 taken; echo 'Submitted batch job 7'",
+        squeue="echo '7 PENDING (Priority)'",
+        scancel="true",
+    )
+    slurm = profile(f"type: slurm, queue: debug, walltime: '00:30:00', {PROFILE.replace('jobs: 2', 'jobs: 1')}")
+    with pytest.raises(ClusterError, match="no worker within 4 s"), connect(slurm, tmp_path / "store.zarr"):
+        pass
+    assert Path("mode").read_text() == "600\n"
+    assert "distributed.cli.dask_worker" in Path("taken").read_text()
+
+
 def test_lsf_is_heard_when_it_takes_no_job(answer, profile, tmp_path):
     answer(bsub="cat >/dev/null; echo 'nowhere: No such queue. Job not submitted.' >&2; exit 255", bkill="exit 1")
     lsf = profile(f"type: lsf, queue: nowhere, walltime: '00:30', {PROFILE}")

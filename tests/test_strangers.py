@@ -26,6 +26,7 @@ from daskglass.folders import is_private, private_folder
 from daskglass.keys import make_keys
 from daskglass.ledger import locked
 from daskglass.profiles import load_profile
+from tests.test_kernel_cache import SPREAD
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
@@ -189,6 +190,14 @@ def test_a_stranger_reads_no_keys_of_a_batch_cluster(shared):
     os.umask(before)
     assert {Path(security.tls_ca_file), Path(security.tls_scheduler_key)} <= set(keys.iterdir())
     assert stranger((), [keys, *keys.iterdir()])[0] == []
+
+
+@needs_root
+def test_a_stranger_neither_reads_nor_writes_compiled_kernels(shared):
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    subprocess.run([sys.executable, "-c", SPREAD], check=True, env=environment, capture_output=True)
+    assert list(shared.glob("tmp/**/*.nbc"))
+    assert stranger((), shared.glob("tmp/*"))[0] == []
 
 
 @needs_root

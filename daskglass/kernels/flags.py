@@ -1,7 +1,9 @@
 """How every kernel is compiled, and where its machine code is kept."""
 
 import hashlib
+import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -9,8 +11,6 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 from numpy.typing import NDArray
-
-from daskglass.folders import private_folder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Float = NDArray[np.floating]
@@ -45,7 +45,13 @@ def cache_folder() -> Path:
     name = hashlib.sha256(sources + numba.__version__.encode()).hexdigest()[:16]
     if settings.CACHE_DIR:
         return Path(settings.CACHE_DIR) / name
-    return private_folder(Path(tempfile.gettempdir())) / name
+    own = Path(tempfile.gettempdir()) / f"daskglass-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    found = own.lstat()
+    if own.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        warnings.warn(f"{own}: others may write there: kernels are compiled anew; set NUMBA_CACHE_DIR", stacklevel=2)
+        own = Path(tempfile.mkdtemp(prefix="daskglass-"))
+    return own / name
 
 
 CACHE = cache_folder()
