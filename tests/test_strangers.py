@@ -273,6 +273,13 @@ def test_a_local_cluster_listens_on_loopback_alone_and_workers_serve_no_http(sha
         assert [len(addresses) for addresses in workers] == [1, 1]
 
 
+def test_keys_of_a_local_cluster_are_in_no_file(shared):
+    with local(shared):
+        written = [file for file in shared.rglob("*") if file.is_file()]
+        assert any("dask-scratch-space" in file.parts for file in written)
+        assert not [file for file in written if b"PRIVATE KEY" in file.read_bytes()]
+
+
 def test_keys_of_a_run_are_never_used_without_encryption(tmp_path):
     _, security = make_keys(tmp_path, tmp_path / "store.zarr")
     with (

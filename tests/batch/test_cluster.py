@@ -25,6 +25,7 @@ from daskglass.ledger import Ledger
 from daskglass.profiles import load_profile
 from tests.studies import BRIEF, command
 from tests.test_pipeline import assert_same_store
+from tests.test_strangers import stranger
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
@@ -251,6 +252,14 @@ def test_a_client_without_the_keys_of_the_run_is_refused(connection):
     worker = next(iter(connection.client.nthreads()))
     with pytest.raises((OSError, TimeoutError)):
         Client(worker.replace("tls:", "tcp:"), timeout="3s")
+
+
+def test_another_user_can_do_nothing_to_scheduler_nannies_and_workers(connection, folder):
+    found = {address.port for process in (psutil.Process(), *workers(folder)) for address in listening(process)}
+    assert len(found) >= 2 + 2 * 3
+    done, tried = stranger(found, secret=urlsplit(connection.dashboard).path.split("/")[1])
+    assert not done
+    assert tried
 
 
 def test_pages_are_shown_to_who_knows_the_secret_of_the_run_alone(connection):
