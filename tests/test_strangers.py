@@ -245,6 +245,16 @@ def test_no_page_is_shown_without_the_secret_of_the_run(shared):
         assert {status_of(f"{root}/{secret}/{page}") for page in ("status", "study", "health")} == {200}
 
 
+def test_the_secret_of_a_run_cannot_be_guessed_from_that_of_another(shared):
+    found = []
+    for _ in range(2):
+        with local(shared) as connection:
+            found.append(secret_of(connection))
+    # 24 random bytes, 6 bits a letter
+    assert [len(secret) for secret in found] == [32, 32]
+    assert sum(first == second for first, second in zip(*found, strict=True)) < 8
+
+
 def test_pages_send_what_changes_only_to_who_knows_the_secret(shared):
     with local(shared) as connection:
         address = connection.dashboard.replace("http:", "ws:")
