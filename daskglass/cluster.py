@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,13 +19,17 @@ from urllib.parse import urlsplit
 
 import dask
 import psutil
-from distributed import Client, LocalCluster, Scheduler, SchedulerPlugin, Worker, WorkerPlugin
+from distributed import Client, Nanny, Scheduler, SchedulerPlugin, SpecCluster, Worker, WorkerPlugin
+from distributed.security import Security
+from distributed.system import MEMORY_LIMIT
 
 from daskglass.errors import ClusterError, StudyError
+from daskglass.folders import private_folder
 from daskglass.guardian import guarded
 from daskglass.jobs import Jobs
 from daskglass.jobscript import LOOPBACK, MALLOC, Profile, cluster_class, job_options
 from daskglass.keys import make_keys, security_of
+from daskglass.servers import PrivateScheduler, PrivateWorker
 
 MOST_DEATHS = 3  # of worker processes that ran one task
 WORKERLESS = 120.0  # s without a worker after which a local run is given up: nannies restart most, not all
@@ -44,7 +49,7 @@ class Connection:
     Attributes
     ----------
     client : of its scheduler
-    dashboard : address of Dask's dashboard, as seen from this machine
+    dashboard : address of Dask's dashboard, as seen from this machine; of a cluster that was started, with its secret
     tunnel : command that brings the dashboard to another machine; empty where it is on this one alone
     check : raises ClusterError once no worker can be had any more
     scheduler : where it lives in this process
@@ -54,15 +59,16 @@ class Connection:
     dashboard: str
     tunnel: str
     check: Callable[[], None]
-    scheduler: Scheduler | None
+    scheduler: PrivateScheduler | None
 
 
 @contextmanager
 def connect(profile: Profile, beside: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[Connection]:
     """Start the cluster of a profile, or join the running one, and in the end stop what was started.
 
-    `local`: one process with one thread per core, all on loopback. Batch systems: TLS with keys of this run, which lie in a
-    folder that nobody else can read and are removed however this process ends, as the jobs are cancelled.
+    All that is started talks TLS with keys of this run. `local`: one process with one thread per core, all on loopback; the
+    keys are in memory alone. Batch systems: the keys lie in a folder that nobody else can read and are removed however this
+    process ends, as the jobs are cancelled.
 
     Parameters
     ----------
@@ -78,7 +84,9 @@ def connect(profile: Profile, beside: Path, say: Callable[[str], None] = lambda 
         If no worker can be had; in the words of the batch system.
     """
     start = {"local": _local, "address": _joined}.get(profile.kind, _batch)
-    with dask.config.set(SETTINGS), ExitStack() as stack:
+    # Dask's processes spill into the folder for what is temporary, and import from it
+    temporary = private_folder(Path(dask.config.get("temporary-directory") or tempfile.gettempdir()))
+    with dask.config.set(SETTINGS | {"temporary-directory": str(temporary)}), ExitStack() as stack:
         # what was started is stopped in order, however often someone presses Ctrl-C meanwhile
         stack.callback(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT))
         stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
@@ -95,19 +103,32 @@ def connect(profile: Profile, beside: Path, say: Callable[[str], None] = lambda 
 
 @contextmanager
 def _local(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterator[Connection]:
+    number = profile.workers or len(os.sched_getaffinity(0))
+    # every user of this machine can reach its loopback
+    ours = {"host": LOOPBACK, "protocol": "tls://", "security": Security.temporary()}
+    worker = {
+        "cls": Nanny,
+        "options": ours
+        | {
+            "nthreads": 1,
+            "memory_limit": MEMORY_LIMIT // number,
+            "worker_class": PrivateWorker,
+            "dashboard": False,
+            "silence_logs": logging.CRITICAL,
+        },
+    }
     with _ignoring_interrupts():
         # a terminal sends Ctrl-C to workers too: this process stops them in order
-        cluster = LocalCluster(
-            n_workers=profile.workers or len(os.sched_getaffinity(0)),
-            threads_per_worker=1,
-            host=LOOPBACK,
-            dashboard_address=f"{LOOPBACK}:0",
+        cluster = SpecCluster(
+            workers=dict.fromkeys(range(number), worker),
+            scheduler={"cls": PrivateScheduler, "options": ours | {"dashboard_address": f"{LOOPBACK}:0"}},
+            security=ours["security"],
             # a task's error comes back with its future, and is told once
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster) as client:
         check = _any_worker(client, WORKERLESS, "all worker processes are gone; the same command again continues")
-        yield Connection(client, _dashboard(cluster.scheduler), "", check, cluster.scheduler)
+        yield Connection(client, cluster.scheduler.dashboard, "", check, cluster.scheduler)
 
 
 @contextmanager
@@ -116,6 +137,10 @@ def _joined(profile: Profile, beside: Path, say: Callable[[str], None]) -> Itera
     security = None
     if profile.tls_ca_file and profile.tls_cert and profile.tls_key:
         security = security_of(profile.tls_ca_file, profile.tls_cert, profile.tls_key)
+    if security is None:
+        say(
+            f"warning: {profile.address}: no keys: every user of this machine can run code there as you, and read what it does"
+        )
     try:
         client = Client(profile.address, security=security)
     except (OSError, TimeoutError) as error:
@@ -170,6 +195,7 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
             batch(
                 **options,
                 job_cls=jobs.job_class(batch.job_cls),
+                scheduler_cls=PrivateScheduler,
                 log_directory=str(logs),
                 security=security,
                 silence_logs=logging.CRITICAL,
@@ -178,7 +204,7 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
         keeping = jobs.keep(cluster)
         stack.callback(cluster.loop.add_callback, keeping.stop)
         client = stack.enter_context(Client(cluster, security=security))
-        dashboard = _dashboard(cluster.scheduler)
+        dashboard = cluster.scheduler.dashboard
         port = urlsplit(dashboard).port
         tunnel = f"ssh -N -L {port}:{LOOPBACK}:{port} {getpass.getuser()}@{socket.getfqdn()}"
         yield Connection(client, dashboard, tunnel, jobs.check, cluster.scheduler)
@@ -187,10 +213,6 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
 def _remove_if_empty(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _dashboard(scheduler: Scheduler) -> str:
-    return f"http://{LOOPBACK}:{scheduler.http_server.port}/status"
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from distributed import Status
@@ -68,6 +70,14 @@ class Jobs:
                     await ProcessInterface.start(self)
                 else:
                     jobs.submitted(str(self.job_id))
+
+            @contextmanager
+            def job_file(self) -> Iterator[str]:
+                # dask-jobqueue gives up the file it made for another of that name, which somebody else may make first
+                with NamedTemporaryFile("w", suffix=".sh") as file:
+                    file.write(self.job_script())
+                    file.flush()
+                    yield file.name
 
             async def _submit_job(self, script: str) -> str:
                 if not getattr(self, "use_stdin", False):

@@ -20,6 +20,7 @@ from dask.utils import parse_timedelta
 from daskglass.errors import StudyError
 
 LOOPBACK = "127.0.0.1"
+WORKER = "daskglass.servers.PrivateWorker"
 CLUSTERS = {
     "slurm": "SLURMCluster",
     "pbs": "PBSCluster",
@@ -132,10 +133,10 @@ def walltime_seconds(kind: str, text: str) -> int:
 def job_options(profile: Profile) -> dict[str, Any]:
     """Complete arguments of the dask-jobqueue cluster class: what the profile says, and what it leaves to daskglass.
 
-    Every worker process runs one task at a time, serves HTTP on loopback alone, and leaves before the walltime, so that
-    it hands on its results and is replaced; the workers of a job, and jobs that began together, leave at different times.
-    With m the smaller of an eighth of the walltime and 5 min, they leave between m and 3 m before it. Lines of shell, of the
-    profile or of Dask's configuration, come after those of daskglass, and can overrule them.
+    Every worker process runs one task at a time, serves no HTTP, spills into a folder of its user alone, and leaves before
+    the walltime, so that it hands on its results and is replaced; the workers of a job, and jobs that began together, leave
+    at different times. With m the smaller of an eighth of the walltime and 5 min, they leave between m and 3 m before it.
+    Lines of shell, of the profile or of Dask's configuration, come after the exports of daskglass, and can overrule them.
 
     Raises
     ------
@@ -143,7 +144,7 @@ def job_options(profile: Profile) -> dict[str, Any]:
         If the walltime cannot be read.
     """
     given = dict(profile.options)
-    arguments = ["--nthreads", "1", "--dashboard-address", f"{LOOPBACK}:0"]
+    arguments = ["--nthreads", "1", "--worker-class", WORKER, "--no-dashboard"]
     if profile.resources:
         arguments += ["--resources", ",".join(f"{name}={number}" for name, number in profile.resources.items())]
     own = given.get("worker_extra_args", [])
@@ -161,15 +162,31 @@ def job_options(profile: Profile) -> dict[str, Any]:
     # dask-jobqueue would look at the old name only if there were no lines at all
     shell = shell or dask.config.get(f"jobqueue.{profile.kind}.env-extra", None) or []
     exports = [f"export {name}={value}" for name, value in MALLOC.items()]
+    parent = given.get("local_directory") or dask.config.get(f"jobqueue.{profile.kind}.local-directory", None)
     return (
         {"processes": given["cores"], "python": shlex.quote(sys.executable)}
         | given
         | {
             "worker_extra_args": [*arguments, *own],
             "scheduler_options": scheduler,
-            "job_script_prologue": [*exports, *shell],
+            "job_script_prologue": [*exports, *shell, *_scratch(parent or "${TMPDIR:-/tmp}")],
+            "local_directory": '"$scratch"',
         }
     )
+
+
+def _scratch(parent: str) -> list[str]:
+    """Lines of shell that make `private_folder` in a folder of the node, whose variables are those of the node.
+
+    Python imports what lies there, and where others may write, somebody may have made a folder of that name before.
+    """
+    quoted = re.sub(r'(["`\\])', r"\\\1", re.sub("^~(?=/|$)", "$HOME", parent))
+    return [
+        f'parent="{quoted}"',
+        'scratch="$parent/daskglass-$(id -u)"',
+        'mkdir -p "$parent" && mkdir -m 700 "$scratch" 2>/dev/null || true',
+        '[ -O "$scratch" ] && [ ! -L "$scratch" ] || scratch=$(mktemp -d "$parent/daskglass-XXXXXX")',
+    ]
 
 
 def lifetime_seconds(profile: Profile) -> float:

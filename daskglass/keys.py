@@ -9,6 +9,9 @@ from pathlib import Path
 
 from distributed.security import Security
 
+from daskglass.errors import ClusterError
+from daskglass.folders import is_private
+
 ROLES = ("scheduler", "worker", "client")
 
 
@@ -17,11 +20,24 @@ def make_keys(parent: Path, beside: Path) -> tuple[Path, Security]:
 
     Its name tells the path that the keys are for, in letters that no shell minds. Folders for the same path, which a run
     left that died with its guardian, are removed.
+
+    Raises
+    ------
+    ClusterError
+        If others could read them there.
     """
     prefix = f".daskglass.{hashlib.sha256(str(beside.absolute()).encode()).hexdigest()[:12]}.keys."
     for left in parent.glob(f"{prefix}*"):
-        shutil.rmtree(left)
+        # what somebody else calls so is not ours to remove
+        if is_private(left):
+            shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).absolute()
+    if not is_private(folder):
+        folder.rmdir()
+        raise ClusterError(
+            f"{parent}: others could read the keys of this run there: the storage keeps no permissions; say "
+            "shared_temp_directory in cluster.yaml: a folder that the nodes share on storage that does"
+        )
     made = Security.temporary()
     files = {name: folder / f"{name}.pem" for name in ("ca", "cert", "key")}
     for name, text in (("ca", made.tls_ca_file), ("cert", made.tls_scheduler_cert), ("key", made.tls_scheduler_key)):

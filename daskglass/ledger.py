@@ -197,11 +197,19 @@ def _create(lock: Path, text: str) -> bool:
 
 
 def holder_of(lock: Path) -> Entry | None:
-    """Return what a lock says of the process that holds it; None if there is no lock."""
+    """Return what a lock says of the process that holds it; None if there is no lock.
+
+    Raises
+    ------
+    StoreError
+        If it is another user's.
+    """
     try:
         holder = json.loads(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise StoreError(f"{lock}: a run of another user holds this store; what it is at, that user alone can see") from error
     except (ValueError, RecursionError):
         holder = None
     kinds = {"host": str, "pid": int, "started": int | float}

@@ -62,7 +62,10 @@ ARGUMENTS_SET_BY_DASKGLASS = {
     "--contact-address": "say `interface`",
     "--no-nanny": "nannies tell lost workers apart",
     "--lifetime-restart": "a worker that restarts meets the walltime",
-    "--dashboard-address": "it is on loopback: plain HTTP without a login",
+    "--local-directory": "say `local_directory`",
+    "--worker-class": "workers serve no HTTP",
+    "--dashboard": "workers serve no HTTP",
+    "--dashboard-address": "workers serve no HTTP",
 } | dict.fromkeys(("--protocol", "--tls-ca-file", "--tls-cert", "--tls-key"), "all traffic between hosts is TLS")
 SCHEDULER_OPTIONS = ("host", "interface", "port", "dashboard_address")
 SHELL_LINES = "job_script_prologue"
@@ -191,9 +194,7 @@ def _list(value: Any) -> str | None:
     plain = isinstance(value, list) and all(
         isinstance(item, str | int | float) and not isinstance(item, bool) for item in value
     )
-    return (
-        None if plain else f"must be a list of words or numbers, such as [--local-directory, /scratch]; got {value!r}"
-    )
+    return None if plain else f"must be a list of words or numbers, such as [--death-timeout, 5min]; got {value!r}"
 
 
 def _true(value: Any) -> str | None:

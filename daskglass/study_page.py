@@ -30,6 +30,7 @@ from daskglass.curves import Rearrangement, Relaxation, rearrangement, relaxatio
 from daskglass.errors import StoreError
 from daskglass.progress import Follower, Progress, Tally, headline, progress, rate
 from daskglass.report.style import COLOURS
+from daskglass.servers import PrivateScheduler
 
 PAGE = "study"
 EVERY = 2.0  # seconds between two looks
@@ -38,7 +39,7 @@ SHADES = 0.88  # of viridis: its yellow is too pale for points on white
 BEING_WRITTEN = (OSError, KeyError, ValueError, RuntimeError)
 
 
-async def add_study_page(scheduler: Scheduler, store: Path) -> None:
+async def add_study_page(scheduler: PrivateScheduler, store: Path) -> None:
     """Add the page to the dashboard of a scheduler, whose event loop this runs on, and to the bar on Dask's own pages.
 
     Parameters
@@ -49,7 +50,9 @@ async def add_study_page(scheduler: Scheduler, store: Path) -> None:
     variables = template_variables(scheduler)
     # all pages share this list
     variables["pages"].insert(0, PAGE)
-    application = BokehApplication({f"/{PAGE}": partial(_document, _Sight(store))}, scheduler, "", variables)
+    application = BokehApplication(
+        {f"/{PAGE}": partial(_document, _Sight(store))}, scheduler, scheduler.prefix, variables
+    )
     scheduler.http_application.add_application(application)
     application.initialize(IOLoop.current())
     application.start()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from contextlib import contextmanager
@@ -96,6 +97,19 @@ def test_a_running_cluster_is_joined_with_its_keys_and_left_running(profile, tmp
             wait_for_the_problem(connection, "the scheduler has had no worker for 1 s")
 
 
+def test_joining_without_keys_warns_of_the_other_users_of_the_machine(profile, tmp_path):
+    said = []
+    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None) as theirs:
+        address = theirs.scheduler_address
+        with connect(
+            profile(f"type: address, address: '{address}'"), tmp_path / "store.zarr", said.append
+        ) as connection:
+            assert connection.client.submit(sum, (1, 2)).result() == 3
+    assert said == [
+        f"warning: {address}: no keys: every user of this machine can run code there as you, and read what it does"
+    ]
+
+
 def test_a_scheduler_that_is_not_there_is_told(profile, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -170,6 +184,42 @@ def test_keys_of_one_store_leave_those_of_another_alone(tmp_path):
     assert re.fullmatch(r"[\w.]+", again.name)
 
 
+def test_keys_are_readable_by_their_owner_alone_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    folder, security = make_keys(tmp_path, tmp_path / "store.zarr")
+    os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+    used = {
+        getattr(security, f"tls_{role}_{what}")
+        for role in ("scheduler", "worker", "client")
+        for what in ("cert", "key")
+    }
+    assert {Path(file).parent for file in used} == {folder}
+
+
+def test_storage_that_keeps_no_permissions_gets_no_keys(tmp_path, monkeypatch):
+    make = tempfile.mkdtemp
+
+    def for_all(**options):
+        folder = make(**options)
+        os.chmod(folder, 0o777)
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", for_all)
+    with pytest.raises(ClusterError, match=f"{tmp_path}: others could read the keys.*shared_temp_directory"):
+        make_keys(tmp_path, tmp_path / "store.zarr")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_somebody_else_calls_like_that_of_our_keys_stays(tmp_path):
+    first, _ = make_keys(tmp_path, tmp_path / "store.zarr")
+    first.chmod(0o777)
+    second, _ = make_keys(tmp_path, tmp_path / "store.zarr")
+    assert first.exists()
+    assert second.exists()
+
+
 # --- a batch system that is not here: what it is asked by, and what it answers ---
 
 PROFILE = "jobs: 2, cores: 1, memory: 2GB, interface: lo, wait: 4s"
@@ -188,6 +238,19 @@ def answer(tmp_path, monkeypatch):
             (programs / name).chmod(0o755)
 
     return put
+
+
+def test_a_job_script_is_one_file_from_first_to_last_and_the_user_s_alone(answer, profile, tmp_path):
+    answer(
+        sbatch="stat -c %a $1 >mode; cp $1 taken; echo 'Submitted batch job 7'",
+        squeue="echo '7 PENDING (Priority)'",
+        scancel="true",
+    )
+    slurm = profile(f"type: slurm, queue: debug, walltime: '00:30:00', {PROFILE.replace('jobs: 2', 'jobs: 1')}")
+    with pytest.raises(ClusterError, match="no worker within 4 s"), connect(slurm, tmp_path / "store.zarr"):
+        pass
+    assert Path("mode").read_text() == "600\n"
+    assert "distributed.cli.dask_worker" in Path("taken").read_text()
 
 
 def test_lsf_is_heard_when_it_takes_no_job(answer, profile, tmp_path):

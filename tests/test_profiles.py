@@ -1,5 +1,6 @@
 """Profiles of clusters: what cluster.yaml may say, what is refused, and the job scripts it comes to."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskglass.errors import StudyError
+from daskglass.folders import is_private
 from daskglass.jobscript import (
     CLUSTERS,
     DEPRECATED,
@@ -73,7 +75,8 @@ def test_every_shipped_profile_gives_a_job_script_with_what_the_user_set_and_wha
     assert set(USERS[name]) <= set(script.splitlines())
     assert shlex.quote(sys.executable) in script
     told = worker(script)
-    assert (told["nthreads"], told["nanny"], told["dashboard_address"]) == (1, True, "127.0.0.1:0")
+    assert (told["nthreads"], told["nanny"]) == (1, True)
+    assert (told["worker_class"], told["dashboard"]) == ("daskglass.servers.PrivateWorker", False)
     assert told["interface"] == profile.options["interface"]
     assert told["resources"] == ("GPU=1" if name == "slurm-gpu" else None)
     assert told["n_workers"] == (None if name == "slurm-gpu" else "16")  # without the option there is one
@@ -141,6 +144,33 @@ def test_what_the_user_gave_is_not_overruled(load):
     assert (told["lifetime"], told["lifetime_stagger"], told["n_workers"]) == ("3h", "10min", "2")
     assert "apptainer exec glass.sif python -m distributed" in job_script(profile)
     assert job_options(profile)["scheduler_options"] == {"interface": "eth0", "dashboard_address": "localhost:8787"}
+
+
+@pytest.mark.parametrize(
+    ("given", "parent"),
+    [(None, "tmp"), ("$TMPDIR/a b", "tmp/a b"), ('~/"x`', 'home/"x`')],
+    ids=["by default", "blank and variable of the node", "home and quotes"],
+)
+def test_jobs_spill_below_local_directory_in_a_folder_of_the_user_alone(load, tmp_path, given, parent):
+    (tmp_path / "tmp").mkdir()
+    options = job_options(load() if given is None else load(local_directory=given))
+    lines = [*options["job_script_prologue"], f"echo {options['local_directory']}"]
+
+    def scratch():
+        environment = os.environ | {"TMPDIR": str(tmp_path / "tmp"), "HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            ["sh", "-e", "-c", "\n".join(lines)], capture_output=True, text=True, check=True, env=environment
+        )
+        return Path(done.stdout.strip())
+
+    usual = tmp_path / parent / f"daskglass-{os.getuid()}"
+    assert scratch() == usual
+    assert is_private(usual)
+    # a link may be somebody else's
+    usual.rename(usual.with_name("own"))
+    usual.symlink_to(usual.with_name("own"))
+    assert is_private(another := scratch())
+    assert another != usual
 
 
 def test_the_scheduler_listens_on_the_interface_and_its_dashboard_on_loopback(load):

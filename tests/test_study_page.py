@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from distributed import Client, LocalCluster
+from distributed import Client, SpecCluster
 
 import daskglass as dg
 from daskglass import pipeline, work
 from daskglass.curves import rearrangement, relaxation
 from daskglass.ledger import ledger_path, locked
+from daskglass.servers import PrivateScheduler, PrivateWorker
 from daskglass.study import load_study
 from daskglass.study_page import add_study_page
 from tests.studies import FILES
@@ -75,10 +76,12 @@ def browser(chromium):
 @contextmanager
 def dashboard(store):
     """Cluster whose dashboard has the page of a store: its client, and the address of the dashboard."""
-    options = {"processes": False, "n_workers": 1, "threads_per_worker": 1}
-    with LocalCluster(**options, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+    inproc = {"protocol": "inproc://"}
+    scheduler = {"cls": PrivateScheduler, "options": inproc | {"dashboard_address": "127.0.0.1:0"}}
+    worker = {"cls": PrivateWorker, "options": inproc | {"nthreads": 1, "dashboard": False}}
+    with SpecCluster(scheduler=scheduler, workers={0: worker}) as cluster, Client(cluster) as client:
         cluster.sync(add_study_page, cluster.scheduler, store)
-        yield client, f"http://127.0.0.1:{cluster.scheduler.http_server.port}"
+        yield client, cluster.scheduler.dashboard.removesuffix("/status")
 
 
 def run(client, tick=lambda state: None):

@@ -7,8 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -16,10 +20,12 @@ from distributed import Client
 from distributed.security import Security
 
 from daskglass.cluster import connect
+from daskglass.folders import is_private
 from daskglass.ledger import Ledger
 from daskglass.profiles import load_profile
 from tests.studies import BRIEF, command
 from tests.test_pipeline import assert_same_store
+from tests.test_strangers import stranger
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
@@ -234,8 +240,8 @@ def test_nothing_listens_but_on_the_network_of_the_profile(connection, folder):
     here = listening(psutil.Process())
     there = [listening(process) for process in workers(folder)]
     assert here
-    # nanny and worker of each job, and HTTP of the worker
-    assert sum(map(len, there)) >= 3 * 3
+    # nanny and worker of each job, which serve no HTTP
+    assert [len(ports) for ports in there] == [1] * (2 * 3)
     assert {address.ip for ports in (here, *there) for address in ports} == {"127.0.0.1"}
 
 
@@ -250,6 +256,34 @@ def test_a_client_without_the_keys_of_the_run_is_refused(connection):
     worker = next(iter(connection.client.nthreads()))
     with pytest.raises((OSError, TimeoutError)):
         Client(worker.replace("tls:", "tcp:"), timeout="3s")
+
+
+def test_another_user_can_do_nothing_to_scheduler_nannies_and_workers(connection, folder):
+    found = {address.port for process in (psutil.Process(), *workers(folder)) for address in listening(process)}
+    assert len(found) >= 2 + 2 * 3
+    done, tried = stranger(found, secret=urlsplit(connection.dashboard).path.split("/")[1])
+    assert not done
+    assert tried
+
+
+def test_pages_are_shown_to_who_knows_the_secret_of_the_run_alone(connection):
+    def status(address):
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    address = urlsplit(connection.dashboard)
+    assert status(connection.dashboard) == 200
+    for path in ("/", "/status", "/sitemap.json", "/health"):
+        assert status(f"http://{address.netloc}{path}") == 403
+
+
+def test_workers_spill_into_a_folder_of_the_user_alone(connection):
+    for folder in connection.client.run(lambda dask_worker: dask_worker.local_directory).values():
+        assert is_private(Path(folder))
+        assert is_private(Path(folder).parent.parent)
 
 
 def test_keys_are_readable_by_their_owner_alone(connection, folder):
