@@ -18,6 +18,7 @@ import typer
 
 from daskglass.errors import DaskglassError, StudyError, TrajectoryError
 from daskglass.ledger import replace_file
+from daskglass.paths import expand_path
 from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, show_progress
 
 if TYPE_CHECKING:
@@ -31,9 +32,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-StudyFile = Annotated[Path, typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False)]
+
+
+def _expanded(path: Path | None) -> Path | None:
+    """Expand `~` and variables of a path that the shell left alone; options that become a study are expanded there."""
+    return None if path is None else Path(expand_path(str(path)))
+
+
+StudyFile = Annotated[
+    Path,
+    typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False, callback=_expanded),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
-Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False)]
+Store = Annotated[
+    Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False, callback=_expanded)
+]
 Run = Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")]
 Replica = Annotated[int | None, typer.Option(help="number of a replica")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
@@ -182,7 +195,7 @@ def convert(
     ] = None,
     frames: Annotated[int | None, typer.Option(help="take the first so many of every file; all by default")] = None,
     precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
-    report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file")] = None,
+    report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file", callback=_expanded)] = None,
     cluster: Cluster = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show which file is taken for what; read nothing")] = False,
     quiet: Quiet = False,
@@ -213,6 +226,7 @@ def convert(
         precision=precision,
         systems=[{"system": system, "species": species}] if species else [],
     )
+    store = Path(given.store)
     profile = load_profile(cluster)
     with _in_options():
         sources = sources_of(given)
@@ -421,7 +435,7 @@ def query(
     maximum: Annotated[list[str] | None, typer.Option("--max", metavar="DIM", help="largest value")] = None,
     total: Annotated[list[str] | None, typer.Option("--sum", metavar="DIM", help="sum")] = None,
     count: Annotated[list[str] | None, typer.Option(metavar="DIM", help="number of values there are")] = None,
-    output: Annotated[Path | None, typer.Option("--out", help="file: .nc, .csv or .parquet")] = None,
+    output: Annotated[Path | None, typer.Option("--out", help="file: .nc, .csv or .parquet", callback=_expanded)] = None,
     debug: Debug = False,
 ) -> None:
     """Ask a store: print variables, selected and reduced, as a table, or write them to a file.
@@ -455,7 +469,7 @@ def query(
 @app.command()
 def export(
     store: Store,
-    output: Annotated[Path, typer.Argument(metavar="OUT.gsd", help="file to write", show_default=False)],
+    output: Annotated[Path, typer.Argument(metavar="OUT.gsd", help="file to write", show_default=False, callback=_expanded)],
     system: Annotated[str | None, typer.Option(help="name of the system")] = None,
     run: Run = "production",
     temperature: Annotated[float | None, typer.Option(help="the nearest is taken")] = None,
@@ -505,7 +519,7 @@ def _labels(name: str, text: str | None) -> float | slice | None:
 
 
 @app.command()
-def figures(store: Annotated[Path, typer.Argument(help="store", show_default=False)], debug: Debug = False) -> None:
+def figures(store: Store, debug: Debug = False) -> None:
     """Draw the six figures and the page of a store."""
     from daskglass.report import draw
 

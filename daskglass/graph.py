@@ -192,7 +192,7 @@ class _Graph:
                     equilibration=Equilibration(
                         simulate.equilibration.minimum, self.plan.equilibration_multiple(index)
                     ),
-                    relaxation_time=simulate.relaxation_time.get(T),
+                    relaxation_time=simulate.known_relaxation_time(T),
                 )
                 settings = {name: value for name, value in vars(link).items() if name not in ("folder", "previous")}
                 # the next colder link starts from this one

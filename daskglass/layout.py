@@ -18,6 +18,7 @@ import zarr
 from zarr.codecs import BloscCodec, TransposeCodec
 
 from daskglass.errors import StoreError
+from daskglass.labels import same
 from daskglass.store import Block, open_group, put_group, strings_of_any_length
 from daskglass.variables import FRAMES, RUN, Variable
 
@@ -249,7 +250,7 @@ def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> Non
 
 
 def _where(labels: np.ndarray, value: float) -> np.ndarray:
-    return np.isclose(labels, value, rtol=1e-9, atol=0.0) if labels.dtype.kind == "f" else labels == value
+    return same(labels, value) if labels.dtype.kind == "f" else labels == value
 
 
 def _place(coordinate: xr.DataArray, value: float) -> int:

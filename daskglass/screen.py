@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from daskglass.labels import find
+
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
@@ -58,7 +60,9 @@ def print_sources(study: Study, sources: Iterable[Source]) -> None:
     listed = {system.system: system for system in study.systems}
     for source in sources:
         system = listed.get(source.system)
-        unlisted = system is not None and bool(system.temperatures) and source.temperature not in system.temperatures
+        unlisted = (
+            system is not None and system.temperatures != () and find(system.temperatures, source.temperature) is None
+        )
         left_out = bool(listed) and (system is None or unlisted)
         table.add_row(
             source.system, source.run, f"{source.temperature:g}", str(source.replica),

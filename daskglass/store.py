@@ -19,6 +19,7 @@ import xarray as xr
 import zarr
 
 from daskglass.errors import StoreError
+from daskglass.labels import same
 from daskglass.ledger import replace_file
 from daskglass.variables import described
 
@@ -177,7 +178,7 @@ def _table(path: Path, group: str, written: int) -> xr.Dataset:
 
 def _row(coordinates: xr.Dataset, block: Block) -> tuple[int, int]:
     """Where a block's temperature and replica stand in the arrays of its run."""
-    T = np.flatnonzero(np.isclose(coordinates["temperature"], block.temperature, rtol=1e-9, atol=0.0))
+    T = np.flatnonzero(same(coordinates["temperature"], block.temperature))
     replica = np.flatnonzero(coordinates["replica"] == block.replica)
     if not (T.size == 1 and replica.size == 1):
         raise StoreError(f"{block.group} has no T = {block.temperature:g}, replica {block.replica}")
