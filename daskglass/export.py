@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.errors import StoreError, StudyError
+from daskglass.errors import StoreError, StudyError, writing
 from daskglass.particles import check_codes, species_names
 from daskglass.queries import dimensions
 
@@ -109,8 +109,9 @@ def whole(path: Path) -> Iterator[Path]:
         raise StudyError(f"{path}: there is no folder {path.parent}")
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        yield aside
-        os.replace(aside, path)
+        with writing(path):
+            yield aside
+            os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 

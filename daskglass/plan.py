@@ -122,7 +122,7 @@ class SystemPlan:
 
     def _found(self, run: str, place: int, name: str) -> tuple[Any, ...]:
         """Temperatures or replicas of the files of a run, and where files are added of those in the store; falling."""
-        found = {key[place] for key in self.files if key[0] == run}
+        found: set[Any] = {key[place] for key in self.files if key[0] == run}
         standing = self._standing(run)
         there = standing[name].values.tolist() if self.adding and standing is not None else []
         # what the store holds keeps its label
@@ -177,11 +177,7 @@ class SystemPlan:
     def _file(self, run: str, temperature: float, replica: int) -> File | None:
         if (exact := self.files.get((run, temperature, replica))) is not None:
             return exact
-        near = (
-            file
-            for (r, T, k), file in self.files.items()
-            if (r, k) == (run, replica) and same(T, temperature)
-        )
+        near = (file for (r, T, k), file in self.files.items() if (r, k) == (run, replica) and same(T, temperature))
         return next(near, None)
 
     def survey(self, run: str) -> Survey:

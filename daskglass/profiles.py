@@ -295,7 +295,10 @@ def _batch_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
 
 def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
     if not isinstance(walltime, str):
-        yield ("walltime",), f"must be in quotes: a bare number has no unit that all batch systems share; got {walltime!r}"
+        yield (
+            ("walltime",),
+            f"must be in quotes: a bare number has no unit that all batch systems share; got {walltime!r}",
+        )
         return
     try:
         walltime_seconds(kind, walltime)

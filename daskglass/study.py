@@ -124,7 +124,7 @@ class System(_Section):
     @model_validator(mode="after")
     def _consistent(self) -> System:
         for before, T in itertools.pairwise(self.temperatures):
-            if T > before or same(before, T):
+            if before < T or same(before, T):
                 raise ValueError(
                     f"temperatures must run from high to low, each once; got {before}, then {T}"
                     + ", the same to 1e-9" * bool(same(before, T))
@@ -636,7 +636,9 @@ def check_place(store: str) -> None:
     if there and not path.is_dir():
         raise StudyError(f"{store} is a file: give the store a name that is not taken")
     if there and not is_store:
-        raise StudyError(f"{store} is a folder and no store: give the store a name that is not taken, such as {store}/mine.zarr")
+        raise StudyError(
+            f"{store} is a folder and no store: give the store a name that is not taken, such as {store}/mine.zarr"
+        )
 
 
 def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:

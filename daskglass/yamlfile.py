@@ -31,7 +31,7 @@ _WORDS: dict[str, Any] = (
 Keys = tuple[int | str, ...]
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What is not read, at which keys, and where that is."""
 
     def __init__(self, keys: Sequence[int | str], mark: yaml.Mark, message: str) -> None:
@@ -48,7 +48,7 @@ class _Composer(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose one node, unless it is one that is not read."""
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()
         self.keys.append(index.value if isinstance(index, yaml.ScalarNode) else index if isinstance(index, int) else "")
         self.values += 1
         problem = ""
@@ -61,8 +61,8 @@ class _Composer(yaml.SafeLoader):
         elif self.values > MOST_VALUES:
             problem = f"more than {MOST_VALUES:,} values in one file"
         if problem:
-            raise _Refused(self.keys, event.start_mark, problem)
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+            raise _RefusedError(self.keys, event.start_mark, problem)
+        node: yaml.Node | None = super().compose_node(parent, index)
         self.keys.pop()
         return node
 
@@ -86,9 +86,9 @@ def read_yaml(path: Path) -> tuple[str, yaml.Node | None, Any]:
     if len(text) > MOST_CHARACTERS:
         raise StudyError(f"{path}: more than {MOST_CHARACTERS:,} characters: no file that a person wrote")
     try:
-        root = _Composer(text).get_single_node()  # type: ignore[no-untyped-call]
+        root = _Composer(text).get_single_node()
         return text, root, None if root is None else _content(root, ())
-    except _Refused as error:
+    except _RefusedError as error:
         keys = ".".join(str(key) for key in error.keys if key != "")
         raise StudyError(f"{path}:{error.line}: {f'{keys}: ' if keys else ''}{error.message}") from None
     except yaml.reader.ReaderError as error:
@@ -118,20 +118,20 @@ def _content(node: yaml.Node, keys: Keys) -> Any:
     """What a node stands for: mappings, lists, and the values of scalars."""
     if isinstance(node, yaml.SequenceNode):
         return [_content(child, (*keys, k)) for k, child in enumerate(node.value)]
-    if not isinstance(node, yaml.MappingNode):
+    if isinstance(node, yaml.ScalarNode):
         return _scalar(node, keys)
     content: dict[Any, Any] = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise _Refused(keys, key.start_mark, "a key is a word or a number, not a list or mapping")
+            raise _RefusedError(keys, key.start_mark, "a key is a word or a number, not a list or mapping")
         name = _scalar(key, keys)
         if name in content:
-            raise _Refused((*keys, key.value), key.start_mark, "given twice")
+            raise _RefusedError((*keys, key.value), key.start_mark, "given twice")
         content[name] = _content(value, (*keys, key.value))
     return content
 
 
-def _scalar(node: yaml.Node, keys: Keys) -> Any:
+def _scalar(node: yaml.ScalarNode, keys: Keys) -> Any:
     """What a scalar stands for by the core schema of YAML 1.2: text where it is quoted, or like nothing else."""
     text = node.value
     if node.style is not None:
@@ -141,8 +141,10 @@ def _scalar(node: yaml.Node, keys: Keys) -> Any:
     if not _REAL.fullmatch(text):
         return text
     if len(text) > LONGEST_NUMBER:
-        raise _Refused(keys, node.start_mark, f"a number of {len(text):,} characters: write at most {LONGEST_NUMBER}")
+        raise _RefusedError(
+            keys, node.start_mark, f"a number of {len(text):,} characters: write at most {LONGEST_NUMBER}"
+        )
     number = int(text) if _WHOLE.fullmatch(text) else float(text)
     if math.isinf(number):
-        raise _Refused(keys, node.start_mark, f"{text} is larger than any number that can be computed with")
+        raise _RefusedError(keys, node.start_mark, f"{text} is larger than any number that can be computed with")
     return number

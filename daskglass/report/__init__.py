@@ -26,9 +26,11 @@ def draw(store: Path) -> Path:
     Raises
     ------
     StoreError
-        If there is no store, or a system of it is not finished; the message says which and what it lacks.
+        If there is no store, or a system of it is not finished: the message says which and what it lacks. If the figures
+        cannot be written.
     """
     # Matplotlib takes a second to import, and only those who draw need it
+    from daskglass.errors import writing
     from daskglass.report.page import write
     from daskglass.store import open_store
 
@@ -38,12 +40,13 @@ def draw(store: Path) -> Path:
     tree = open_store(store)
     for left_over in (aside, old):
         shutil.rmtree(left_over, ignore_errors=True)
-    aside.mkdir()
     try:
-        write(tree, aside)
-        if target.exists():
-            os.replace(target, old)
-        os.replace(aside, target)
+        with writing(target):
+            aside.mkdir()
+            write(tree, aside)
+            if target.exists():
+                os.replace(target, old)
+            os.replace(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
