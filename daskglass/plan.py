@@ -155,7 +155,10 @@ class SystemPlan:
             return float(recorded[0])
         T = self.study.training_temperature(self.name, self.temperatures)
         assert T is not None
-        return T
+        if self.study.source.simulate:
+            return T
+        listed = find(self.temperatures_of(self.softness_run), T)
+        return T if listed is None else listed
 
     def file(self, run: str, temperature: float, replica: int) -> File:
         """The user's file of one run.

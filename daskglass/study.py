@@ -486,7 +486,7 @@ class Study(_Section):
             raise _at("source", "simulate", name, "interval", message=message)
         if steps > MOST_STEPS:
             raise _at(
-                "source", "simulate", "timestep",
+                "source", "simulate", name, "interval",
                 message=f"{run.interval} τ between frames of the {name} run are more than {MOST_STEPS:,} time steps",
             )  # fmt: skip
         lead = self.hops.lead / run.interval
