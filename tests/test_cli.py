@@ -153,13 +153,15 @@ def test_what_goes_wrong_is_told_in_one_line(tmp_path, arguments, status, messag
     ids=" ".join,
 )  # fmt: skip
 def test_no_path_of_the_command_line_becomes_a_folder_called_by_a_variable_or_an_address(tmp_path, arguments):
+    here = tmp_path / "here"
+    here.mkdir()
     for folder, message in (("$NO_SUCH_ROOM", "NO_SUCH_ROOM is not set"), ("s3://bucket", "s3: is not supported")):
-        done = command(*(word.format(folder) for word in arguments), folder=tmp_path)
+        done = command(*(word.format(folder) for word in arguments), folder=here)
         assert message in done.stderr
         assert done.returncode == 2
-    done = command(*(word.format("~") for word in arguments), folder=tmp_path, env={"HOME": str(tmp_path), "PATH": ""})
+    done = command(*(word.format("~") for word in arguments), folder=here, env={"HOME": str(tmp_path), "PATH": ""})
     assert done.returncode in (1, 2)
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
 
 
 def test_what_strangers_named_cannot_steer_a_terminal(tmp_path):

@@ -215,7 +215,7 @@ def small_disk(tmp_path):
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk cannot be mounted here")
     yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 @pytest.mark.parametrize("name", ["x.nc", "x.csv", "x.parquet", "x.gsd"])
@@ -224,7 +224,9 @@ def test_a_full_disk_is_named_with_the_file_and_the_remedy(small_disk, name):
     if name == "x.gsd":
         position = np.random.default_rng(0).random((20, 1000, 3)).astype(np.float32)
         found = particles(position, np.zeros(1000, np.int8), [10.0, 10.0, 10.0])
-    with pytest.raises(StoreError, match=rf"disk/{name}.*No space left on device: free some space, and rerun") as caught:
+    with pytest.raises(
+        StoreError, match=rf"disk/{name}.*No space left on device: free some space, and rerun"
+    ) as caught:
         save(found, small_disk / name) if name != "x.gsd" else write_gsd(small_disk / name, found)
     assert "Errno" not in str(caught.value)
     assert list(small_disk.iterdir()) == []
@@ -240,5 +242,8 @@ def test_figures_on_a_full_disk_name_their_folder_and_the_remedy(small_disk, mon
 
 def test_a_folder_that_cannot_be_written_to_is_named_with_the_remedy():
     error = PermissionError(errno.EACCES, "Permission denied", "/data/x.csv")
-    with pytest.raises(StoreError, match="^/data/x.csv: Permission denied: allow writing there, and rerun$"), writing(Path("y")):
+    with (
+        pytest.raises(StoreError, match="^/data/x.csv: Permission denied: allow writing there, and rerun$"),
+        writing(Path("y")),
+    ):
         raise error

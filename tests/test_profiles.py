@@ -358,14 +358,16 @@ def commands_of(kind: str, script: str) -> str:
 
 @pytest.mark.parametrize("as_path", [True, False], ids=["path", "words"])
 @pytest.mark.parametrize("name", BATCH)
-def test_values_with_blanks_and_characters_of_a_shell_reach_the_worker_as_they_are(load, tmp_path, monkeypatch, name, as_path):
+def test_values_with_blanks_and_characters_of_a_shell_reach_the_worker_as_they_are(
+    load, tmp_path, monkeypatch, name, as_path
+):
     folder = tmp_path / "my $(touch stolen) folder's; *"
     folder.mkdir()
     python = folder / "python"
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$TOLD"\n')
     python.chmod(0o755)
     monkeypatch.setenv("SCRATCH", "/scratch/o'me & co")
-    hostile = "a b'c;d&*" if name == "htcondor" else 'a b"$(touch stolen)`\'c;d&*'
+    hostile = "a b'c;d&*" if name == "htcondor" else "a b\"$(touch stolen)`'c;d&*"
     words = [str(python)] if as_path else ["env", "-u", "X", str(python)]
     if name == "htcondor":
         # its macros are refused

@@ -147,7 +147,10 @@ def test_an_error_names_file_line_and_key(load, old, new, line, key, message):
     assert f"study.yaml:{line}: {key}: " in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("- 1\n", "mapping"), ("? [1]\n: 2\n", "1: a key is a word"), ("a: [1\n", "not valid YAML"), ("", "mapping")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- 1\n", "mapping"), ("? [1]\n: 2\n", "1: a key is a word"), ("a: [1\n", "not valid YAML"), ("", "mapping")],
+)
 def test_what_is_no_study_is_refused(load, text, message):
     with pytest.raises(StudyError, match=message):
         load(text)
@@ -221,7 +224,9 @@ def test_more_than_a_person_writes_is_refused(load):
         load("#" * 1_000_001)
     with pytest.raises(StudyError, match="study.yaml:1: systems.0.temperatures: .*at most 1000 items"):
         many = ", ".join(f"{2 - k / 1e4}" for k in range(10_000))
-        load(f"{{study: a, store: b, systems: [{{system: ka_0.0, temperatures: [{many}]}}], source: {{simulate: {{}}}}}}")
+        load(
+            f"{{study: a, store: b, systems: [{{system: ka_0.0, temperatures: [{many}]}}], source: {{simulate: {{}}}}}}"
+        )
 
 
 def test_more_frames_than_can_be_planned_are_refused(load):
