@@ -136,7 +136,7 @@ class _Graph:
     def _blocks(self, run: str, temperature: float | None = None, replica: int | None = None) -> list[Block]:
         if run not in self.by_place:
             # looked up for every block, so listed once
-            self.by_place[run] = listed = {}
+            listed = self.by_place.setdefault(run, {})
             for block in self.plan.layouts[run].blocks():
                 for T in (None, block.temperature):
                     for k in (None, block.replica):

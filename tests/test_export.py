@@ -235,7 +235,7 @@ def test_a_full_disk_is_named_with_the_file_and_the_remedy(small_disk, name):
 def test_figures_on_a_full_disk_name_their_folder_and_the_remedy(small_disk, monkeypatch):
     monkeypatch.setattr("daskglass.store.open_store", lambda store: None)
     monkeypatch.setattr("daskglass.report.page.write", lambda tree, folder: (folder / "x").write_bytes(bytes(10**6)))
-    with pytest.raises(StoreError, match="disk/a.figures.*No space left on device: free some space, and rerun"):
+    with pytest.raises(StoreError, match=r"disk/a\.figures.*No space left on device: free some space, and rerun"):
         draw(small_disk / "a.zarr")
     assert list(small_disk.iterdir()) == []
 
@@ -243,7 +243,7 @@ def test_figures_on_a_full_disk_name_their_folder_and_the_remedy(small_disk, mon
 def test_a_folder_that_cannot_be_written_to_is_named_with_the_remedy():
     error = PermissionError(errno.EACCES, "Permission denied", "/data/x.csv")
     with (
-        pytest.raises(StoreError, match="^/data/x.csv: Permission denied: allow writing there, and rerun$"),
+        pytest.raises(StoreError, match=r"^/data/x\.csv: Permission denied: allow writing there, and rerun$"),
         writing(Path("y")),
     ):
         raise error
