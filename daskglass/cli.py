@@ -8,17 +8,19 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 from urllib.parse import urljoin
 
 import typer
 
-from daskglass.errors import DaskglassError, StudyError, TrajectoryError
+from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
 from daskglass.ledger import replace_file
-from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, show_progress
+from daskglass.paths import expand_path
+from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, say, show_progress
 
 if TYPE_CHECKING:
     from daskglass.cluster import Connection
@@ -31,9 +33,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-StudyFile = Annotated[Path, typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False)]
+
+
+def _expanded(path: Path | None) -> Path | None:
+    """Expand `~` and variables of a path that the shell left alone; options that become a study are expanded there."""
+    return None if path is None else Path(expand_path(str(path)))
+
+
+StudyFile = Annotated[
+    Path,
+    typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False, callback=_expanded),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
-Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False)]
+Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False, callback=_expanded)]
 Run = Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")]
 Replica = Annotated[int | None, typer.Option(help="number of a replica")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
@@ -57,17 +69,18 @@ def main() -> None:
     debug = "--debug" in sys.argv
     # batch systems and service managers stop a program by SIGTERM: let go of the store as after Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    warnings.showwarning = _warn
     try:
         app()
     except (DaskglassError, OSError) as error:
         if debug:
-            traceback.print_exc()
-        print(f"daskglass: {error}", file=sys.stderr)
+            say(traceback.format_exc(), error=True)
+        say(f"daskglass: {reason(error) if isinstance(error, OSError) else error}", error=True)
         sys.exit(2 if isinstance(error, StudyError) else 1)
     except Exception as error:
         if debug:
-            traceback.print_exc()
-        print(f"daskglass: {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+            say(traceback.format_exc(), error=True)
+        say(f"daskglass: {type(error).__name__}: {error} (--debug shows where)", error=True)
         sys.exit(1)
 
 
@@ -138,7 +151,7 @@ def run(
     if not quiet:
         from daskglass.report import folder
 
-        print(f"{given.store}: {outcome.done} tasks done; page: {folder(path) / 'index.html'}")
+        say(f"{given.store}: {outcome.done} tasks done; page: {folder(path) / 'index.html'}")
 
 
 def _stage(name: str | None) -> Stage | None:
@@ -182,7 +195,9 @@ def convert(
     ] = None,
     frames: Annotated[int | None, typer.Option(help="take the first so many of every file; all by default")] = None,
     precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
-    report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="JSON file for what was found in every file", callback=_expanded)
+    ] = None,
     cluster: Cluster = "local",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show which file is taken for what; read nothing")] = False,
     quiet: Quiet = False,
@@ -213,6 +228,7 @@ def convert(
         precision=precision,
         systems=[{"system": system, "species": species}] if species else [],
     )
+    store = Path(given.store)
     profile = load_profile(cluster)
     with _in_options():
         sources = sources_of(given)
@@ -233,9 +249,9 @@ def convert(
         _write_report(report, plans, list(dict.fromkeys(outcome.failures.values())))
     _tell(outcome, debug)
     if not quiet:
-        print(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
+        say(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
     if timestep is None:
-        print("warning: time counts time steps: --timestep says how many τ one is", file=sys.stderr)
+        say("warning: time counts time steps: --timestep says how many τ one is", error=True)
 
 
 @contextmanager
@@ -270,11 +286,20 @@ def _write_report(report: Path | None, plans: list[SystemPlan], problems: list[s
         for plan in plans
         for (run, T, replica), file in plan.files.items()
     ]
-    replace_file(report, json.dumps({"files": files, "problems": problems}, indent=1) + "\n")
+    with writing(report):
+        replace_file(report, json.dumps({"files": files, "problems": problems}, indent=1) + "\n")
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(text, error=True)
+
+
+def _warn(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """Show a warning as a sentence, without the line of code that it comes from."""
+    _say(f"warning: {message}")
 
 
 def _announce(connection: Connection, quiet: bool, store: Path | None = None) -> None:
@@ -286,7 +311,7 @@ def _announce(connection: Connection, quiet: bool, store: Path | None = None) ->
         connection.client.sync(add_study_page, connection.scheduler, store)
         pages.append(f"study: {urljoin(connection.dashboard, PAGE)}")
     if not quiet:
-        print("\n".join(pages), flush=True)
+        say("\n".join(pages))
 
 
 def _tick(connection: Connection, write_lock: Tick) -> Tick:
@@ -308,10 +333,17 @@ def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
         yield
         return
     page = store.with_name(f"{store.stem}.performance.html")
-    with performance_report(filename=str(page)):
-        yield
+    ran = False
+    try:
+        with performance_report(filename=str(page)):
+            yield
+            ran = True
+    except OSError as error:
+        if not ran:
+            raise
+        raise StoreError(reason(error, page)) from error
     if not quiet:
-        print(f"performance report: {page}")
+        say(f"performance report: {page}")
 
 
 @contextmanager
@@ -320,7 +352,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("daskglass: interrupted; the same command again continues", file=sys.stderr)
+        say("daskglass: interrupted; the same command again continues", error=True)
         raise typer.Exit(1) from None
 
 
@@ -328,17 +360,17 @@ def _tell(outcome: Any, debug: bool) -> None:
     """Print warnings and failures of a run; exit with 1 if there were failures."""
     for messages in outcome.warnings.values():
         for message in messages:
-            print(f"warning: {message}", file=sys.stderr)
+            say(f"warning: {message}", error=True)
     if debug:
         for text in dict.fromkeys(outcome.tracebacks.values()):
-            print(text, file=sys.stderr)
+            say(text, error=True)
     if outcome.failures:
         causes: dict[str, list[str]] = {}
         for key, cause in outcome.failures.items():
             causes.setdefault(cause, []).append(key)
         for cause, keys in causes.items():
             more = f", and {len(keys) - 1} after it" * (len(keys) > 1)
-            print(f"daskglass: {cause} ({keys[0]}{more})", file=sys.stderr)
+            say(f"daskglass: {cause} ({keys[0]}{more})", error=True)
         raise typer.Exit(1)
 
 
@@ -379,7 +411,7 @@ def cluster(
     if job_script and profile.kind not in CLUSTERS:
         raise StudyError(f"cluster {name!r} is {profile.kind}: it has no job script")
     if profile.kind in CLUSTERS:
-        print(script_of(profile), flush=True)
+        say(script_of(profile))
     if job_script:
         return
     # one name for each: no lock tells two of them apart
@@ -390,7 +422,7 @@ def cluster(
             connection.check()
             if (now := len(connection.client.nthreads())) != workers:
                 workers = now
-                print(f"{workers} workers", flush=True)
+                say(f"{workers} workers")
             time.sleep(1)
 
 
@@ -443,7 +475,9 @@ def query(
     maximum: Annotated[list[str] | None, typer.Option("--max", metavar="DIM", help="largest value")] = None,
     total: Annotated[list[str] | None, typer.Option("--sum", metavar="DIM", help="sum")] = None,
     count: Annotated[list[str] | None, typer.Option(metavar="DIM", help="number of values there are")] = None,
-    output: Annotated[Path | None, typer.Option("--out", help="file: .nc, .csv or .parquet")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", help="file: .nc, .csv or .parquet", callback=_expanded)
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Ask a store: print variables, selected and reduced, as a table, or write them to a file.
@@ -471,13 +505,15 @@ def query(
     else:
         save(found, output)
         sizes = ", ".join(f"{dim} {size}" for dim, size in found.sizes.items())
-        print(f"{output}: {number_of_rows(found):,} rows" if output.suffix != ".nc" else f"{output}: {sizes}")
+        say(f"{output}: {number_of_rows(found):,} rows" if output.suffix != ".nc" else f"{output}: {sizes}")
 
 
 @app.command()
 def export(
     store: Store,
-    output: Annotated[Path, typer.Argument(metavar="OUT.gsd", help="file to write", show_default=False)],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT.gsd", help="file to write", show_default=False, callback=_expanded)
+    ],
     system: Annotated[str | None, typer.Option(help="name of the system")] = None,
     run: Run = "production",
     temperature: Annotated[float | None, typer.Option(help="the nearest is taken")] = None,
@@ -508,7 +544,7 @@ def export(
     if "time" not in row.dims:
         row = row.assign({name: row[name].expand_dims("time") for name in (positions, *scalars)})
     write_gsd(output, row, positions, scalars)
-    print(f"{output}: {row.sizes['time']:,} frames of {row.sizes['particle']:,} particles")
+    say(f"{output}: {row.sizes['time']:,} frames of {row.sizes['particle']:,} particles")
 
 
 def _labels(name: str, text: str | None) -> float | slice | None:
@@ -527,8 +563,8 @@ def _labels(name: str, text: str | None) -> float | slice | None:
 
 
 @app.command()
-def figures(store: Annotated[Path, typer.Argument(help="store", show_default=False)], debug: Debug = False) -> None:
+def figures(store: Store, debug: Debug = False) -> None:
     """Draw the six figures and the page of a store."""
     from daskglass.report import draw
 
-    print(draw(store))
+    say(str(draw(store)))

@@ -27,7 +27,7 @@ from daskglass.errors import ClusterError, StudyError
 from daskglass.folders import private_folder
 from daskglass.guardian import guarded
 from daskglass.jobs import Jobs
-from daskglass.jobscript import LOOPBACK, MALLOC, Profile, cluster_class, job_options
+from daskglass.jobscript import LOOPBACK, MALLOC, Profile, check_plain, cluster_class, job_options
 from daskglass.keys import make_keys, security_of
 from daskglass.servers import PrivateScheduler, PrivateWorker
 
@@ -176,14 +176,13 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
             f"{', '.join(psutil.net_if_addrs())}; where nodes name it otherwise, give this machine's own as "
             "scheduler_options: {interface: …}"
         )
-    shared = Path(options.pop("shared_temp_directory", None) or beside.absolute().parent).expanduser()
-    logs = Path(options.pop("log_directory", None) or beside.absolute().with_name(f"{beside.name}.logs")).expanduser()
+    shared = Path(options.pop("shared_temp_directory", None) or beside.absolute().parent)
+    logs = Path(options.pop("log_directory", None) or beside.absolute().with_name(f"{beside.name}.logs"))
     for path in (shared, logs):
-        if shlex.quote(str(path)) != str(path):
-            raise StudyError(
-                f"{path}: has characters that a shell would not leave alone, and becomes part of the job script: rename it, "
-                "or say shared_temp_directory and log_directory"
-            )
+        try:
+            check_plain(path)
+        except StudyError as error:
+            raise StudyError(f"{error}; rename it, or say shared_temp_directory and log_directory") from None
     batch = cluster_class(profile.kind)
     with ExitStack() as stack:
         stack.callback(_remove_if_empty, logs)

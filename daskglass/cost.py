@@ -82,8 +82,9 @@ def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
 def relaxation_time_estimate(plan: SystemPlan, temperature: float) -> float | None:
     """τ_α to plan with: of the study file, or of the built-in systems; None for other mixtures."""
     simulate = plan.study.source.simulate
-    if simulate is not None and temperature in simulate.relaxation_time:
-        return simulate.relaxation_time[temperature]
+    known = None if simulate is None else simulate.known_relaxation_time(temperature)
+    if known is not None:
+        return known
     mixture = plan.system.mixture
     if mixture is None or not plan.name.startswith("ka_") or mixture.density != DENSITY.get(mixture.delta):
         return None

@@ -1,5 +1,17 @@
 """Everything daskglass refuses, by name; each error says what was wrong, where, and what would be right."""
 
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 class DaskglassError(Exception):
     """Base of all errors raised by daskglass on purpose."""
@@ -27,3 +39,36 @@ class EngineError(DaskglassError, RuntimeError):
 
 class ClusterError(DaskglassError, RuntimeError):
     """Workers cannot be had, or are lost."""
+
+
+def reason(error: OSError, path: Path | None = None) -> str:
+    """Say what the system refused, at which path, and the remedy.
+
+    Parameters
+    ----------
+    error : as the system, or a library that writes files, raised it
+    path : what was written, for errors that do not say
+    """
+    # HDF5 and Arrow tell the number in their texts only
+    told = re.search(r"errno[ =]+(\d+)", str(error))
+    number = error.errno or (int(told[1]) if told else 0)
+    where = error.filename or path
+    if where is None or not number:
+        return f"{path}: {error}" if path else str(error)
+    remedy = ": free some space, and rerun" * (number in FULL) + ": allow writing there, and rerun" * (number in CLOSED)
+    return f"{os.fsdecode(where)}: {os.strerror(number)}{remedy}"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let what the system refuses while a file or folder is written name it, and the remedy.
+
+    Raises
+    ------
+    StoreError
+        In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(reason(error, path)) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.errors import StoreError, StudyError
+from daskglass.errors import StoreError, StudyError, writing
 from daskglass.particles import check_codes, species_names
 from daskglass.queries import dimensions
 
@@ -48,6 +50,7 @@ def save(found: xr.Dataset, path: Path) -> None:
     try:
         with whole(path) as aside:
             if path.suffix == ".nc":
+                _check_room(path, found.nbytes)
                 found.drop_encoding().to_netcdf(aside, engine="h5netcdf")
             elif path.suffix == ".csv":
                 _write_csv(found, aside)
@@ -55,6 +58,12 @@ def save(found: xr.Dataset, path: Path) -> None:
                 _write_parquet(found, aside)
     except ImportError as error:
         raise StoreError(f'{path}: {error}; pip install "daskglass[export]" brings what is missing') from error
+
+
+def _check_room(path: Path, nbytes: int) -> None:
+    # HDF5 crashes the process some time after a write that the disk had no room for
+    if shutil.disk_usage(path.parent).free < nbytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def rows(found: xr.Dataset, most: int = PIECE_ROWS) -> Iterator[pd.DataFrame]:
@@ -109,8 +118,9 @@ def whole(path: Path) -> Iterator[Path]:
         raise StudyError(f"{path}: there is no folder {path.parent}")
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        yield aside
-        os.replace(aside, path)
+        with writing(path):
+            yield aside
+            os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 

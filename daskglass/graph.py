@@ -83,6 +83,7 @@ class _Graph:
     def __init__(self, plan: SystemPlan) -> None:
         self.plan, self.study, self.path, self.name = plan, plan.study, plan.path, plan.name
         self.tasks: list[Task] = []
+        self.by_place: dict[str, dict[tuple[float | None, int | None], list[Block]]] = {}
         self.data: dict[str, str] = {}  # hash of all files, or simulations, that a task's result is made from
         self.particle_runs = [run for run in plan.layouts if run != "relaxation"]
         self.mu = structure.mu_grid(*self.study.structure.mu)
@@ -137,11 +138,14 @@ class _Graph:
         return key_of("convert" if self.plan.positions == stages.THERMAL else "inherent", block.key)
 
     def _blocks(self, run: str, temperature: float | None = None, replica: int | None = None) -> list[Block]:
-        return [
-            block
-            for block in self.plan.layouts[run].blocks()
-            if temperature in (None, block.temperature) and replica in (None, block.replica)
-        ]
+        if run not in self.by_place:
+            # looked up for every block, so listed once
+            listed = self.by_place.setdefault(run, {})
+            for block in self.plan.layouts[run].blocks():
+                for T in (None, block.temperature):
+                    for k in (None, block.replica):
+                        listed.setdefault((T, k), []).append(block)
+        return self.by_place[run].get((temperature, replica), [])
 
     def read(self) -> None:
         """Simulate or convert, then minimise."""
@@ -197,7 +201,7 @@ class _Graph:
                     equilibration=Equilibration(
                         simulate.equilibration.minimum, self.plan.equilibration_multiple(index)
                     ),
-                    relaxation_time=simulate.relaxation_time.get(T),
+                    relaxation_time=simulate.known_relaxation_time(T),
                 )
                 settings = {name: value for name, value in vars(link).items() if name not in ("folder", "previous")}
                 # the next colder link starts from this one

@@ -44,6 +44,7 @@ DEPRECATED = {
 }
 # Dask has glibc give back all freed memory at once: kernels would pay for the pages of their results again and again
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
+OPERATORS = ";&|<>()`"
 _SECONDS = {"D": 86400, "H": 3600, "M": 60, "S": 1}
 _BELOW = {"H": 24, "M": 60, "S": 60}
 
@@ -161,13 +162,17 @@ def job_options(profile: Profile) -> dict[str, Any]:
         shell = dask.config.get(f"jobqueue.{profile.kind}.job-script-prologue")
     # dask-jobqueue would look at the old name only if there were no lines at all
     shell = shell or dask.config.get(f"jobqueue.{profile.kind}.env-extra", None) or []
+    # what follows becomes part of a line of shell
+    if given.get("local_directory") is not None:
+        given["local_directory"] = shlex.quote(given["local_directory"])
+    given["python"] = command(given.get("python", shlex.quote(sys.executable)))
     exports = [f"export {name}={value}" for name, value in MALLOC.items()]
     parent = given.get("local_directory") or dask.config.get(f"jobqueue.{profile.kind}.local-directory", None)
     return (
-        {"processes": given["cores"], "python": shlex.quote(sys.executable)}
+        {"processes": given["cores"]}
         | given
         | {
-            "worker_extra_args": [*arguments, *own],
+            "worker_extra_args": [*arguments, *map(shlex.quote, shell_words(own))],
             "scheduler_options": scheduler,
             "job_script_prologue": [*exports, *shell, *_scratch(parent or "${TMPDIR:-/tmp}")],
             "local_directory": '"$scratch"',
@@ -200,7 +205,56 @@ def lifetime_seconds(profile: Profile) -> float:
 
 def words(arguments: list[Any]) -> list[str]:
     """Split arguments of a worker into words as its command line will, option and value apart."""
-    return " ".join(map(str, arguments)).replace("=", " ").split()
+    return [part for word in shell_words(arguments) for part in (word.split("=", 1) if word[:2] == "--" else [word])]
+
+
+def shell_words(arguments: list[Any]) -> list[str]:
+    """Split arguments into words as a shell would, but for variables and wildcards, which stand for themselves.
+
+    Raises
+    ------
+    StudyError
+        If a quote is not closed, or a character would have the shell do something else than start a worker.
+    """
+    return [word for argument in arguments for word in _words(str(argument))]
+
+
+def command(text: str) -> str:
+    """Write a command for a shell: the path of a program, blanks included, or words such as `apptainer exec x.sif python`.
+
+    Raises
+    ------
+    StudyError
+        As `shell_words`.
+    """
+    return shlex.quote(text) if Path(text).is_file() else shlex.join(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=OPERATORS)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    try:
+        found = list(lexer)
+    except ValueError as error:
+        raise StudyError(f"{text!r}: {error}") from None
+    if any(set(word) <= set(OPERATORS) for word in found if word):
+        raise StudyError(f"{text!r}: {' '.join(OPERATORS)} are for lines of shell, job_script_prologue; or quote them")
+    return found
+
+
+def check_plain(path: str | Path) -> None:
+    """Refuse a path of which batch systems make what they like: it stands in a directive, for which quotes differ.
+
+    Raises
+    ------
+    StudyError
+        If there is more in it than letters, digits and a few characters that mean nothing to any of them.
+    """
+    if "%" in str(path) or shlex.quote(str(path)) != str(path):
+        raise StudyError(
+            f"{str(path)!r}: has characters that a shell or a batch system would not leave alone, and becomes part of the job "
+            "script: letters, digits and _ @ + = : , . / - only"
+        )
 
 
 def job_script(profile: Profile, **added: Any) -> str:

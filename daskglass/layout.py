@@ -17,6 +17,7 @@ from zarr.codecs import BloscCodec, TransposeCodec
 
 from daskglass.durable import hard_link
 from daskglass.errors import StoreError
+from daskglass.labels import same
 from daskglass.store import (
     Block,
     add_arrays,
@@ -257,7 +258,7 @@ def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> Non
 
 
 def _where(labels: np.ndarray, value: float) -> np.ndarray:
-    return np.isclose(labels, value, rtol=1e-9, atol=0.0) if labels.dtype.kind == "f" else labels == value
+    return same(labels, value) if labels.dtype.kind == "f" else labels == value
 
 
 def _place(coordinate: xr.DataArray, value: float) -> int:

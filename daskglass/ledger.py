@@ -209,7 +209,9 @@ def holder_of(lock: Path) -> Entry | None:
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise StoreError(f"{lock}: a run of another user holds this store; what it is at, that user alone can see") from error
+        raise StoreError(
+            f"{lock}: a run of another user holds this store; what it is at, that user alone can see"
+        ) from error
     except (ValueError, RecursionError):
         holder = None
     kinds = {"host": str, "pid": int, "started": int | float}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,12 +18,13 @@ import xarray as xr
 from daskglass import stages, structure
 from daskglass.engines.sweep import lag_grid
 from daskglass.errors import StudyError, TrajectoryError
+from daskglass.labels import distinct, find, same
 from daskglass.layout import Layout, division, frames_per_block, frames_per_chunk
 from daskglass.ledger import Ledger
 from daskglass.particles import species_names
 from daskglass.sources import File, Files, Over, check_agree, survey_sources
 from daskglass.store import Block, open_group
-from daskglass.study import Simulate, Study, System, found_system
+from daskglass.study import Study, System, found_system
 from daskglass.trajectories import get_format
 from daskglass.trajectories.survey import Survey
 from daskglass.trajectories.unwrapping import species_codes
@@ -122,11 +122,12 @@ class SystemPlan:
 
     def _found(self, run: str, place: int, name: str) -> tuple[Any, ...]:
         """Temperatures or replicas of the files of a run, and where files are added of those in the store; falling."""
-        found = {key[place] for key in self.files if key[0] == run}
+        found: set[Any] = {key[place] for key in self.files if key[0] == run}
         standing = self._standing(run)
-        if self.adding and standing is not None:
-            found.update(standing[name].values.tolist())
-        return tuple(sorted(found, reverse=True))
+        there = standing[name].values.tolist() if self.adding and standing is not None else []
+        # what the store holds keeps its label
+        new = [label for label in distinct(found) if find(there, label) is None]
+        return tuple(sorted([*there, *new], reverse=True))
 
     def _standing(self, run: str) -> xr.Dataset | None:
         """The run as it stands in the store when the plan is made."""
@@ -154,7 +155,10 @@ class SystemPlan:
             return float(recorded[0])
         T = self.study.training_temperature(self.name, self.temperatures)
         assert T is not None
-        return T
+        if self.study.source.simulate:
+            return T
+        listed = find(self.temperatures_of(self.softness_run), T)
+        return T if listed is None else listed
 
     def file(self, run: str, temperature: float, replica: int) -> File:
         """The user's file of one run.
@@ -176,11 +180,7 @@ class SystemPlan:
     def _file(self, run: str, temperature: float, replica: int) -> File | None:
         if (exact := self.files.get((run, temperature, replica))) is not None:
             return exact
-        near = (
-            file
-            for (r, T, k), file in self.files.items()
-            if (r, k) == (run, replica) and math.isclose(T, temperature, rel_tol=1e-9)
-        )
+        near = (file for (r, T, k), file in self.files.items() if (r, k) == (run, replica) and same(T, temperature))
         return next(near, None)
 
     def survey(self, run: str) -> Survey:
@@ -216,7 +216,9 @@ class SystemPlan:
         if not self.adding or self._file(run, temperature, replica) is not None:
             return True
         standing = self._standing(run)
-        return standing is None or temperature not in standing["temperature"] or replica not in standing["replica"]
+        if standing is None or replica not in standing["replica"]:
+            return True
+        return not same(standing["temperature"].values, temperature).any()
 
     def _files_of(self, run: str) -> dict[tuple[float, int], File]:
         places = ((T, replica) for T in self.temperatures_of(run) for replica in self.replicas_of(run))
@@ -280,7 +282,7 @@ class SystemPlan:
                 f"{self.name}: the files are of no training run to train on; set softness: {{train_on: {{run: production}}}}, "
                 "or say by {run} in the path which files are of it"
             )
-        if self.training_temperature not in self.temperatures_of(self.softness_run):
+        if find(self.temperatures_of(self.softness_run), self.training_temperature) is None:
             raise StudyError(
                 f"{self.name}: softness.train_on.temperature: there is no {self.softness_run} run at "
                 f"{self.training_temperature:g}; there is one at {list(self.temperatures_of(self.softness_run))}"
@@ -422,7 +424,7 @@ class SystemPlan:
             VARIABLES["scattering"],
             VARIABLES["msd"],
         ]
-        frames = _relaxation_frames(simulate)
+        frames = simulate.relaxation.frames
         coordinates = self._coordinates("relaxation") | {"lag": _coordinate("lag", lags)}
         sizes = {"time": frames, "lag": lags.size}
         return self._layout("relaxation", coordinates, variables, sizes)
@@ -431,7 +433,7 @@ class SystemPlan:
         self, run: str, coordinates: Mapping[str, xr.DataArray], variables: list[Variable], sizes: Mapping[str, int]
     ) -> Layout:
         chunk = frames_per_chunk(self.particles)
-        all_frames = sum(_frames_of(self.study, system) for system in self.study.systems)
+        all_frames = sum(map(self.study.frames_of, self.study.systems))
         all_frames += sum(file.survey.frames for file in self.files.values() if file.survey is not None)
         all_blocks = all_frames / chunk * len(variables)
         block = frames_per_block(self.particles, int(all_blocks))
@@ -535,20 +537,6 @@ class SystemPlan:
         assert self.study.source.simulate is not None
         hot, cold = self.study.source.simulate.equilibration.relaxation_times
         return hot + (cold - hot) * index / max(len(self.temperatures) - 1, 1)
-
-
-def _relaxation_frames(simulate: Simulate) -> int:
-    return simulate.relaxation.origins * (simulate.relaxation.points + 1)
-
-
-def _frames_of(study: Study, system: System) -> int:
-    """Frames of all runs of a system, as far as the study file alone says."""
-    simulate = study.source.simulate
-    if simulate is None or system.replicas is None:
-        return 0
-    each = simulate.production.frames + _relaxation_frames(simulate)
-    training = simulate.training.frames if simulate.training else 0
-    return system.replicas * (len(system.temperatures) * each + training)
 
 
 def _times(frames: int, interval: float) -> np.ndarray:

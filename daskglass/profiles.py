@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,18 +20,27 @@ from daskglass.jobscript import (
     CLUSTERS,
     WALLTIMES,
     Profile,
+    check_plain,
     cluster_keys,
+    command,
     deprecated_keys,
+    shell_words,
     walltime_seconds,
     words,
 )
+from daskglass.paths import expand_path, expand_variables
 from daskglass.yamlfile import line_of, read_yaml
 
 FILE = "cluster.yaml"
 SHIPPED = Path(__file__).with_name(FILE)
 KINDS = ("local", "address", *CLUSTERS)
 WAIT = "24h"
+MOST = 1_000_000  # jobs, cores, processes: no batch system has more
+LARGEST_SIZE = 2**60  # bytes of a job
+LONGEST = 1e9  # s that anyone waits
 CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
+DIRECTORIES = ("log_directory", "shared_temp_directory", "local_directory")
+IN_DIRECTIVES = ("log_directory", "shared_temp_directory", "job_name", "interface")  # not quoted by dask-jobqueue
 OWN = {
     "local": ("type", "wait", "workers"),
     "address": ("type", "wait", "address", *CERTIFICATES),
@@ -106,12 +116,29 @@ def _read(path: Path) -> tuple[yaml.Node | None, dict[Any, Any]]:
 
 def _profile(name: str, given: Mapping[str, Any]) -> Profile:
     kind = given["type"]
-    said = {key: value for key, value in given.items() if value is not None}
+    said = {key: _expanded(key, value) for key, value in given.items() if value is not None}
     own = {key: said[key] for key in OWN[kind] if key in said and key != "type"}
-    files = {key: Path(own[key]).expanduser() for key in CERTIFICATES if key in own}
+    files = {key: Path(own[key]) for key in CERTIFICATES if key in own}
     wait = parse_timedelta(own.get("wait", WAIT))
     options = {key: value for key, value in said.items() if key not in OWN[kind]}
     return Profile(name=name, kind=kind, options=options, **(own | files | {"wait": wait}))
+
+
+def _expanded(key: str, value: Any) -> Any:
+    """Expand `~` and variables of this machine in what may be a path.
+
+    Raises
+    ------
+    StudyError
+        If a variable is not set, a path is an address, or words cannot be told apart.
+    """
+    if key in (*CERTIFICATES, *DIRECTORIES):
+        return expand_path(str(value))
+    if key == "python":
+        return expand_variables(str(value))
+    if key == "worker_extra_args" and isinstance(value, list):
+        return [shlex.quote(expand_variables(word)) for word in shell_words(value)]
+    return value
 
 
 def _problems(given: Any) -> Iterator[Problem]:
@@ -131,6 +158,7 @@ def _problems(given: Any) -> Iterator[Problem]:
         yield ("type",), f"{kind!r} is no kind of cluster{_nearest(kind, KINDS)}"
         return
     yield from _unknown_keys(kind, given)
+    yield from _path_problems(kind, given)
     for key, check in CHECKS.items():
         message = check(given[key]) if given.get(key) is not None else None
         if message is not None:
@@ -139,6 +167,28 @@ def _problems(given: Any) -> Iterator[Problem]:
         yield from _address_problems(given)
     if kind in CLUSTERS:
         yield from _batch_problems(kind, given)
+
+
+def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    """What is wrong with paths, and with words that become part of a job script."""
+    for key in (*CERTIFICATES, *DIRECTORIES, "python", "worker_extra_args", "job_name", "interface"):
+        value = given.get(key)
+        if value is None:
+            continue
+        if key != "worker_extra_args" and not (isinstance(value, str) and value):
+            yield (key,), f"must be a text; got {value!r}"
+            continue
+        try:
+            expanded = _expanded(key, value)
+            if key in IN_DIRECTIVES:
+                check_plain(expanded)
+            if key == "python":
+                expanded = command(expanded)
+            if kind == "htcondor" and "$(" in str(expanded):
+                yield (key,), f"$( begins a macro of HTCondor; got {value!r}"
+        except StudyError as error:
+            node = "; a variable of the nodes' own can be used in lines of shell, job_script_prologue"
+            yield (key,), f"{error}{node * ('is not set' in str(error) and kind in CLUSTERS)}"
 
 
 def _unknown_keys(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
@@ -162,24 +212,25 @@ def _nearest(word: Any, known: Iterable[str]) -> str:
 
 
 def _whole(value: Any) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
         return None
-    return f"must be a whole number above 0; got {value!r}"
+    return f"must be a whole number above 0, and at most {MOST:,}; got {value!r}"
 
 
 def _size(value: Any) -> str | None:
     # a bare number would be bytes
     try:
-        valid = isinstance(value, str) and value[-1:].isalpha() and parse_bytes(value) > 0
-    except ValueError:
+        valid = isinstance(value, str) and value[-1:].isalpha() and 0 < parse_bytes(value) < LARGEST_SIZE
+    except (OverflowError, ValueError):
         valid = False
     return None if valid else f"must be a size with its unit, such as 64GB; got {value!r}"
 
 
 def _duration(value: Any) -> str | None:
     try:
-        valid = isinstance(value, str | int | float) and not isinstance(value, bool) and parse_timedelta(value) > 0
-    except (KeyError, ValueError):
+        number = isinstance(value, str | int | float) and not isinstance(value, bool)
+        valid = number and 0 < parse_timedelta(value) < LONGEST
+    except (KeyError, OverflowError, ValueError):
         valid = False
     return None if valid else f"must be a time such as 24h, 30min or 90s; got {value!r}"
 
@@ -203,6 +254,7 @@ def _true(value: Any) -> str | None:
 
 CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "wait": _duration,
+    "death_timeout": _duration,
     "workers": _whole,
     "jobs": _whole,
     "cores": _whole,
@@ -244,7 +296,10 @@ def _batch_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
 
 def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
     if not isinstance(walltime, str):
-        yield ("walltime",), f"must be in quotes: YAML reads 12:00:00 as the number 43200; got {walltime!r}"
+        yield (
+            ("walltime",),
+            f"must be in quotes: a bare number has no unit that all batch systems share; got {walltime!r}",
+        )
         return
     try:
         walltime_seconds(kind, walltime)
@@ -254,7 +309,7 @@ def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
 
 def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
     """Workers that leave after their walltime never leave: they are killed with all they hold."""
-    arguments = words(given["worker_extra_args"]) if isinstance(given.get("worker_extra_args"), list) else []
+    arguments = _words_of(given.get("worker_extra_args"))
     if "--lifetime" not in arguments or kind not in WALLTIMES:
         return
     try:
@@ -294,10 +349,16 @@ def _texts(value: Any, keys: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple
         yield keys, value
 
 
+def _words_of(arguments: Any) -> list[str]:
+    """Words of a worker's arguments; none where they are no list, or cannot be told apart: that is reported elsewhere."""
+    try:
+        return words(arguments) if isinstance(arguments, list) else []
+    except StudyError:
+        return []
+
+
 def _argument_problems(arguments: Any) -> Iterator[Problem]:
-    if not isinstance(arguments, list):
-        return
-    given = words(arguments)
+    given = _words_of(arguments)
     for word in given:
         if word in ARGUMENTS_SET_BY_DASKGLASS:
             yield ("worker_extra_args",), f"{word} is set by daskglass: {ARGUMENTS_SET_BY_DASKGLASS[word]}"
@@ -371,5 +432,9 @@ def _address_problems(given: Mapping[Any, Any]) -> Iterator[Problem]:
 
 
 def _can_be_read(file: Any) -> bool:
-    path = Path(str(file)).expanduser()
+    try:
+        path = Path(expand_path(str(file)))
+    except StudyError:
+        # reported as the path that it is
+        return True
     return path.is_file() and os.access(path, os.R_OK)

@@ -12,10 +12,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.errors import StoreError
+from daskglass.labels import distinct, same
 from daskglass.particles import species_names
 from daskglass.store import open_store
 
-SAME = 1e-9  # relative difference below which two labels are the same temperature or time
 MISSING_CODE = -1
 
 Labels = NDArray[Any]
@@ -191,16 +191,17 @@ def _positions(labels: Labels, wanted: Any, alone: bool) -> NDArray[np.intp]:
     if not np.issubdtype(labels.dtype, np.number) or (isinstance(wanted, slice) and wanted.step is not None):
         raise StoreError(f"{_written(wanted)}: a range is of numbers, and has two ends and no step")
     numbers = labels.astype(np.float64)
-    slack = SAME * np.abs(numbers).max(initial=0.0)
     try:
         if isinstance(wanted, slice):
             low, high = _ends(wanted)
-            return np.flatnonzero((numbers >= low - slack) & (numbers <= high + slack))
-        distance = np.abs(numbers - float(wanted))
+            inside = (numbers >= low) & (numbers <= high)
+            return np.flatnonzero(inside | same(numbers, low) | same(numbers, high))
+        number = float(wanted)
     except (TypeError, ValueError) as error:
         raise StoreError(f"{_written(wanted)}: not a number, nor a range or list of numbers") from error
     if not alone:
-        return np.flatnonzero(distance <= slack)
+        return np.flatnonzero(same(numbers, number))
+    distance = np.abs(numbers - number)
     return np.array([np.argmin(distance)]) if distance.size and np.isfinite(distance).all() else np.empty(0, np.intp)
 
 
@@ -277,9 +278,8 @@ def _union(indexes: Sequence[Labels]) -> Labels:
     labels = np.concatenate(indexes)
     if not np.issubdtype(labels.dtype, np.number):
         return _distinct(labels)
-    labels = np.unique(labels)
-    if np.issubdtype(labels.dtype, np.floating):
-        labels = labels[np.diff(labels, prepend=-np.inf) > SAME * np.abs(labels).max(initial=0.0)]
+    real = np.issubdtype(labels.dtype, np.floating)
+    labels = np.array(distinct(labels)) if real else np.unique(labels)
     falling = all(given[0] > given[-1] or given.size == 1 for given in indexes)
     return labels[::-1] if falling and any(given.size > 1 for given in indexes) else labels
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
+
+from daskglass.labels import find
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +27,32 @@ if TYPE_CHECKING:
 
 ALL_ROWS, FIRST_ROWS = 60, 20  # of a table: shown as a whole up to, and shown of a longer one
 
-out = Console()
+
+def printable(text: str) -> str:
+    """Write control characters, and others that nobody sees, as escapes: what strangers name cannot steer a terminal."""
+    return "".join(
+        character if character == "\n" or character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
+class Screen(Console):
+    """A console that shows all texts as they are: no markup, no emoji codes, and no control characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render with all control characters but those of the console itself as escapes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+out = Screen()
+
+
+def say(text: str, error: bool = False) -> None:
+    """Print a text at once, to standard error where it is one."""
+    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 @contextmanager
@@ -46,7 +75,7 @@ def show_progress(quiet: bool) -> Iterator[Any]:
 
         def line(stage: str, done: int, total: int) -> None:
             if done == total or done * 10 // total != (done - 1) * 10 // total:
-                print(f"{stage}: {done} of {total}", flush=True)
+                say(f"{stage}: {done} of {total}")
 
         yield line
 
@@ -58,7 +87,9 @@ def print_sources(study: Study, sources: Iterable[Source]) -> None:
     listed = {system.system: system for system in study.systems}
     for source in sources:
         system = listed.get(source.system)
-        unlisted = system is not None and bool(system.temperatures) and source.temperature not in system.temperatures
+        unlisted = (
+            system is not None and system.temperatures != () and find(system.temperatures, source.temperature) is None
+        )
         left_out = bool(listed) and (system is None or unlisted)
         table.add_row(
             source.system, source.run, f"{source.temperature:g}", str(source.replica),
@@ -88,23 +119,23 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
         )
     out.print(table)
     if any(kind.whole_rows for kind in largest.values()):
-        print("* all frames of a temperature and replica at once: grows with the length of the run")
+        say("* all frames of a temperature and replica at once: grows with the length of the run")
     for plan in plans:
-        print(
+        say(
             f"{plan.system}: {plan.particles:,} particles, {plan.frames:,} frames, {plan.particle_steps:.3g} "
             f"particle-steps, {size_text(plan.nbytes)} uncompressed in {plan.files:,} files"
         )
         for note in plan.notes:
-            print(f"  {note}")
+            say(f"  {note}")
     steps, hours = sum(plan.particle_steps for plan in plans), sum(sum(plan.hours.values()) for plan in plans)
-    print(
+    say(
         f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, {size_text(sum(plan.nbytes for plan in plans))}, "
         f"{steps:.3g} particle-steps, about {hours:,.2g} core hours"
     )
     if workers is None:
         return
     jobs = f"{workers.jobs:,} jobs × {workers.number // workers.jobs} = " if workers.jobs else ""
-    print(
+    say(
         f"workers: {jobs}{workers.number:,}, {size_text(workers.memory)} each; the largest task needs "
         f"{size_text(max(kind.memory for kind in largest.values()))}"
     )
@@ -112,8 +143,8 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
     chain = max(plan.chain for plan in plans)
     least = f"; not less than {_hours(chain)}, the simulations of one replica from hot to cold" if chain else ""
     for warning in longer_than(plans, workers.lifetime):
-        print(f"warning: {warning}")
-    print(f"wall time: about {_hours(wall_hours(plans, workers.number))}{least}{unknown}")
+        say(f"warning: {warning}")
+    say(f"wall time: about {_hours(wall_hours(plans, workers.number))}{least}{unknown}")
 
 
 def _hours(hours: float) -> str:
@@ -134,18 +165,18 @@ def print_status(store: Path, states: Sequence[StageStatus]) -> None:
     left = [state for state in states if state.stale or state.missing]
     known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
     size = size_text(files_below(store)[1])
-    print(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
+    say(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
     told: set[str] = set()
     for state in states:
         for reason in state.reasons:
-            print(f"stale: {state.system} {state.stage}: {reason}")
+            say(f"stale: {state.system} {state.stage}: {reason}")
         # later stages fail for the same cause
         for cause in state.failures:
             if cause not in told:
-                print(f"failed: {state.system} {state.stage}, and what waits for it: {cause}")
+                say(f"failed: {state.system} {state.stage}, and what waits for it: {cause}")
             told.add(cause)
         for note in state.notes:
-            print(f"note: {note}")
+            say(f"note: {note}")
 
 
 def print_rows(found: xr.Dataset) -> None:
@@ -171,4 +202,4 @@ def print_rows(found: xr.Dataset) -> None:
         table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
     out.print(table)
     if most < number:
-        print(f"the first {most} of {number:,} rows: --out writes all of them to a file, --mean DIM averages")
+        say(f"the first {most} of {number:,} rows: --out writes all of them to a file, --mean DIM averages")

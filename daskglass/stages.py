@@ -19,6 +19,7 @@ from daskglass.engines import Minimizer, get_engine
 from daskglass.engines.sweep import Link
 from daskglass.engines.sweep import simulate as simulate_link
 from daskglass.errors import DataError, StudyError, TrajectoryError
+from daskglass.labels import SAME
 from daskglass.softness import Softness, recall_precision, sample_examples
 from daskglass.store import Block, read_block, write_block
 from daskglass.study import Study
@@ -574,7 +575,7 @@ def _supercooled(counts: xr.Dataset, study: Study) -> int:
     """Number of supercooled temperatures, the coldest ones: those the study names, or found from the data."""
     T = counts["temperature"].values
     if study.barriers.hottest is not None:
-        count = int((study.barriers.hottest * (1 + 1e-9) >= T).sum())
+        count = int((study.barriers.hottest * (1 + SAME) >= T).sum())
         if count == 0:
             raise StudyError(
                 f"barriers: hottest: no temperature is as low as {study.barriers.hottest:g}: give one of {T.tolist()}"

@@ -20,6 +20,7 @@ import zarr
 from daskglass.aside import AsideStore, at_work, fence, forget_aside, name_aside, sizes_below, sums_of, total
 from daskglass.durable import replace_file, replace_folder, restore, sync, sync_tree
 from daskglass.errors import StoreError
+from daskglass.labels import same
 from daskglass.variables import described
 
 # --- blocks --------------------------------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ def _table(path: Path, group: str, written: int) -> xr.Dataset:
 
 def _row(coordinates: xr.Dataset, block: Block) -> tuple[int, int]:
     """Where a block's temperature and replica stand in the arrays of its run."""
-    T = np.flatnonzero(np.isclose(coordinates["temperature"], block.temperature, rtol=1e-9, atol=0.0))
+    T = np.flatnonzero(same(coordinates["temperature"], block.temperature))
     replica = np.flatnonzero(coordinates["replica"] == block.replica)
     if not (T.size == 1 and replica.size == 1):
         raise StoreError(f"{block.group} has no T = {block.temperature:g}, replica {block.replica}")

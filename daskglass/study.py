@@ -3,24 +3,90 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
-from daskglass.systems import Mixture, Positive, built_in
+from daskglass.labels import distinct, find, same
+from daskglass.ledger import ledger_path
+from daskglass.paths import check_no_address, expand_path
+from daskglass.systems import Mixture, NotNegative, Positive, built_in
 from daskglass.yamlfile import line_of, read_yaml
 
 REPLICAS = 3  # of a simulated system
-Count = Annotated[int, Field(gt=0, strict=True)]
-Seed = Annotated[int, Field(ge=0, strict=True)]
+
+# --- what can be: larger studies would fail later, or exhaust the machine that plans them ----------------------------
+
+MOST_PARTICLES = (2**31 - 1) // 12  # positions of a frame are one chunk, and Blosc compresses at most 2 GiB
+MOST_TEMPERATURES = 1000  # events are counted in every stratum for every pair of temperatures
+MOST_REPLICAS = 1000  # a plan lists the tasks of each, at every temperature
+MOST_FRAMES = 10_000_000  # of a run: its times are held in memory, and its blocks are listed
+MOST_FRAMES_IN_ALL = 100_000_000  # of a study: at 16 a block, its plan lists some 10^8 tasks
+MOST_STEPS = 10**9  # between two frames: lags are counted up to so many time steps
+MOST_BINS = 100_000  # of g(r): single precision does not tell distances apart that differ by less
+MOST_RADII = 10_000  # of the structure functions, each of every particle
+MOST_STRATA = 1000  # each is fitted alone
+MOST_EXAMPLES = 10_000_000  # of a class: training holds the structure functions of all
+MOST_RESAMPLES = 1_000_000
+LARGEST_SEED = 2**32 - 1  # that NumPy and scikit-learn take
+SHORTEST = 1e-9  # τ: times are rounded to this
+FINEST, COARSEST = 1e-8, 0.1  # σ: positions in single precision are no finer, and structure is lost beyond
+
+
+# --- words of a study file -----------------------------------------------------------------------------------------
+
+Frames = Annotated[int, Field(gt=0, le=MOST_FRAMES, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
+Bins = Annotated[int, Field(ge=2, le=MOST_STRATA, strict=True)]
+Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
+Timestep = Annotated[Positive, Field(ge=SHORTEST)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _pattern(text: str) -> str:
+    # expanded where fields are told from text
+    check_no_address(text)
+    return text
+
+
+def _store(path: str) -> str:
+    expanded = expand_path(path)
+    if Path(expanded).name in ("", ".."):
+        raise ValueError("a store needs a name of its own, such as mine.zarr")
+    if CONTROL.search(expanded):
+        raise ValueError("the name of a store cannot hold line breaks or control characters")
+    return expanded
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("a constant is a word or a number")
+    return value
+
+
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(lambda path: expand_path(path))]
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+StorePath = Annotated[str, Field(min_length=1), AfterValidator(_store)]
+Constant = Annotated[str | int | float, BeforeValidator(_constant)]
 
 
 class _Section(BaseModel):
@@ -28,7 +94,7 @@ class _Section(BaseModel):
 
 
 def _at(*keys: int | str, message: str) -> PydanticCustomError:
-    """Build an error of several keys together that is told at one of them."""
+    """Build an error of several keys of a section together that is reported at one of them."""
     return PydanticCustomError("study", "{message}", {"message": message, "at": keys})
 
 
@@ -39,9 +105,9 @@ class System(_Section):
     """
 
     system: Name
-    particles: Count = 32768
-    temperatures: tuple[Positive, ...] = ()
-    replicas: Count | None = None
+    particles: Annotated[int, Field(gt=0, le=MOST_PARTICLES, strict=True)] = 32768
+    temperatures: Annotated[tuple[Positive, ...], Field(max_length=MOST_TEMPERATURES)] = ()
+    replicas: Annotated[int, Field(gt=0, le=MOST_REPLICAS, strict=True)] | None = None
     mixture: Mixture | None = None
     species: tuple[Name, ...] = ()
 
@@ -57,8 +123,12 @@ class System(_Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> System:
-        if list(self.temperatures) != sorted(set(self.temperatures), reverse=True):
-            raise ValueError(f"temperatures must run from high to low, each once; got {list(self.temperatures)}")
+        for before, T in itertools.pairwise(self.temperatures):
+            if before < T or same(before, T):
+                raise ValueError(
+                    f"temperatures must run from high to low, each once; got {before}, then {T}"
+                    + ", the same to 1e-9" * bool(same(before, T))
+                )
         if self.system == "zarr.json":
             raise ValueError("zarr.json cannot name a system: a store has a file of that name")
         if len(set(self.species)) != len(self.species):
@@ -71,7 +141,7 @@ class System(_Section):
 class Recording(_Section):
     """A run of `frames` frames, `interval` τ_A apart."""
 
-    frames: Count
+    frames: Frames
     interval: Positive = 1.0
 
 
@@ -87,15 +157,20 @@ class Relaxation(_Section):
     Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
     """
 
-    origins: Count = 10
-    points: Count = 30
-    longest: Annotated[float, Field(ge=5, allow_inf_nan=False)] = 25.0
+    origins: Frames = 10
+    points: Frames = 30
+    longest: Annotated[Positive, Field(ge=5)] = 25.0
+
+    @property
+    def frames(self) -> int:
+        """Frames of the run: of each origin itself, and of the lags after it."""
+        return self.origins * (self.points + 1)
 
 
 class Equilibration(_Section):
     """Time before recording: at least `minimum` τ_A, and n τ_α with n falling from hottest to coldest."""
 
-    minimum: Annotated[float, Field(ge=0)] = 100.0
+    minimum: NotNegative = 100.0
     relaxation_times: tuple[Positive, Positive] = (20.0, 8.0)
 
 
@@ -103,13 +178,18 @@ class Simulate(_Section):
     """Simulate the trajectories with an engine."""
 
     engine: Literal["lammps", "hoomd"] = "lammps"
-    timestep: Positive = 1e-3
+    timestep: Timestep = 1e-3
     seed: Seed = 1
     equilibration: Equilibration = Equilibration()
     production: Recording = Recording(frames=101)
     training: Training | None = Training(frames=1001)
     relaxation: Relaxation = Relaxation()
-    relaxation_time: Mapping[float, Positive] = {}
+    relaxation_time: Mapping[Positive, Positive] = {}
+
+    def known_relaxation_time(self, temperature: float) -> float | None:
+        """τ_α that the study file gives at a temperature; None where it gives none."""
+        key = find(list(self.relaxation_time), temperature)
+        return None if key is None else self.relaxation_time[key]
 
 
 class Trajectories(_Section):
@@ -120,12 +200,12 @@ class Trajectories(_Section):
     """
 
     format: Literal["gsd", "lammps", "signac"] = "gsd"
-    path: str = Field(min_length=1)
-    timestep: Positive
-    constants: Mapping[str, str | int | float] = {}
-    table: str | None = None
+    path: Pattern
+    timestep: Timestep
+    constants: Mapping[str, Constant] = {}
+    table: FilePath | None = None
     rename: Mapping[str, str] = {}
-    frames: Count | None = None
+    frames: Frames | None = None
 
     @property
     def reader(self) -> str:
@@ -135,7 +215,7 @@ class Trajectories(_Section):
     @model_validator(mode="after")
     def _one_table(self) -> Trajectories:
         if self.format == "signac" and self.table is not None:
-            raise _at("source", "trajectories", "table", message="the state points of a signac project are its table")
+            raise _at("table", message="the state points of a signac project are its table")
         return self
 
 
@@ -157,7 +237,7 @@ class Inherent(_Section):
 
     engine: Literal["lammps", "hoomd"] = "lammps"
     minimizer: Literal["fire", "cg"] = "fire"
-    force_tolerance: Annotated[float, Field(gt=0, le=1e-5)] = 1e-5
+    force_tolerance: Annotated[Positive, Field(le=1e-5)] = 1e-5
 
 
 class Hops(_Section):
@@ -168,7 +248,7 @@ class Hops(_Section):
     hard: Positive = 0.05
     soft_separation: Positive = 10.0
     hard_separation: Positive = 80.0
-    lead: Annotated[float, Field(ge=0)] = 0.0
+    lead: NotNegative = 0.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Hops:
@@ -188,6 +268,8 @@ class Structure(_Section):
         first, last, step = self.mu
         if last < first or abs((last - first) / step - round((last - first) / step)) > 1e-6:
             raise ValueError(f"mu must be [first, last, step], whole steps from first to last; got {list(self.mu)}")
+        if (last - first) / step > MOST_RADII:
+            raise ValueError(f"mu has more than {MOST_RADII:,} steps; got {list(self.mu)}")
         return self
 
 
@@ -202,7 +284,7 @@ class Softness(_Section):
     """The linear support-vector machine that defines softness."""
 
     train_on: TrainOn = TrainOn()
-    samples_per_class: Count = 10_000
+    samples_per_class: Annotated[int, Field(gt=0, le=MOST_EXAMPLES, strict=True)] = 10_000
     C: Positive = 1.0
     seed: Seed = 0
 
@@ -210,8 +292,8 @@ class Softness(_Section):
 class Strata(_Section):
     """Equal bins of a structural variable between two percentiles of its pooled distribution."""
 
-    bins: Annotated[int, Field(ge=2)] = 5
-    percentiles: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = (5.0, 95.0)
+    bins: Bins = 5
+    percentiles: tuple[Percentile, Percentile] = (5.0, 95.0)
 
     @model_validator(mode="after")
     def _ordered(self) -> Strata:
@@ -225,13 +307,15 @@ class Radial(_Section):
 
     r_max: Positive = 5.0
     bin_width: Positive = 0.02
-    softness_bins: Annotated[int, Field(ge=2)] = 10
+    softness_bins: Bins = 10
     core: Literal["limit", "omit"] = "limit"
 
     @model_validator(mode="after")
     def _whole_bins(self) -> Radial:
         if abs(self.r_max / self.bin_width - round(self.r_max / self.bin_width)) > 1e-6:
             raise ValueError(f"r_max must be a whole number of bin widths; got {self.r_max} and {self.bin_width}")
+        if self.r_max / self.bin_width > MOST_BINS:
+            raise ValueError(f"r_max has more than {MOST_BINS:,} bin widths; got {self.r_max} and {self.bin_width}")
         return self
 
 
@@ -245,7 +329,7 @@ class Barriers(_Section):
     """Arrhenius fits: the `hottest` supercooled temperature (found from the data if absent) and the bootstrap."""
 
     hottest: Positive | None = None
-    resamples: Annotated[int, Field(ge=2)] = 200
+    resamples: Annotated[int, Field(ge=2, le=MOST_RESAMPLES, strict=True)] = 200
     seed: Seed = 0
 
 
@@ -266,7 +350,7 @@ class Study(_Section):
     """A whole study; of existing trajectories `systems` may be left out: all that there are files of."""
 
     study: Name
-    store: str = Field(min_length=1)
+    store: StorePath
     systems: tuple[System, ...] = ()
     source: Source
     inherent: Inherent | Literal["none"] = Inherent()
@@ -277,7 +361,7 @@ class Study(_Section):
     radial: Radial = Radial()
     dynamics: Dynamics = Dynamics()
     barriers: Barriers = Barriers()
-    precision: Positive | None = None
+    precision: Annotated[float, Field(ge=FINEST, le=COARSEST, strict=True)] | None = None
     _text: str | None = PrivateAttr(default=None)
 
     @property
@@ -315,7 +399,7 @@ class Study(_Section):
                 raise _at("softness", "train_on", "temperature", message=str(error)) from None
         simulate, trained = self.source.simulate, self.softness.train_on
         recorded = simulate.training.temperature if simulate and simulate.training else None
-        if trained.run == "training" and recorded and trained.temperature not in (None, recorded):
+        if trained.run == "training" and recorded and trained.temperature and not same(trained.temperature, recorded):
             raise _at(
                 "softness", "train_on", "temperature",
                 message=f"{trained.temperature} is not where the training run is recorded, {recorded}",
@@ -325,10 +409,36 @@ class Study(_Section):
                 "softness", "train_on",
                 message="there is no training run to train on; set softness: {train_on: {run: production}}",
             )  # fmt: skip
-        if self.source.simulate is not None:
+        if simulate is not None:
             for name in ("production", "training"):
-                self._check_window(name, getattr(self.source.simulate, name))
+                self._check_window(name, getattr(simulate, name))
+            self._check_relaxation_times(simulate)
+            if (frames := sum(self.frames_of(system) for system in self.systems)) > MOST_FRAMES_IN_ALL:
+                raise _at(
+                    "source", "simulate",
+                    message=f"{frames:,} frames of all systems, temperatures and replicas; there can be {MOST_FRAMES_IN_ALL:,}",
+                )  # fmt: skip
         return self
+
+    def frames_of(self, system: System) -> int:
+        """Frames of all runs of a simulated system; 0 of files that nobody has looked at yet."""
+        simulate = self.source.simulate
+        if simulate is None or system.replicas is None:
+            return 0
+        each = simulate.production.frames + simulate.relaxation.frames
+        training = simulate.training.frames if simulate.training else 0
+        return system.replicas * (len(system.temperatures) * each + training)
+
+    def _check_relaxation_times(self, simulate: Simulate) -> None:
+        keys = list(simulate.relaxation_time)
+        temperatures = [T for system in self.systems for T in system.temperatures]
+        kept = distinct(keys)
+        for key in keys:
+            place = ("source", "simulate", "relaxation_time", str(key))
+            if key not in kept:
+                raise _at(*place, message=f"{key} is given twice: {find(kept, key)} is the same temperature")
+            if find(temperatures, key) is None:
+                raise _at(*place, message=f"{key} is no temperature of any system; they are {_in_short(temperatures)}")
 
     def _check_simulated(self, k: int, system: System) -> None:
         if system.mixture is None:
@@ -337,6 +447,12 @@ class Study(_Section):
             raise _at("systems", k, message="a system with its own mixture needs a list of temperatures")
         if system.species:
             raise _at("systems", k, "species", message="the species of a simulated system are those of its mixture")
+        for i, (before, T) in enumerate(itertools.pairwise(system.temperatures), 1):
+            if f"{before:g}" == f"{T:g}":
+                raise _at(
+                    "systems", k, "temperatures", i,
+                    message=f"{before} and {T} are the same to six digits, and their simulations would share a folder",
+                )  # fmt: skip
         self.check_reach(system.system, system.mixture.box_length(system.particles), k, system)
 
     def check_reach(self, name: str, edge: float, k: int | None = None, system: System | None = None) -> None:
@@ -368,6 +484,11 @@ class Study(_Section):
         if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
             message = f"{run.interval} τ is no whole number of time steps of {self.source.simulate.timestep} τ"
             raise _at("source", "simulate", name, "interval", message=message)
+        if steps > MOST_STEPS:
+            raise _at(
+                "source", "simulate", name, "interval",
+                message=f"{run.interval} τ between frames of the {name} run are more than {MOST_STEPS:,} time steps",
+            )  # fmt: skip
         lead = self.hops.lead / run.interval
         if name == self.softness.train_on.run and abs(lead - round(lead)) > 1e-6:
             raise _at(
@@ -401,14 +522,19 @@ class Study(_Section):
             return wanted
         if wanted is None:
             return temperatures[max(len(temperatures) - 2, 0)]
-        if wanted not in temperatures:
-            raise StudyError(f"{wanted} is not among the temperatures of {name}, {list(temperatures)}")
-        return wanted
+        if (listed := find(temperatures, wanted)) is None:
+            raise StudyError(f"{wanted} is not among the temperatures of {name}, {_in_short(temperatures)}")
+        return listed
 
     def fingerprint(self, *values: object) -> str:
         """Return a short hash of settings; equal settings give equal hashes, whatever the order of keys."""
         plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
         return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _in_short(temperatures: Sequence[float]) -> str:
+    shown = list(temperatures) if len(temperatures) <= 30 else [*temperatures[:3], "…", *temperatures[-3:]]
+    return ", ".join(map(str, shown))
 
 
 def _why_unknown(name: str) -> str:
@@ -453,8 +579,6 @@ def study_of_files(
     StudyError
         Naming what is wrong with them.
     """
-    if not store.name:
-        raise StudyError(f"{store}: cannot be a store: give it a name, such as mine.zarr")
     content = {
         "study": "convert",
         "store": str(store),
@@ -465,7 +589,9 @@ def study_of_files(
         "precision": precision,
     }
     try:
-        return Study.model_validate(content)
+        study = Study.model_validate(content)
+        check_place(study.store)
+        return study
     except ValidationError as error:
         raise StudyError("; ".join(f"{'.'.join(map(str, _keys(e)))}: {_message(e)}" for e in error.errors())) from None
 
@@ -485,9 +611,34 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     try:
         study = Study.model_validate(content)
         study._text = text
-        return study
     except ValidationError as error:
         raise StudyError("\n".join(dict.fromkeys(_told(path, root, problem) for problem in error.errors()))) from None
+    try:
+        check_place(study.store)
+    except StudyError as error:
+        raise StudyError(f"{path}:{line_of(root, ('store',))}: store: {error}") from None
+    return study
+
+
+def check_place(store: str) -> None:
+    """Refuse to make a store where a file or a folder lies that is none.
+
+    Raises
+    ------
+    StudyError
+        If one does, or the path is none that the file system knows.
+    """
+    path = Path(store)
+    try:
+        there, is_store = path.exists(), (path / "zarr.json").exists() or ledger_path(path).exists()
+    except OSError as error:
+        raise StudyError(f"{store}: {error.strerror}") from None
+    if there and not path.is_dir():
+        raise StudyError(f"{store} is a file: give the store a name that is not taken")
+    if there and not is_store:
+        raise StudyError(
+            f"{store} is a folder and no store: give the store a name that is not taken, such as {store}/mine.zarr"
+        )
 
 
 def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
@@ -497,7 +648,7 @@ def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str
 
 
 def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
-    keys = problem.get("ctx", {}).get("at", problem["loc"])
+    keys = (*problem["loc"], *problem.get("ctx", {}).get("at", ()))
     # a choice between a section and a word adds the section's type to the keys
     return tuple(key for key in keys if key not in ("Inherent", "literal['none']"))
 
@@ -507,4 +658,6 @@ def _message(problem: Mapping[str, Any]) -> str:
         return "unknown key; see the study-file page of the documentation for the known ones"
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem.get("input")
-    return message if isinstance(given, (dict, list)) or given is None else f"{message}; got {given!r}"
+    # what a check found to say is told with what it is about
+    known = isinstance(given, (dict, list, tuple)) or given is None or problem["type"] == "study"
+    return message if known else f"{message}; got {given!r}"

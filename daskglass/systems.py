@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from daskglass.errors import StudyError
 
@@ -23,7 +23,19 @@ REFERENCE_TEMPERATURES = (
 DENSITY = {0.0: 1.20, 0.1: 1.18, 0.2: 1.16, 0.3: 1.14, 0.4: 1.12, 0.5: 1.10}
 BUILT_IN = tuple(f"ka_{delta}" for delta in DENSITY if delta < 0.5)
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# in reduced units nothing lies beyond; what does overflows single precision, or a count of time steps
+LEAST, LARGEST = 1e-12, 1e12
+
+
+def _within_reach(number: float) -> float:
+    if number and not LEAST <= number <= LARGEST:
+        raise ValueError(f"numbers lie between {LEAST:g} and {LARGEST:g} in reduced units")
+    return number
+
+
+# text such as "0432" and true are no numbers
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True), AfterValidator(_within_reach)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True), AfterValidator(_within_reach)]
 
 
 class Pair(BaseModel):
@@ -51,7 +63,7 @@ class Mixture(BaseModel):
     species: tuple[str, ...] = Field(min_length=1, max_length=100)
     fractions: tuple[Positive, ...]
     pairs: Mapping[str, Pair]
-    delta: float = Field(0.0, ge=0, allow_inf_nan=False)
+    delta: NotNegative = 0.0
     cutoff: Positive = 2.5
     density: Positive
 

@@ -1,8 +1,10 @@
-"""YAML files: read whole, with repeated keys refused, and the line that a key is on."""
+"""YAML files that people write: numbers and booleans of YAML 1.2, keys given once, and the line that a key is on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +12,100 @@ import yaml
 
 from daskglass.errors import StudyError
 
+# what people write by hand stays far below; what programs write to exhaust a reader does not
+MOST_CHARACTERS = 1_000_000
+MOST_VALUES = 20_000
+DEEPEST = 20
+LONGEST_NUMBER = 40
+# A number with a leading zero stays text: to some it is octal, and to a batch system the name of an account.
+_WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_REAL = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_WORDS: dict[str, Any] = (
+    dict.fromkeys(("", "~", "null", "Null", "NULL"))
+    | dict.fromkeys(("true", "True", "TRUE"), True)
+    | dict.fromkeys(("false", "False", "FALSE"), False)
+    | {f"{sign}{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")}
+    | dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
+)  # the words of the core schema of YAML 1.2: `yes`, `off`, `1:30` and `2024-05-01` are text
+
+Keys = tuple[int | str, ...]
+
+
+class _RefusedError(Exception):
+    """What is not read, at which keys, and where that is."""
+
+    def __init__(self, keys: Sequence[int | str], mark: yaml.Mark, message: str) -> None:
+        self.keys, self.line, self.message = keys, mark.line + 1, message
+
+
+class _Composer(yaml.SafeLoader):
+    """Nodes of a text, without aliases and tags, and no more or deeper than a person writes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.keys: list[int | str] = []
+        self.values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose one node, unless it is one that is not read."""
+        event = self.peek_event()
+        self.keys.append(index.value if isinstance(index, yaml.ScalarNode) else index if isinstance(index, int) else "")
+        self.values += 1
+        problem = ""
+        if isinstance(event, yaml.AliasEvent):
+            problem = f"aliases such as *{event.anchor} are not read: write out what it stands for"
+        elif event.tag is not None:
+            problem = f"not valid YAML here: tags such as {event.tag} are not read"
+        elif len(self.keys) > DEEPEST:
+            problem = f"nested more than {DEEPEST} levels deep"
+        elif self.values > MOST_VALUES:
+            problem = f"more than {MOST_VALUES:,} values in one file"
+        if problem:
+            raise _RefusedError(self.keys, event.start_mark, problem)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.keys.pop()
+        return node
+
 
 def read_yaml(path: Path) -> tuple[str, yaml.Node | None, Any]:
     """Return a file's text, its nodes, which know their lines, and its content.
 
+    Numbers and booleans are those of YAML 1.2: `1e-3` is a number; `yes`, `1:30`, `0432` and `1_000` are text.
+
     Raises
     ------
     StudyError
-        If it cannot be read, is not YAML, or gives a key twice.
+        Naming file, line and key, if it cannot be read, is not YAML, gives a key twice, has aliases or tags, or is larger
+        than what people write.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read: {error}") from error
+    if len(text) > MOST_CHARACTERS:
+        raise StudyError(f"{path}: more than {MOST_CHARACTERS:,} characters: no file that a person wrote")
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        repeated = list(_repeated_keys(root))
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: not valid YAML: {error}") from error
-    if repeated:
-        raise StudyError("\n".join(f"{path}:{line}: {key}: given twice" for line, key in repeated))
-    return text, root, content
+        root = _Composer(text).get_single_node()
+        return text, root, None if root is None else _content(root, ())
+    except _RefusedError as error:
+        keys = ".".join(str(key) for key in error.keys if key != "")
+        raise StudyError(f"{path}:{error.line}: {f'{keys}: ' if keys else ''}{error.message}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise StudyError(f"{path}:{line}: not valid YAML: {error.reason}: character {error.character!r}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = " ".join(filter(None, (error.context, error.problem)))
+        raise StudyError(f"{path}:{1 if mark is None else mark.line + 1}: not valid YAML: {what}") from None
 
 
-def line_of(node: yaml.Node | None, keys: tuple[int | str, ...]) -> int:
+def line_of(node: yaml.Node | None, keys: Keys) -> int:
     """Line of the deepest node that a validation error's location reaches."""
     line = 1 if node is None else node.start_mark.line + 1
     for key in keys:
         if isinstance(node, yaml.MappingNode):
-            found = [(k, v) for k, v in node.value if k.value == str(key)]
+            found = [(k, v) for k, v in node.value if str(key) in (k.value, str(_scalar(k, ())))]
             if found:
                 line, node = found[0][0].start_mark.line + 1, found[0][1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
@@ -48,14 +114,37 @@ def line_of(node: yaml.Node | None, keys: tuple[int | str, ...]) -> int:
     return line
 
 
-def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key.start_mark.line + 1, key.value
-            seen.add(key.value)
-            yield from _repeated_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for child in node.value:
-            yield from _repeated_keys(child)
+def _content(node: yaml.Node, keys: Keys) -> Any:
+    """What a node stands for: mappings, lists, and the values of scalars."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_content(child, (*keys, k)) for k, child in enumerate(node.value)]
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node, keys)
+    content: dict[Any, Any] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _RefusedError(keys, key.start_mark, "a key is a word or a number, not a list or mapping")
+        name = _scalar(key, keys)
+        if name in content:
+            raise _RefusedError((*keys, key.value), key.start_mark, "given twice")
+        content[name] = _content(value, (*keys, key.value))
+    return content
+
+
+def _scalar(node: yaml.ScalarNode, keys: Keys) -> Any:
+    """What a scalar stands for by the core schema of YAML 1.2: text where it is quoted, or like nothing else."""
+    text = node.value
+    if node.style is not None:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if not _REAL.fullmatch(text):
+        return text
+    if len(text) > LONGEST_NUMBER:
+        raise _RefusedError(
+            keys, node.start_mark, f"a number of {len(text):,} characters: write at most {LONGEST_NUMBER}"
+        )
+    number = int(text) if _WHOLE.fullmatch(text) else float(text)
+    if math.isinf(number):
+        raise _RefusedError(keys, node.start_mark, f"{text} is larger than any number that can be computed with")
+    return number

@@ -1,14 +1,21 @@
 """The command line: what a person types, what they see, and how it exits."""
 
+import ast
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
+from daskglass import screen
 from tests.studies import FILES, TINY, command
 
 # one worker runs the tiny study once, for all of them
@@ -130,6 +137,72 @@ def test_what_goes_wrong_is_told_in_one_line(tmp_path, arguments, status, messag
     assert done.returncode == status
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "{}/a.yaml"), ("status", "{}/a.yaml"), ("watch", "{}/a.zarr"), ("info", "{}/a.zarr"), ("figures", "{}/a.zarr"),
+        ("query", "{}/a.zarr", "--variable", "hop"), ("export", "{}/a.zarr", "x.gsd"), ("export", "a.zarr", "{}/x.gsd"),
+        ("query", "a.zarr", "--variable", "hop", "--out", "{}/x.csv"),
+        ("convert", "--format", "gsd", "{}/{{temperature}}.gsd", "a.zarr", "--system", "a"),
+        ("convert", "--format", "gsd", "{{temperature}}.gsd", "{}/a.zarr", "--system", "a"),
+        ("convert", "--format", "gsd", "{{temperature}}.gsd", "a.zarr", "--report", "{}/x.json"),
+        ("convert", "--format", "gsd", "{{temperature}}.gsd", "a.zarr", "--table", "{}/x.csv"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_path_of_the_command_line_becomes_a_folder_called_by_a_variable_or_an_address(tmp_path, arguments):
+    here = tmp_path / "here"
+    here.mkdir()
+    for folder, message in (("$NO_SUCH_ROOM", "NO_SUCH_ROOM is not set"), ("s3://bucket", "s3: is not supported")):
+        done = command(*(word.format(folder) for word in arguments), folder=here)
+        assert message in done.stderr
+        assert done.returncode == 2
+    done = command(*(word.format("~") for word in arguments), folder=here, env={"HOME": str(tmp_path), "PATH": ""})
+    assert done.returncode in (1, 2)
+    assert list(here.iterdir()) == []
+
+
+def test_what_strangers_named_cannot_steer_a_terminal(tmp_path):
+    name = "\x1b]0;owned\x07[red]\x9b31m\u202e"
+    done = command("run", f"{name}.yaml", folder=tmp_path)
+    assert "\\x1b]0;owned\\x07[red]\\x9b31m\\u202e.yaml: cannot be read" in done.stderr
+    done = command("info", os.fsdecode(b"\xff.zarr"), folder=tmp_path)
+    assert "\\udcff.zarr: no store here" in done.stderr
+
+
+def test_text_goes_to_the_screen_through_one_function():
+    package = Path(screen.__file__).parent
+    printing = {
+        file.name: sum(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+            for node in ast.walk(ast.parse(file.read_text()))
+        )
+        for file in package.rglob("*.py")
+    }
+    assert {name for name, number in printing.items() if number} == {"screen.py"}
+    assert printing["screen.py"] == 1
+
+
+@pytest.mark.parametrize("shown", ["table", "text", "live"])
+def test_a_console_shows_markup_and_control_characters_as_they_are(shown):
+    hostile = "[red]\x1b[31m:smile:\x9b"
+    console = screen.Screen(file=io.StringIO(), width=80)
+    if shown == "table":
+        table = Table(hostile, title=hostile)
+        table.add_row(hostile)
+        console.print(table)
+    elif shown == "text":
+        console.print(Text(hostile))
+        console.print(hostile)
+    else:
+        with Live(Text(hostile), console=console, auto_refresh=False):
+            pass
+    said = console.file.getvalue()
+    assert "\x1b" not in said
+    assert "\x9b" not in said
+    assert "[red]\\x1b[31m:smile:" in said
 
 
 def test_the_traceback_is_there_for_who_asks(tmp_path):

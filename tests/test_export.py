@@ -1,5 +1,10 @@
 """Results for other programs: a trajectory gives back its positions to the bit, a table all its rows."""
 
+import errno
+import shutil
+import subprocess
+from pathlib import Path
+
 import gsd.hoomd
 import numpy as np
 import pandas as pd
@@ -10,8 +15,10 @@ from hypothesis import strategies as st
 
 import daskglass as dg
 from daskglass import export
-from daskglass.errors import StoreError, StudyError
-from tests.conftest import mixture
+from daskglass.errors import StoreError, StudyError, writing
+from daskglass.export import save, write_gsd
+from daskglass.report import draw
+from tests.conftest import mixture, particles
 
 
 def unwrapped(frame):
@@ -197,3 +204,46 @@ def test_a_file_that_fails_half_way_leaves_what_stood_there(tmp_path, monkeypatc
     with pytest.raises(OSError, match="disk full"):
         export.save(make_found(), tmp_path / "out.csv")
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Folder with room for some kilobytes; where none can be mounted, there is no test of a full one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.parametrize("name", ["x.nc", "x.csv", "x.parquet", "x.gsd"])
+def test_a_full_disk_is_named_with_the_file_and_the_remedy(small_disk, name):
+    found = xr.Dataset({"hop": (("time", "particle"), np.random.default_rng(0).random((100, 1000)))})
+    if name == "x.gsd":
+        position = np.random.default_rng(0).random((20, 1000, 3)).astype(np.float32)
+        found = particles(position, np.zeros(1000, np.int8), [10.0, 10.0, 10.0])
+    with pytest.raises(
+        StoreError, match=rf"disk/{name}.*No space left on device: free some space, and rerun"
+    ) as caught:
+        save(found, small_disk / name) if name != "x.gsd" else write_gsd(small_disk / name, found)
+    assert "Errno" not in str(caught.value)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_figures_on_a_full_disk_name_their_folder_and_the_remedy(small_disk, monkeypatch):
+    monkeypatch.setattr("daskglass.store.open_store", lambda store: None)
+    monkeypatch.setattr("daskglass.report.page.write", lambda tree, folder: (folder / "x").write_bytes(bytes(10**6)))
+    with pytest.raises(StoreError, match=r"disk/a\.figures.*No space left on device: free some space, and rerun"):
+        draw(small_disk / "a.zarr")
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_with_the_remedy():
+    error = PermissionError(errno.EACCES, "Permission denied", "/data/x.csv")
+    with (
+        pytest.raises(StoreError, match=r"^/data/x\.csv: Permission denied: allow writing there, and rerun$"),
+        writing(Path("y")),
+    ):
+        raise error

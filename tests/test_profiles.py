@@ -280,6 +280,25 @@ def test_null_is_the_same_as_leaving_out(load):
         ("slurm", {"cores": "16"}, "cores", "whole number above 0"),
         ("slurm", {"processes": True}, "processes", "whole number above 0"),
         ("local", {"workers": 1.5}, "workers", "whole number above 0"),
+        ("local", {"workers": 10**9}, "workers", "at most 1,000,000"),
+        ("slurm", {"jobs": 10**15}, "jobs", "at most 1,000,000"),
+        ("slurm", {"memory": "9e999GB"}, "memory", "size with its unit"),
+        ("slurm", {"memory": "1e30GB"}, "memory", "size with its unit"),
+        ("slurm", {"wait": float("inf")}, "wait", "a time such as 24h"),
+        ("slurm", {"death_timeout": "60; touch x"}, "death_timeout", "a time such as 24h"),
+        ("slurm", {"interface": "ib0; touch x"}, "interface", "would not leave alone"),
+        ("slurm", {"job_name": "a b"}, "job_name", "would not leave alone"),
+        ("slurm", {"log_directory": "/my logs"}, "log_directory", "would not leave alone"),
+        ("slurm", {"log_directory": "/logs/%x"}, "log_directory", "would not leave alone"),
+        ("slurm", {"log_directory": "s3://bucket/logs"}, "log_directory", "address, and s3: is not supported"),
+        ("slurm", {"shared_temp_directory": "$NO_SUCH_ROOM"}, "shared_temp_directory", "NO_SUCH_ROOM is not set"),
+        ("slurm", {"local_directory": "$NO_SUCH_ROOM"}, "local_directory", "NO_SUCH_ROOM is not set.*lines of shell"),
+        ("slurm", {"local_directory": 7}, "local_directory", "must be a text"),
+        ("slurm", {"python": "module load x && python"}, "python", "are for lines of shell"),
+        ("slurm", {"python": "it's"}, "python", "No closing quotation"),
+        ("slurm", {"worker_extra_args": ["--preload x; touch y"]}, "worker_extra_args", "are for lines of shell"),
+        ("slurm", {"worker_extra_args": ["--name $NO_SUCH_ROOM"]}, "worker_extra_args", "NO_SUCH_ROOM is not set"),
+        ("htcondor", {"local_directory": "/x/$(y)"}, "local_directory", "macro of HTCondor"),
         ("slurm", {"memory": "64 potatoes"}, "memory", "size with its unit, such as 64GB"),
         ("slurm", {"memory": 64}, "memory", "size with its unit"),
         ("htcondor", {"disk": "64"}, "disk", "size with its unit"),
@@ -354,6 +373,93 @@ def test_lines_of_shell_of_a_profile_or_of_dask_s_configuration_come_after_ours_
     ):
         assert "\nmodule load z\n" in job_script(load())
     assert script.index(ours) < script.index("\nmodule load y\n")
+
+
+def commands_of(kind: str, script: str) -> str:
+    """The lines of shell that a node runs, as the manual of HTCondor has them in its one line, or as they are."""
+    if kind != "htcondor":
+        return script
+    [quoted] = re.findall('^Arguments = "(.*)"$', script, re.MULTILINE)
+    dash_c, _, line = quoted.replace('""', '"').partition(" ")
+    assert dash_c == "-c"
+    assert line[0] == line[-1] == "'"
+    return line[1:-1].replace("''", "'")
+
+
+@pytest.mark.parametrize("as_path", [True, False], ids=["path", "words"])
+@pytest.mark.parametrize("name", BATCH)
+def test_values_with_blanks_and_characters_of_a_shell_reach_the_worker_as_they_are(
+    load, tmp_path, monkeypatch, name, as_path
+):
+    folder = tmp_path / "my $(touch stolen) folder's; *"
+    folder.mkdir()
+    python = folder / "python"
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$TOLD"\n')
+    python.chmod(0o755)
+    monkeypatch.setenv("SCRATCH", "/scratch/o'me & co")
+    hostile = "a b'c;d&*" if name == "htcondor" else "a b\"$(touch stolen)`'c;d&*"
+    words = [str(python)] if as_path else ["env", "-u", "X", str(python)]
+    if name == "htcondor":
+        # its macros are refused
+        (tmp_path / "plain place").mkdir()
+        python = python.rename(tmp_path / "plain place" / "python")
+        words = [*words[:-1], str(python)]
+    profile = load(
+        name,
+        python=str(python) if as_path else shlex.join(words),
+        local_directory="$SCRATCH/x y",
+        worker_extra_args=["--preload", shlex.quote(hostile), "--name 'two words'"],
+    )
+    told = tmp_path / "told"
+    script = tmp_path / "script.sh"
+    script.write_text(commands_of(profile.kind, job_script(profile)))
+    subprocess.run(["bash", "-n", str(script)], check=True)
+    environment = {"PATH": "/usr/bin:/bin", "TOLD": str(told)}
+    subprocess.run(["bash", str(script)], check=True, cwd=tmp_path, env=environment)
+    arguments = told.read_text().splitlines()
+    assert arguments[:2] == ["-m", "distributed.cli.dask_worker"]
+    assert arguments[arguments.index("--local-directory") + 1] == "/scratch/o'me & co/x y"
+    assert arguments[arguments.index("--preload") + 1] == hostile
+    assert "two words" in arguments
+    assert not (tmp_path / "stolen").exists()
+
+
+def test_the_home_folder_and_variables_are_expanded_in_paths_of_a_profile(load, monkeypatch, tmp_path, certificates):
+    monkeypatch.setenv("SCRATCH", "/scratch/me")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    profile = load(
+        log_directory="$SCRATCH/logs", shared_temp_directory="~/keys", local_directory="${SCRATCH}/x",
+        worker_extra_args=["--preload", "~/setup.py"],
+    )  # fmt: skip
+    options = job_options(profile)
+    assert (options["log_directory"], options["shared_temp_directory"]) == ("/scratch/me/logs", f"{tmp_path}/keys")
+    assert options["local_directory"] == "/scratch/me/x"
+    assert f"{tmp_path}/setup.py" in options["worker_extra_args"]
+    files = {key: f"~/{Path(file).name}" for key, file in certificates.items()}
+    lab = load("local", type="address", workers=..., address="tls://login1:8786", **files)
+    assert str(lab.tls_key) == certificates["tls_key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: &base {type: slurm}\nmine: *base\n", r"2: mine: aliases such as \*base"),
+        ("mine: {type: slurm, job_extra_directives: " + "[" * 5000, "1: mine.job_extra_directives.*nested more than"),
+        (f"mine:\n  jobs: {'9' * 5000}\n", "2: mine.jobs: a number of 5,000 characters"),
+        ("mine:\n  type: slurm\n  walltime: 12:00:00\n  jobs: yes\n", "4: mine.jobs: must be a whole number"),
+    ],
+)
+def test_what_exhausts_a_reader_is_refused_with_its_line(tmp_path, text, message):
+    (tmp_path / "cluster.yaml").write_text(text)
+    with pytest.raises(StudyError, match=message):
+        load_profile("mine", tmp_path / "cluster.yaml")
+
+
+def test_an_account_with_a_leading_zero_stays_what_it_is(tmp_path):
+    text = SHIPPED.read_text().replace("account: null ", "account: 0432 ", 1)
+    assert "account: 0432" in text
+    (tmp_path / "cluster.yaml").write_text(text)
+    assert load_profile("slurm", tmp_path / "cluster.yaml").options["account"] == "0432"
 
 
 def test_lines_of_shell_may_have_line_breaks(load):

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daskglass.errors import StudyError
+from daskglass.graph import system_tasks
+from daskglass.labels import same
+from daskglass.layout import Layout
 from daskglass.plan import SystemPlan
 from daskglass.study import Study, load_study
+from daskglass.yamlfile import read_yaml
 
 PIPELINES = Path(__file__).parent.parent / "pipelines"
 GOOD = """\
@@ -82,6 +88,56 @@ def test_every_pipeline_is_a_valid_study(path):
          " pairs: {AA: {epsilon: 1, sigma: 1}}}}", 4, "systems.0.mixture.density", "greater than 0"),
         ("replicas: 2}", "replicas: 2, mixture: {species: [A], fractions: [0.9], density: 1,"
          " pairs: {AA: {epsilon: 1, sigma: 1}}}}", 4, "systems.0.mixture", "sum to 1"),
+        # numbers and booleans are those of YAML 1.2, and text is no number
+        ("window: 10.0", "window: yes", 10, "hops.window", "valid number.*'yes'"),
+        ("window: 10.0", "window: true", 10, "hops.window", "valid number"),
+        ("window: 10.0", "window: 1:30", 10, "hops.window", "valid number.*'1:30'"),
+        ("window: 10.0", "window: 0432", 10, "hops.window", "valid number.*'0432'"),
+        ("window: 10.0", "window: 1_0", 10, "hops.window", "valid number"),
+        ("window: 10.0", "window: '10'", 10, "hops.window", "valid number"),
+        ("window: 10.0", "window: 2024-05-01", 10, "hops.window", "valid number"),
+        ("particles: 1200", "particles: 012", 4, "systems.0.particles", "valid integer"),
+        ("bins: 5", "bins: on", 12, "strata.bins", "valid integer"),
+        # what cannot be
+        ("window: 10.0", "window: .inf", 10, "hops.window", "finite number"),
+        ("window: 10.0", "window: .nan", 10, "hops.window", "finite number"),
+        ("window: 10.0", "window: 1e400", 10, "hops.window", "larger than any number"),
+        ("window: 10.0", f"window: {'9' * 5000}", 10, "hops.window", "a number of 5,000 characters"),
+        ("particles: 1200", "particles: 1000000000000000", 4, "systems.0.particles", "less than or equal"),
+        ("replicas: 2", "replicas: 1000000000", 4, "systems.0.replicas", "less than or equal"),
+        ("frames: 101", "frames: 1000000000000", 8, "source.simulate.production.frames", "less than or equal"),
+        ("engine: lammps", "timestep: 1e-300", 7, "source.simulate.timestep", "lie between 1e-12 and 1e[+]12"),
+        ("engine: lammps", "timestep: 1e-10", 7, "source.simulate.timestep", "greater than or equal to 0.000000001"),
+        ("interval: 1.0}\n", "interval: 10000000}\n", 8, "source.simulate.production.interval", "1,000,000,000 time steps"),
+        ("engine: lammps", "seed: 100000000000000000000", 7, "source.simulate.seed", "less than or equal"),
+        ("engine: lammps", "relaxation: {longest: 1e300}", 7, "source.simulate.relaxation.longest", "lie between"),
+        ("engine: lammps", "equilibration: {minimum: .inf}", 7, "source.simulate.equilibration.minimum", "finite"),
+        ("strata:", "radial: {bin_width: 1e-9}\nstrata:", 12, "radial", "more than 100,000 bin widths"),
+        ("strata:", "structure: {mu: [0.4, 2.4, 1e-9]}\nstrata:", 12, "structure", "more than 10,000 steps"),
+        ("strata:", "precision: 1e300\nstrata:", 12, "precision", "less than or equal to 0.1"),
+        ("strata:", "precision: 1e-300\nstrata:", 12, "precision", "greater than or equal to 0.00000001"),
+        ("bins: 5", "bins: 1000000000", 12, "strata.bins", "less than or equal"),
+        ("strata:", "barriers: {resamples: 1000000000000}\nstrata:", 12, "barriers.resamples", "less than or equal"),
+        ("study: example", "study: &a example\nprecision: *a", 2, "precision", "aliases such as [*]a are not read"),
+        ("study: example", "study: &a [*a]", 1, "study.0", "aliases"),
+        ("study: example", "study: " + "[" * 100_000, 1, "study" + ".0" * 19, "nested more than 20"),
+        # one rule of equality
+        ("0.80, 0.70", "0.80, 0.800000000001", 4, "systems.0", "from high to low"),
+        ("0.80, 0.70", "0.800000000001, 0.80", 4, "systems.0", "the same to 1e-9"),
+        ("0.80, 0.70", "0.80000001, 0.80", 4, "systems.0.temperatures.1", "would share a folder"),
+        ("engine: lammps", "relaxation_time: {0.57: 20}", 7, "source.simulate.relaxation_time.0.57", "no temperature of any"),
+        ("engine: lammps", "relaxation_time: {0.56: 20, 0.5600000000001: 30}", 7,
+         "source.simulate.relaxation_time.0.5600000000001", "given twice"),
+        ("engine: lammps", "relaxation_time: {0.56: 20, 0.560: 30}", 7, "source.simulate.relaxation_time.0.560", "given twice"),
+        # paths
+        ("store: example.zarr", "store: /", 2, "store", "needs a name"),
+        ("store: example.zarr", "store: .", 2, "store", "needs a name"),
+        ("store: example.zarr", "store: a/..", 2, "store", "needs a name"),
+        ("store: example.zarr", "store: s3://bucket/x.zarr", 2, "store", "address, and s3: is not supported"),
+        ("store: example.zarr", "store: file:///x.zarr", 2, "store", "address, and file: is not supported"),
+        ("store: example.zarr", "store: $NO_SUCH_ROOM/x.zarr", 2, "store", "NO_SUCH_ROOM is not set"),
+        ("store: example.zarr", "store: ~nobody.known/x.zarr", 2, "store", "nobody has the home"),
+        ("store: example.zarr", 'store: "a\\nb"', 2, "store", "control characters"),
     ],
 )  # fmt: skip
 def test_an_error_names_file_line_and_key(load, old, new, line, key, message):
@@ -91,10 +147,100 @@ def test_an_error_names_file_line_and_key(load, old, new, line, key, message):
     assert f"study.yaml:{line}: {key}: " in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "message"), [("- 1\n", "mapping"), ("a: [1\n", "not valid YAML"), ("", "mapping")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- 1\n", "mapping"), ("? [1]\n: 2\n", "1: a key is a word"), ("a: [1\n", "not valid YAML"), ("", "mapping")],
+)
 def test_what_is_no_study_is_refused(load, text, message):
     with pytest.raises(StudyError, match=message):
         load(text)
+
+
+def test_a_store_where_another_folder_or_a_file_lies_is_refused(load, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for name, message in (("folder", "is a folder and no store"), ("file", "is a file"), ("x" * 300, "too long")):
+        with pytest.raises(StudyError, match=rf"study\.yaml:2: store: .*{message}"):
+            load(GOOD.replace("example.zarr", f"{tmp_path}/{name}"))
+    # one that a crash left before its first file was whole
+    (tmp_path / "folder.ledger").touch()
+    assert load(GOOD.replace("example.zarr", f"{tmp_path}/folder"))
+
+
+def test_the_home_folder_and_variables_are_expanded_in_paths_of_a_study(load, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SCRATCH", "/scratch/me & $more")
+    assert load(GOOD.replace("example.zarr", "~/a b+%ü.zarr")).store == f"{tmp_path}/a b+%ü.zarr"
+    assert load(GOOD.replace("example.zarr", "${SCRATCH}/x.zarr")).store == "/scratch/me & $more/x.zarr"
+    files = "trajectories: {path: '{system}', timestep: 1, table: ~/t.csv}"
+    text = f"study: a\nstore: b\nsource:\n  {files}\nsoftness: {{train_on: {{run: production}}}}\ninherent: none\n"
+    assert load(text).source.trajectories.table == f"{tmp_path}/t.csv"
+    with pytest.raises(StudyError, match=r"4: source\.trajectories\.path: .*gs: is not supported"):
+        load(text.replace("'{system}'", "'gs://x/{system}'"))
+
+
+def test_labels_are_the_same_to_a_billionth_everywhere(load):
+    study = load(
+        GOOD.replace("temperature: 0.62}}", "temperature: 0.6200000000001}}").replace(
+            "engine: lammps", "relaxation_time: {0.6200000000001: 20}"
+        )
+    )
+    plan = SystemPlan(study, study.systems[0])
+    assert plan.training_temperature == 0.62
+    assert study.source.simulate.known_relaxation_time(0.62) == 20
+    assert study.source.simulate.known_relaxation_time(0.621) is None
+
+
+@given(st.floats(0.01, 1e6), st.floats(-3e-9, 3e-9))
+def test_the_rule_of_labels_is_symmetric_and_relative(label, apart):
+    other = label * (1 + apart)
+    assert same(label, other) == same(other, label)
+    if abs(apart) < 0.9e-9:
+        assert same(label, other)
+    if abs(apart) > 1.1e-9:
+        assert not same(label, other)
+    assert not same(label, float("inf"))
+    assert not same(label, float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("10", 10), (".5", 0.5), ("5.", 5.0), ("-1.5E+2", -150.0), ("true", True), ("~", None), ("", None),
+     ("yes", "yes"), ("off", "off"), ("0432", "0432"), ("1:30", "1:30"), ("0x1F", "0x1F"), ("2024-05-01", "2024-05-01"),
+     ("'10'", "10"), ("<<", "<<"), ("1_000", "1_000"), ("NaN", "NaN")],
+)  # fmt: skip
+def test_plain_words_stand_for_what_yaml_1_2_says(tmp_path, text, value):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"key: {text}\n")
+    _, _, content = read_yaml(path)
+    assert content == {"key": value}
+    assert type(content["key"]) is type(value)
+
+
+def test_more_than_a_person_writes_is_refused(load):
+    with pytest.raises(StudyError, match="more than 20,000 values"):
+        load(f"study: [{'1, ' * 30_000}]")
+    with pytest.raises(StudyError, match="characters: no file that a person wrote"):
+        load("#" * 1_000_001)
+    many = ", ".join(f"{2 - k / 1e4}" for k in range(10_000))
+    text = f"{{study: a, store: b, systems: [{{system: ka_0.0, temperatures: [{many}]}}], source: {{simulate: {{}}}}}}"
+    with pytest.raises(StudyError, match=r"study\.yaml:1: systems\.0\.temperatures: .*at most 1000 items"):
+        load(text)
+
+
+def test_more_frames_than_can_be_planned_are_refused(load):
+    text = GOOD.replace("frames: 101", "frames: 10000000").replace("frames: 301", "frames: 10000000")
+    with pytest.raises(StudyError, match=r"6: source\.simulate: 100,002,480 frames of all systems"):
+        load(text)
+
+
+def test_a_plan_lists_the_blocks_of_a_run_once_however_many_there_are(load, monkeypatch):
+    listed = []
+    blocks = Layout.blocks
+    monkeypatch.setattr(Layout, "blocks", lambda self: listed.append(self.run) or blocks(self))
+    study = load(GOOD)
+    system_tasks(SystemPlan(study, study.systems[0]))
+    assert len(listed) < 15, "planning looks through all blocks for each of them"
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -27,9 +27,11 @@ def draw(store: Path) -> Path:
     Raises
     ------
     StoreError
-        If there is no store, or a system of it is not finished; the message says which and what it lacks.
+        If there is no store, or a system of it is not finished: the message says which and what it lacks. If the figures
+        cannot be written.
     """
     # Matplotlib takes a second to import, and only those who draw need it
+    from daskglass.errors import writing
     from daskglass.report.page import write
     from daskglass.store import open_store
 
@@ -39,11 +41,12 @@ def draw(store: Path) -> Path:
     tree = open_store(store)
     restore(target, old)
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     try:
-        write(tree, aside)
-        sync_tree(aside)
-        replace_folder(aside, target, old)
+        with writing(target):
+            aside.mkdir()
+            write(tree, aside)
+            sync_tree(aside)
+            replace_folder(aside, target, old)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return target / "index.html"

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from daskglass.errors import StudyError, TrajectoryError
+from daskglass.labels import distinct, same
 from daskglass.trajectories.patterns import KEY, RUNS, Field, fill, find_matches, nearest, parse_pattern, to_value
 
 COORDINATES = ("system", "run", "temperature", "replica")
@@ -91,6 +94,9 @@ def find_sources(
             raise TrajectoryError(f"{where}: no file {''.join(map(str, filled))}; {nearest(filled)}")
         for path, read in matches:
             sources.append(Source(path, **{name: (known | read)[name] for name in COORDINATES}))
+    # names and tables write one temperature in several ways
+    kept = np.array(distinct({source.temperature for source in sources}))
+    sources = [replace(s, temperature=float(kept[int(np.argmax(same(kept, s.temperature)))])) for s in sources]
     sources.sort(key=lambda s: (s.system, s.run, -s.temperature, s.replica, s.path))
     _check_distinct(sources)
     return sources

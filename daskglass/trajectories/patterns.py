@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from daskglass.errors import StudyError, TrajectoryError
+from daskglass.paths import expand_path
 
 RUNS = ("production", "training")
 # what a name may hold where a field stands; ~ follows each choice that "" makes long and "?" makes short
@@ -48,19 +49,12 @@ def parse_pattern(pattern: str) -> Pieces:
     Raises
     ------
     StudyError
-        If a variable is not set, or braces do not hold a field such as `{temperature:.2f}`.
+        If the path is an address, a variable is not set, or braces do not hold a field such as `{temperature:.2f}`.
     """
-
-    def variable(match: re.Match[str]) -> str:
-        name = match[1].strip("{}")
-        if name not in os.environ:
-            raise StudyError(f"{KEY}.path: environment variable {name} is not set; it stands in {pattern!r}")
-        return _escaped(os.environ[name])
-
-    home, slash, rest = pattern.partition("/")
-    if home.startswith("~") and os.path.expanduser(home) != home:
-        home = _escaped(os.path.expanduser(home))
-    expanded = re.sub(r"\$(\w+|\{\w+\})", variable, home + slash + rest, flags=re.ASCII)
+    try:
+        expanded = expand_path(pattern, _escaped)
+    except StudyError as error:
+        raise StudyError(f"{KEY}.path: {error}") from None
     advice = "a field is a name and a format, such as {temperature:.2f}; braces of a name are doubled"
     try:
         parsed = list(string.Formatter().parse(expanded))
