@@ -382,7 +382,7 @@ def test_relaxation_time_is_the_first_crossing():
     [
         ([1.0, 0.9, 0.8], "stays above 1/e"),
         ([1.0, 0.2, 0.1], "below 1/e at the first lag"),
-        ([1.0, np.nan, np.nan], "stays"),
+        ([1.0, np.nan, np.nan], "is not known at any positive lag"),
     ],
 )
 def test_without_a_crossing_there_is_a_warning_and_no_relaxation_time(values, reason):
