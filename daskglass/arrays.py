@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from daskglass.errors import DataError
 
-Kind = Literal["real", "code", "bool"]
+Kind = Literal["real", "code", "species", "bool"]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
 EDGES = 3  # of a box, and coordinates of a position
@@ -30,7 +30,8 @@ EXAMPLES = {
 def array(value: Any, name: str, dims: Sequence[str] = (), kind: Kind = "real") -> xr.DataArray:
     """Check that an argument is an array over `dims`, and others; cast it to a native type that kernels know.
 
-    Real numbers become float32 (also from float16) or float64, codes int64; lazily where the array is.
+    Real numbers become float32 (also from float16) or float64, codes int64 (but species, which are checked first); lazily
+    where the array is.
 
     Raises
     ------
@@ -48,22 +49,29 @@ def array(value: Any, name: str, dims: Sequence[str] = (), kind: Kind = "real") 
         )
     if lacking := [dim for dim in dims if dim not in value.dims]:
         raise DataError(f"{name} lacks the dimension {' and '.join(lacking)}; it has {dict(value.sizes)}")
+    if empty := [dim for dim in dims if value.sizes[dim] == 0]:
+        raise DataError(f"{name} is empty along {' and '.join(empty)}; it has {dict(value.sizes)}")
     if "xyz" in dims and value.sizes["xyz"] != EDGES:
         raise DataError(f"{name} must hold three numbers over dimension xyz; got {dict(value.sizes)}")
     wanted = _native(value.dtype, kind)
     if wanted is None:
         raise DataError(f"{name} must hold {NUMBERS[kind]}; got {value.dtype}")
-    return value if value.dtype == wanted else value.astype(wanted)
+    return cast(value, wanted)
 
 
-NUMBERS = {"real": "real numbers", "code": "whole numbers", "bool": "True or False"}
+NUMBERS = {"real": "real numbers", "code": "whole numbers", "species": "whole numbers", "bool": "True or False"}
+
+
+def cast(value: xr.DataArray, dtype: DTypeLike) -> xr.DataArray:
+    """Array of another type, with all its labels and attributes; ten times as fast as `DataArray.astype`."""
+    return value if value.dtype == dtype else value.copy(data=value.data.astype(dtype))
 
 
 def _native(dtype: np.dtype[Any], kind: Kind) -> np.dtype[Any] | None:
     if kind == "bool":
         return dtype if dtype.kind == "b" else None
-    if kind == "code":
-        return np.dtype(np.int64) if dtype.kind in "biu" else None
+    if kind in ("code", "species"):
+        return (np.dtype(np.int64) if kind == "code" else dtype) if dtype.kind in "biu" else None
     if dtype.kind not in "iuf":
         return None
     return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
@@ -131,7 +139,7 @@ def _labels(each: xr.DataArray, dim: Any) -> pd.Index | None:
 def _order(dim: Any, first: str, known: pd.Index, name: str, labels: pd.Index) -> NDArray[np.intp]:
     lacking = known.difference(labels, sort=False)
     if lacking.size or not known.is_unique or not labels.is_unique:
-        what = f"{name} has no label {lacking[0]!r}" if lacking.size else "labels repeat, so there is no one order"
+        what = f"{name} has no label {lacking[0]}" if lacking.size else "labels repeat, so there is no one order"
         raise DataError(
             f"labels of {dim} differ between {first} and {name}: {what}; select what both have, such as by xr.align"
         )

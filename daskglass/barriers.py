@@ -178,9 +178,14 @@ def rearrangement_probability(
     return probability_of(stratum_counts(hop, values, edges, threshold))
 
 
+def _double(table: xr.Dataset) -> xr.Dataset:
+    """Table in double precision: single precision loses counts beyond 16 million."""
+    return table.map(lambda values: values.astype(np.float64) if values.dtype.kind == "f" else values, keep_attrs=True)
+
+
 def _existing(counts: xr.Dataset) -> xr.Dataset:
     """Counts, none where they are missing: NaN, or -1 as `query` fills whole numbers."""
-    counts = arrays.table(counts, "counts", {"samples": (), "events": ()})
+    counts = _double(arrays.table(counts, "counts", {"samples": (), "events": ()}))
     there = (counts["samples"] >= 0) & (counts["events"] >= 0)
     return counts[["samples", "events"]].where(there, 0)
 
@@ -239,7 +244,7 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
 def _by_temperature(P: xr.Dataset) -> xr.Dataset:
     """P_R with rising temperatures, all positive."""
     axes = ("temperature",)
-    P = arrays.in_order(arrays.table(P, "P", {"probability": axes, "events": axes}), "temperature", "P")
+    P = _double(arrays.in_order(arrays.table(P, "P", {"probability": axes, "events": axes}), "temperature", "P"))
     if not P["temperature"].values[0] > 0:
         raise DataError(f"temperatures must be positive; got {P['temperature'].values[0]:g}")
     return P

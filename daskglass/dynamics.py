@@ -114,7 +114,7 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
     def compute(positions: NDArray[np.floating]) -> NDArray[np.float32]:
         values = np.full(positions.shape[:-1], np.nan, np.float32)
         for run in np.ndindex(positions.shape[:-3]):
-            x, who = _of_whom(np.ascontiguousarray(positions[run]))
+            x, who = _of_whom(positions[run])
             part = values[run][:, who]
             hop.hop_indicator(x, drift(x, who, run), half, part)
             values[run][:, who] = part
@@ -140,10 +140,20 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
 
 def _of_whom(positions: NDArray[np.floating]) -> tuple[NDArray[np.floating], Who]:
     """Positions (time, particle, 3) without the particles that no frame has, where any frame has some."""
-    if positions.size == 0 or not np.isnan(positions[0]).any():
-        return positions, slice(None)
-    there = np.flatnonzero(~np.isnan(positions).all(axis=(0, 2)))
-    return (positions[:, there], there) if there.size else (positions, slice(None))
+    who: Who = slice(None)
+    if positions.size and np.isnan(positions[0]).any():
+        there = np.flatnonzero(~np.isnan(positions).all(axis=(0, 2)))
+        who = there if there.size else who
+    return _series(positions, who), who
+
+
+def _series(positions: NDArray[np.floating], who: Who) -> NDArray[np.floating]:
+    """Positions (time, particle, 3) of those who are there, as kernels know them."""
+    x = np.ascontiguousarray(positions[:, who])
+    # of one kind, whether they are a part or all
+    x = x.view()
+    x.flags.writeable = False
+    return x
 
 
 def half_window(position: xr.DataArray, window: float) -> int:
@@ -265,7 +275,7 @@ def _over_pairs(
         result = np.empty((*positions.shape[:-3], wanted.size))
         for run in np.ndindex(positions.shape[:-3]):
             who = everyone(positions[run], codes[run], run)
-            x = positions[run][:, who]
+            x = _series(positions[run], who)
             values = kernel(x, drift(x, who, run), np.flatnonzero(codes[run][who] == 0), first, second)
             there = np.isfinite(values)
             with np.errstate(invalid="ignore"):

@@ -54,9 +54,10 @@ def species_codes(species: Any) -> xr.DataArray:
         if uneven.any():
             raise DataError(f"species codes must be whole numbers; got {whole.values[uneven][0]}")
         species = whole.clip(-1e9, 1e9).astype(np.int64).assign_attrs(species.attrs)
-    codes = arrays.array(species, "species", ["particle"], "code").compute()
+    codes = arrays.array(species, "species", ["particle"], "species")
+    codes = codes if codes.chunks is None else codes.compute()
     _check_named(codes, ABSENT)
-    return codes.astype(np.int8)
+    return arrays.cast(codes, np.int8)
 
 
 def check_codes(species: xr.DataArray) -> None:
@@ -72,9 +73,9 @@ def check_codes(species: xr.DataArray) -> None:
 
 def _check_named(species: xr.DataArray, least: int) -> None:
     names, codes = species_names(species), species.values
-    unknown = np.argwhere((codes < least) | (codes >= len(names)))
-    if len(unknown):
-        where = tuple(unknown[0])
+    unknown = (codes < least) | (codes >= len(names))
+    if unknown.any():
+        where = tuple(np.argwhere(unknown)[0])
         particle = where[species.get_axis_num("particle")]
         raise DataError(f"particle {particle}: species code {codes[where]} has no name among {names}")
 
@@ -95,7 +96,7 @@ def box_over_frames(box: Any, name: str = "box") -> xr.DataArray:
     if isinstance(box, xr.DataArray) and ("xyz" not in box.dims or box.sizes["xyz"] != 3):
         raise DataError(f"{name} must hold three edge lengths over dimension xyz; got dimensions {dict(box.sizes)}")
     # one type for kernels
-    return arrays.array(box, name, ["xyz"]).astype(np.float64, copy=False)
+    return arrays.cast(arrays.array(box, name, ["xyz"]), np.float64)
 
 
 def frames(
@@ -149,6 +150,13 @@ def everyone(positions: NDArray[np.floating], codes: NDArray[np.int8], where: tu
             "it marks particles that are not there, whose positions are NaN"
         )
     return np.flatnonzero(codes >= 0)
+
+
+def held(values: NDArray[Any], who: Who) -> NDArray[Any]:
+    """Values (particle, …) of those who are there; read-only, as blocks are, so that kernels are compiled for one kind only."""
+    part = values[who]
+    part.flags.writeable = False
+    return part
 
 
 def _check_box(box: NDArray[np.float64], frame: tuple[int, ...], reach: float) -> None:

@@ -13,7 +13,7 @@ from daskglass.errors import DataError
 from daskglass.kernels import structure as kernel
 from daskglass.kernels.radial import pair_histogram
 from daskglass.kernels.structure import SUPPORT
-from daskglass.particles import box_over_frames, frames, is_species, species_codes, species_names
+from daskglass.particles import box_over_frames, frames, held, is_species, species_codes, species_names
 from daskglass.variables import VARIABLES, named
 
 MU = tuple(round(0.4 + 0.1 * k, 10) for k in range(27))
@@ -68,10 +68,9 @@ def structure_functions(
     ) -> NDArray[np.float32]:
         G = np.full((*positions.shape[:-1], len(names), grid.size), np.nan, np.float32)
         for frame, who in frames(positions, codes, boxes, grid[-1] + SUPPORT * width):
+            x, kinds, central = (held(values[frame], who) for values in (positions, codes, chosen))
             part = G[frame][who]
-            kernel.structure_functions(
-                positions[frame][who], codes[frame][who], chosen[frame][who], boxes[frame], grid, width, *expansion, part
-            )
+            kernel.structure_functions(x, kinds, central, boxes[frame], grid, width, *expansion, part)
             G[frame][who] = part
         return G
 
@@ -120,7 +119,6 @@ def radial_distribution(
         `r_max` exceeds half the box.
     """
     position, codes, chosen, box = _particles(position, species, centers, box)
-    codes = codes.assign_attrs(species.attrs)
     pairs = pair_counts(position, codes, box, xr.where(chosen, 0, -1), 1, r_max, bin_width)
     return normalize_pairs(pairs, codes).isel(group=0, drop=True)
 
@@ -160,9 +158,9 @@ def pair_counts(
         pairs = np.zeros((*lead, groups, len(names), bins))
         centers = np.zeros((*lead, groups), np.int64)
         for frame, who in frames(positions, codes, boxes, r_max):
-            group = which[frame][who]
+            x, kinds, group = (held(values[frame], who) for values in (positions, codes, which))
             counts = np.zeros((groups, len(names), bins), np.int64)
-            pair_histogram(positions[frame][who], codes[frame][who], group, boxes[frame], r_max, counts)
+            pair_histogram(x, kinds, group, boxes[frame], r_max, counts)
             pairs[frame] = counts * np.prod(boxes[frame])
             centers[frame] = np.bincount(group[group >= 0], minlength=groups)
         return pairs, centers
@@ -220,7 +218,7 @@ def _particles(
         {
             "position": arrays.array(position, "position", ["particle", "xyz"]),
             "species": codes,
-            "centers": _centers(centers, species),
+            "centers": _centers(centers, codes),
             "box": box_over_frames(box),
         }
     )
