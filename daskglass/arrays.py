@@ -98,7 +98,9 @@ def table(value: Any, name: str, variables: Mapping[str, Sequence[str]]) -> xr.D
     if lacking := [variable for variable in variables if variable not in value.variables]:
         raise DataError(f"{name} lacks {' and '.join(lacking)}; it has {sorted(map(str, value.variables))}")
     cast = {key: array(value[key], f"{name}.{key}", dims) for key, dims in variables.items()}
-    changed = {key: each for key, each in cast.items() if each.dtype != value[key].dtype and value[key].dtype.kind == "f"}
+    changed = {
+        key: each for key, each in cast.items() if each.dtype != value[key].dtype and value[key].dtype.kind == "f"
+    }
     return value.assign(changed) if changed else value
 
 

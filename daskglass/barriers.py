@@ -271,7 +271,7 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
         If a variable or the dimension `stratum` is missing.
     """
 
-    def meet(E: NDArray[np.float64], entropy: NDArray[np.float64]) -> tuple[float, float, int]:
+    def meet(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[float, float, int]:
         with np.errstate(divide="ignore", invalid="ignore"):
             T = np.array(
                 [(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)]

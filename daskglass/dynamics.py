@@ -405,9 +405,7 @@ def reduced_diffusivity(
         If labels of the arrays differ, or a density or temperature is not positive.
     """
 
-    def compute(
-        D: NDArray[np.floating], rho: NDArray[np.floating], T: NDArray[np.floating]
-    ) -> NDArray[np.float64]:
+    def compute(D: NDArray[np.floating], rho: NDArray[np.floating], T: NDArray[np.floating]) -> NDArray[np.float64]:
         for name, values in (("density", rho), ("temperature", T)):
             if (wrong := values <= 0).any():
                 raise DataError(f"{name} must be positive; got {values[wrong][0]}")

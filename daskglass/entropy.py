@@ -63,7 +63,9 @@ def excess_entropy(
         # around no particle of a species there is no g, and nothing to add
         return np.asarray(-2.0 * np.pi * np.where(rho == 0, 0.0, rho * integral).sum(axis=-1), np.float64)
 
-    s2 = arrays.apply(compute, {"g": g, "rho": rho}, core=[["neighbor", "r"], ["neighbor"]], out=[[]], dtypes=[np.float64])
+    s2 = arrays.apply(
+        compute, {"g": g, "rho": rho}, core=[["neighbor", "r"], ["neighbor"]], out=[[]], dtypes=[np.float64]
+    )
     return named(s2, "s2", core=core)
 
 

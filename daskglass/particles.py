@@ -237,5 +237,5 @@ def drift(positions: NDArray[np.floating], who: Who, run: tuple[int, ...] = ()) 
     center_of_mass(positions, mean)
     for frame in np.flatnonzero(~np.isfinite(mean).all(axis=-1)):
         if not np.isnan(positions[frame]).all():
-            raise _not_finite(positions[frame], who, (*run, frame))
+            raise _not_finite(positions[frame], who, (*run, int(frame)))
     return mean

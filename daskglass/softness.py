@@ -165,7 +165,11 @@ class Softness:
         """
         G = arrays.in_order(arrays.array(G, "G", ["neighbor", "mu"]), "mu", "G")
         same = G.sizes["mu"] == self.weights.sizes["mu"] and np.allclose(G["mu"].values, self.weights["mu"].values)
-        if not same or "neighbor" not in G.coords or list(G["neighbor"].values) != list(self.weights["neighbor"].values):
+        if (
+            not same
+            or "neighbor" not in G.coords
+            or list(G["neighbor"].values) != list(self.weights["neighbor"].values)
+        ):
             raise DataError("structure functions differ from the model's: other radii mu or other species")
         if not np.isclose(arrays.number(G.attrs.get("width", 0.0), "width of G", False), self.width):
             raise DataError(f"structure functions of width {G.attrs.get('width')} differ from the model's {self.width}")
@@ -207,7 +211,8 @@ class Softness:
             dataset, "model", {**dict.fromkeys(parts, axes), "bias": (), "confusion": (), **dict.fromkeys(numbers, ())}
         )
         metrics = {
-            name: dataset[name].values if dataset[name].ndim else dataset[name].item() for name in (*numbers, "confusion")
+            name: dataset[name].values if dataset[name].ndim else dataset[name].item()
+            for name in (*numbers, "confusion")
         }
         found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}
         for name, values in found.items():

@@ -58,7 +58,9 @@ def structure_functions(
     width = arrays.number(width, "width")
     step = grid[1] - grid[0] if grid.size > 1 else width
     if step > FINEST * width:
-        raise DataError(f"width {width} is too small for radii {step:g} σ apart: give {FINEST} widths to a step at most")
+        raise DataError(
+            f"width {width} is too small for radii {step:g} σ apart: give {FINEST} widths to a step at most"
+        )
     expansion = kernel.gaussian_expansion(step, width)
     position, codes, chosen, box = _particles(position, species, centers, box)
     names = species_names(species)
@@ -167,7 +169,12 @@ def pair_counts(
 
     pairs, centers = arrays.apply(
         compute,
-        {"position": position, "species": codes, "group": arrays.array(group, "group", ["particle"], "code"), "box": box},
+        {
+            "position": position,
+            "species": codes,
+            "group": arrays.array(group, "group", ["particle"], "code"),
+            "box": box,
+        },
         core=[["particle", "xyz"], ["particle"], ["particle"], ["xyz"]],
         out=[["group", "neighbor", "r"], ["group"]],
         dtypes=[np.float64, np.int64],

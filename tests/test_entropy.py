@@ -75,7 +75,7 @@ def test_the_core_is_where_g_is_below_3e_5(g_45, core_bins):
     g = np.where(np.arange(250) < 50, 0.0, 1.0)
     g[45] = g_45
     limit, omitted = (float(dg.excess_entropy(radial(g, [1.0]), 1.2, core=core)) for core in ("limit", "omit"))
-    empty = np.flatnonzero(g < 1)[: 50] if core_bins == 50 else np.delete(np.arange(50), 45)
+    empty = np.flatnonzero(g < 1)[:50] if core_bins == 50 else np.delete(np.arange(50), 45)
     assert empty.size == core_bins
     integrand = np.where(g > 0, g * np.log(np.where(g > 0, g, 1)), 0) - g + 1
     assert omitted - limit == pytest.approx(2 * np.pi * 1.2 * (integrand * r**2)[empty].sum() * step, rel=1e-9)

@@ -39,13 +39,13 @@ def jit(function: Function) -> Function:
     return cast(Function, compiled)
 
 
-class _Place(FunctionCache._impl_class):  # type: ignore[misc, name-defined]
+class _Place(FunctionCache._impl_class):  # type: ignore[valid-type, misc]
     """Nowhere but in `CACHE`: other places that Numba tries know nothing of the files that a kernel calls."""
 
     _locator_classes = [each for each in FunctionCache._impl_class._locator_classes if "UserProvided" in each.__name__]  # noqa: RUF012
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
+class _Cache(FunctionCache):
     """Numba's cache, whose failure is no error: a kernel can always be compiled."""
 
     _impl_class = _Place
