@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import dask
 import dask.array as da
@@ -11,12 +12,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from daskglass import arrays
 from daskglass.errors import DataError
 from daskglass.variables import VARIABLES, named
 
 RESOLUTION = 1.0 / 1024.0  # of the histograms from which percentiles are read
 INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
 REARRANGING = 0.2  # σ²
+FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
 
 
 # --- strata --------------------------------------------------------------------------------------------------------
@@ -73,8 +76,17 @@ def strata(values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float]
     Returns
     -------
     (edge,) in the units of `values`
+
+    Raises
+    ------
+    DataError
+        If percentiles do not rise between 0 and 100, or there is nothing between them.
     """
-    data = values.data
+    bins = arrays.whole(bins, "bins")
+    low, high = (arrays.number(each, "percentiles", False) for each in percentiles)
+    if not 0 <= low < high <= 100:
+        raise DataError(f"percentiles must rise between 0 and 100; got {percentiles}")
+    data = arrays.array(values, "values").data
     if isinstance(data, da.Array):
         parts = dask.compute(*(dask.delayed(value_histogram)(block) for block in data.to_delayed().ravel()))
     else:
@@ -94,20 +106,29 @@ def stratum_counts(
 
     Parameters
     ----------
-    hop : (…, particle) in σ²; values : (…, particle); edges : (edge,)
+    hop : (…, particle) in σ²; values : (…, particle), with the same labels; edges : (edge,), rising
     threshold : p_hop of a rearrangement, in σ²
 
     Returns
     -------
     Dataset of `samples` and `events` (…, stratum) int64; coordinate `stratum` holds the middle of each.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, or edges do not rise.
     """
-    boundaries = np.asarray(edges, dtype=np.float64)
-    if boundaries.ndim != 1 or boundaries.size < 2 or not (np.diff(boundaries) > 0).all():
+    boundaries = np.asarray(edges)
+    if boundaries.dtype.kind not in "iuf" or boundaries.ndim != 1 or boundaries.size < 2:
         raise DataError(f"strata are given by at least two rising edges; got {boundaries}")
+    boundaries = boundaries.astype(np.float64)
+    if not ((np.diff(boundaries) > 0).all() and np.isfinite(boundaries).all()):
+        raise DataError(f"strata are given by at least two rising edges; got {boundaries}")
+    threshold = arrays.number(threshold, "threshold", False)
+    given = {"hop": arrays.array(hop, "hop", ["particle"]), "values": arrays.array(values, "values", ["particle"])}
     bins = boundaries.size - 1
 
-    def compute(p: NDArray[np.float32], x: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        p, x = np.broadcast_arrays(p, x)
+    def compute(p: NDArray[np.floating], x: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         which = assign_strata(x, boundaries)
         which[np.isnan(p)] = -1
         lead = p.shape[:-1]
@@ -118,16 +139,13 @@ def stratum_counts(
         events = np.bincount(flat[(which >= 0) & (p > threshold)], minlength=size)
         return samples.reshape(*lead, bins), events.reshape(*lead, bins)
 
-    samples, events = xr.apply_ufunc(
+    samples, events = arrays.apply(
         compute,
-        hop,
-        values,
-        input_core_dims=[["particle"], ["particle"]],
-        output_core_dims=[["stratum"], ["stratum"]],
-        dask="parallelized",
-        dask_gufunc_kwargs={"output_sizes": {"stratum": bins}},
-        output_dtypes=[np.int64, np.int64],
-        keep_attrs=False,
+        given,
+        core=[["particle"], ["particle"]],
+        out=[["stratum"], ["stratum"]],
+        dtypes=[np.int64, np.int64],
+        stratum=bins,
     )
     middle = (boundaries[1:] + boundaries[:-1]) / 2
     counted = xr.Dataset({"samples": named(samples, "samples"), "events": named(events, "events")})
@@ -136,7 +154,7 @@ def stratum_counts(
 
 def assign_strata(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.int16]:
     """Stratum of each value, -1 outside the edges or where it is NaN."""
-    which = np.searchsorted(edges, values, side="right").astype(np.int16) - 1
+    which = np.searchsorted(edges, values, side="right").astype(np.int16) - np.int16(1)
     which[values == edges[-1]] = edges.size - 2
     which[~((values >= edges[0]) & (values <= edges[-1]))] = -1
     return which
@@ -160,9 +178,21 @@ def rearrangement_probability(
     return probability_of(stratum_counts(hop, values, edges, threshold))
 
 
+def _double(table: xr.Dataset) -> xr.Dataset:
+    """Table in double precision: single precision loses counts beyond 16 million."""
+    return table.map(lambda values: values.astype(np.float64) if values.dtype.kind == "f" else values, keep_attrs=True)
+
+
+def _existing(counts: xr.Dataset) -> xr.Dataset:
+    """Counts, none where they are missing: NaN, or -1 as `query` fills whole numbers."""
+    counts = _double(arrays.table(counts, "counts", {"samples": (), "events": ()}))
+    there = (counts["samples"] >= 0) & (counts["events"] >= 0)
+    return counts[["samples", "events"]].where(there, 0)
+
+
 def probability_of(counts: xr.Dataset) -> xr.Dataset:
-    """P_R from `stratum_counts`, summed over replica and time."""
-    total = counts.sum([dim for dim in ("replica", "time") if dim in counts.dims])
+    """P_R from `stratum_counts`, summed over replica and time where they exist; NaN where nothing was counted."""
+    total = _existing(counts).sum([dim for dim in ("replica", "time") if dim in counts.dims])
     probability = named(total["events"] / total["samples"], "probability")
     return total.assign(probability=probability)
 
@@ -177,16 +207,24 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
 
     Parameters
     ----------
-    P : `probability` and `events` over (temperature, …), as `rearrangement_probability` returns them
+    P : `probability` and `events` over (temperature, …), as `rearrangement_probability` returns them; temperatures in
+        any order
 
     Returns
     -------
     Dataset over (…): `activation_energy` ΔE and `activation_entropy` Σ, their standard errors `…_err` from the
     counts alone, and `temperatures_used`; NaN with fewer than two temperatures.
+
+    Raises
+    ------
+    DataError
+        If temperatures are not positive numbers, or one is there twice.
     """
-    x = 1.0 / P["temperature"]
-    weight = P["events"].where(P["events"] > 0, 0).astype(np.float64)
-    y = np.log(P["probability"].where(P["events"] > 0, 1.0))
+    P = _by_temperature(P)
+    x = 1.0 / P["temperature"].astype(np.float64)
+    known = (P["events"] > 0) & (P["probability"] > 0)
+    weight = P["events"].where(known, 0).astype(np.float64)
+    y = np.log(P["probability"].where(known, 1.0))
     used = (weight > 0).sum("temperature")
     n = weight.sum("temperature").where(used > 1)
     mean_x, mean_y = (weight * x).sum("temperature") / n, (weight * y).sum("temperature") / n
@@ -203,6 +241,15 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
     return dataset.assign(temperatures_used=used)
 
 
+def _by_temperature(P: xr.Dataset) -> xr.Dataset:
+    """P_R with rising temperatures, all positive."""
+    axes = ("temperature",)
+    P = _double(arrays.in_order(arrays.table(P, "P", {"probability": axes, "events": axes}), "temperature", "P"))
+    if not P["temperature"].values[0] > 0:
+        raise DataError(f"temperatures must be positive; got {P['temperature'].values[0]:g}")
+    return P
+
+
 def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     """Onset temperature T_A, where the strata meet.
 
@@ -217,9 +264,14 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     -------
     (…) in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and `intersections` (their number);
     NaN with fewer than two fitted strata.
+
+    Raises
+    ------
+    DataError
+        If a variable or the dimension `stratum` is missing.
     """
 
-    def compute(E: NDArray[np.float64], entropy: NDArray[np.float64]) -> tuple[float, float, int]:
+    def meet(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[float, float, int]:
         with np.errstate(divide="ignore", invalid="ignore"):
             T = np.array(
                 [(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)]
@@ -231,17 +283,20 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
         T = T[np.abs(T - np.median(T)) <= high - low] if T.size > 1 else T
         return T.mean(), T.std(), T.size
 
-    onset, spread, intersections = xr.apply_ufunc(
+    def compute(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[NDArray[Any], ...]:
+        found = np.empty(E.shape[:-1]), np.empty(E.shape[:-1]), np.empty(E.shape[:-1], np.int64)
+        for row in np.ndindex(E.shape[:-1]):
+            for result, value in zip(found, meet(E[row], entropy[row]), strict=True):
+                result[row] = value
+        return found
+
+    fit = arrays.table(fit, "fit", FIT)
+    onset, spread, intersections = arrays.apply(
         compute,
-        fit["activation_energy"],
-        fit["activation_entropy"],
-        input_core_dims=[["stratum"], ["stratum"]],
-        output_core_dims=[[], [], []],
-        vectorize=True,
-        dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
-        output_dtypes=[np.float64, np.float64, np.int64],
-        keep_attrs=False,
+        {name: fit[name] for name in FIT},
+        core=[["stratum"], ["stratum"]],
+        out=[[], [], []],
+        dtypes=[np.float64, np.float64, np.int64],
     )
     return named(onset.assign_coords(spread=spread, intersections=intersections), "onset_temperature")
 
@@ -255,9 +310,14 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
 
     Returns
     -------
-    `P` at the supercooled temperatures.
+    `P` at the supercooled temperatures, rising.
+
+    Raises
+    ------
+    DataError
+        Where `arrhenius` does.
     """
-    P = P.sortby("temperature")
+    P = _by_temperature(P)
     count = supercooled_count(P["temperature"].values, lambda k: P.isel(temperature=slice(k)))
     return P.isel(temperature=slice(count))
 
@@ -298,9 +358,17 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
     Returns
     -------
     Dataset of `scaled_entropy`, `scaled_energy` (stratum,) and `onset_probability` P_R(T_A), the mean over strata of
-    exp(Σ − ΔE/T_A).
+    exp(Σ − ΔE/T_A), of the strata that are fitted.
+
+    Raises
+    ------
+    DataError
+        If a variable or the dimension `stratum` is missing, or labels of fit and onset differ.
     """
-    onset = onset.reset_coords(drop=True) if isinstance(onset, xr.DataArray) else onset
+    fit = arrays.table(fit, "fit", FIT)
+    onset = arrays.array_or_number(onset, "onset").reset_coords(drop=True)
+    given = arrays.together({**{name: fit[name] for name in FIT}, "onset": onset})
+    onset = given["onset"]
     at_onset = fit["activation_entropy"] - fit["activation_energy"] / onset
     P_onset = xr.DataArray(np.exp(at_onset)).mean("stratum")
     scale = np.log(P_onset)
@@ -326,8 +394,24 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
     Returns
     -------
     Dataset of `probability_err` (temperature, stratum), `activation_energy_err`, `activation_entropy_err`,
-    `scaled_energy_err`, `scaled_entropy_err` (stratum,) and `onset_temperature_err`: standard deviations.
+    `scaled_energy_err`, `scaled_entropy_err` (stratum,) and `onset_temperature_err`: standard deviations, of the resamples
+    that have a value.
+
+    Raises
+    ------
+    DataError
+        If a variable or dimension is missing, or temperatures are not positive numbers, each once.
     """
+    resamples, seed, block = (
+        arrays.whole(value, name, least)
+        for value, name, least in ((resamples, "resamples", 2), (seed, "seed", 0), (block, "block", 1))
+    )
+    axes = ("temperature", "replica", "time", "stratum")
+    counts = _existing(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
+    counts = arrays.in_order(counts, "temperature", "counts")
+    if "time" in counts.indexes:
+        # blocks are of successive frames
+        counts = arrays.in_order(counts, "time", "counts")
     blocks = counts.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"))
     blocks = blocks.reset_index("unit", drop=True)
     rng = np.random.default_rng(seed)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from daskglass import arrays
 from daskglass.errors import DataError
 from daskglass.kernels import displacement, hop
-from daskglass.particles import box_over_frames, drift, frame_interval, frame_times, is_species
+from daskglass.particles import Who, box_over_frames, drift, everyone, frame_interval, frame_times, species_codes
 from daskglass.variables import VARIABLES, named
 
 Q_PEAK = 7.14
@@ -46,13 +48,19 @@ def without_affine_motion(
     Raises
     ------
     DataError
-        If a frame with positions, or the reference, has edges that are not positive and finite; frames are counted within
-        the block at hand.
+        If dimensions, lengths or labels do not match, times do not rise, or a frame with positions, or the reference, has
+        edges that are not positive and finite; frames are counted within the block at hand.
     """
-    edges = box_over_frames(box)
+    position = arrays.array(position, "position", ["time", "particle", "xyz"])
+    given = arrays.together({"position": position, "box": box_over_frames(box)})
+    position, edges = given["position"], given["box"]
     if "time" not in edges.dims and reference is None:
         return position
-    kept = edges.isel(time=0, drop=True) if reference is None else box_over_frames(reference)
+    if "time" in position.coords and position["time"].ndim == 1:
+        frame_times(position)
+    kept = edges.isel(time=0, drop=True) if reference is None else box_over_frames(reference, "reference")
+    if "time" in kept.dims:
+        raise DataError(f"reference must not vary along time; it has {dict(kept.sizes)}")
 
     def compute(x: NDArray[np.floating], L: NDArray[np.floating], L_0: NDArray[np.floating]) -> NDArray[np.floating]:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -67,16 +75,12 @@ def without_affine_motion(
         scaled = np.empty(np.broadcast_shapes(x.shape, factor.shape), x.dtype)
         return np.multiply(x, factor, out=scaled, casting="same_kind")
 
-    return xr.apply_ufunc(
+    return arrays.apply(
         compute,
-        position,
-        edges,
-        kept,
-        input_core_dims=[["particle", "xyz"], ["xyz"], ["xyz"]],
-        output_core_dims=[["particle", "xyz"]],
-        dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
-        output_dtypes=[position.dtype],
+        {"position": position, "box": edges, "reference": kept},
+        core=[["particle", "xyz"], ["xyz"], ["xyz"]],
+        out=[["particle", "xyz"]],
+        dtypes=[position.dtype],
         keep_attrs="override",
     )
 
@@ -90,27 +94,30 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
     Parameters
     ----------
     position : (…, time, particle, xyz) unwrapped, in σ; frames equally spaced in `time` (τ); where the box varies,
-        those of `without_affine_motion`
+        those of `without_affine_motion`. NaN where a frame is missing, or a particle that a smaller system does not have
     window : t_R in τ; half of it must be a whole number of frames
 
     Returns
     -------
-    (…, time, particle) float32 in σ², NaN where a window does not fit into the series.
+    (…, time, particle) float32 in σ², NaN where a window does not fit into the series or holds a missing frame.
 
     Raises
     ------
     DataError
-        If frames are not equally spaced, are fewer than a window, or the window is no whole number of frames.
+        If a dimension is missing, a part of a frame is not finite, frames are not equally spaced in rising time, are fewer
+        than a window, or the window is no whole number of frames.
     """
+    position = arrays.array(position, "position", ["time", "particle", "xyz"])
     half = half_window(position, window)
     ordered = position.transpose(..., "time", "particle", "xyz")
 
-    def compute(positions: NDArray[np.float32]) -> NDArray[np.float32]:
-        positions = np.ascontiguousarray(positions)
-        values = np.empty(positions.shape[:-1], np.float32)
-        moved = drift(positions)
+    def compute(positions: NDArray[np.floating]) -> NDArray[np.float32]:
+        values = np.full(positions.shape[:-1], np.nan, np.float32)
         for run in np.ndindex(positions.shape[:-3]):
-            hop.hop_indicator(positions[run], moved[run], half, values[run])
+            x, who = _of_whom(positions[run])
+            part = values[run][:, who]
+            hop.hop_indicator(x, drift(x, who, run), half, part)
+            values[run][:, who] = part
         return values
 
     if isinstance(ordered.data, da.Array):
@@ -131,9 +138,27 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
     return named(result, "hop", window=window)
 
 
+def _of_whom(positions: NDArray[np.floating]) -> tuple[NDArray[np.floating], Who]:
+    """Positions (time, particle, 3) without the particles that no frame has, where any frame has some."""
+    who: Who = slice(None)
+    if positions.size and np.isnan(positions[0]).any():
+        there = np.flatnonzero(~np.isnan(positions).all(axis=(0, 2)))
+        who = there if there.size else who
+    return _series(positions, who), who
+
+
+def _series(positions: NDArray[np.floating], who: Who) -> NDArray[np.floating]:
+    """Positions (time, particle, 3) of those who are there, as kernels know them."""
+    x = np.ascontiguousarray(positions[:, who])
+    # of one kind, whether they are a part or all
+    x = x.view()
+    x.flags.writeable = False
+    return x
+
+
 def half_window(position: xr.DataArray, window: float) -> int:
     """Number of frames in t_R/2; see `hop_indicator`."""
-    interval = frame_interval(position)
+    interval, window = frame_interval(position), arrays.number(window, "window")
     half = round(window / 2 / interval)
     if half < 1 or abs(half * interval - window / 2) > 1e-3 * interval:
         raise DataError(f"half the window of {window} τ must be a whole number of frames {interval:g} τ apart")
@@ -160,35 +185,40 @@ def rearrangement_labels(
 
     Parameters
     ----------
-    hop_values : (…, time, particle) p_hop in σ²
-    species : (particle,) codes
+    hop_values : (…, time, particle) p_hop in σ²; NaN at the ends, where no window fits, and where frames are missing
+    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle
     soft, hard : thresholds in σ²
     soft_separation, hard_separation : in τ
 
     Returns
     -------
-    (…, time, particle) int8: 1 soft, 0 hard, -1 neither.
-    """
-    interval = frame_interval(hop_values)
-    # "at least" so many frames, whatever the last digit of the times says
-    least_soft, least_hard = (separation / interval - 1e-3 for separation in (soft_separation, hard_separation))
+    (…, time, particle) int8: 1 soft, 0 hard, -1 neither. A value beside a missing one is no extremum, as at the ends.
 
-    def compute(values: NDArray[np.float32], chosen: NDArray[np.bool_]) -> NDArray[np.int8]:
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels do not match, a code has no name, or frames are not equally spaced in rising time.
+    """
+    hop_values = arrays.array(hop_values, "hop_values", ["time", "particle"])
+    interval = frame_interval(hop_values)
+    soft, hard = arrays.number(soft, "soft", False), arrays.number(hard, "hard", False)
+    # "at least" so many frames, whatever the last digit of the times says
+    least_soft = arrays.number(soft_separation, "soft_separation", False) / interval - 1e-3
+    least_hard = arrays.number(hard_separation, "hard_separation", False) / interval - 1e-3
+
+    def compute(values: NDArray[np.floating], codes: NDArray[np.int8]) -> NDArray[np.int8]:
         labels = np.empty(values.shape, np.int8)
         for run in np.ndindex(values.shape[:-2]):
+            chosen = codes[run] == 0
             hop.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
         return labels
 
-    labels = xr.apply_ufunc(
+    labels = arrays.apply(
         compute,
-        hop_values,
-        is_species(species),
-        input_core_dims=[["time", "particle"], ["particle"]],
-        output_core_dims=[["time", "particle"]],
-        dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
-        output_dtypes=[np.int8],
-        keep_attrs=False,
+        {"hop_values": hop_values, "species": species_codes(species)},
+        core=[["time", "particle"], ["particle"]],
+        out=[["time", "particle"]],
+        dtypes=[np.int8],
     )
     return named(labels, "label")
 
@@ -203,16 +233,23 @@ def scattering_function(
 
     Parameters
     ----------
-    position : (…, time, particle, xyz) unwrapped, in σ; where the box varies, those of `without_affine_motion`
-    species : (particle,) codes
+    position : (…, time, particle, xyz) unwrapped, in σ; where the box varies, those of `without_affine_motion`. NaN where a
+        frame is missing: the pairs of frames that exist are averaged
+    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle, whose position is NaN
     q : wave number Q in 1/σ
-    lags : times in τ; those elapsed since the first frame by default
+    lags : times in τ, each once, in any order; those elapsed since the first frame by default
 
     Returns
     -------
-    (…, lag) float64
+    (…, lag) float64; NaN where no pair of frames exists
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not finite,
+        times do not rise, or no two of them are a lag apart.
     """
-    kernel = partial(displacement.self_scattering, q=q)
+    kernel = partial(displacement.self_scattering, q=arrays.number(q, "q"))
     return named(_over_pairs(kernel, position, species, lags), "scattering", q=q)
 
 
@@ -229,29 +266,30 @@ def _over_pairs(
     species: xr.DataArray,
     lags: ArrayLike | None,
 ) -> xr.DataArray:
+    position = arrays.array(position, "position", ["time", "particle", "xyz"])
     times = frame_times(position)
-    wanted = times - times[0] if lags is None else np.asarray(lags, dtype=np.float64)
+    wanted = times - times[:1] if lags is None else arrays.distinct(lags, "lags")
     first, second, which = frame_pairs(times, wanted)
-    chosen = np.flatnonzero(np.asarray(is_species(species)))
 
-    def compute(positions: NDArray[np.float32]) -> NDArray[np.float64]:
-        positions = np.ascontiguousarray(positions)
-        moved = drift(positions)
+    def compute(positions: NDArray[np.floating], codes: NDArray[np.int8]) -> NDArray[np.float64]:
         result = np.empty((*positions.shape[:-3], wanted.size))
         for run in np.ndindex(positions.shape[:-3]):
-            values = kernel(positions[run], moved[run], chosen, first, second)
-            result[run] = np.bincount(which, values, wanted.size) / np.bincount(which, minlength=wanted.size)
+            who = everyone(positions[run], codes[run], run)
+            x = _series(positions[run], who)
+            values = kernel(x, drift(x, who, run), np.flatnonzero(codes[run][who] == 0), first, second)
+            there = np.isfinite(values)
+            with np.errstate(invalid="ignore"):
+                sums = np.bincount(which[there], values[there], wanted.size)
+                result[run] = sums / np.bincount(which[there], minlength=wanted.size)
         return result
 
-    averaged = xr.apply_ufunc(
+    averaged = arrays.apply(
         compute,
-        position,
-        input_core_dims=[["time", "particle", "xyz"]],
-        output_core_dims=[["lag"]],
-        dask="parallelized",
-        dask_gufunc_kwargs={"output_sizes": {"lag": wanted.size}, "allow_rechunk": True},
-        output_dtypes=[np.float64],
-        keep_attrs=False,
+        {"position": position, "species": species_codes(species)},
+        core=[["time", "particle", "xyz"], ["particle"]],
+        out=[["lag"]],
+        dtypes=[np.float64],
+        lag=wanted.size,
     )
     return averaged.assign_coords(lag=("lag", wanted, VARIABLES["lag"].attrs))
 
@@ -270,8 +308,8 @@ def frame_pairs(
     DataError
         If no pair of frames lies a lag apart.
     """
-    if not (np.diff(times) > 0).all():
-        raise DataError("times of frames must rise strictly")
+    if times.size == 0:
+        raise DataError("there is no frame, so no pair of frames")
     tolerance = 1e-3 * (np.diff(times).min() if times.size > 1 else 1.0)
     pairs = []
     for k, lag in enumerate(lags):
@@ -291,27 +329,33 @@ def relaxation_time(scattering: xr.DataArray) -> xr.DataArray:
 
     Parameters
     ----------
-    scattering : (…, lag)
+    scattering : (…, lag), lags in any order; NaN where a value is missing
 
     Returns
     -------
     (…) in τ; NaN, with a warning, where F does not cross 1/e between two positive lags.
-    """
-    lags = np.asarray(scattering["lag"].values, dtype=np.float64)
 
-    def compute(F: NDArray[np.float64]) -> float:
+    Raises
+    ------
+    DataError
+        If lags are not numbers, or one is there twice.
+    """
+
+    def compute(lags: NDArray[np.float64], F: NDArray[np.float64]) -> float:
         known = np.isfinite(F) & (lags > 0)
         t, values = lags[known], F[known]
         below = np.flatnonzero(values <= np.exp(-1))
         if below.size == 0 or below[0] == 0:
             reason = "stays above 1/e up to the longest lag" if below.size == 0 else "is below 1/e at the first lag"
+            if t.size == 0:
+                reason = "is not known at any positive lag"
             warnings.warn(f"no relaxation time: F(Q,t) {reason}", RuntimeWarning, stacklevel=2)
             return np.nan
         k = below[0]
         fraction = (values[k - 1] - np.exp(-1)) / (values[k - 1] - values[k])
         return float(np.exp(np.log(t[k - 1]) + fraction * np.log(t[k] / t[k - 1])))
 
-    return named(_reduce_lags(compute, scattering), "relaxation_time")
+    return named(_reduce_lags(compute, scattering, "scattering"), "relaxation_time")
 
 
 def diffusivity(msd: xr.DataArray) -> xr.DataArray:
@@ -323,15 +367,19 @@ def diffusivity(msd: xr.DataArray) -> xr.DataArray:
 
     Parameters
     ----------
-    msd : (…, lag) in σ²
+    msd : (…, lag) in σ², lags in any order; NaN where a value is missing
 
     Returns
     -------
     (…) in σ²/τ; NaN where the run never becomes diffusive.
-    """
-    lags = np.asarray(msd["lag"].values, dtype=np.float64)
 
-    def compute(values: NDArray[np.float64]) -> float:
+    Raises
+    ------
+    DataError
+        If lags are not numbers, or one is there twice.
+    """
+
+    def compute(lags: NDArray[np.float64], values: NDArray[np.float64]) -> float:
         known = np.isfinite(values) & (lags > 0) & (values > 0)
         t, x = lags[known], values[known]
         diffusive = (_logarithmic_slope(t, x) > 0.95) & (x > 1.0)
@@ -339,14 +387,34 @@ def diffusivity(msd: xr.DataArray) -> xr.DataArray:
             return np.nan
         return float(np.polyfit(t[diffusive], x[diffusive], 1, w=1 / t[diffusive])[0] / 6)
 
-    return named(_reduce_lags(compute, msd), "diffusivity")
+    return named(_reduce_lags(compute, msd, "msd"), "diffusivity")
 
 
 def reduced_diffusivity(
     D: xr.DataArray, density: xr.DataArray | float, temperature: xr.DataArray | float
 ) -> xr.DataArray:
-    """D* = ρ^{1/3} √(m/k_BT) D (paper, Sec. III.A), dimensionless."""
-    return named(density ** (1 / 3) * D / temperature**0.5, "reduced_diffusivity")
+    """D* = ρ^{1/3} √(m/k_BT) D (paper, Sec. III.A), dimensionless.
+
+    Parameters
+    ----------
+    D : (…) in σ²/τ; density : ρ in σ⁻³; temperature : in ε/k_B; arrays with the same labels, or numbers
+
+    Raises
+    ------
+    DataError
+        If labels of the arrays differ, or a density or temperature is not positive.
+    """
+
+    def compute(D: NDArray[np.floating], rho: NDArray[np.floating], T: NDArray[np.floating]) -> NDArray[np.float64]:
+        for name, values in (("density", rho), ("temperature", T)):
+            if (wrong := values <= 0).any():
+                raise DataError(f"{name} must be positive; got {values[wrong][0]}")
+        return np.asarray(rho ** (1 / 3) * D / T**0.5, np.float64)
+
+    given: dict[str, Any] = {"D": D, "density": density, "temperature": temperature}
+    checked = {name: arrays.array_or_number(value, name) for name, value in given.items()}
+    reduced = arrays.apply(compute, checked, core=[[], [], []], out=[[]], dtypes=[np.float64])
+    return named(reduced, "reduced_diffusivity")
 
 
 def _logarithmic_slope(t: NDArray[np.float64], x: NDArray[np.float64], span: float = 1.5) -> NDArray[np.float64]:
@@ -359,14 +427,17 @@ def _logarithmic_slope(t: NDArray[np.float64], x: NDArray[np.float64], span: flo
     return slopes
 
 
-def _reduce_lags(compute: Callable[[NDArray[np.float64]], float], array: xr.DataArray) -> xr.DataArray:
-    return xr.apply_ufunc(
-        compute,
-        array,
-        input_core_dims=[["lag"]],
-        vectorize=True,
-        dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
-        output_dtypes=[np.float64],
-        keep_attrs=False,
-    )
+def _reduce_lags(
+    compute: Callable[[NDArray[np.float64], NDArray[np.float64]], float], given: xr.DataArray, name: str
+) -> xr.DataArray:
+    """Reduce each series of values over lags to one number, by a function of the rising lags and the values."""
+    series = arrays.in_order(arrays.array(given, name, ["lag"]), "lag", name)
+    lags = series["lag"].values.astype(np.float64)
+
+    def reduce(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        result = np.empty(values.shape[:-1])
+        for row in np.ndindex(result.shape):
+            result[row] = compute(lags, values[row].astype(np.float64))
+        return result
+
+    return arrays.apply(reduce, {name: series}, core=[["lag"]], out=[[]], dtypes=[np.float64])

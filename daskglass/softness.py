@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from daskglass import arrays
 from daskglass.errors import DataError
 from daskglass.kernels.softness import linear
 from daskglass.variables import named
 
 CLASSES = {"hard": 0, "soft": 1}
+EXAMPLES = ("soft_examples", "hard_examples")
 HELD_OUT = 0.25
 MAX_ITERATIONS = 10_000
 
@@ -75,7 +77,7 @@ class Softness:
 
         Parameters
         ----------
-        examples : `G` (example, neighbor, mu) and `label` (example,), 1 soft and 0 hard
+        examples : `G` (example, neighbor, mu) and `label` (example,), 1 soft and 0 hard, others left out
         seed : of the undersampling, the division and the optimiser
         samples_per_class : at most so many of each class
         C : inverse strength of the penalty
@@ -83,7 +85,8 @@ class Softness:
         Raises
         ------
         DataError
-            If a class has no example, or too few to hold some out, or a structure function is not finite.
+            If dimensions or variables are missing, a class has no example, or too few to hold some out, or a structure
+            function is not finite.
         """
         # a heavy import that opening a store does not need
         from sklearn.metrics import confusion_matrix
@@ -92,11 +95,19 @@ class Softness:
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import LinearSVC
 
-        label = np.asarray(examples["label"].values)
+        examples = arrays.table(examples, "examples", {"G": ("example", "neighbor", "mu"), "label": ("example",)})
+        seed, samples_per_class = arrays.whole(seed, "seed", 0), arrays.whole(samples_per_class, "samples_per_class")
+        C = arrays.number(C, "C")
+        label = examples["label"].values
+        if label.ndim > 1:
+            raise DataError(f"examples.label must be over example alone; it has {dict(examples['label'].sizes)}")
         chosen = sample_examples(label, samples_per_class, seed)
         if chosen.size < 2 * 4:
             raise DataError(f"{chosen.size // 2} examples of each class are too few to train on and hold some out")
-        G = examples["G"].transpose("example", "neighbor", "mu").isel(example=chosen)
+        G = arrays.in_order(examples["G"], "mu", "examples.G").isel(example=chosen)
+        if G.ndim > 3 or "neighbor" not in G.coords:
+            raise DataError(f"examples.G must be over (example, neighbor, mu), with labels; it has {dict(G.sizes)}")
+        G = G.transpose("example", "neighbor", "mu")
         if "width" not in G.attrs:
             raise DataError('structure functions must carry attrs["width"], the Δμ they were computed with')
         features = G.values.reshape(chosen.size, -1).astype(np.float64)
@@ -140,7 +151,7 @@ class Softness:
 
         Parameters
         ----------
-        G : (…, neighbor, mu), on the radii and with the width the model was trained on
+        G : (…, neighbor, mu), on the radii (in any order) and with the width the model was trained on
         normalize : return S/‖w‖, the signed distance from the hyperplane
 
         Returns
@@ -152,29 +163,27 @@ class Softness:
         DataError
             If radii, species or width differ from the model's.
         """
-        same = G.sizes["mu"] == self.weights.sizes["mu"] and np.allclose(G["mu"], self.weights["mu"])
-        if not same or list(G["neighbor"].values) != list(self.weights["neighbor"].values):
+        G = arrays.in_order(arrays.array(G, "G", ["neighbor", "mu"]), "mu", "G")
+        same = G.sizes["mu"] == self.weights.sizes["mu"] and np.allclose(G["mu"].values, self.weights["mu"].values)
+        if (
+            not same
+            or "neighbor" not in G.coords
+            or list(G["neighbor"].values) != list(self.weights["neighbor"].values)
+        ):
             raise DataError("structure functions differ from the model's: other radii mu or other species")
-        if not np.isclose(G.attrs.get("width", np.nan), self.width):
+        if not np.isclose(arrays.number(G.attrs.get("width", 0.0), "width of G", False), self.width):
             raise DataError(f"structure functions of width {G.attrs.get('width')} differ from the model's {self.width}")
         slope = (self.weights / self.scale).values.ravel()
         offset = self.bias - float(slope @ self.mean.values.ravel())
         if normalize:
             slope, offset = slope / self.norm, offset / self.norm
 
-        def compute(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        def compute(values: NDArray[np.floating]) -> NDArray[np.float32]:
             S = np.empty(values.shape[:-2], np.float32)
-            linear(np.ascontiguousarray(values).reshape(-1, slope.size), slope, offset, S.reshape(-1))
+            linear(values.reshape(-1, slope.size), slope, offset, S.reshape(-1))
             return S
 
-        S = xr.apply_ufunc(
-            compute,
-            G,
-            input_core_dims=[["neighbor", "mu"]],
-            dask="parallelized",
-            output_dtypes=[np.float32],
-            keep_attrs=False,
-        )
+        S = arrays.apply(compute, {"G": G}, core=[["neighbor", "mu"]], out=[[]], dtypes=[np.float32])
         return named(S, "softness", normalized=int(normalize))
 
     def to_dataset(self) -> xr.Dataset:
@@ -189,13 +198,31 @@ class Softness:
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Softness:
-        """Rebuild a model from the arrays of `to_dataset`."""
+        """Rebuild a model from the arrays of `to_dataset`.
+
+        Raises
+        ------
+        DataError
+            If one of them is missing, is not over (neighbor, mu), or is not finite.
+        """
+        parts, numbers = ("weights", "mean", "scale"), ("accuracy", "trained_on", "held_out", *EXAMPLES)
+        axes = ("neighbor", "mu")
+        dataset = arrays.table(
+            dataset, "model", {**dict.fromkeys(parts, axes), "bias": (), "confusion": (), **dict.fromkeys(numbers, ())}
+        )
         metrics = {
             name: dataset[name].values if dataset[name].ndim else dataset[name].item()
-            for name in ("accuracy", "confusion", "trained_on", "held_out", "soft_examples", "hard_examples")
+            for name in (*numbers, "confusion")
         }
-        arrays = {name: dataset[name].load() for name in ("weights", "mean", "scale")}
-        return cls(**arrays, bias=float(dataset["bias"]), width=float(dataset.attrs["width"]), metrics=metrics)
+        found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}
+        for name, values in found.items():
+            if set(values.dims) != set(axes) or "neighbor" not in values.coords:
+                raise DataError(f"model.{name} must be over {axes}, with labels; it has {dict(values.sizes)}")
+            if not np.isfinite(values).all() or (name == "scale" and not (values > 0).all()):
+                raise DataError(f"model.{name} holds values that are not finite{' and positive' * (name == 'scale')}")
+        bias, width = arrays.number(dataset["bias"], "bias", False), arrays.number(dataset.attrs.get("width"), "width")
+        found = {name: values.transpose(*axes) for name, values in found.items()}
+        return cls(**found, bias=bias, width=width, metrics=metrics)
 
 
 def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float = 0.2) -> xr.Dataset:
@@ -203,13 +230,24 @@ def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float
 
     Parameters
     ----------
-    softness, hop : (…, time, particle)
+    softness, hop : (…, time, particle), with the same labels; NaN where one is missing
     threshold : of p_hop in σ²
 
     Returns
     -------
-    Dataset over what remains of the dimensions: `recall` P(S>0|R), `precision` P(R|S>0), and the counts behind them.
+    Dataset over what remains of the dimensions: `recall` P(S>0|R), `precision` P(R|S>0), NaN where there is nothing to
+    count, and the counts behind them.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match.
     """
+    threshold = arrays.number(threshold, "threshold", False)
+    checked = {
+        name: arrays.array(values, name, ["particle"]) for name, values in (("softness", softness), ("hop", hop))
+    }
+    softness, hop = arrays.together(checked).values()
     valid = softness.notnull() & hop.notnull()
     dims = [dim for dim in ("replica", "time", "particle") if dim in valid.dims]
     rearranging, soft = valid & (hop > threshold), valid & (softness > 0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.signal import find_peaks
 
 import daskglass as dg
+from daskglass.dynamics import _logarithmic_slope
 from daskglass.errors import DataError
 from daskglass.kernels import displacement
 from daskglass.kernels.hop import extremal_points
@@ -382,7 +383,7 @@ def test_relaxation_time_is_the_first_crossing():
     [
         ([1.0, 0.9, 0.8], "stays above 1/e"),
         ([1.0, 0.2, 0.1], "below 1/e at the first lag"),
-        ([1.0, np.nan, np.nan], "stays"),
+        ([1.0, np.nan, np.nan], "is not known at any positive lag"),
     ],
 )
 def test_without_a_crossing_there_is_a_warning_and_no_relaxation_time(values, reason):
@@ -435,3 +436,30 @@ def test_reduced_diffusivity_is_scaled_by_density_and_temperature():
     D = xr.DataArray([0.01, 0.02], dims="temperature", coords={"temperature": [0.5, 0.9]})
     reduced = dg.reduced_diffusivity(D, 1.2, D.temperature)
     np.testing.assert_allclose(reduced, 1.2 ** (1 / 3) * D.values / np.sqrt([0.5, 0.9]))
+
+
+def test_the_diffusive_line_is_fitted_with_weights_1_over_t_squared():
+    t = np.arange(1.0, 41.0)
+    # a curve, of which long times see another part than short ones
+    x = (6 * 0.4 * t + 0.1) * (1 + 0.02 * t / 40)
+    t_d, x_d = t[x > 1], x[x > 1]
+    W = 1 / t_d**2
+    mean_t, mean_x = (W * t_d).sum() / W.sum(), (W * x_d).sum() / W.sum()
+    slope = (W * (t_d - mean_t) * (x_d - mean_x)).sum() / (W * (t_d - mean_t) ** 2).sum()
+    msd = xr.DataArray(x, dims="lag", coords={"lag": t})
+    with pytest.MonkeyPatch.context() as patch:
+        # all of it is diffusive: what is asked is the line alone
+        patch.setattr("daskglass.dynamics._logarithmic_slope", lambda t, x: np.ones(t.size))
+        D = dg.diffusivity(msd)
+    assert float(D) == pytest.approx(slope / 6, rel=1e-9)
+    assert abs(np.polyfit(t_d, x_d, 1)[0] / slope - 1) > 1e-3
+
+
+def test_the_logarithmic_slope_is_of_the_points_within_a_factor_of_1_5():
+    t = 1.2 ** np.arange(20)
+    x = np.where(t < 6, t**0.5, t**1.5 / 6)
+    found = _logarithmic_slope(t, x)
+    for k in range(t.size):
+        # 1.2² is within it, 1.2³ is not
+        near = slice(max(k - 2, 0), k + 3)
+        assert found[k] == pytest.approx(np.polyfit(np.log(t[near]), np.log(x[near]), 1)[0], rel=1e-9)

@@ -64,9 +64,21 @@ def test_an_empty_core_counts_in_the_limit_and_not_when_omitted(fraction):
 def test_rare_pairs_inside_the_core_do_not_bring_it_back_when_omitted():
     g = np.where(np.arange(250) < 50, 0.0, 1.0)
     rare = g.copy()
-    rare[45] = 1e-4
+    rare[45] = 2e-5
     omitted = [float(dg.excess_entropy(radial(x, [1.0]), 1.2, core="omit")) for x in (g, rare)]
     assert omitted[0] == omitted[1]
+
+
+@pytest.mark.parametrize(("g_45", "core_bins"), [(2.9e-5, 50), (3.1e-5, 49)])
+def test_the_core_is_where_g_is_below_3e_5(g_45, core_bins):
+    step, r = 0.02, (np.arange(250) + 0.5) * 0.02
+    g = np.where(np.arange(250) < 50, 0.0, 1.0)
+    g[45] = g_45
+    limit, omitted = (float(dg.excess_entropy(radial(g, [1.0]), 1.2, core=core)) for core in ("limit", "omit"))
+    empty = np.flatnonzero(g < 1)[:50] if core_bins == 50 else np.delete(np.arange(50), 45)
+    assert empty.size == core_bins
+    integrand = np.where(g > 0, g * np.log(np.where(g > 0, g, 1)), 0) - g + 1
+    assert omitted - limit == pytest.approx(2 * np.pi * 1.2 * (integrand * r**2)[empty].sum() * step, rel=1e-9)
 
 
 def test_densities_of_the_species_may_be_given_instead_of_fractions(frame):

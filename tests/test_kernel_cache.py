@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import daskglass
@@ -20,6 +21,15 @@ print(counts.ravel().tolist())
 """
 
 
+MEAN = """
+import numpy as np
+from daskglass.kernels.displacement import center_of_mass
+mean = np.empty((1, 3))
+center_of_mass(np.array([[[1.0, 0, 0], [3, 0, 0]]]), mean)
+print(mean[0].tolist())
+"""
+
+
 @pytest.fixture
 def package(tmp_path):
     """Copy of the package, and a way to run Python with it and with a folder of its own for what is temporary."""
@@ -27,9 +37,9 @@ def package(tmp_path):
     shutil.copytree(Path(daskglass.__file__).parent, folder / "daskglass", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tmp").mkdir()
 
-    def run(code):
+    def run(code, **variables):
         environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-        environment |= {"PYTHONPATH": str(folder), "TMPDIR": str(tmp_path / "tmp")}
+        environment |= {"PYTHONPATH": str(folder), "TMPDIR": str(tmp_path / "tmp"), **variables}
         return subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env=environment
         )
@@ -65,3 +75,97 @@ def test_a_folder_that_others_may_write_to_is_not_used(package, tmp_path):
     done = run(SPREAD)
     assert f"{own}: others may write there" in done.stderr
     assert not list(own.rglob("*"))
+
+
+def test_a_full_folder_stops_nothing_and_is_named_once(package, tmp_path):
+    _, run = package
+    # as if the disk were full: whatever is written to files of the cache fails
+    full = """
+import errno, numba.core.caching as caching
+def full(self, path):
+    raise OSError(errno.ENOSPC, "No space left on device")
+caching.IndexDataCacheFile._open_for_write = full
+"""
+    done = run(full + MEAN)
+    assert done.stdout == "[2.0, 0.0, 0.0]\n"
+    assert done.stderr.count("No space left on device") == 1
+    assert str(tmp_path / f"tmp/daskglass-{os.getuid()}") in done.stderr
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root writes anywhere")
+def test_a_folder_that_cannot_be_written_to_stops_nothing(package, tmp_path):
+    _, run = package
+    (tmp_path / "tmp").chmod(0o500)
+    done = run(MEAN)
+    assert done.stdout == "[2.0, 0.0, 0.0]\n"
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_a_place_that_is_no_folder_stops_nothing(package, tmp_path):
+    _, run = package
+    (tmp_path / f"tmp/daskglass-{os.getuid()}").touch()
+    done = run(MEAN)
+    assert done.stdout == "[2.0, 0.0, 0.0]\n"
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["*.nbi", "*.nbc"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "zeros"])
+def test_damaged_files_are_replaced_by_good_ones(package, tmp_path, kind, damage):
+    _, run = package
+    run(MEAN)
+    for file in (tmp_path / "tmp").rglob(kind):
+        whole = file.read_bytes()
+        file.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "zeros": bytes(len(whole))}[damage])
+    damaged = run(MEAN)
+    assert damaged.stdout == "[2.0, 0.0, 0.0]\n"
+    assert damaged.stderr.count("NUMBA_CACHE_DIR") == 1
+    again = run(MEAN)
+    assert (again.stdout, again.stderr) == ("[2.0, 0.0, 0.0]\n", "")
+
+
+def test_a_folder_whose_entries_others_could_replace_is_not_used(package, tmp_path):
+    _, run = package
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    done = run(MEAN, NUMBA_CACHE_DIR=str(shared))
+    assert f"{shared}: others may write there" in done.stderr
+    assert not list(shared.rglob("*"))
+
+
+def test_code_with_checks_of_bounds_is_kept_apart(package, tmp_path):
+    _, run = package
+    run(MEAN)
+    own = tmp_path / f"tmp/daskglass-{os.getuid()}"
+    run(MEAN, NUMBA_BOUNDSCHECK="1")
+    assert len(list(own.iterdir())) == 2
+
+
+AGREE = """
+import numpy as np, xarray as xr, daskglass as dg
+rng = np.random.default_rng(0)
+names = {"names": ["A", "B"]}
+x = np.cumsum(rng.normal(0, 0.1, (21, 400, 3)), 0) + rng.random((400, 3)) * 7.2
+x = xr.DataArray(x.astype("f4"), dims=("time", "particle", "xyz"), coords={"time": np.arange(21.0)})
+species = xr.DataArray((np.arange(400) % 5 == 4).astype("i1"), dims="particle", attrs=names)
+box = xr.DataArray([7.2, 7.2, 7.2], dims="xyz")
+G = dg.structure_functions(x[:2], species, box)
+for values in (dg.hop_indicator(x), G, dg.local_excess_entropy(G), dg.scattering_function(x, species)):
+    print(values.values.astype("f8").tobytes().hex())
+from daskglass.kernels.hop import hop_indicator
+print(hop_indicator.targetctx.codegen().magic_tuple()[1])
+"""
+
+
+def test_processors_of_another_kind_agree_to_1e_5_and_do_not_share_code(package, tmp_path):
+    _, run = package
+    *own, own_name = run(AGREE).stdout.split()
+    kept = set((tmp_path / "tmp").rglob("*.nbc"))
+    *generic, generic_name = run(AGREE, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="").stdout.split()
+    assert own_name != generic_name == "generic"
+    assert set((tmp_path / "tmp").rglob("*.nbc")) > kept
+    for first, second in zip(own, generic, strict=True):
+        first, second = (np.frombuffer(bytes.fromhex(text)) for text in (first, second))
+        np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-7)

@@ -94,4 +94,5 @@ def _sinc(x: float) -> float:
     for n in range(16, 0, -2):
         series = 1.0 - series * y2 / (n * (n + 1.0))
     sign = 1.0 - 2.0 * (k - 2.0 * np.floor(0.5 * k))
-    return sign * y * series / x if x > 1e-6 else 1.0
+    # NaN, of a frame that is missing, stays NaN
+    return 1.0 if x <= 1e-6 else sign * y * series / x
