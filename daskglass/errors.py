@@ -54,7 +54,7 @@ def reason(error: OSError, path: Path | None = None) -> str:
     number = error.errno or (int(told[1]) if told else 0)
     where = error.filename or path
     if where is None or not number:
-        return f"{path}: {error}" if path else str(error)
+        return str(error)
     remedy = ": free some space, and rerun" * (number in FULL) + ": allow writing there, and rerun" * (number in CLOSED)
     return f"{os.fsdecode(where)}: {os.strerror(number)}{remedy}"
 
@@ -71,4 +71,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(reason(error, path)) from error
+        if (said := reason(error, path)) == str(error):
+            # nothing that the system said
+            raise
+        raise StoreError(said) from error
