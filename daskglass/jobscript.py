@@ -163,8 +163,6 @@ def job_options(profile: Profile) -> dict[str, Any]:
     # dask-jobqueue would look at the old name only if there were no lines at all
     shell = shell or dask.config.get(f"jobqueue.{profile.kind}.env-extra", None) or []
     # what follows becomes part of a line of shell
-    if given.get("local_directory") is not None:
-        given["local_directory"] = shlex.quote(given["local_directory"])
     given["python"] = command(given.get("python", shlex.quote(sys.executable)))
     exports = [f"export {name}={value}" for name, value in MALLOC.items()]
     parent = given.get("local_directory") or dask.config.get(f"jobqueue.{profile.kind}.local-directory", None)
@@ -181,11 +179,11 @@ def job_options(profile: Profile) -> dict[str, Any]:
 
 
 def _scratch(parent: str) -> list[str]:
-    """Lines of shell that make `private_folder` in a folder of the node, whose variables are those of the node.
+    """Lines of shell that make `private_folder` in a folder of the node; `~` and variables are those of the node.
 
     Python imports what lies there, and where others may write, somebody may have made a folder of that name before.
     """
-    quoted = re.sub(r'(["`\\])', r"\\\1", re.sub("^~(?=/|$)", "$HOME", parent))
+    quoted = re.sub(r'(["`\\]|\$(?!\w|\{\w+(?::-[\w/.-]*)?\}))', r"\\\1", re.sub("^~(?=/|$)", "$HOME", parent))
     return [
         f'parent="{quoted}"',
         'scratch="$parent/daskglass-$(id -u)"',

@@ -39,7 +39,7 @@ MOST = 1_000_000  # jobs, cores, processes: no batch system has more
 LARGEST_SIZE = 2**60  # bytes of a job
 LONGEST = 1e9  # s that anyone waits
 CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
-DIRECTORIES = ("log_directory", "shared_temp_directory", "local_directory")
+DIRECTORIES = ("log_directory", "shared_temp_directory")
 IN_DIRECTIVES = ("log_directory", "shared_temp_directory", "job_name", "interface")  # not quoted by dask-jobqueue
 OWN = {
     "local": ("type", "wait", "workers"),
@@ -171,7 +171,7 @@ def _problems(given: Any) -> Iterator[Problem]:
 
 def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
     """What is wrong with paths, and with words that become part of a job script."""
-    for key in (*CERTIFICATES, *DIRECTORIES, "python", "worker_extra_args", "job_name", "interface"):
+    for key in (*CERTIFICATES, *DIRECTORIES, "local_directory", "python", "worker_extra_args", "job_name", "interface"):
         value = given.get(key)
         if value is None:
             continue

@@ -148,8 +148,8 @@ def test_what_the_user_gave_is_not_overruled(load):
 
 @pytest.mark.parametrize(
     ("given", "parent"),
-    [(None, "tmp"), ("$TMPDIR/a b", "tmp/a b"), ('~/"x`', 'home/"x`')],
-    ids=["by default", "blank and variable of the node", "home and quotes"],
+    [(None, "tmp"), ("$TMPDIR/a b", "tmp/a b"), ('~/"x`', 'home/"x`'), ("${TMPDIR}/$(touch x)$", "tmp/$(touch x)$")],
+    ids=["by default", "blank and variable of the node", "home and quotes", "commands"],
 )
 def test_jobs_spill_below_local_directory_in_a_folder_of_the_user_alone(load, tmp_path, given, parent):
     (tmp_path / "tmp").mkdir()
@@ -292,7 +292,7 @@ def test_null_is_the_same_as_leaving_out(load):
         ("slurm", {"log_directory": "/logs/%x"}, "log_directory", "would not leave alone"),
         ("slurm", {"log_directory": "s3://bucket/logs"}, "log_directory", "address, and s3: is not supported"),
         ("slurm", {"shared_temp_directory": "$NO_SUCH_ROOM"}, "shared_temp_directory", "NO_SUCH_ROOM is not set"),
-        ("slurm", {"local_directory": "$NO_SUCH_ROOM"}, "local_directory", "NO_SUCH_ROOM is not set.*lines of shell"),
+        ("slurm", {"log_directory": "$NO_SUCH_ROOM/x"}, "log_directory", "NO_SUCH_ROOM is not set.*lines of shell"),
         ("slurm", {"local_directory": 7}, "local_directory", "must be a text"),
         ("slurm", {"python": "module load x && python"}, "python", "are for lines of shell"),
         ("slurm", {"python": "it's"}, "python", "No closing quotation"),
@@ -396,7 +396,6 @@ def test_values_with_blanks_and_characters_of_a_shell_reach_the_worker_as_they_a
     python = folder / "python"
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$TOLD"\n')
     python.chmod(0o755)
-    monkeypatch.setenv("SCRATCH", "/scratch/o'me & co")
     hostile = "a b'c;d&*" if name == "htcondor" else "a b\"$(touch stolen)`'c;d&*"
     words = [str(python)] if as_path else ["env", "-u", "X", str(python)]
     if name == "htcondor":
@@ -407,18 +406,18 @@ def test_values_with_blanks_and_characters_of_a_shell_reach_the_worker_as_they_a
     profile = load(
         name,
         python=str(python) if as_path else shlex.join(words),
-        local_directory="$SCRATCH/x y",
+        local_directory="$SCRATCH/x y",  # of the node
         worker_extra_args=["--preload", shlex.quote(hostile), "--name 'two words'"],
     )
     told = tmp_path / "told"
     script = tmp_path / "script.sh"
     script.write_text(commands_of(profile.kind, job_script(profile)))
     subprocess.run(["bash", "-n", str(script)], check=True)
-    environment = {"PATH": "/usr/bin:/bin", "TOLD": str(told)}
+    environment = {"PATH": "/usr/bin:/bin", "TOLD": str(told), "SCRATCH": f"{tmp_path}/o'me & co"}
     subprocess.run(["bash", str(script)], check=True, cwd=tmp_path, env=environment)
     arguments = told.read_text().splitlines()
     assert arguments[:2] == ["-m", "distributed.cli.dask_worker"]
-    assert arguments[arguments.index("--local-directory") + 1] == "/scratch/o'me & co/x y"
+    assert arguments[arguments.index("--local-directory") + 1] == f"{tmp_path}/o'me & co/x y/daskglass-{os.getuid()}"
     assert arguments[arguments.index("--preload") + 1] == hostile
     assert "two words" in arguments
     assert not (tmp_path / "stolen").exists()
@@ -428,12 +427,11 @@ def test_the_home_folder_and_variables_are_expanded_in_paths_of_a_profile(load, 
     monkeypatch.setenv("SCRATCH", "/scratch/me")
     monkeypatch.setenv("HOME", str(tmp_path))
     profile = load(
-        log_directory="$SCRATCH/logs", shared_temp_directory="~/keys", local_directory="${SCRATCH}/x",
+        log_directory="$SCRATCH/logs", shared_temp_directory="~/keys",
         worker_extra_args=["--preload", "~/setup.py"],
     )  # fmt: skip
     options = job_options(profile)
     assert (options["log_directory"], options["shared_temp_directory"]) == ("/scratch/me/logs", f"{tmp_path}/keys")
-    assert options["local_directory"] == "/scratch/me/x"
     assert f"{tmp_path}/setup.py" in options["worker_extra_args"]
     files = {key: f"~/{Path(file).name}" for key, file in certificates.items()}
     lab = load("local", type="address", workers=..., address="tls://login1:8786", **files)
