@@ -181,6 +181,9 @@ def convert(
         list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")
     ] = None,
     frames: Annotated[int | None, typer.Option(help="take the first so many of every file; all by default")] = None,
+    ignore_images: Annotated[
+        bool, typer.Option("--ignore-images", help="follow particles by the minimum image, not by images of the files")
+    ] = False,
     precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
     report: Annotated[Path | None, typer.Option(help="JSON file for what was found in every file")] = None,
     cluster: Cluster = "local",
@@ -210,6 +213,7 @@ def convert(
         table=None if table is None else str(table),
         rename=dict(_renaming(text) for text in rename or ()),
         frames=frames,
+        ignore_images=ignore_images,
         precision=precision,
         systems=[{"system": system, "species": species}] if species else [],
     )

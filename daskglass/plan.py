@@ -483,6 +483,8 @@ class SystemPlan:
         }  # fmt: skip
         if study.source.trajectories is not None:
             settings["convert"]["source.trajectories.timestep"] = study.source.trajectories.timestep
+            if study.source.trajectories.ignore_images:
+                settings["convert"]["source.trajectories.ignore_images"] = True
         found: dict[Stage, dict[str, str]] = {}
         for stage in STAGES:
             found[stage] = {key: value for before in UPSTREAM[stage] for key, value in found[before].items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daskglass.errors import TrajectoryError
@@ -72,6 +72,9 @@ def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, 
     files: dict[str, dict[tuple[str, float, int], File]] = {}
     found = over(look, [source.path for source in sources], [form] * len(sources), known)
     for source, file in zip(sources, found, strict=True):
+        if study.source.trajectories.ignore_images and file.survey is not None:
+            # the ledger keeps what the file holds
+            file = replace(file, survey=file.survey.model_copy(update={"images": False}))
         files.setdefault(source.system, {})[source.run, source.temperature, source.replica] = file
     return files
 

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
 from daskglass.systems import Mixture, Positive, built_in
+from daskglass.trajectories.unwrapping import Images
 from daskglass.yamlfile import line_of, read_yaml
 
 REPLICAS = 3  # of a simulated system
@@ -116,7 +117,7 @@ class Trajectories(_Section):
     """Read existing files, whose `path` holds {system}, {temperature}, {replica}, {run} and $VARIABLES.
 
     What the path does not say, `constants` or the columns of a `table` (CSV) do; `rename` tells which column, field or
-    state-point key of theirs is which of ours.
+    state-point key of theirs is which of ours. `ignore_images` follows particles by the minimum image instead of theirs.
     """
 
     format: Literal["gsd", "lammps", "signac"] = "gsd"
@@ -126,6 +127,12 @@ class Trajectories(_Section):
     table: str | None = None
     rename: Mapping[str, str] = {}
     frames: Count | None = None
+    ignore_images: Annotated[bool, Field(strict=True)] = False
+
+    @property
+    def images(self) -> Images:
+        """What is done with the periodic images of the files."""
+        return "ignored" if self.ignore_images else "checked"
 
     @property
     def reader(self) -> str:

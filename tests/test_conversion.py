@@ -246,6 +246,25 @@ def test_without_images_positions_are_the_same_up_to_the_image_of_the_first_fram
         np.testing.assert_array_equal(run["position"].sel(temperature=T, replica=replica), expected.astype(np.float32))
 
 
+@pytest.mark.parametrize("write", [write_varying, write_dump])
+@pytest.mark.parametrize("frame", [16, 20], ids=["where a block begins", "within a block"])
+def test_images_that_start_again_are_refused_and_can_be_ignored(tmp_path, client, write, frame):
+    made = replace(walk(0), types=("1", "2"))
+    image = made.image.copy()
+    image[frame:] -= image[frame]
+    write_files(tmp_path, {BAD: replace(made, image=image)}, write)
+    form = "lammps" if write is write_dump else "gsd"
+    (told,) = causes(tmp_path, client, format=form)
+    assert f"{file_of(tmp_path, BAD)}: frame {frame}: particle " in told
+    assert "--ignore-images" in told
+    assert causes(tmp_path, client, format=form, ignore_images=True) == []
+    expected = made.position + (made.image - made.image[0]) * made.box
+    found = production(tmp_path / "out.zarr")["position"].sel(temperature=BAD[0], replica=BAD[1])
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
+    # of what is known of the file, nothing changed: without the option it is refused again
+    assert causes(tmp_path, client, format=form) == [told]
+
+
 @pytest.mark.parametrize("images", [True, False])
 def test_a_box_that_varies_is_kept_with_every_frame(tmp_path, client, images):
     runs = make_runs(breathing=0.01, box=(5.5, 6.0, 6.5))

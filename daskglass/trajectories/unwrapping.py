@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Format, Snapshot
 
 FAR = 0.4  # of an edge: particles that move farther between two frames cannot be followed by the minimum image
+Images = Literal["checked", "trusted", "ignored"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def read_frames(
     names: Sequence[str],
     offsets: Sequence[int] = (),
     before: NDArray[np.float32] | None = None,
+    images: Images = "checked",
 ) -> Frames:
     """Read frames `start` to `stop` of a file, unwrapped by their images, or by the minimum image from frame to frame.
 
@@ -45,21 +48,25 @@ def read_frames(
     names : of the species, in the order of their codes
     offsets : of the file's scan
     before : (particle, 3) unwrapped positions of frame `start` − 1; needed where there are no images and start > 0
+    images : of the file: "checked", no particle moves by 0.4 of the box or more from frame to frame by them; "trusted",
+        of files that the engines wrote; "ignored", as if the file had none
 
     Raises
     ------
     TrajectoryError
         Naming the file, the frame, and what is wrong with it.
     """
-    follow = start > 0 and before is not None
+    follow = start > 0 and (before is not None or images == "checked")
     snapshots: Iterable[Snapshot] = format.frames(path, start - follow, stop, offsets)
+    if images == "ignored":
+        snapshots = (replace(snapshot, image=None) for snapshot in snapshots)
     snapshots = _checked(path, _same_particles(path, format, snapshots, offsets), species, names)
     positions = np.empty((stop - start, species.size, 3), np.float32)
     shift = np.empty((species.size, 3))  # in double precision, and so is the sum before it is rounded
     steps = np.empty(stop - start, np.int64)
     boxes = np.empty((stop - start, 3))
     quantities: dict[str, list[float]] = {}
-    for snapshot, image in _images(path, snapshots, before):
+    for snapshot, image in _images(path, snapshots, before, images == "checked"):
         k = snapshot.index - start
         if k < 0:
             continue
@@ -137,7 +144,7 @@ def _checked(
 
 
 def _images(
-    path: Path, snapshots: Iterable[Snapshot], before: NDArray[np.float32] | None
+    path: Path, snapshots: Iterable[Snapshot], before: NDArray[np.float32] | None, check: bool
 ) -> Iterator[tuple[Snapshot, NDArray[np.int32]]]:
     """Every frame with its periodic images: of the file, or such that no particle moves half a box between frames.
 
@@ -148,6 +155,8 @@ def _images(
     image: NDArray[np.int32] | None = None
     for snapshot in snapshots:
         if snapshot.image is not None:
+            if check and last is not None and image is not None:
+                _check_images(path, last, image, snapshot)
             image = snapshot.image
         elif last is not None and image is not None:
             image = image - _crossed(path, last, snapshot)
@@ -161,7 +170,7 @@ def _images(
 
 def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
     """Number of faces of the box that each particle crossed since the frame before, against its direction."""
-    moved = now.position / now.box - last.position / last.box
+    moved = _moved(last, now)
     crossed = np.rint(moved)
     far = np.abs(np.where(np.abs(crossed) > 1, moved, moved - crossed)).max(axis=1)
     if far.max(initial=0.0) >= FAR:
@@ -171,3 +180,26 @@ def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
             "the frame before, too far to be followed across its faces: write images, or frames more often"
         )
     return crossed.astype(np.int32)
+
+
+def _check_images(path: Path, last: Snapshot, image: NDArray[np.int32], now: Snapshot) -> None:
+    """Refuse images of a file by which a particle leaps: they began again, or are not of these positions."""
+    assert now.image is not None
+    moved = _moved(last, now)
+    nearest = moved - np.rint(moved)
+    moved += now.image.astype(np.float64) - image
+    if np.abs(moved).max(initial=0.0) >= FAR:
+        particle = int(np.argmax(np.abs(moved).max(axis=1)))
+        axis = int(np.argmax(np.abs(moved[particle])))
+        raise TrajectoryError(
+            f"{path}: frame {now.index}: particle {particle} moved by {moved[particle, axis]:.2f} of the box along "
+            f"{'xyz'[axis]} since the frame before by its images, by {nearest[particle, axis]:.2f} to its nearest image: "
+            "where images start again, as after a restart without them, `ignore_images: true` under source.trajectories, or "
+            "--ignore-images, follows the nearest image instead; where it moved so far indeed, write frames more often"
+        )
+
+
+def _moved(last: Snapshot, now: Snapshot) -> NDArray[np.float64]:
+    """Displacement of wrapped positions since the frame before, in fractions of the edges, (particle, 3)."""
+    moved: NDArray[np.float64] = now.position / now.box - last.position / last.box
+    return moved

@@ -49,8 +49,8 @@ def walks(draw, farthest=0.98 * FAR):
     return rng.uniform(-0.5, 0.5, (len(SPECIES), 3)) + np.cumsum(steps, axis=0), box
 
 
-def read(memory, start, stop, before=None):
-    return read_frames(PATH, memory, start, stop, SPECIES, ["A"], before=before).position
+def read(memory, start, stop, before=None, images="checked"):
+    return read_frames(PATH, memory, start, stop, SPECIES, ["A"], before=before, images=images).position
 
 
 @given(walks())
@@ -136,6 +136,43 @@ def test_a_step_too_far_to_be_followed_names_frame_and_particle(given_walk, far,
         read(memory, frame, len(walk), before=read(memory, 0, frame)[-1])
 
 
+@given(walks(), st.data())
+def test_images_that_start_again_name_frame_particle_and_both_displacements(given_walk, data):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    frame = data.draw(st.integers(1, len(walk) - 1))
+    particle, axis = data.draw(st.integers(0, len(SPECIES) - 1)), data.draw(st.integers(0, 2))
+    image[frame:, particle, axis] += data.draw(st.sampled_from([-7, -1, 1, 2]))
+    memory = Memory(position, box, image)
+    message = (
+        rf"traj.gsd: frame {frame}: particle {particle} moved by -?[\d.]+ of the box along {'xyz'[axis]} .* images, "
+        r"by -?0.[0-4]\d* to its nearest .* `ignore_images: true` under source.trajectories, or --ignore-images"
+    )
+    for start in {0, frame}:
+        with pytest.raises(TrajectoryError, match=message):
+            read(memory, start, len(walk))
+
+
+@given(walks(), st.data())
+def test_images_that_are_ignored_are_as_if_there_were_none(given_walk, data):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    image[len(walk) // 2 :] = 0
+    memory, start = Memory(position, box, image), data.draw(st.integers(1, len(walk) - 1))
+    expected = read(Memory(position, box), 0, len(walk))
+    np.testing.assert_array_equal(read(memory, 0, len(walk), images="ignored"), expected)
+    later = read(memory, start, len(walk), expected[start - 1], images="ignored")
+    np.testing.assert_array_equal(later, expected[start:])
+
+
+def test_particles_of_an_engine_may_move_as_far_as_their_images_tell():
+    box, image = np.full((2, 3), 4.0), np.zeros((2, 5, 3), np.int32)
+    image[1, 2, 0] = 3
+    position = np.zeros((2, 5, 3), np.float32)
+    found = read(Memory(position, box, image), 0, 2, images="trusted")
+    assert found[1, 2, 0] == 12.0
+
+
 def test_positions_outside_the_box_need_no_images():
     box = np.full((3, 3), 4.0)
     walk = np.zeros((3, 5, 3), np.float32) + np.array([[[9.0]], [[9.5]], [[10.4]]], np.float32)
@@ -209,5 +246,5 @@ def test_frames_are_read_one_at_a_time():
                 yield snapshot
 
     frames = read_frames(PATH, Counted(np.zeros((9, 5, 3), np.float32), np.full((9, 3), 4.0)), 2, 7, SPECIES, ["A"])
-    assert alive == [2, 3, 4, 5, 6]
+    assert alive == [1, 2, 3, 4, 5, 6]  # the frame before too: images are held against it
     assert frames.step.tolist() == [20, 30, 40, 50, 60]
