@@ -208,7 +208,7 @@ def convert(
         store,
         format=form,
         path=pattern,
-        timestep=1.0 if timestep is None else timestep,
+        timestep=timestep,
         constants={name: value for name, value in constants.items() if value is not None},
         table=None if table is None else str(table),
         rename=dict(_renaming(text) for text in rename or ()),
@@ -239,7 +239,9 @@ def convert(
     if not quiet:
         print(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
     if timestep is None:
-        print("warning: time counts time steps: --timestep says how many τ one is", file=sys.stderr)
+        told = sorted({f.survey.timestep for p in plans for f in p.files.values() if f.survey and f.survey.timestep})
+        by_files = f"; by the times in the files it is {', '.join(f'{step:g}' for step in told[:3])}" if told else ""
+        print(f"warning: time counts time steps: --timestep says how many τ one is{by_files}", file=sys.stderr)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from daskglass.errors import StudyError, TrajectoryError
 from daskglass.layout import Layout, division, frames_per_block, frames_per_chunk
 from daskglass.ledger import Ledger
 from daskglass.particles import species_names
-from daskglass.sources import File, Files, Over, check_agree, survey_sources
+from daskglass.sources import File, Files, Over, check_agree, check_timestep, survey_sources
 from daskglass.store import Block, open_group
 from daskglass.study import Simulate, Study, System, found_system
 from daskglass.trajectories import get_format
@@ -209,6 +209,8 @@ class SystemPlan:
             (first, found[run]), *others = readable
             for path, survey in others:
                 check_agree(first, found[run], path, survey, given.frames)
+            for path, survey in readable:
+                check_timestep(path, survey, given)
         return found
 
     def has_frames(self, run: str, temperature: float, replica: int) -> bool:
@@ -349,7 +351,7 @@ class SystemPlan:
         assert self.study.source.trajectories is not None
         path, survey = self._first
         frame = next(iter(get_format(self.study.source.trajectories.reader).frames(path, 0, 1, survey.offsets)))
-        return species_codes(path, frame.types, frame.typeid, self.species)
+        return species_codes(path, frame.types, frame.typeid, self.species, frame.elements)
 
     @cached_property
     def box(self) -> np.ndarray | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daskglass.errors import TrajectoryError
 from daskglass.ledger import Ledger
-from daskglass.study import Study
+from daskglass.study import Study, Trajectories
 from daskglass.trajectories import get_format
 from daskglass.trajectories.mapping import Source, find_sources, read_table
 from daskglass.trajectories.signac import project_rows
-from daskglass.trajectories.survey import Survey, survey_file
+from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
 
 
 @dataclass(frozen=True)
@@ -120,3 +121,19 @@ def check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: 
             # of the species only hashes are known
             what = "species differ from those" if name == "species" else f"{name} {two} differs from {one}"
             raise TrajectoryError(f"{other}: {what} of {path}: {remedy}")
+
+
+def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
+    """Refuse a file that tells another time step than the user.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file and both.
+    """
+    told = survey.timestep
+    if told is not None and not given.in_steps and not math.isclose(told, given.timestep, rel_tol=ROUNDING):
+        raise TrajectoryError(
+            f"{path}: a time step is {told:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by `timestep:` "
+            f"under source.trajectories, or --timestep: give {told:g}, or take the times out of the file if they are wrong"
+        )

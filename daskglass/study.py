@@ -128,6 +128,12 @@ class Trajectories(_Section):
     rename: Mapping[str, str] = {}
     frames: Count | None = None
     ignore_images: Annotated[bool, Field(strict=True)] = False
+    _in_steps: bool = PrivateAttr(default=False)
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether nobody said what a time step is, so that time counts time steps."""
+        return self._in_steps
 
     @property
     def images(self) -> Images:
@@ -453,7 +459,7 @@ def study_of_files(
     store : the store
     precision : of positions, σ
     systems : what a study file has under systems; all that there are files of, if empty
-    trajectories : what a study file has under source.trajectories
+    trajectories : what a study file has under source.trajectories; without `timestep`, time counts time steps
 
     Raises
     ------
@@ -462,17 +468,21 @@ def study_of_files(
     """
     if not store.name:
         raise StudyError(f"{store}: cannot be a store: give it a name, such as mine.zarr")
+    in_steps = trajectories.get("timestep") is None
     content = {
         "study": "convert",
         "store": str(store),
         "systems": list(systems),
-        "source": {"trajectories": trajectories},
+        "source": {"trajectories": trajectories | ({"timestep": 1.0} if in_steps else {})},
         "inherent": "none",
         "softness": {"train_on": {"run": "production"}},
         "precision": precision,
     }
     try:
-        return Study.model_validate(content)
+        study = Study.model_validate(content)
+        assert study.source.trajectories is not None
+        study.source.trajectories._in_steps = in_steps
+        return study
     except ValidationError as error:
         raise StudyError("; ".join(f"{'.'.join(map(str, _keys(e)))}: {_message(e)}" for e in error.errors())) from None
 

@@ -22,7 +22,7 @@ from daskglass.errors import DaskglassError, TrajectoryError
 from daskglass.ledger import Ledger
 from daskglass.study import load_study, study_of_files
 from tests.studies import FILES, command, run_here
-from tests.trajectories.files import COLUMNS, Run, gsd_frames, write_dump, write_frames, write_gsd
+from tests.trajectories.files import COLUMNS, Run, dump_text, gsd_frames, write_dump, write_frames, write_gsd
 
 TIMESTEP = 0.004
 INTERVAL = 250
@@ -244,6 +244,40 @@ def test_without_images_positions_are_the_same_up_to_the_image_of_the_first_fram
     for (T, replica), made in runs.items():
         expected = made.position + (made.image - made.image[0]) * made.box
         np.testing.assert_array_equal(run["position"].sel(temperature=T, replica=replica), expected.astype(np.float32))
+
+
+def write_timed(path, run, timestep=TIMESTEP, digits=17, jump=0):
+    """Dump whose frames tell their time, which goes on otherwise after frame 20 by `jump` steps."""
+    frames = dump_text(run).split("ITEM: TIMESTEP\n")[1:]
+    times = [(step + jump * (k > 20)) * timestep for k, step in enumerate(run.step)]
+    texts = [f"ITEM: TIME\n{t:.{digits}g}\nITEM: TIMESTEP\n{text}" for t, text in zip(times, frames, strict=True)]
+    path.write_text("ITEM: UNITS\nlj\n" + "".join(texts))
+
+
+@pytest.mark.parametrize("digits", [17, 6])
+def test_times_of_a_dump_are_held_against_the_time_step_that_is_given(tmp_path, client, digits):
+    write_files(tmp_path, {BAD: walk(0)}, write_timed, digits=digits)
+    (told,) = causes(tmp_path, client, format="lammps", timestep=0.005)
+    assert f"{file_of(tmp_path, BAD)}: a time step is 0.004 τ by the times in the file" in told
+    assert "0.005 τ by `timestep:`" in told
+    assert causes(tmp_path, client, format="lammps") == []
+
+
+def test_times_of_a_dump_do_not_matter_where_time_counts_steps(tmp_path):
+    write_files(tmp_path, {BAD: replace(walk(0), types=("1", "2"))}, write_timed)
+    done = command("convert", "--quiet", "--format", "lammps", tmp_path / PATTERN, "out.zarr", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "by the times in the files it is 0.004" in done.stderr
+    refused = command(
+        "convert", "--format", "lammps", "--timestep", "1.0", tmp_path / PATTERN, "o.zarr", folder=tmp_path
+    )
+    assert "a time step is 0.004" in refused.stderr
+
+
+def test_a_time_step_that_changes_within_a_dump_is_refused(tmp_path, client):
+    write_files(tmp_path, {BAD: walk(0)}, write_timed, jump=100)
+    (told,) = causes(tmp_path, client, format="lammps")
+    assert "the time step changed" in told
 
 
 @pytest.mark.parametrize("write", [write_varying, write_dump])

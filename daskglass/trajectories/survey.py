@@ -13,6 +13,7 @@ from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Format, Snapshot
 
 END = 1_000_000  # bytes at either end of a file that are hashed
+ROUNDING = 1e-4  # of times that a file tells
 
 
 class Survey(BaseModel):
@@ -30,6 +31,7 @@ class Survey(BaseModel):
     images : whether periodic images are known
     quantities : what is logged with each frame
     offsets : where frames begin, for formats that need it
+    timestep : τ per time step, by the times that the file tells; None where it tells none
     content : hash of what was read first under this name; kept while the file only grows
     last : hash of the last frame
     """
@@ -53,6 +55,7 @@ class Survey(BaseModel):
     offsets: tuple[int, ...]
     content: str
     last: str
+    timestep: float | None = None
 
     @property
     def grew(self) -> bool:
@@ -106,6 +109,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         offsets=tuple(int(offset) for offset in scan.offsets),
         content=content,
         last=last,
+        timestep=_timestep(path, scan.steps, scan.times),
     )
 
 
@@ -141,6 +145,25 @@ def _interval(path: Path, steps: NDArray[np.int64]) -> int:
             )
         raise TrajectoryError(f"{path}: frame {k + 1} {what}")
     return int(intervals[0])
+
+
+def _timestep(path: Path, steps: NDArray[np.int64], times: NDArray[np.float64]) -> float | None:
+    """Time per time step, by the times a file tells, the same throughout but for their rounding."""
+    told = np.flatnonzero(np.isfinite(times))
+    if told.size < 2 or steps[told[0]] == steps[told[-1]]:
+        return None
+    first, last = told[0], told[-1]
+    timestep = float((times[last] - times[first]) / (steps[last] - steps[first]))
+    expected = times[first] + timestep * (steps[told] - steps[first])
+    wrong = np.flatnonzero(~np.isclose(times[told], expected, rtol=ROUNDING, atol=ROUNDING * abs(times[last] - times[first])))
+    if wrong.size:
+        k = int(told[wrong[0]])
+        raise TrajectoryError(
+            f"{path}: frame {k}: TIME is {times[k]:g} at time step {steps[k]}, {expected[wrong[0]]:g} is expected between "
+            f"{times[first]:g} at time step {steps[first]} and {times[last]:g} at time step {steps[last]}: the time step "
+            "changed; write frames of one time step into a file of their own"
+        )
+    return timestep
 
 
 def _frame(path: Path, format: Format, index: int, offsets: tuple[int, ...]) -> Snapshot:

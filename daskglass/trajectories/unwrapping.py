@@ -78,16 +78,29 @@ def read_frames(
     return Frames(positions, steps, boxes, {name: np.array(values) for name, values in quantities.items()})
 
 
-def species_codes(path: Path, types: Sequence[str], typeid: NDArray[np.int8], names: Sequence[str]) -> NDArray[np.int8]:
-    """Codes among `names` of particles given by codes among `types`.
+def species_codes(
+    path: Path,
+    types: Sequence[str],
+    typeid: NDArray[np.int8],
+    names: Sequence[str],
+    elements: Sequence[str] = (),
+) -> NDArray[np.int8]:
+    """Codes among `names` of particles given by codes among `types`, each of which may be called by an element too.
 
-    Types that are all called as species are those; else types called 1, 2, … are the species in order.
+    Types or elements that are all called as species are those; else types called 1, 2, … are the species in order.
 
     Raises
     ------
     TrajectoryError
-        If a type is none of the species.
+        If a type is none of the species, or types and elements are both called as species, each otherwise.
     """
+    if elements and set(elements) <= set(names):
+        if set(types) <= set(names) and list(types) != list(elements):
+            raise TrajectoryError(
+                f"{path}: types {list(types)} are elements {list(elements)}, and both name species of the system, "
+                f"{list(names)}: write one of the two columns"
+            )
+        types = elements
     numbered = [str(k + 1) for k in range(len(names))]
     known = numbered if set(types) <= set(numbered) and not set(types) <= set(names) else list(names)
     if unknown := sorted(set(types) - set(known)):
@@ -121,7 +134,7 @@ def _checked(
     """Refuse frames of other particles, and positions that are not finite."""
     for snapshot in snapshots:
         where = f"{path}: frame {snapshot.index}"
-        codes = species_codes(path, snapshot.types, snapshot.typeid, names)
+        codes = species_codes(path, snapshot.types, snapshot.typeid, names, snapshot.elements)
         if codes.size != species.size:
             raise TrajectoryError(
                 f"{where}: holds {codes.size} particles, {species.size} are expected: "

@@ -230,6 +230,15 @@ def test_types_are_species_by_their_names_or_their_numbers(types, names, codes):
     assert species_codes(PATH, types, np.array([0, 1, 1], np.int8), names).tolist() == codes
 
 
+def test_elements_are_species_where_they_are_what_species_are_called():
+    typeid = np.array([0, 0, 1], np.int8)
+    assert species_codes(PATH, ("1", "2"), typeid, ("B", "A"), ("A", "B")).tolist() == [1, 1, 0]
+    assert species_codes(PATH, ("1", "2"), typeid, ("2", "1"), ("A", "B")).tolist() == [1, 1, 0]
+    assert species_codes(PATH, ("1", "2"), typeid, ("big", "small"), ("A", "B")).tolist() == [0, 0, 1]
+    with pytest.raises(TrajectoryError, match=r"types \['1', '2'\] are elements \['2', '1'\], and both name species"):
+        species_codes(PATH, ("1", "2"), typeid, ("1", "2"), ("2", "1"))
+
+
 def test_a_type_that_is_no_species_is_named():
     with pytest.raises(TrajectoryError, match=r"traj.gsd: holds particles of type 'C'; .*\['A', 'B'\].*`species:`"):
         species_codes(PATH, ("A", "C"), np.array([0, 1], np.int8), ("A", "B"))
