@@ -429,11 +429,11 @@ DAMAGES = {
     ),
     "frames out of order": (
         arrange([*range(20), 21, 20, *range(22, 40)]),
-        "frame 21 is at time step 6000, before frame 20 at 6250: put the frames in order",
+        "frame 21 is at time step 6000, before frame 20 at 6250: a restart or a second run begins there",
     ),
     "frames reversed": (
         arrange(range(39, -1, -1)),
-        "frame 1 is at time step 10500, before frame 0 at 10750: put the frames in order",
+        "frame 1 is at time step 10500, before frame 0 at 10750: a restart or a second run begins there",
     ),
     "particles vanish": (
         change(20, N=59, typeid=np.zeros(59, np.uint32), position=np.zeros((59, 3)), image=np.zeros((59, 3), int)),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Format, Snapshot
 
 END = 1_000_000  # bytes at either end of a file that are hashed
+PACKED = {".gz", ".bz2", ".xz", ".zst"}
 ROUNDING = 1e-4  # of times that a file tells
 
 
@@ -97,7 +100,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         sha256=sha256,
         frames=frames,
         first_step=int(scan.steps[0]),
-        interval=_interval(path, scan.steps),
+        interval=_interval(path, scan.steps, scan.offsets),
         particles=scan.typeid.size,
         types=scan.types,
         species=_hash(np.array([scan.types[code] for code in scan.typeid])),
@@ -123,11 +126,17 @@ def _continues(path: Path, format: Format, known: Survey, steps: NDArray[np.int6
     return same and _fingerprint(_frame(path, format, known.frames - 1, offsets)) == known.last
 
 
-def _interval(path: Path, steps: NDArray[np.int64]) -> int:
+def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int]) -> int:
     """Time steps between two frames, the same throughout."""
     intervals = np.diff(steps)
     if intervals.size == 0:
         return 0
+    if not intervals.any():
+        raise TrajectoryError(
+            f"{path}: all {steps.size} frames are at time step {steps[0]}: no frame says its own; set "
+            f"{'ITEM: TIMESTEP' if offsets else 'frame.configuration.step'} when frames are written, or, where they are INTERVAL "
+            f"time steps apart: {_numbering(path, offsets)}"
+        )
     wrong = np.flatnonzero((intervals != intervals[0]) | (intervals <= 0))
     if wrong.size:
         # where some go back in time, the gap before them is no missing frame
@@ -137,7 +146,12 @@ def _interval(path: Path, steps: NDArray[np.int64]) -> int:
         if step == before:
             what = f"is at time step {step}, as frame {k} is: one of them is repeated, take it out"
         elif step < before:
-            what = f"is at time step {step}, before frame {k} at {before}: put the frames in order"
+            repeated = np.flatnonzero(steps[: k + 1] == step)
+            again = f"frames {repeated[0]} to {k} are repeated: keep them once; " if repeated.size else ""
+            what = (
+                f"is at time step {step}, before frame {k} at {before}: a restart or a second run begins there; {again}"
+                f"split the file: {_splitting(path, k + 1, offsets)}"
+            )
         else:
             what = (
                 f"is at time step {step}, {before + int(intervals[0])} is expected: frames are missing, or not equally "
@@ -145,6 +159,29 @@ def _interval(path: Path, steps: NDArray[np.int64]) -> int:
             )
         raise TrajectoryError(f"{path}: frame {k + 1} {what}")
     return int(intervals[0])
+
+
+def _splitting(path: Path, frame: int, offsets: Sequence[int]) -> str:
+    """Command that makes two files of one, the second from a frame on."""
+    first, second = (f"{part}{path.suffix}" for part in ("first", "second"))
+    if offsets:
+        name, end = shlex.quote(str(path)), offsets[frame]
+        unpacked = " (of the file, once it is unpacked)" if path.suffix in PACKED else ""
+        return f"`head -c {end} {name} > {first}; tail -c +{end + 1} {name} > {second}`{unpacked}"
+    code = f"import gsd.hoomd as g; f = g.open({str(path)!r}); "
+    code += f"g.open({first!r}, 'w').extend(f[:{frame}]); g.open({second!r}, 'w').extend(f[{frame}:])"
+    return f"`python -c {shlex.quote(code)}`"
+
+
+def _numbering(path: Path, offsets: Sequence[int]) -> str:
+    """Command that writes the time step into every frame."""
+    new = f"new{path.suffix}"
+    if offsets:
+        code = "/^ITEM: TIMESTEP/ {print; getline; print n++ * INTERVAL; next} {print}"
+        return f"`awk '{code}' {shlex.quote(str(path))} > {new}`"
+    code = f"import gsd.hoomd as g; f = g.open({str(path)!r}); new = g.open({new!r}, 'w'); "
+    code += "[(setattr(x.configuration, 'step', k * INTERVAL), new.append(x)) for k, x in enumerate(f)]"
+    return f"`python -c {shlex.quote(code)}`"
 
 
 def _timestep(path: Path, steps: NDArray[np.int64], times: NDArray[np.float64]) -> float | None:
