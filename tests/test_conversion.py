@@ -246,6 +246,106 @@ def test_without_images_positions_are_the_same_up_to_the_image_of_the_first_fram
         np.testing.assert_array_equal(run["position"].sel(temperature=T, replica=replica), expected.astype(np.float32))
 
 
+def drawn_anew(run, seed):
+    """The same walk whose types were given to particles by another seed."""
+    return replace(run, typeid=np.random.default_rng(seed).permutation(run.typeid))
+
+
+@pytest.mark.parametrize("write", [write_varying, write_dump])
+def test_replicas_whose_types_were_drawn_anew_are_ordered_by_species_and_id(tmp_path, client, write):
+    made = {place: replace(drawn_anew(run, k), types=("1", "2")) for k, (place, run) in enumerate(make_runs().items())}
+    write_files(tmp_path, made, write)
+    assert causes(tmp_path, client, format="lammps" if write is write_dump else "gsd") == []
+    run = production(tmp_path / "out.zarr")
+    np.testing.assert_array_equal(run["species"], made[PLACES[0]].typeid)
+    for (T, replica), one in made.items():
+        position = one.position + one.image * one.box
+        for code in (0, 1):
+            found = run["position"].sel(temperature=T, replica=replica).values[:, run["species"] == code]
+            np.testing.assert_array_equal(found, position[:, one.typeid == code].astype(np.float32))
+
+
+@pytest.mark.parametrize("place", [(0.7, 0), (0.4, 0)], ids=["hotter", "colder"])
+def test_files_that_join_a_store_take_the_order_of_its_particles(tmp_path, client, place):
+    write_files(tmp_path, {BAD: drawn_anew(walk(0), 1)})
+    assert causes(tmp_path, client) == []
+    before = production(tmp_path / "out.zarr")
+    joining = drawn_anew(walk(5), 2)
+    write_files(tmp_path, {place: joining})
+    assert convert(tmp_path, client).done == 3
+    after = production(tmp_path / "out.zarr")
+    np.testing.assert_array_equal(after["species"], before["species"])
+    xr.testing.assert_equal(after["position"].sel(temperature=[BAD[0]]), before["position"])
+    soft = after["position"].sel(temperature=place[0], replica=0).values[:, after["species"] == 1]
+    position = joining.position + joining.image * joining.box
+    np.testing.assert_array_equal(soft, position[:, joining.typeid == 1].astype(np.float32))
+
+
+def like_ka(density=1.2, typeid=None, **options):
+    """A walk at the number density of the built-in mixtures, 80:20 unless told."""
+    run = walk(0, box=np.full(3, (PARTICLES / density) ** (1 / 3)), **options)
+    return run if typeid is None else replace(run, typeid=typeid)
+
+
+def told_of(tmp_path, client, run, system="ka_0.0"):
+    write_files(tmp_path, {BAD: run}, system=system)
+    return causes(tmp_path, client)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_files_of_the_stated_composition_and_density_are_taken(tmp_path, client, count):
+    typeid = (np.arange(PARTICLES) >= 48 + count - 1).astype(np.int8)
+    assert told_of(tmp_path, client, like_ka(1.2 * 1.01, typeid)) == []
+
+
+def test_files_of_another_composition_than_the_mixture_are_refused(tmp_path, client):
+    (told,) = told_of(tmp_path, client, like_ka(typeid=(np.arange(PARTICLES) >= 12).astype(np.int8)))
+    assert f"{file_of(tmp_path, BAD, 'ka_0.0')}: composition A 12, B 48; the mixture" in told
+    assert "A 0.8, B 0.2, held to one particle and 1%" in told
+    assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize("density", [1.2 * 0.97, 1.2 * 1.03, 1.2 / 3.4**3])
+def test_files_of_another_number_density_than_the_mixture_are_refused(tmp_path, client, density):
+    (told,) = told_of(tmp_path, client, like_ka(density))
+    assert re.search(rf"the number density is {density:.4g}; that of the mixture of the system is 1.2, held to 2%", told)
+
+
+def test_where_boxes_vary_the_number_density_is_held_less_tightly(tmp_path, client):
+    assert told_of(tmp_path, client, like_ka(1.2 * 1.15, breathing=0.01)) == []
+    (told,) = told_of(tmp_path / "far", client, like_ka(1.2 * 1.3, breathing=0.01))
+    assert "held to 20%" in told
+
+
+def test_a_built_in_system_is_held_against_its_files_by_the_command_line_too(tmp_path):
+    write_files(tmp_path, {BAD: like_ka(0.9)})
+    pattern = str(tmp_path / "data/ka/T{temperature:g}/r{replica:d}/traj")
+    done = command(
+        "convert", pattern, "o.zarr", "--format", "gsd", "--system", "ka_0.0", "--timestep", "0.004", folder=tmp_path
+    )
+    assert done.returncode == 1
+    assert "number density is 0.9" in done.stderr
+
+
+def test_a_first_species_without_particles_is_refused(tmp_path, client):
+    (told,) = told_of(tmp_path, client, like_ka(typeid=np.ones(PARTICLES, np.int8)), system="mine")
+    assert "there is no particle of species A, the first" in told
+    assert "the file holds A 0, B 60: name the one to study first" in told
+
+
+@pytest.mark.parametrize("write", [write_varying, write_dump])
+def test_systems_of_two_dimensions_are_refused(tmp_path, client, write):
+    flat, slab = walk(0), walk(1, box=(4.0, 4.4, 1.0))
+    flat.position[..., 2], flat.image[..., 2] = 0.0, 0
+    form = "lammps" if write is write_dump else "gsd"
+    write_files(tmp_path / "flat", {BAD: flat}, write)
+    write_files(tmp_path / "slab", {BAD: slab}, write)
+    (told,) = causes(tmp_path / "flat", client, format=form)
+    assert "all particles are at z = 0: only systems of three dimensions" in told
+    (told,) = causes(tmp_path / "slab", client, format=form)
+    assert "the box is 1 σ long along z, 2 σ at least are expected" in told
+
+
 def write_timed(path, run, timestep=TIMESTEP, digits=17, jump=0):
     """Dump whose frames tell their time, which goes on otherwise after frame 20 by `jump` steps."""
     frames = dump_text(run).split("ITEM: TIMESTEP\n")[1:]
@@ -497,7 +597,7 @@ def others(what):
     run = walk(9)
     return {
         "particles": lambda path: write_gsd(path, walk(9, particles=50)),
-        "species": lambda path: write_gsd(path, replace(run, typeid=run.typeid[::-1].copy())),
+        "species": lambda path: write_gsd(path, replace(run, typeid=1 - run.typeid)),
         "names": lambda path: write_gsd(path, replace(run, types=("A", "C"))),
         "interval": lambda path: write_gsd(path, replace(run, step=run.step * 2)),
         "frames": lambda path: write_gsd(path, first(run, 39)),
@@ -512,8 +612,8 @@ def others(what):
     ("what", "message"),
     [
         ("particles", "{bad}: particles 50 differs from 60 of {good}: they cannot be of one system"),
-        ("species", "{bad}: species differ from those of {good}: the particles must be of the same species"),
-        ("names", "{bad}: species differ from those of {good}: the particles must be of the same species"),
+        ("species", "{bad}: composition A 12, B 48 differs from A 48, B 12 of {good}: make files of another"),
+        ("names", "{bad}: holds particles of type 'C'; the species of the system are"),
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
         (
             "frames",

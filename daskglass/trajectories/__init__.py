@@ -29,6 +29,7 @@ class Scan:
     images : whether the periodic images of particles are known
     quantities : names of the quantities logged with each frame, among those of `daskglass.variables`
     offsets : (frame,) where each frame begins in the uncompressed file; empty where the format finds frames itself
+    elements : another name of each of the types; empty where there are none
     times : (frame,) what the file says its time is, τ; NaN where it does not, empty where no format could
     """
 
@@ -40,6 +41,7 @@ class Scan:
     quantities: tuple[str, ...] = ()
     offsets: tuple[int, ...] = ()
     times: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    elements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

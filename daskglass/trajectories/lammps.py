@@ -87,6 +87,7 @@ def scan(path: Path) -> Scan:
         typeid=first.typeid,
         images=first.image is not None,
         offsets=tuple(offsets),
+        elements=first.elements,
         times=np.array([header.time for header in headers]),
     )
 

@@ -15,6 +15,8 @@ from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Format, Snapshot
 
 END = 1_000_000  # bytes at either end of a file that are hashed
+VERSION = "2"  # of what a survey tells
+SHORTEST = 2.0  # edge of a box, σ, across which a particle would meet itself
 PACKED = {".gz", ".bz2", ".xz", ".zst"}
 ROUNDING = 1e-4  # of times that a file tells
 
@@ -28,7 +30,8 @@ class Survey(BaseModel):
     sha256 : of the first and the last megabyte
     frames, first_step, interval : number of frames, time steps of the first, and between two
     particles, types : their number, and the names of their types
-    species : hash of the type of every particle
+    counts : number of particles of each type, in the order of `types`; empty in ledgers of old
+    elements : another name of each type, if they have one
     box, box_varies : edges of the first frame, σ, and whether those of later frames differ
     shortest : shortest edge of any frame, σ
     images : whether periodic images are known
@@ -49,7 +52,8 @@ class Survey(BaseModel):
     interval: int
     particles: int
     types: tuple[str, ...]
-    species: str
+    counts: tuple[int, ...] = ()
+    elements: tuple[str, ...] = ()
     box: tuple[float, float, float]
     box_varies: bool
     shortest: float
@@ -67,7 +71,7 @@ class Survey(BaseModel):
 
     def inputs(self) -> dict[str, str]:
         """What the survey is of, as the ledger compares it."""
-        return {"size": str(self.size), "modified": str(self.modified)}
+        return {"size": str(self.size), "modified": str(self.modified), "survey": VERSION}
 
     def is_of(self, path: Path) -> bool:
         """Whether a file is unchanged, by its size and the time of its last change."""
@@ -82,7 +86,8 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
     TrajectoryError
         If the file cannot be read, or its frames are not equally spaced in time; naming file and frame.
     """
-    if known is not None and known.is_of(path):
+    same = known is not None and known.is_of(path)
+    if known is not None and same and known.counts:
         return known
     if not path.is_file():
         raise TrajectoryError(f"{path}: no such file")
@@ -90,9 +95,12 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
     sha256 = _ends(path)
     scan = format.scan(path)
     frames = scan.steps.size
-    last = _fingerprint(_frame(path, format, frames - 1, scan.offsets))
+    frame = _frame(path, format, frames - 1, scan.offsets)
+    _check_three_dimensional(path, frame)
+    last = _fingerprint(frame)
     content = _identity(size, modified, sha256)
-    if known is not None and frames > known.frames and _continues(path, format, known, scan.steps, scan.offsets):
+    longer = known is not None and frames > known.frames
+    if known is not None and (same or (longer and _continues(path, format, known, scan.steps, scan.offsets))):
         content = known.content
     return Survey(
         size=size,
@@ -103,7 +111,8 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         interval=_interval(path, scan.steps, scan.offsets),
         particles=scan.typeid.size,
         types=scan.types,
-        species=_hash(np.array([scan.types[code] for code in scan.typeid])),
+        elements=scan.elements,
+        counts=tuple(np.bincount(scan.typeid, minlength=len(scan.types)).tolist()),
         box=(float(scan.boxes[0, 0]), float(scan.boxes[0, 1]), float(scan.boxes[0, 2])),
         shortest=float(scan.boxes.min()),
         box_varies=bool((scan.boxes != scan.boxes[0]).any()),
@@ -159,6 +168,21 @@ def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int]) -> i
             )
         raise TrajectoryError(f"{path}: frame {k + 1} {what}")
     return int(intervals[0])
+
+
+def _check_three_dimensional(path: Path, frame: Snapshot) -> None:
+    flat = np.ptp(frame.position, axis=0) == 0
+    if flat.any() and len(frame.position) > 1:
+        axis = int(np.argmax(flat))
+        raise TrajectoryError(
+            f"{path}: frame {frame.index}: all particles are at {'xyz'[axis]} = {frame.position[0, axis]:g}: only systems of "
+            "three dimensions are supported"
+        )
+    if frame.box.min() < SHORTEST:
+        raise TrajectoryError(
+            f"{path}: frame {frame.index}: the box is {frame.box.min():g} σ long along {'xyz'[int(np.argmin(frame.box))]}, "
+            f"{SHORTEST:g} σ at least are expected: only systems of three dimensions are supported, with lengths in σ"
+        )
 
 
 def _splitting(path: Path, frame: int, offsets: Sequence[int]) -> str:

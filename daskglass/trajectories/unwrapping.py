@@ -40,11 +40,14 @@ def read_frames(
 ) -> Frames:
     """Read frames `start` to `stop` of a file, unwrapped by their images, or by the minimum image from frame to frame.
 
+    Particles come in the order of `species`: the k-th particle of a species in frame 0 of the file is the k-th of that
+    species there, in every frame. A file that has them in that order keeps its own.
+
     Parameters
     ----------
     path, format : the file
     start, stop : first frame, and the one after the last
-    species : (particle,) codes that every frame must have
+    species : (particle,) codes of the run, of as many particles of each species as every frame must have
     names : of the species, in the order of their codes
     offsets : of the file's scan
     before : (particle, 3) unwrapped positions of frame `start` − 1; needed where there are no images and start > 0
@@ -60,7 +63,11 @@ def read_frames(
     snapshots: Iterable[Snapshot] = format.frames(path, start - follow, stop, offsets)
     if images == "ignored":
         snapshots = (replace(snapshot, image=None) for snapshot in snapshots)
-    snapshots = _checked(path, _same_particles(path, format, snapshots, offsets), species, names)
+    first = next(iter(format.frames(path, 0, 1, offsets)))
+    order = _order(path, first, species, names)
+    inverse = np.argsort(order)
+    before = None if before is None else before[inverse]
+    snapshots = _checked(path, _same_particles(path, first, snapshots), species[inverse], names)
     positions = np.empty((stop - start, species.size, 3), np.float32)
     shift = np.empty((species.size, 3))  # in double precision, and so is the sum before it is rounded
     steps = np.empty(stop - start, np.int64)
@@ -70,8 +77,8 @@ def read_frames(
         k = snapshot.index - start
         if k < 0:
             continue
-        np.multiply(image, snapshot.box, out=shift)
-        np.add(shift, snapshot.position, out=positions[k], casting="same_kind")
+        np.multiply(image[order], snapshot.box, out=shift)
+        np.add(shift, snapshot.position[order], out=positions[k], casting="same_kind")
         steps[k], boxes[k] = snapshot.step, snapshot.box
         for name, value in snapshot.quantities.items():
             quantities.setdefault(name, []).append(value)
@@ -111,20 +118,38 @@ def species_codes(
     return np.array([known.index(name) for name in types], np.int8)[typeid]
 
 
-def _same_particles(
-    path: Path, format: Format, snapshots: Iterable[Snapshot], offsets: Sequence[int]
-) -> Iterator[Snapshot]:
+def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequence[str]) -> NDArray[np.intp]:
+    """Particle of the file for each particle of the run: those of a species one after another, as they come."""
+    codes = species_codes(path, first.types, first.typeid, names, first.elements)
+    _check_number(path, first, species)
+    for code, name in enumerate(names):
+        here, expected = int((codes == code).sum()), int((species == code).sum())
+        if here != expected:
+            raise TrajectoryError(
+                f"{path}: frame {first.index}: holds {here} particles of species {name}, {expected} are expected, as in the "
+                "other files: make files of another composition a system of their own"
+            )
+    order = np.empty(species.size, np.intp)
+    order[np.argsort(species, kind="stable")] = np.argsort(codes, kind="stable")
+    return order
+
+
+def _check_number(path: Path, snapshot: Snapshot, species: NDArray[np.int8]) -> None:
+    if snapshot.typeid.size != species.size:
+        raise TrajectoryError(
+            f"{path}: frame {snapshot.index}: holds {snapshot.typeid.size} particles, {species.size} are expected: "
+            "make files of another number of particles a system of their own"
+        )
+
+
+def _same_particles(path: Path, first: Snapshot, snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
     """Refuse frames in which particles are called otherwise than in the first."""
-    first: NDArray[np.int64] | None = None
     for snapshot in snapshots:
-        if snapshot.ids is not None:
-            if first is None:
-                first = next(iter(format.frames(path, 0, 1, offsets))).ids
-            if first is None or not np.array_equal(first, snapshot.ids):
-                raise TrajectoryError(
-                    f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0: "
-                    "write the same particles in every frame"
-                )
+        if snapshot.ids is not None and (first.ids is None or not np.array_equal(first.ids, snapshot.ids)):
+            raise TrajectoryError(
+                f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0: "
+                "write the same particles in every frame"
+            )
         yield snapshot
 
 
@@ -135,16 +160,12 @@ def _checked(
     for snapshot in snapshots:
         where = f"{path}: frame {snapshot.index}"
         codes = species_codes(path, snapshot.types, snapshot.typeid, names, snapshot.elements)
-        if codes.size != species.size:
-            raise TrajectoryError(
-                f"{where}: holds {codes.size} particles, {species.size} are expected: "
-                "make files of another number of particles a system of their own"
-            )
+        _check_number(path, snapshot, species)
         if (changed := codes != species).any():
             particle = int(np.argmax(changed))
             raise TrajectoryError(
                 f"{where}: particle {particle} is of species {names[codes[particle]]}, {names[species[particle]]} is "
-                "expected: the particles must be the same in every frame and file of a system, in the same order"
+                "expected as in frame 0: a particle must be of the same species in every frame"
             )
         if not (finite := np.isfinite(snapshot.position)).all():
             particle = int(np.argmin(finite)) // 3

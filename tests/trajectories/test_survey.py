@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskglass.errors import TrajectoryError
+from daskglass.sources import composition
 from daskglass.trajectories import gsd, lammps
 from daskglass.trajectories.survey import END, Survey, survey_file
 from tests.trajectories.files import make_run, write_dump, write_gsd
@@ -113,12 +114,21 @@ def test_a_change_of_the_last_bytes_of_a_large_file_is_seen_without_its_time(tmp
     assert survey_file(path, gsd).sha256 != known.sha256
 
 
-def test_species_are_the_same_by_their_names_in_whichever_order_types_are_listed(tmp_path):
-    one = survey_file(write_gsd(tmp_path / "one", replace(RUN, types=("A", "B"))), gsd)
+def test_composition_is_told_by_names_in_whichever_order_types_are_listed(tmp_path):
     swapped = replace(RUN, types=("B", "A"), typeid=(1 - RUN.typeid).astype(np.int8))
-    another = replace(RUN, types=("A", "C"))
-    assert survey_file(write_gsd(tmp_path / "two", swapped), gsd).species == one.species
-    assert survey_file(write_gsd(tmp_path / "three", another), gsd).species != one.species
+    for run in (replace(RUN, types=("A", "B")), swapped, RUN):
+        path = write_gsd(tmp_path / "traj", run)
+        assert composition(path, survey_file(path, gsd), ["A", "B"]) == (16, 4)
+
+
+def test_what_a_ledger_of_old_knows_of_a_file_is_completed_and_the_file_stays_the_same(tmp_path):
+    path = write_gsd(tmp_path / "traj", first(RUN, 5))
+    known = survey_file(path, gsd)
+    write_gsd(path, RUN)
+    grown = survey_file(path, gsd, known)
+    old = Survey.model_validate(grown.model_dump(exclude={"counts", "elements", "timestep"}) | {"species": "0" * 16})
+    assert grown.grew
+    assert survey_file(path, gsd, old) == grown
 
 
 @given(st.integers(0, 10**12), st.integers(1, 10**9), st.integers(1, 8))
