@@ -308,7 +308,9 @@ def test_files_of_another_composition_than_the_mixture_are_refused(tmp_path, cli
 @pytest.mark.parametrize("density", [1.2 * 0.97, 1.2 * 1.03, 1.2 / 3.4**3])
 def test_files_of_another_number_density_than_the_mixture_are_refused(tmp_path, client, density):
     (told,) = told_of(tmp_path, client, like_ka(density))
-    assert re.search(rf"the number density is {density:.4g}; that of the mixture of the system is 1.2, held to 2%", told)
+    assert re.search(
+        rf"the number density is {density:.4g}; that of the mixture of the system is 1.2, held to 2%", told
+    )
 
 
 def test_where_boxes_vary_the_number_density_is_held_less_tightly(tmp_path, client):

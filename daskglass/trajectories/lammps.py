@@ -171,7 +171,9 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
     units = sections["UNITS"][1][0].decode("ascii", "replace") if "UNITS" in sections else LJ
     if units != LJ:
         _refuse(
-            path, frame, f"UNITS are {units[:40]!r}: {LJ!r} is expected; write lengths in σ and times in τ of the first species"
+            path,
+            frame,
+            f"UNITS are {units[:40]!r}: {LJ!r} is expected; write lengths in σ and times in τ of the first species",
         )
     step = _count(path, frame, "TIMESTEP", sections["TIMESTEP"][1][0])
     time = sections["TIME"][1][0] if "TIME" in sections else b"nan"

@@ -216,7 +216,9 @@ def _timestep(path: Path, steps: NDArray[np.int64], times: NDArray[np.float64]) 
     first, last = told[0], told[-1]
     timestep = float((times[last] - times[first]) / (steps[last] - steps[first]))
     expected = times[first] + timestep * (steps[told] - steps[first])
-    wrong = np.flatnonzero(~np.isclose(times[told], expected, rtol=ROUNDING, atol=ROUNDING * abs(times[last] - times[first])))
+    wrong = np.flatnonzero(
+        ~np.isclose(times[told], expected, rtol=ROUNDING, atol=ROUNDING * abs(times[last] - times[first]))
+    )
     if wrong.size:
         k = int(told[wrong[0]])
         raise TrajectoryError(

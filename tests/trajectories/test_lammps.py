@@ -196,7 +196,7 @@ def test_elements_that_lammps_was_not_told_say_nothing(path):
 def test_elements_that_do_not_agree_with_types_are_refused_with_both(path):
     elements = ["A", "B"] * len(RUN.typeid)
     path.write_text(with_elements(elements))
-    with pytest.raises(TrajectoryError, match="frame 0: .* type 1 is A, type 1 is B, type 2 is A, type 2 is B"):
+    with pytest.raises(TrajectoryError, match=r"frame 0: .* type 1 is A, type 1 is B, type 2 is A, type 2 is B"):
         lammps.scan(path)
 
 

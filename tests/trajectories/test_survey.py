@@ -143,8 +143,14 @@ def test_equally_spaced_frames_are_taken_whatever_their_interval(tmp_path_factor
     [
         ([0, 10, 20, 20, 30], "frame 3 is at time step 20, as frame 2 is: one of them is repeated, take it out"),
         ([5, 5, 10], "frame 1 is at time step 5, as frame 0 is: one of them is repeated, take it out"),
-        ([0, 10, 30, 20, 40], "frame 3 is at time step 20, before frame 2 at 30: a restart or a second run begins there"),
-        ([0, 10, 20, 10, 30], "frame 3 is at time step 10, .* there; frames 1 to 2 are repeated: keep them once; split"),
+        (
+            [0, 10, 30, 20, 40],
+            "frame 3 is at time step 20, before frame 2 at 30: a restart or a second run begins there",
+        ),
+        (
+            [0, 10, 20, 10, 30],
+            "frame 3 is at time step 10, .* there; frames 1 to 2 are repeated: keep them once; split",
+        ),
         ([20, 10, 0], "frame 1 is at time step 10, before frame 0 at 20: a restart or a second run begins there"),
         ([5, 5, 5], "all 3 frames are at time step 5: no frame says its own; set frame.configuration.step when"),
         ([0, 10, 20, 40, 50], "frame 3 is at time step 40, 30 is expected: frames are missing, or not equally spaced"),
