@@ -194,6 +194,9 @@ def convert(
         list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")
     ] = None,
     frames: Annotated[int | None, typer.Option(help="take the first so many of every file; all by default")] = None,
+    ignore_images: Annotated[
+        bool, typer.Option("--ignore-images", help="follow particles by the minimum image, not by images of the files")
+    ] = False,
     precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
     report: Annotated[
         Path | None, typer.Option(help="JSON file for what was found in every file", callback=_expanded)
@@ -220,11 +223,12 @@ def convert(
         store,
         format=form,
         path=pattern,
-        timestep=1.0 if timestep is None else timestep,
+        timestep=timestep,
         constants={name: value for name, value in constants.items() if value is not None},
         table=None if table is None else str(table),
         rename=dict(_renaming(text) for text in rename or ()),
         frames=frames,
+        ignore_images=ignore_images,
         precision=precision,
         systems=[{"system": system, "species": species}] if species else [],
     )
@@ -251,7 +255,9 @@ def convert(
     if not quiet:
         say(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
     if timestep is None:
-        say("warning: time counts time steps: --timestep says how many τ one is", error=True)
+        told = sorted({f.survey.timestep for p in plans for f in p.files.values() if f.survey and f.survey.timestep})
+        by_files = f"; by the times in the files it is {', '.join(f'{step:g}' for step in told[:3])}" if told else ""
+        say(f"warning: time counts time steps: --timestep says how many τ one is{by_files}", error=True)
 
 
 @contextmanager
@@ -281,7 +287,7 @@ def _write_report(report: Path | None, plans: list[SystemPlan], problems: list[s
     problems = list(dict.fromkeys([*of_files, *problems]))
     files = [
         {"path": str(file.path), "system": plan.name, "run": run, "temperature": T, "replica": replica}
-        | ({} if file.survey is None else file.survey.model_dump(exclude={"offsets", "last", "content", "species"}))
+        | ({} if file.survey is None else file.survey.model_dump(exclude={"offsets", "last", "content"}))
         | {"problems": [text for text in problems if text.startswith(f"{file.path}:")]}
         for plan in plans
         for (run, T, replica), file in plan.files.items()

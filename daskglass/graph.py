@@ -218,11 +218,12 @@ class _Graph:
             origin = stages.Origin(self.plan.folder(block.temperature, block.replica) / f"{run}.gsd")
             after = [simulated]
         else:
-            assert self.study.source.trajectories is not None
+            trajectories = self.study.source.trajectories
+            assert trajectories is not None
             file = self.plan.file(run, block.temperature, block.replica)
             problem, grew = file.problem, bool(file.survey and file.survey.grew)
             of = {"file": self.plan.content(block)}
-            origin = stages.Origin(file.path, self.study.source.trajectories.reader, file.survey)
+            origin = stages.Origin(file.path, trajectories.reader, file.survey, trajectories.images)
             after = []
             if file.survey and not file.survey.images and block.start:
                 # without images, positions continue those of the block before

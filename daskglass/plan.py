@@ -22,7 +22,17 @@ from daskglass.labels import distinct, find, same
 from daskglass.layout import Layout, division, frames_per_block, frames_per_chunk
 from daskglass.ledger import Ledger
 from daskglass.particles import species_names
-from daskglass.sources import File, Files, Over, check_agree, survey_sources
+from daskglass.sources import (
+    File,
+    Files,
+    Over,
+    check_agree,
+    check_composition,
+    check_density,
+    check_timestep,
+    composition,
+    survey_sources,
+)
 from daskglass.store import Block, open_group
 from daskglass.study import Study, System, found_system
 from daskglass.trajectories import get_format
@@ -211,6 +221,19 @@ class SystemPlan:
                 check_agree(first, found[run], path, survey, given.frames)
         return found
 
+    def _check_stated(self) -> None:
+        """Refuse files that are not of what was said of them."""
+        given, mixture = self.study.source.trajectories, self.system.mixture
+        assert given is not None
+        first, survey = self._first
+        expected = composition(first, survey, self.species)
+        for run in self._surveys:
+            for path, survey in self._readable(run):
+                check_timestep(path, survey, given)
+                check_composition(path, survey, self.species, first, expected, mixture)
+                if mixture is not None:
+                    check_density(path, survey, mixture, self.box is None)
+
     def has_frames(self, run: str, temperature: float, replica: int) -> bool:
         """Whether frames are to be brought from a file: not of what stands in the store already, where files are added."""
         if not self.adding or self._file(run, temperature, replica) is not None:
@@ -247,6 +270,7 @@ class SystemPlan:
         """Layout of every run, by its name; where files are added, of nothing but what they hold."""
         simulate = self.study.source.simulate
         if simulate is None:
+            self._check_stated()
             return {run: self._file_layout(run) for run in self._surveys}
         production, training = simulate.production, simulate.training
         times = _times(production.frames, production.interval)
@@ -343,7 +367,7 @@ class SystemPlan:
 
     @cached_property
     def _codes(self) -> np.ndarray:
-        """Species code of every particle."""
+        """Species code of every particle: of files, in the order of the store, or else of the first of them."""
         if self.study.source.simulate:
             assert self.system.mixture is not None
             counts = self.system.mixture.counts(self.particles)
@@ -351,7 +375,11 @@ class SystemPlan:
         assert self.study.source.trajectories is not None
         path, survey = self._first
         frame = next(iter(get_format(self.study.source.trajectories.reader).frames(path, 0, 1, survey.offsets)))
-        return species_codes(path, frame.types, frame.typeid, self.species)
+        codes = species_codes(path, frame.types, frame.typeid, self.species, frame.elements)
+        standing = next((run for run in map(self._standing, self._surveys) if run is not None), None)
+        if standing is not None and np.array_equal(np.sort(standing["species"]), np.sort(codes)):
+            return np.asarray(standing["species"].values, np.int8)
+        return codes
 
     @cached_property
     def box(self) -> np.ndarray | None:
@@ -485,6 +513,8 @@ class SystemPlan:
         }  # fmt: skip
         if study.source.trajectories is not None:
             settings["convert"]["source.trajectories.timestep"] = study.source.trajectories.timestep
+            if study.source.trajectories.ignore_images:
+                settings["convert"]["source.trajectories.ignore_images"] = True
         found: dict[Stage, dict[str, str]] = {}
         for stage in STAGES:
             found[stage] = {key: value for before in UPSTREAM[stage] for key, value in found[before].items()}

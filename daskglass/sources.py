@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from daskglass.errors import TrajectoryError
 from daskglass.ledger import Ledger
-from daskglass.study import Study
+from daskglass.study import Study, Trajectories
+from daskglass.systems import Mixture
 from daskglass.trajectories import get_format
 from daskglass.trajectories.mapping import Source, find_sources, read_table
 from daskglass.trajectories.signac import project_rows
-from daskglass.trajectories.survey import Survey, survey_file
+from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
+from daskglass.trajectories.unwrapping import species_codes
+
+COMPOSITION = 0.01  # of all particles, and one: what the numbers of a species may differ by from a mixture's
+DENSITY, DENSITY_VARYING = 0.02, 0.2  # relative, where all boxes are alike, and where they vary
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,9 @@ def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, 
     files: dict[str, dict[tuple[str, float, int], File]] = {}
     found = over(look, [source.path for source in sources], [form] * len(sources), known)
     for source, file in zip(sources, found, strict=True):
+        if study.source.trajectories.ignore_images and file.survey is not None:
+            # the ledger keeps what the file holds
+            file = replace(file, survey=file.survey.model_copy(update={"images": False}))
         files.setdefault(source.system, {})[source.run, source.temperature, source.replica] = file
     return files
 
@@ -105,7 +116,6 @@ def check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: 
     """
     asked = {
         "particles": "they cannot be of one system",
-        "species": "the particles must be of the same species in the same order",
         "interval": "the frames of a run must be as many time steps apart in every file",
         "frames": "`frames:` under source.trajectories, or --frames, takes the first so many of every file",
     }
@@ -114,6 +124,87 @@ def check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: 
             continue
         one, two = getattr(first, name), getattr(second, name)
         if one != two:
-            # of the species only hashes are known
-            what = "species differ from those" if name == "species" else f"{name} {two} differs from {one}"
-            raise TrajectoryError(f"{other}: {what} of {path}: {remedy}")
+            raise TrajectoryError(f"{other}: {name} {two} differs from {one} of {path}: {remedy}")
+
+
+def composition(path: Path, survey: Survey, names: Sequence[str]) -> tuple[int, ...]:
+    """Number of particles of each species in a file.
+
+    Raises
+    ------
+    TrajectoryError
+        If a type of the file is none of the species.
+    """
+    codes = species_codes(path, survey.types, np.arange(len(survey.types), dtype=np.int8), names, survey.elements)
+    return tuple(np.bincount(codes, survey.counts, minlength=len(names)).astype(int).tolist())
+
+
+def check_composition(
+    path: Path, survey: Survey, names: Sequence[str], first: Path, expected: Sequence[int], mixture: Mixture | None
+) -> None:
+    """Refuse a file of other particles than the first of its system, than its mixture, or without those to be studied.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file, its composition, the other, and a remedy.
+    """
+    counts = composition(path, survey, names)
+    told = _counted(names, counts)
+    if counts != tuple(expected):
+        raise TrajectoryError(
+            f"{path}: composition {told} differs from {_counted(names, expected)} of {first}: make files of another "
+            "composition a system of their own"
+        )
+    if not counts[0]:
+        raise TrajectoryError(
+            f"{path}: there is no particle of species {names[0]}, the first, whose structure and motion are computed; "
+            f"the file holds {told}: name the one to study first, by `species:` of the system"
+        )
+    fractions = () if mixture is None else mixture.fractions
+    allowed = 1 + COMPOSITION * survey.particles
+    if any(
+        abs(count - part * survey.particles) > allowed for count, part in zip(counts, fractions, strict=bool(fractions))
+    ):
+        raise TrajectoryError(
+            f"{path}: composition {told}; the mixture of the system is of the fractions {_counted(names, fractions)}, "
+            f"held to one particle and {COMPOSITION:.0%}: put the types in the order of its species, by `species:` of the "
+            "system, or give the files another system"
+        )
+
+
+def check_density(path: Path, survey: Survey, mixture: Mixture, varies: bool) -> None:
+    """Refuse a file of another number density than that of the mixture it is said to be of.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file and both densities.
+    """
+    density, allowed = survey.particles / math.prod(survey.box), DENSITY_VARYING if varies else DENSITY
+    if not math.isclose(density, mixture.density, rel_tol=allowed):
+        raise TrajectoryError(
+            f"{path}: frame 0: the number density is {density:.4g}; that of the mixture of the system is "
+            f"{mixture.density:g}, held to {allowed:.0%}: lengths must be in σ of its first species; or give the files "
+            "another system"
+        )
+
+
+def _counted(names: Sequence[str], numbers: Sequence[float]) -> str:
+    return ", ".join(f"{name} {number:g}" for name, number in zip(names, numbers, strict=True))
+
+
+def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
+    """Refuse a file that tells another time step than the user.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file and both.
+    """
+    told = survey.timestep
+    if told is not None and not given.in_steps and not math.isclose(told, given.timestep, rel_tol=ROUNDING):
+        raise TrajectoryError(
+            f"{path}: a time step is {told:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by `timestep:` "
+            f"under source.trajectories, or --timestep: give {told:g}, or take the times out of the file if they are wrong"
+        )

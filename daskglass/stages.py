@@ -26,7 +26,7 @@ from daskglass.study import Study
 from daskglass.systems import Mixture
 from daskglass.trajectories import get_format
 from daskglass.trajectories.survey import Survey
-from daskglass.trajectories.unwrapping import read_frames
+from daskglass.trajectories.unwrapping import Images, read_frames
 from daskglass.variables import VARIABLES, named
 
 Receipt = dict[str, Any]
@@ -81,6 +81,7 @@ class Origin:
     path: Path
     format: str = "gsd"
     survey: Survey | None = None
+    images: Images = "trusted"
 
 
 def convert(
@@ -109,7 +110,7 @@ def convert(
         last = replace(block, start=block.start - 1, stop=block.start)
         before = read_block(path, last, [THERMAL])[THERMAL].values[0]
     offsets = () if survey is None else survey.offsets
-    frames = read_frames(source, reader, block.start, block.stop, species, names, offsets, before)
+    frames = read_frames(source, reader, block.start, block.stop, species, names, offsets, before, origin.images)
     _check_unchanged(origin)
     time = (frames.step - first_step) * timestep
     expected = np.asarray(run["time"])[block.start : block.stop] if uniform else time

@@ -29,6 +29,7 @@ from daskglass.labels import distinct, find, same
 from daskglass.ledger import ledger_path
 from daskglass.paths import check_no_address, expand_path
 from daskglass.systems import Mixture, NotNegative, Positive, built_in
+from daskglass.trajectories.unwrapping import Images
 from daskglass.yamlfile import line_of, read_yaml
 
 REPLICAS = 3  # of a simulated system
@@ -196,7 +197,7 @@ class Trajectories(_Section):
     """Read existing files, whose `path` holds {system}, {temperature}, {replica}, {run} and $VARIABLES.
 
     What the path does not say, `constants` or the columns of a `table` (CSV) do; `rename` tells which column, field or
-    state-point key of theirs is which of ours.
+    state-point key of theirs is which of ours. `ignore_images` follows particles by the minimum image instead of theirs.
     """
 
     format: Literal["gsd", "lammps", "signac"] = "gsd"
@@ -206,6 +207,18 @@ class Trajectories(_Section):
     table: FilePath | None = None
     rename: Mapping[str, str] = {}
     frames: Frames | None = None
+    ignore_images: Annotated[bool, Field(strict=True)] = False
+    _in_steps: bool = PrivateAttr(default=False)
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether nobody said what a time step is, so that time counts time steps."""
+        return self._in_steps
+
+    @property
+    def images(self) -> Images:
+        """What is done with the periodic images of the files."""
+        return "ignored" if self.ignore_images else "checked"
 
     @property
     def reader(self) -> str:
@@ -572,18 +585,19 @@ def study_of_files(
     store : the store
     precision : of positions, σ
     systems : what a study file has under systems; all that there are files of, if empty
-    trajectories : what a study file has under source.trajectories
+    trajectories : what a study file has under source.trajectories; without `timestep`, time counts time steps
 
     Raises
     ------
     StudyError
         Naming what is wrong with them.
     """
+    in_steps = trajectories.get("timestep") is None
     content = {
         "study": "convert",
         "store": str(store),
         "systems": list(systems),
-        "source": {"trajectories": trajectories},
+        "source": {"trajectories": trajectories | ({"timestep": 1.0} if in_steps else {})},
         "inherent": "none",
         "softness": {"train_on": {"run": "production"}},
         "precision": precision,
@@ -591,6 +605,8 @@ def study_of_files(
     try:
         study = Study.model_validate(content)
         check_place(study.store)
+        assert study.source.trajectories is not None
+        study.source.trajectories._in_steps = in_steps
         return study
     except ValidationError as error:
         raise StudyError("; ".join(f"{'.'.join(map(str, _keys(e)))}: {_message(e)}" for e in error.errors())) from None

@@ -22,7 +22,7 @@ from daskglass.errors import DaskglassError, TrajectoryError
 from daskglass.ledger import Ledger
 from daskglass.study import load_study, study_of_files
 from tests.studies import FILES, command, run_here
-from tests.trajectories.files import COLUMNS, Run, gsd_frames, write_dump, write_frames, write_gsd
+from tests.trajectories.files import COLUMNS, Run, dump_text, gsd_frames, write_dump, write_frames, write_gsd
 
 TIMESTEP = 0.004
 INTERVAL = 250
@@ -246,6 +246,161 @@ def test_without_images_positions_are_the_same_up_to_the_image_of_the_first_fram
         np.testing.assert_array_equal(run["position"].sel(temperature=T, replica=replica), expected.astype(np.float32))
 
 
+def drawn_anew(run, seed):
+    """The same walk whose types were given to particles by another seed."""
+    return replace(run, typeid=np.random.default_rng(seed).permutation(run.typeid))
+
+
+@pytest.mark.parametrize("write", [write_varying, write_dump])
+def test_replicas_whose_types_were_drawn_anew_are_ordered_by_species_and_id(tmp_path, client, write):
+    made = {place: replace(drawn_anew(run, k), types=("1", "2")) for k, (place, run) in enumerate(make_runs().items())}
+    write_files(tmp_path, made, write)
+    assert causes(tmp_path, client, format="lammps" if write is write_dump else "gsd") == []
+    run = production(tmp_path / "out.zarr")
+    np.testing.assert_array_equal(run["species"], made[PLACES[0]].typeid)
+    for (T, replica), one in made.items():
+        position = one.position + one.image * one.box
+        for code in (0, 1):
+            found = run["position"].sel(temperature=T, replica=replica).values[:, run["species"] == code]
+            np.testing.assert_array_equal(found, position[:, one.typeid == code].astype(np.float32))
+
+
+@pytest.mark.parametrize("place", [(0.7, 0), (0.4, 0)], ids=["hotter", "colder"])
+def test_files_that_join_a_store_take_the_order_of_its_particles(tmp_path, client, place):
+    write_files(tmp_path, {BAD: drawn_anew(walk(0), 1)})
+    assert causes(tmp_path, client) == []
+    before = production(tmp_path / "out.zarr")
+    joining = drawn_anew(walk(5), 2)
+    write_files(tmp_path, {place: joining})
+    assert convert(tmp_path, client).done == 3
+    after = production(tmp_path / "out.zarr")
+    np.testing.assert_array_equal(after["species"], before["species"])
+    xr.testing.assert_equal(after["position"].sel(temperature=[BAD[0]]), before["position"])
+    soft = after["position"].sel(temperature=place[0], replica=0).values[:, after["species"] == 1]
+    position = joining.position + joining.image * joining.box
+    np.testing.assert_array_equal(soft, position[:, joining.typeid == 1].astype(np.float32))
+
+
+def like_ka(density=1.2, typeid=None, **options):
+    """A walk at the number density of the built-in mixtures, 80:20 unless told."""
+    run = walk(0, box=np.full(3, (PARTICLES / density) ** (1 / 3)), **options)
+    return run if typeid is None else replace(run, typeid=typeid)
+
+
+def told_of(tmp_path, client, run, system="ka_0.0"):
+    write_files(tmp_path, {BAD: run}, system=system)
+    return causes(tmp_path, client)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_files_of_the_stated_composition_and_density_are_taken(tmp_path, client, count):
+    typeid = (np.arange(PARTICLES) >= 48 + count - 1).astype(np.int8)
+    assert told_of(tmp_path, client, like_ka(1.2 * 1.01, typeid)) == []
+
+
+def test_files_of_another_composition_than_the_mixture_are_refused(tmp_path, client):
+    (told,) = told_of(tmp_path, client, like_ka(typeid=(np.arange(PARTICLES) >= 12).astype(np.int8)))
+    assert f"{file_of(tmp_path, BAD, 'ka_0.0')}: composition A 12, B 48; the mixture" in told
+    assert "A 0.8, B 0.2, held to one particle and 1%" in told
+    assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.mark.parametrize("density", [1.2 * 0.97, 1.2 * 1.03, 1.2 / 3.4**3])
+def test_files_of_another_number_density_than_the_mixture_are_refused(tmp_path, client, density):
+    (told,) = told_of(tmp_path, client, like_ka(density))
+    assert re.search(
+        rf"the number density is {density:.4g}; that of the mixture of the system is 1.2, held to 2%", told
+    )
+
+
+def test_where_boxes_vary_the_number_density_is_held_less_tightly(tmp_path, client):
+    assert told_of(tmp_path, client, like_ka(1.2 * 1.15, breathing=0.01)) == []
+    (told,) = told_of(tmp_path / "far", client, like_ka(1.2 * 1.3, breathing=0.01))
+    assert "held to 20%" in told
+
+
+def test_a_built_in_system_is_held_against_its_files_by_the_command_line_too(tmp_path):
+    write_files(tmp_path, {BAD: like_ka(0.9)})
+    pattern = str(tmp_path / "data/ka/T{temperature:g}/r{replica:d}/traj")
+    done = command(
+        "convert", pattern, "o.zarr", "--format", "gsd", "--system", "ka_0.0", "--timestep", "0.004", folder=tmp_path
+    )
+    assert done.returncode == 1
+    assert "number density is 0.9" in done.stderr
+
+
+def test_a_first_species_without_particles_is_refused(tmp_path, client):
+    (told,) = told_of(tmp_path, client, like_ka(typeid=np.ones(PARTICLES, np.int8)), system="mine")
+    assert "there is no particle of species A, the first" in told
+    assert "the file holds A 0, B 60: name the one to study first" in told
+
+
+@pytest.mark.parametrize("write", [write_varying, write_dump])
+def test_systems_of_two_dimensions_are_refused(tmp_path, client, write):
+    flat, slab = walk(0), walk(1, box=(4.0, 4.4, 1.0))
+    flat.position[..., 2], flat.image[..., 2] = 0.0, 0
+    form = "lammps" if write is write_dump else "gsd"
+    write_files(tmp_path / "flat", {BAD: flat}, write)
+    write_files(tmp_path / "slab", {BAD: slab}, write)
+    (told,) = causes(tmp_path / "flat", client, format=form)
+    assert "all particles are at z = 0: only systems of three dimensions" in told
+    (told,) = causes(tmp_path / "slab", client, format=form)
+    assert "the box is 1 σ long along z, 2 σ at least are expected" in told
+
+
+def write_timed(path, run, timestep=TIMESTEP, digits=17, jump=0):
+    """Dump whose frames tell their time, which goes on otherwise after frame 20 by `jump` steps."""
+    frames = dump_text(run).split("ITEM: TIMESTEP\n")[1:]
+    times = [(step + jump * (k > 20)) * timestep for k, step in enumerate(run.step)]
+    texts = [f"ITEM: TIME\n{t:.{digits}g}\nITEM: TIMESTEP\n{text}" for t, text in zip(times, frames, strict=True)]
+    path.write_text("ITEM: UNITS\nlj\n" + "".join(texts))
+
+
+@pytest.mark.parametrize("digits", [17, 6])
+def test_times_of_a_dump_are_held_against_the_time_step_that_is_given(tmp_path, client, digits):
+    write_files(tmp_path, {BAD: walk(0)}, write_timed, digits=digits)
+    (told,) = causes(tmp_path, client, format="lammps", timestep=0.005)
+    assert f"{file_of(tmp_path, BAD)}: a time step is 0.004 τ by the times in the file" in told
+    assert "0.005 τ by `timestep:`" in told
+    assert causes(tmp_path, client, format="lammps") == []
+
+
+def test_times_of_a_dump_do_not_matter_where_time_counts_steps(tmp_path):
+    write_files(tmp_path, {BAD: replace(walk(0), types=("1", "2"))}, write_timed)
+    done = command("convert", "--quiet", "--format", "lammps", tmp_path / PATTERN, "out.zarr", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "by the times in the files it is 0.004" in done.stderr
+    refused = command(
+        "convert", "--format", "lammps", "--timestep", "1.0", tmp_path / PATTERN, "o.zarr", folder=tmp_path
+    )
+    assert "a time step is 0.004" in refused.stderr
+
+
+def test_a_time_step_that_changes_within_a_dump_is_refused(tmp_path, client):
+    write_files(tmp_path, {BAD: walk(0)}, write_timed, jump=100)
+    (told,) = causes(tmp_path, client, format="lammps")
+    assert "the time step changed" in told
+
+
+@pytest.mark.parametrize("write", [write_varying, write_dump])
+@pytest.mark.parametrize("frame", [16, 20], ids=["where a block begins", "within a block"])
+def test_images_that_start_again_are_refused_and_can_be_ignored(tmp_path, client, write, frame):
+    made = replace(walk(0), types=("1", "2"))
+    image = made.image.copy()
+    image[frame:] -= image[frame]
+    write_files(tmp_path, {BAD: replace(made, image=image)}, write)
+    form = "lammps" if write is write_dump else "gsd"
+    (told,) = causes(tmp_path, client, format=form)
+    assert f"{file_of(tmp_path, BAD)}: frame {frame}: particle " in told
+    assert "--ignore-images" in told
+    assert causes(tmp_path, client, format=form, ignore_images=True) == []
+    expected = made.position + (made.image - made.image[0]) * made.box
+    found = production(tmp_path / "out.zarr")["position"].sel(temperature=BAD[0], replica=BAD[1])
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
+    # of what is known of the file, nothing changed: without the option it is refused again
+    assert causes(tmp_path, client, format=form) == [told]
+
+
 @pytest.mark.parametrize("images", [True, False])
 def test_a_box_that_varies_is_kept_with_every_frame(tmp_path, client, images):
     runs = make_runs(breathing=0.01, box=(5.5, 6.0, 6.5))
@@ -376,11 +531,11 @@ DAMAGES = {
     ),
     "frames out of order": (
         arrange([*range(20), 21, 20, *range(22, 40)]),
-        "frame 21 is at time step 6000, before frame 20 at 6250: put the frames in order",
+        "frame 21 is at time step 6000, before frame 20 at 6250: a restart or a second run begins there",
     ),
     "frames reversed": (
         arrange(range(39, -1, -1)),
-        "frame 1 is at time step 10500, before frame 0 at 10750: put the frames in order",
+        "frame 1 is at time step 10500, before frame 0 at 10750: a restart or a second run begins there",
     ),
     "particles vanish": (
         change(20, N=59, typeid=np.zeros(59, np.uint32), position=np.zeros((59, 3)), image=np.zeros((59, 3), int)),
@@ -444,7 +599,7 @@ def others(what):
     run = walk(9)
     return {
         "particles": lambda path: write_gsd(path, walk(9, particles=50)),
-        "species": lambda path: write_gsd(path, replace(run, typeid=run.typeid[::-1].copy())),
+        "species": lambda path: write_gsd(path, replace(run, typeid=1 - run.typeid)),
         "names": lambda path: write_gsd(path, replace(run, types=("A", "C"))),
         "interval": lambda path: write_gsd(path, replace(run, step=run.step * 2)),
         "frames": lambda path: write_gsd(path, first(run, 39)),
@@ -459,8 +614,8 @@ def others(what):
     ("what", "message"),
     [
         ("particles", "{bad}: particles 50 differs from 60 of {good}: they cannot be of one system"),
-        ("species", "{bad}: species differ from those of {good}: the particles must be of the same species"),
-        ("names", "{bad}: species differ from those of {good}: the particles must be of the same species"),
+        ("species", "{bad}: composition A 12, B 48 differs from A 48, B 12 of {good}: make files of another"),
+        ("names", "{bad}: holds particles of type 'C'; the species of the system are"),
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
         (
             "frames",

@@ -29,6 +29,8 @@ class Scan:
     images : whether the periodic images of particles are known
     quantities : names of the quantities logged with each frame, among those of `daskglass.variables`
     offsets : (frame,) where each frame begins in the uncompressed file; empty where the format finds frames itself
+    elements : another name of each of the types; empty where there are none
+    times : (frame,) what the file says its time is, τ; NaN where it does not, empty where no format could
     """
 
     steps: NDArray[np.int64]
@@ -38,6 +40,8 @@ class Scan:
     images: bool
     quantities: tuple[str, ...] = ()
     offsets: tuple[int, ...] = ()
+    times: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    elements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Snapshot:
     typeid : (particle,) code of each particle among `types`
     ids : (particle,) what the file calls each particle, rising; None where it numbers them by their order
     quantities : logged with the frame; energies of the whole box
+    elements : another name of each of the types; empty where there are none
     """
 
     index: int
@@ -66,6 +71,7 @@ class Snapshot:
     typeid: NDArray[np.int8]
     ids: NDArray[np.int64] | None = None
     quantities: Mapping[str, float] = field(default_factory=dict)
+    elements: tuple[str, ...] = ()
 
 
 class Format(Protocol):

@@ -177,7 +177,13 @@ def _quantities(file: _File, frame: int) -> dict[str, float]:
 
 def _step(file: _File, frame: int) -> int:
     name = TIMESTEP if TIMESTEP in file.names else STEP
-    step = _number(file, frame, name) if name == TIMESTEP else _value(file, frame, name)[0].item()
+    written = _value(file, frame, STEP)[0].item()
+    step = _number(file, frame, name) if name == TIMESTEP else written
+    # what a frame does not hold, it does not say: then it has the step of frame 0
+    if step != written and file.handle.chunk_exists(frame, STEP):
+        raise TrajectoryError(
+            f"{file.path}: frame {frame}: {TIMESTEP} is {step}, {STEP} is {written}: they must agree, or one be left out"
+        )
     if not 0 <= step < 2**63 or step != int(step):
         raise TrajectoryError(f"{file.path}: frame {frame}: {name} is {step}, no number of time steps")
     return int(step)

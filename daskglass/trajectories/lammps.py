@@ -38,14 +38,17 @@ EXACT: dict[str, Any] = (
     {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 )
 LINES = {"TIMESTEP": 1, "NUMBER OF ATOMS": 1, "BOX BOUNDS": 3, "UNITS": 1, "TIME": 1}
+LJ = "lj"  # units that lengths in σ and times in τ are
 MOST_TYPES = 127
+MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class _Header:
-    """What stands above the atoms of a frame; `low` and `high` are corners of the box, `columns` those of its atoms."""
+    """What stands above the atoms of a frame: `low`, `high` are corners of the box, `columns` of its atoms, `time` or NaN."""
 
     step: int
+    time: float
     atoms: int
     low: NDArray[np.float64]
     high: NDArray[np.float64]
@@ -84,6 +87,8 @@ def scan(path: Path) -> Scan:
         typeid=first.typeid,
         images=first.image is not None,
         offsets=tuple(offsets),
+        elements=first.elements,
+        times=np.array([header.time for header in headers]),
     )
 
 
@@ -163,13 +168,23 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
     for name in ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS"):
         if name not in sections:
             _refuse(path, frame, f"has no section {name}")
+    units = sections["UNITS"][1][0].decode("ascii", "replace") if "UNITS" in sections else LJ
+    if units != LJ:
+        _refuse(
+            path,
+            frame,
+            f"UNITS are {units[:40]!r}: {LJ!r} is expected; write lengths in σ and times in τ of the first species",
+        )
     step = _count(path, frame, "TIMESTEP", sections["TIMESTEP"][1][0])
+    time = sections["TIME"][1][0] if "TIME" in sections else b"nan"
+    if not REAL.fullmatch(time):
+        _refuse(path, frame, f"TIME is {time[:40]!r}, not a number")
     atoms = _count(path, frame, "NUMBER OF ATOMS", sections["NUMBER OF ATOMS"][1][0])
     if not atoms:
         _refuse(path, frame, "holds no atom")
     low, high = _bounds(path, frame, *sections["BOX BOUNDS"])
     _check_columns(path, frame, columns)
-    return _Header(step, atoms, low, high, columns)
+    return _Header(step, float(time), atoms, low, high, columns)
 
 
 def _line(path: Path, frame: int, file: BinaryIO) -> bytes:
@@ -262,8 +277,8 @@ def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
     triples = WRAPPED + UNWRAPPED if images else UNWRAPPED + WRAPPED
     coordinates = next(triple for triple in triples if set(triple) <= set(columns))
     unwrapped = coordinates in UNWRAPPED
-    kind = "type" if "type" in columns else "element"
-    table = _table(path, frame, header, text, coordinates, IMAGES if images and not unwrapped else (), kind)
+    kinds = [kind for kind in ("type", "element") if kind in columns]
+    table = _table(path, frame, header, text, coordinates, IMAGES if images and not unwrapped else (), kinds)
     ids = table["id"].to_numpy()
     rising = ids[1:] > ids[:-1]
     if not rising.all():
@@ -272,7 +287,8 @@ def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
         same = ids[1:] == ids[:-1]
         if same.any():
             _refuse(path, frame, f"id {ids[1:][same][0]} is repeated")
-    types, typeid = _types(path, frame, table[kind])
+    types, typeid = _types(path, frame, table[kinds[0]])
+    elements = _elements(path, frame, types, typeid, table["element"]) if len(kinds) > 1 else ()
     edges = header.high - header.low
     x = table[list(coordinates)].to_numpy()
     if coordinates[0] in SCALED:
@@ -287,15 +303,21 @@ def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
             _refuse(path, frame, f"the image of atom {ids[np.argmax(far.any(axis=1))]} is beyond 32 bits")
         image = boxes.astype(np.int32)
     position = (x - (header.low + header.high) / 2).astype(np.float32)
-    return Snapshot(frame, header.step, _edges(header), position, image, types, typeid, ids)
+    return Snapshot(frame, header.step, _edges(header), position, image, types, typeid, ids, elements=elements)
 
 
 def _table(
-    path: Path, frame: int, header: _Header, text: bytes, coordinates: Sequence[str], images: Sequence[str], kind: str
+    path: Path,
+    frame: int,
+    header: _Header,
+    text: bytes,
+    coordinates: Sequence[str],
+    images: Sequence[str],
+    kinds: Sequence[str],
 ) -> pd.DataFrame:
     # the last column tells lines with fewer fields, one more column those with more
     last = header.columns[-1]
-    dtype = {last: "category", REST: "category", kind: "category"}
+    dtype = dict.fromkeys((last, REST, *kinds), "category")
     dtype |= dict.fromkeys(("id", *images), "int64") | dict.fromkeys(coordinates, "float64")
     title = " ".join((*header.columns, REST, "\n")).encode()
     try:
@@ -342,6 +364,24 @@ def _types(path: Path, frame: int, column: pd.Series) -> tuple[tuple[str, ...], 
     types = sorted(names, key=lambda name: (int(name), "") if name.isdecimal() else (0, name))
     code = np.array([types.index(name) for name in names], np.int8)
     return tuple(types), code[column.cat.codes.to_numpy()]
+
+
+def _elements(
+    path: Path, frame: int, types: Sequence[str], typeid: NDArray[np.int8], column: pd.Series
+) -> tuple[str, ...]:
+    """Element of each type; none where all types are of one element, as LAMMPS writes it unless told their names."""
+    names, codes = column.cat.categories, column.cat.codes.to_numpy()
+    if len(names) == 1 < len(types):
+        return ()
+    pairs = np.unique(np.stack([typeid, codes], axis=1), axis=0)
+    if not len(pairs) == len(types) == len(names):
+        told = ", ".join(f"type {types[code]} is {names[element]}" for code, element in pairs[:MOST_SHOWN])
+        _refuse(
+            path,
+            frame,
+            f"the columns type and element do not agree: {told}; write one of them, or elements that name each type",
+        )
+    return tuple(str(names[element]) for _, element in pairs)
 
 
 def _wrap(

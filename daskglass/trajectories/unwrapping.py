@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Format, Snapshot
 
 FAR = 0.4  # of an edge: particles that move farther between two frames cannot be followed by the minimum image
+Images = Literal["checked", "trusted", "ignored"]
 
 
 @dataclass(frozen=True)
@@ -34,53 +36,78 @@ def read_frames(
     names: Sequence[str],
     offsets: Sequence[int] = (),
     before: NDArray[np.float32] | None = None,
+    images: Images = "checked",
 ) -> Frames:
     """Read frames `start` to `stop` of a file, unwrapped by their images, or by the minimum image from frame to frame.
+
+    Particles come in the order of `species`: the k-th particle of a species in frame 0 of the file is the k-th of that
+    species there, in every frame. A file that has them in that order keeps its own.
 
     Parameters
     ----------
     path, format : the file
     start, stop : first frame, and the one after the last
-    species : (particle,) codes that every frame must have
+    species : (particle,) codes of the run, of as many particles of each species as every frame must have
     names : of the species, in the order of their codes
     offsets : of the file's scan
     before : (particle, 3) unwrapped positions of frame `start` − 1; needed where there are no images and start > 0
+    images : of the file: "checked", no particle moves by 0.4 of the box or more from frame to frame by them; "trusted",
+        of files that the engines wrote; "ignored", as if the file had none
 
     Raises
     ------
     TrajectoryError
         Naming the file, the frame, and what is wrong with it.
     """
-    follow = start > 0 and before is not None
+    follow = start > 0 and (before is not None or images == "checked")
     snapshots: Iterable[Snapshot] = format.frames(path, start - follow, stop, offsets)
-    snapshots = _checked(path, _same_particles(path, format, snapshots, offsets), species, names)
+    if images == "ignored":
+        snapshots = (replace(snapshot, image=None) for snapshot in snapshots)
+    first = next(iter(format.frames(path, 0, 1, offsets)))
+    order = _order(path, first, species, names)
+    inverse = np.argsort(order)
+    before = None if before is None else before[inverse]
+    snapshots = _checked(path, _same_particles(path, first, snapshots), species[inverse], names)
     positions = np.empty((stop - start, species.size, 3), np.float32)
     shift = np.empty((species.size, 3))  # in double precision, and so is the sum before it is rounded
     steps = np.empty(stop - start, np.int64)
     boxes = np.empty((stop - start, 3))
     quantities: dict[str, list[float]] = {}
-    for snapshot, image in _images(path, snapshots, before):
+    for snapshot, image in _images(path, snapshots, before, images == "checked"):
         k = snapshot.index - start
         if k < 0:
             continue
-        np.multiply(image, snapshot.box, out=shift)
-        np.add(shift, snapshot.position, out=positions[k], casting="same_kind")
+        np.multiply(image[order], snapshot.box, out=shift)
+        np.add(shift, snapshot.position[order], out=positions[k], casting="same_kind")
         steps[k], boxes[k] = snapshot.step, snapshot.box
         for name, value in snapshot.quantities.items():
             quantities.setdefault(name, []).append(value)
     return Frames(positions, steps, boxes, {name: np.array(values) for name, values in quantities.items()})
 
 
-def species_codes(path: Path, types: Sequence[str], typeid: NDArray[np.int8], names: Sequence[str]) -> NDArray[np.int8]:
-    """Codes among `names` of particles given by codes among `types`.
+def species_codes(
+    path: Path,
+    types: Sequence[str],
+    typeid: NDArray[np.int8],
+    names: Sequence[str],
+    elements: Sequence[str] = (),
+) -> NDArray[np.int8]:
+    """Codes among `names` of particles given by codes among `types`, each of which may be called by an element too.
 
-    Types that are all called as species are those; else types called 1, 2, … are the species in order.
+    Types or elements that are all called as species are those; else types called 1, 2, … are the species in order.
 
     Raises
     ------
     TrajectoryError
-        If a type is none of the species.
+        If a type is none of the species, or types and elements are both called as species, each otherwise.
     """
+    if elements and set(elements) <= set(names):
+        if set(types) <= set(names) and list(types) != list(elements):
+            raise TrajectoryError(
+                f"{path}: types {list(types)} are elements {list(elements)}, and both name species of the system, "
+                f"{list(names)}: write one of the two columns"
+            )
+        types = elements
     numbered = [str(k + 1) for k in range(len(names))]
     known = numbered if set(types) <= set(numbered) and not set(types) <= set(names) else list(names)
     if unknown := sorted(set(types) - set(known)):
@@ -91,20 +118,38 @@ def species_codes(path: Path, types: Sequence[str], typeid: NDArray[np.int8], na
     return np.array([known.index(name) for name in types], np.int8)[typeid]
 
 
-def _same_particles(
-    path: Path, format: Format, snapshots: Iterable[Snapshot], offsets: Sequence[int]
-) -> Iterator[Snapshot]:
+def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequence[str]) -> NDArray[np.intp]:
+    """Particle of the file for each particle of the run: those of a species one after another, as they come."""
+    codes = species_codes(path, first.types, first.typeid, names, first.elements)
+    _check_number(path, first, species)
+    for code, name in enumerate(names):
+        here, expected = int((codes == code).sum()), int((species == code).sum())
+        if here != expected:
+            raise TrajectoryError(
+                f"{path}: frame {first.index}: holds {here} particles of species {name}, {expected} are expected, as in the "
+                "other files: make files of another composition a system of their own"
+            )
+    order = np.empty(species.size, np.intp)
+    order[np.argsort(species, kind="stable")] = np.argsort(codes, kind="stable")
+    return order
+
+
+def _check_number(path: Path, snapshot: Snapshot, species: NDArray[np.int8]) -> None:
+    if snapshot.typeid.size != species.size:
+        raise TrajectoryError(
+            f"{path}: frame {snapshot.index}: holds {snapshot.typeid.size} particles, {species.size} are expected: "
+            "make files of another number of particles a system of their own"
+        )
+
+
+def _same_particles(path: Path, first: Snapshot, snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
     """Refuse frames in which particles are called otherwise than in the first."""
-    first: NDArray[np.int64] | None = None
     for snapshot in snapshots:
-        if snapshot.ids is not None:
-            if first is None:
-                first = next(iter(format.frames(path, 0, 1, offsets))).ids
-            if first is None or not np.array_equal(first, snapshot.ids):
-                raise TrajectoryError(
-                    f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0: "
-                    "write the same particles in every frame"
-                )
+        if snapshot.ids is not None and (first.ids is None or not np.array_equal(first.ids, snapshot.ids)):
+            raise TrajectoryError(
+                f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0: "
+                "write the same particles in every frame"
+            )
         yield snapshot
 
 
@@ -114,17 +159,13 @@ def _checked(
     """Refuse frames of other particles, and positions that are not finite."""
     for snapshot in snapshots:
         where = f"{path}: frame {snapshot.index}"
-        codes = species_codes(path, snapshot.types, snapshot.typeid, names)
-        if codes.size != species.size:
-            raise TrajectoryError(
-                f"{where}: holds {codes.size} particles, {species.size} are expected: "
-                "make files of another number of particles a system of their own"
-            )
+        codes = species_codes(path, snapshot.types, snapshot.typeid, names, snapshot.elements)
+        _check_number(path, snapshot, species)
         if (changed := codes != species).any():
             particle = int(np.argmax(changed))
             raise TrajectoryError(
                 f"{where}: particle {particle} is of species {names[codes[particle]]}, {names[species[particle]]} is "
-                "expected: the particles must be the same in every frame and file of a system, in the same order"
+                "expected as in frame 0: a particle must be of the same species in every frame"
             )
         if not (finite := np.isfinite(snapshot.position)).all():
             particle = int(np.argmin(finite)) // 3
@@ -137,7 +178,7 @@ def _checked(
 
 
 def _images(
-    path: Path, snapshots: Iterable[Snapshot], before: NDArray[np.float32] | None
+    path: Path, snapshots: Iterable[Snapshot], before: NDArray[np.float32] | None, check: bool
 ) -> Iterator[tuple[Snapshot, NDArray[np.int32]]]:
     """Every frame with its periodic images: of the file, or such that no particle moves half a box between frames.
 
@@ -148,6 +189,8 @@ def _images(
     image: NDArray[np.int32] | None = None
     for snapshot in snapshots:
         if snapshot.image is not None:
+            if check and last is not None and image is not None:
+                _check_images(path, last, image, snapshot)
             image = snapshot.image
         elif last is not None and image is not None:
             image = image - _crossed(path, last, snapshot)
@@ -161,7 +204,7 @@ def _images(
 
 def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
     """Number of faces of the box that each particle crossed since the frame before, against its direction."""
-    moved = now.position / now.box - last.position / last.box
+    moved = _moved(last, now)
     crossed = np.rint(moved)
     far = np.abs(np.where(np.abs(crossed) > 1, moved, moved - crossed)).max(axis=1)
     if far.max(initial=0.0) >= FAR:
@@ -171,3 +214,26 @@ def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
             "the frame before, too far to be followed across its faces: write images, or frames more often"
         )
     return crossed.astype(np.int32)
+
+
+def _check_images(path: Path, last: Snapshot, image: NDArray[np.int32], now: Snapshot) -> None:
+    """Refuse images of a file by which a particle leaps: they began again, or are not of these positions."""
+    assert now.image is not None
+    moved = _moved(last, now)
+    nearest = moved - np.rint(moved)
+    moved += now.image.astype(np.float64) - image
+    if np.abs(moved).max(initial=0.0) >= FAR:
+        particle = int(np.argmax(np.abs(moved).max(axis=1)))
+        axis = int(np.argmax(np.abs(moved[particle])))
+        raise TrajectoryError(
+            f"{path}: frame {now.index}: particle {particle} moved by {moved[particle, axis]:.2f} of the box along "
+            f"{'xyz'[axis]} since the frame before by its images, by {nearest[particle, axis]:.2f} to its nearest image: "
+            "where images start again, as after a restart without them, `ignore_images: true` under source.trajectories, or "
+            "--ignore-images, follows the nearest image instead; where it moved so far indeed, write frames more often"
+        )
+
+
+def _moved(last: Snapshot, now: Snapshot) -> NDArray[np.float64]:
+    """Displacement of wrapped positions since the frame before, in fractions of the edges, (particle, 3)."""
+    moved: NDArray[np.float64] = now.position / now.box - last.position / last.box
+    return moved

@@ -189,11 +189,22 @@ def test_a_particle_may_change_its_type(path):
     assert [snapshot.typeid.tolist() for snapshot in found[1:4]] == [list(RUN.typeid), list(typeid), list(RUN.typeid)]
 
 
-def test_a_logged_timestep_goes_before_the_step_of_the_configuration(path):
+def test_a_logged_timestep_is_the_step_of_frames_whose_configuration_tells_none(path):
     made = list(gsd_frames(RUN))
     for k, frame in enumerate(made):
+        frame.configuration.step = None
         frame.log = {"Simulation/timestep": np.array([1000 * k])}
     assert scan(write_frames(path, made)).steps.tolist() == [0, 1000, 2000, 3000, 4000]
+
+
+def test_a_logged_timestep_other_than_the_step_of_the_configuration_is_refused(path):
+    made = list(gsd_frames(RUN))
+    for frame, step in zip(made, RUN.step, strict=True):
+        frame.log = {"Simulation/timestep": np.array([step])}
+    assert scan(write_frames(path, made)).steps.tolist() == RUN.step.tolist()
+    made[3].log["Simulation/timestep"][0] += 1
+    with pytest.raises(TrajectoryError, match=r"frame 3: log/Simulation/timestep is 851, configuration/step is 850"):
+        scan(write_frames(path, made))
 
 
 def test_positions_in_double_precision_are_rounded_to_single(path):

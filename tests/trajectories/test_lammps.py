@@ -168,6 +168,45 @@ def test_types_are_ordered_by_their_numbers(path):
     assert read(path)[0].typeid.tolist() == (1 - RUN.typeid).tolist()
 
 
+def with_elements(elements, typeid=RUN.typeid):
+    """Dump whose particles have a column of elements beside that of types 1 and 2."""
+    text = dump_text(Run(**{**vars(RUN), "typeid": typeid}), "id element type x y z ix iy iz")
+    lines = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 9:
+            words[1] = elements[words[2]] if isinstance(elements, dict) else elements[int(words[0])]
+        lines.append(" ".join(words))
+    return "\n".join(lines) + "\n"
+
+
+def test_elements_are_another_name_of_types(path):
+    path.write_text(with_elements({"1": "B", "2": "A"}))
+    (frame, *_) = lammps.frames(path, 0, 1)
+    assert (frame.types, frame.elements) == (("1", "2"), ("B", "A"))
+    assert frame.typeid.tolist() == RUN.typeid.tolist()
+
+
+def test_elements_that_lammps_was_not_told_say_nothing(path):
+    path.write_text(with_elements({"1": "C", "2": "C"}))
+    (frame, *_) = lammps.frames(path, 0, 1)
+    assert frame.elements == ()
+
+
+def test_elements_that_do_not_agree_with_types_are_refused_with_both(path):
+    elements = ["A", "B"] * len(RUN.typeid)
+    path.write_text(with_elements(elements))
+    with pytest.raises(TrajectoryError, match=r"frame 0: .* type 1 is A, type 1 is B, type 2 is A, type 2 is B"):
+        lammps.scan(path)
+
+
+@pytest.mark.parametrize("units", ["real", "metal", "lj of mine"])
+def test_units_other_than_reduced_ones_are_refused(path, units):
+    path.write_text(f"ITEM: UNITS\n{units}\n{dump_text(RUN)}")
+    with pytest.raises(TrajectoryError, match=f"frame 0: UNITS are '{units}': 'lj' is expected"):
+        lammps.scan(path)
+
+
 def test_elements_name_the_types_where_there_is_no_column_of_types(path):
     write_dump(path, Run(**{**vars(RUN), "types": ("A", "B")}), "id element x y z ix iy iz")
     assert lammps.scan(path).types == ("A", "B")

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskglass.errors import TrajectoryError
+from daskglass.sources import composition
 from daskglass.trajectories import gsd, lammps
 from daskglass.trajectories.survey import END, Survey, survey_file
 from tests.trajectories.files import make_run, write_dump, write_gsd
@@ -111,12 +114,21 @@ def test_a_change_of_the_last_bytes_of_a_large_file_is_seen_without_its_time(tmp
     assert survey_file(path, gsd).sha256 != known.sha256
 
 
-def test_species_are_the_same_by_their_names_in_whichever_order_types_are_listed(tmp_path):
-    one = survey_file(write_gsd(tmp_path / "one", replace(RUN, types=("A", "B"))), gsd)
+def test_composition_is_told_by_names_in_whichever_order_types_are_listed(tmp_path):
     swapped = replace(RUN, types=("B", "A"), typeid=(1 - RUN.typeid).astype(np.int8))
-    another = replace(RUN, types=("A", "C"))
-    assert survey_file(write_gsd(tmp_path / "two", swapped), gsd).species == one.species
-    assert survey_file(write_gsd(tmp_path / "three", another), gsd).species != one.species
+    for run in (replace(RUN, types=("A", "B")), swapped, RUN):
+        path = write_gsd(tmp_path / "traj", run)
+        assert composition(path, survey_file(path, gsd), ["A", "B"]) == (16, 4)
+
+
+def test_what_a_ledger_of_old_knows_of_a_file_is_completed_and_the_file_stays_the_same(tmp_path):
+    path = write_gsd(tmp_path / "traj", first(RUN, 5))
+    known = survey_file(path, gsd)
+    write_gsd(path, RUN)
+    grown = survey_file(path, gsd, known)
+    old = Survey.model_validate(grown.model_dump(exclude={"counts", "elements", "timestep"}) | {"species": "0" * 16})
+    assert grown.grew
+    assert survey_file(path, gsd, old) == grown
 
 
 @given(st.integers(0, 10**12), st.integers(1, 10**9), st.integers(1, 8))
@@ -131,9 +143,16 @@ def test_equally_spaced_frames_are_taken_whatever_their_interval(tmp_path_factor
     [
         ([0, 10, 20, 20, 30], "frame 3 is at time step 20, as frame 2 is: one of them is repeated, take it out"),
         ([5, 5, 10], "frame 1 is at time step 5, as frame 0 is: one of them is repeated, take it out"),
-        ([0, 10, 30, 20, 40], "frame 3 is at time step 20, before frame 2 at 30: put the frames in order"),
-        ([0, 10, 20, 10, 30], "frame 3 is at time step 10, before frame 2 at 20: put the frames in order"),
-        ([20, 10, 0], "frame 1 is at time step 10, before frame 0 at 20: put the frames in order"),
+        (
+            [0, 10, 30, 20, 40],
+            "frame 3 is at time step 20, before frame 2 at 30: a restart or a second run begins there",
+        ),
+        (
+            [0, 10, 20, 10, 30],
+            "frame 3 is at time step 10, .* there; frames 1 to 2 are repeated: keep them once; split",
+        ),
+        ([20, 10, 0], "frame 1 is at time step 10, before frame 0 at 20: a restart or a second run begins there"),
+        ([5, 5, 5], "all 3 frames are at time step 5: no frame says its own; set frame.configuration.step when"),
         ([0, 10, 20, 40, 50], "frame 3 is at time step 40, 30 is expected: frames are missing, or not equally spaced"),
         ([0, 1, 10, 100], "frame 2 is at time step 10, 2 is expected: frames are missing, or not equally spaced"),
     ],
@@ -141,6 +160,35 @@ def test_equally_spaced_frames_are_taken_whatever_their_interval(tmp_path_factor
 def test_frames_not_equally_spaced_name_the_first_of_them(tmp_path, steps, message):
     with pytest.raises(TrajectoryError, match=f"traj: {message}"):
         at(tmp_path / "traj", gsd, steps)
+
+
+def advised(error, folder, interval=10):
+    """Run the command that an error tells."""
+    text = str(error.value).split("`")[1].replace("INTERVAL", str(interval))
+    subprocess.run(text.replace("python -c", f"{sys.executable} -c", 1), shell=True, cwd=folder, check=True)
+
+
+@pytest.mark.parametrize(("format", "write"), WRITERS)
+def test_two_runs_in_one_file_are_split_by_the_command_that_the_error_tells(tmp_path, format, write):
+    path = write(tmp_path / "a run.traj", replace(RUN, step=np.array([0, 10, 20, 0, 10, 20, 30, 40])))
+    with pytest.raises(TrajectoryError, match="frame 3 is at time step 0") as error:
+        survey_file(path, format)
+    advised(error, tmp_path)
+    for name, frames in (("first", range(3)), ("second", range(3, 8))):
+        found = list(format.frames(tmp_path / f"{name}.traj", 0, len(frames)))
+        assert [frame.step for frame in found] == [10 * k for k in range(len(frames))]
+        for frame, k in zip(found, frames, strict=True):
+            np.testing.assert_array_equal(frame.position, RUN.position[k])
+
+
+@pytest.mark.parametrize(("format", "write"), WRITERS)
+def test_frames_without_time_steps_get_them_by_the_command_that_the_error_tells(tmp_path, format, write):
+    path = write(tmp_path / "a run.traj", replace(RUN, step=np.zeros(8, int)))
+    with pytest.raises(TrajectoryError, match="all 8 frames are at time step 0: no frame says its own") as error:
+        survey_file(path, format)
+    advised(error, tmp_path, 250)
+    found = survey_file(tmp_path / "new.traj", format)
+    assert (found.frames, found.first_step, found.interval) == (8, 0, 250)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):

@@ -21,14 +21,14 @@ SPECIES = np.zeros(5, np.int8)
 class Memory:
     """Format of one trajectory in memory; `known` are the frames whose images are known, by default all."""
 
-    def __init__(self, position, box, image=None, known=None):
-        self.position, self.box, self.image = position, box, image
+    def __init__(self, position, box, image=None, known=None, typeid=SPECIES, types=("A",)):
+        self.position, self.box, self.image, self.typeid, self.types = position, box, image, typeid, types
         self.known = range(len(position)) if known is None else known
 
     def frames(self, path, start, stop, offsets=()):
         for k in range(start, stop):
             image = self.image[k] if self.image is not None and k in self.known else None
-            yield Snapshot(k, 10 * k, self.box[k], self.position[k], image, ("A",), SPECIES)
+            yield Snapshot(k, 10 * k, self.box[k], self.position[k], image, self.types, self.typeid)
 
 
 def wrapped(walk, box):
@@ -49,8 +49,8 @@ def walks(draw, farthest=0.98 * FAR):
     return rng.uniform(-0.5, 0.5, (len(SPECIES), 3)) + np.cumsum(steps, axis=0), box
 
 
-def read(memory, start, stop, before=None):
-    return read_frames(PATH, memory, start, stop, SPECIES, ["A"], before=before).position
+def read(memory, start, stop, before=None, images="checked"):
+    return read_frames(PATH, memory, start, stop, SPECIES, ["A"], before=before, images=images).position
 
 
 @given(walks())
@@ -136,6 +136,43 @@ def test_a_step_too_far_to_be_followed_names_frame_and_particle(given_walk, far,
         read(memory, frame, len(walk), before=read(memory, 0, frame)[-1])
 
 
+@given(walks(), st.data())
+def test_images_that_start_again_name_frame_particle_and_both_displacements(given_walk, data):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    frame = data.draw(st.integers(1, len(walk) - 1))
+    particle, axis = data.draw(st.integers(0, len(SPECIES) - 1)), data.draw(st.integers(0, 2))
+    image[frame:, particle, axis] += data.draw(st.sampled_from([-7, -1, 1, 2]))
+    memory = Memory(position, box, image)
+    message = (
+        rf"traj.gsd: frame {frame}: particle {particle} moved by -?[\d.]+ of the box along {'xyz'[axis]} .* images, "
+        r"by -?0.[0-4]\d* to its nearest .* `ignore_images: true` under source.trajectories, or --ignore-images"
+    )
+    for start in {0, frame}:
+        with pytest.raises(TrajectoryError, match=message):
+            read(memory, start, len(walk))
+
+
+@given(walks(), st.data())
+def test_images_that_are_ignored_are_as_if_there_were_none(given_walk, data):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    image[len(walk) // 2 :] = 0
+    memory, start = Memory(position, box, image), data.draw(st.integers(1, len(walk) - 1))
+    expected = read(Memory(position, box), 0, len(walk))
+    np.testing.assert_array_equal(read(memory, 0, len(walk), images="ignored"), expected)
+    later = read(memory, start, len(walk), expected[start - 1], images="ignored")
+    np.testing.assert_array_equal(later, expected[start:])
+
+
+def test_particles_of_an_engine_may_move_as_far_as_their_images_tell():
+    box, image = np.full((2, 3), 4.0), np.zeros((2, 5, 3), np.int32)
+    image[1, 2, 0] = 3
+    position = np.zeros((2, 5, 3), np.float32)
+    found = read(Memory(position, box, image), 0, 2, images="trusted")
+    assert found[1, 2, 0] == 12.0
+
+
 def test_positions_outside_the_box_need_no_images():
     box = np.full((3, 3), 4.0)
     walk = np.zeros((3, 5, 3), np.float32) + np.array([[[9.0]], [[9.5]], [[10.4]]], np.float32)
@@ -165,12 +202,12 @@ def test_a_first_frame_that_is_not_finite_leaves_no_frames_to_take():
         read(Memory(position, np.full((1, 3), 4.0)), 0, 1)
 
 
-def test_species_that_change_name_frame_particle_and_both_species(tmp_path):
+def test_files_of_other_particles_name_frame_and_both_numbers(tmp_path):
     typeid = np.array([0, 0, 1], np.int8)
     box, position = np.full(3, 4.0), np.zeros((2, 3, 3), np.float32)
     run = Run(np.array([0, 10]), box, np.zeros(3), position, np.zeros((2, 3, 3), np.int32), typeid, ("A", "B"))
     path = write_gsd(tmp_path / "traj.gsd", run)
-    with pytest.raises(TrajectoryError, match="frame 0: particle 1 is of species A, B is expected"):
+    with pytest.raises(TrajectoryError, match="frame 0: holds 2 particles of species A, 1 are expected"):
         read_frames(path, gsd, 0, 2, np.array([0, 1, 1], np.int8), ["A", "B"])
     with pytest.raises(TrajectoryError, match=r"holds 3 particles, 4 are expected: make files .* a system"):
         read_frames(path, gsd, 0, 2, np.zeros(4, np.int8), ["A", "B"])
@@ -193,6 +230,39 @@ def test_types_are_species_by_their_names_or_their_numbers(types, names, codes):
     assert species_codes(PATH, types, np.array([0, 1, 1], np.int8), names).tolist() == codes
 
 
+@given(walks(), st.permutations([0, 0, 1, 1, 1]), st.permutations([0, 0, 1, 1, 1]), st.booleans(), st.data())
+def test_particles_of_types_drawn_anew_come_species_by_species_in_every_block(given_walk, ours, theirs, images, data):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    ours, theirs = np.array(ours, np.int8), np.array(theirs, np.int8)
+    types, typeid = data.draw(st.sampled_from([(("A", "B"), theirs), (("B", "A"), 1 - theirs)]))
+    memory = Memory(position, box, image if images else None, typeid=typeid, types=types)
+    left = {code: [p for p in range(5) if theirs[p] == code] for code in (0, 1)}
+    order = [left[code].pop(0) for code in ours]
+    expected = read(Memory(position, box, image if images else None), 0, len(walk))[:, order]
+    start = data.draw(st.integers(1, len(walk) - 1))
+    for first, before in ((0, None), (start, expected[start - 1])):
+        found = read_frames(PATH, memory, first, len(walk), ours, ["A", "B"], before=before)
+        np.testing.assert_array_equal(found.position, expected[first:])
+
+
+def test_errors_name_particles_as_the_file_has_them():
+    position = np.zeros((2, 5, 3), np.float32)
+    position[1, 3] = np.nan
+    memory = Memory(position, np.full((2, 3), 4.0), typeid=np.array([1, 1, 0, 0, 0], np.int8), types=("A", "B"))
+    with pytest.raises(TrajectoryError, match="frame 1: position of particle 3"):
+        read_frames(PATH, memory, 0, 2, np.array([0, 0, 0, 1, 1], np.int8), ["A", "B"])
+
+
+def test_elements_are_species_where_they_are_what_species_are_called():
+    typeid = np.array([0, 0, 1], np.int8)
+    assert species_codes(PATH, ("1", "2"), typeid, ("B", "A"), ("A", "B")).tolist() == [1, 1, 0]
+    assert species_codes(PATH, ("1", "2"), typeid, ("2", "1"), ("A", "B")).tolist() == [1, 1, 0]
+    assert species_codes(PATH, ("1", "2"), typeid, ("big", "small"), ("A", "B")).tolist() == [0, 0, 1]
+    with pytest.raises(TrajectoryError, match=r"types \['1', '2'\] are elements \['2', '1'\], and both name species"):
+        species_codes(PATH, ("1", "2"), typeid, ("1", "2"), ("2", "1"))
+
+
 def test_a_type_that_is_no_species_is_named():
     with pytest.raises(TrajectoryError, match=r"traj.gsd: holds particles of type 'C'; .*\['A', 'B'\].*`species:`"):
         species_codes(PATH, ("A", "C"), np.array([0, 1], np.int8), ("A", "B"))
@@ -209,5 +279,6 @@ def test_frames_are_read_one_at_a_time():
                 yield snapshot
 
     frames = read_frames(PATH, Counted(np.zeros((9, 5, 3), np.float32), np.full((9, 3), 4.0)), 2, 7, SPECIES, ["A"])
-    assert alive == [2, 3, 4, 5, 6]
+    # frame 0 has the order of the particles, and images are held against the frame before
+    assert alive == [0, 1, 2, 3, 4, 5, 6]
     assert frames.step.tolist() == [20, 30, 40, 50, 60]
