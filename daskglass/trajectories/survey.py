@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories import Format, Snapshot
+from daskglass.trajectories import DamagedLaterError, Format, Snapshot
 
 END = 1_000_000  # bytes at either end of a file that are hashed
 
@@ -32,6 +32,7 @@ class Survey(BaseModel):
     offsets : where frames begin, for formats that need it
     content : hash of what was read first under this name; kept while the file only grows
     last : hash of the last frame
+    damage : what is wrong after these frames; empty where nothing is
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -53,6 +54,7 @@ class Survey(BaseModel):
     offsets: tuple[int, ...]
     content: str
     last: str
+    damage: str = ""
 
     @property
     def grew(self) -> bool:
@@ -71,6 +73,8 @@ class Survey(BaseModel):
 def survey_file(path: Path, format: Format, known: Survey | None = None) -> Survey:
     """Read what a file holds, all but its positions; `known` is what it held before.
 
+    A fault after whole frames is kept as the `damage` of the survey: whoever needs more frames must raise it.
+
     Raises
     ------
     TrajectoryError
@@ -82,7 +86,11 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         raise TrajectoryError(f"{path}: no such file")
     size, modified = _stat(path)
     sha256 = _ends(path)
-    scan = format.scan(path)
+    damage = ""
+    try:
+        scan = format.scan(path)
+    except DamagedLaterError as error:
+        scan, damage = error.whole, str(error)
     frames = scan.steps.size
     last = _fingerprint(_frame(path, format, frames - 1, scan.offsets))
     content = _identity(size, modified, sha256)
@@ -106,6 +114,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         offsets=tuple(int(offset) for offset in scan.offsets),
         content=content,
         last=last,
+        damage=damage,
     )
 
 
