@@ -32,14 +32,15 @@ MOST = 200  # times its own bytes that a file may unpack to beyond them; dumps d
 PIECE = 1 << 20
 
 
-def check_unpacked(path: Path, unpacked: int, size: int) -> None:
-    """Refuse to unpack a file to more than a multiple of its size: such files are made to exhaust a machine.
+def check_unpacked(path: Path, unpacked: int, size: int, remedy: str) -> None:
+    """Refuse a file that stands for more than a multiple of its size: such files are made to exhaust a machine.
 
     Parameters
     ----------
     path : the file
     unpacked : bytes it stands for
     size : bytes of it that stand for them
+    remedy : for a file that is a trajectory all the same
 
     Raises
     ------
@@ -48,8 +49,8 @@ def check_unpacked(path: Path, unpacked: int, size: int) -> None:
     """
     if unpacked > FREE + MOST * size:
         raise TrajectoryError(
-            f"{path}: unpacks to {unpacked / 1e6:.0f} MB or more from {size / 1e6:.3g} MB: over {MOST} times its size, as "
-            f"no trajectory does; if it is one, unpack it yourself"
+            f"{path}: {size / 1e6:.3g} MB of it stand for {unpacked / 1e6:.0f} MB or more, over {MOST} times as much, as "
+            f"in no trajectory; if it is one, {remedy}"
         )
 
 
@@ -103,9 +104,11 @@ class _Unpacked(io.RawIOBase):
                 raise
             raise self._damaged(error) from error
         except MemoryError as error:
-            raise TrajectoryError(f"{self.path}: to unpack it by {self.name} needs more memory than there is") from error
+            raise TrajectoryError(
+                f"{self.path}: to unpack it by {self.name} needs more memory than there is"
+            ) from error
         self.place += len(piece)
-        check_unpacked(self.path, self.place, self.file.tell())
+        check_unpacked(self.path, self.place, self.file.tell(), f"unpack it by {self.name}")
         buffer[: len(piece)] = piece
         return len(piece)
 

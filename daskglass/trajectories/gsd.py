@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Scan, Snapshot
+from daskglass.trajectories.compression import check_unpacked
 from daskglass.trajectories.gsd_index import LOGGED, TIMESTEP, checked_names, damaged
 
 OUTSIDE = 0.1  # of an edge: how far engines that wrap only now and then let particles drift out of the box
@@ -27,6 +28,7 @@ DEFAULTS: dict[str, NDArray[Any]] = {
     NUMBER: np.zeros(1, np.uint32),
     TYPES: np.array([[ord("A"), 0]], np.int8),
 }
+POSITION_BYTES = 3 * np.dtype(np.float32).itemsize
 MOST_TYPES = 127
 HOOMD = "HOOMD-blue"  # how the name of the application that made a file begins, where it was HOOMD-blue itself
 
@@ -112,7 +114,7 @@ def _opened(path: Path) -> Iterator[_File]:
         if first[NUMBER].shape != (1,) or first[NUMBER][0] == 0:
             raise TrajectoryError(f"{path}: frame 0: holds no particle")
         n = int(first[NUMBER][0])
-        # views, for a damaged number of particles may be of any size
+        _check_sizes(path, handle, n)
         for name, default, shape in (
             (TYPEID, np.uint32(0), (n,)),
             (POSITION, np.float32(0), (n, 3)),
@@ -121,6 +123,17 @@ def _opened(path: Path) -> Iterator[_File]:
             first[name] = _read(path, handle, 0, name, np.broadcast_to(default, shape))
         quantities = {name: key for name, key in LOGGED.items() if key in names}
         yield _File(path, handle, first, names, quantities, _images(path, handle))
+
+
+def _check_sizes(path: Path, handle: gsd.fl.GSDFile, n: int) -> None:
+    """Hold what the file declares against its bytes, before anything is as large as declared."""
+    if n > 1 and not handle.chunk_exists(0, POSITION):
+        raise TrajectoryError(
+            f"{path}: frame 0: no {POSITION} for {n} particles: all would be in one place; write their positions"
+        )
+    # frames without positions repeat those of frame 0, at no cost to the file
+    expanded = n * POSITION_BYTES * handle.nframes
+    check_unpacked(path, expanded, path.stat().st_size, "write the positions of every frame")
 
 
 def _images(path: Path, handle: gsd.fl.GSDFile) -> NDArray[np.bool_]:
