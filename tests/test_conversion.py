@@ -198,7 +198,7 @@ def test_a_store_holds_what_its_files_hold(good):
 @pytest.mark.parametrize("columns", ["wrapped", "scaled", "unwrapped", "in another order"])
 def test_dumps_make_the_bytes_that_gsd_makes(good, tmp_path, client, columns):
     runs = {place: replace(run, types=("1", "2")) for place, run in make_runs().items()}
-    write_files(tmp_path, runs, write_dump, columns=COLUMNS[columns], compress=columns == "scaled")
+    write_files(tmp_path, runs, write_dump, columns=COLUMNS[columns], pack="gzip" if columns == "scaled" else "plain")
     assert causes(tmp_path, client, format="lammps") == []
     ours, theirs = (production(folder / "out.zarr")["position"].values for folder in (tmp_path, good))
     if columns == "unwrapped":
