@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories import Scan, Snapshot
+from daskglass.trajectories import DamagedLaterError, Scan, Snapshot
 from daskglass.trajectories.compression import check_unpacked
 from daskglass.trajectories.gsd_index import LOGGED, TIMESTEP, checked_names, damaged
 
@@ -56,16 +56,31 @@ def scan(path: Path) -> Scan:
     TrajectoryError
         If the file is missing, unreadable, damaged, cut short, without frames, or not of a three-dimensional
         orthorhombic box; if the number or the types of its particles change, or a quantity is logged in some frames only.
+        It is a `DamagedLaterError` where whole frames stand before the fault.
     """
     with _opened(path) as file:
-        frames = range(file.handle.nframes)
-        steps = np.array([_step(file, frame) for frame in frames], np.int64)
-        boxes = np.array([_box(file, frame) for frame in frames])
-        for frame in frames:
-            _check_particles(file, frame)
-            _quantities(file, frame)
         types = _types(file)
-        return Scan(steps, boxes, types, _typeid(file, 0, types), bool(file.images.all()), tuple(file.quantities))
+        typeid = _typeid(file, 0, types)
+        steps: list[int] = []
+        boxes: list[NDArray[np.float64]] = []
+        damage: TrajectoryError | None = None
+        for frame in range(file.handle.nframes):
+            try:
+                _check_particles(file, frame)
+                _quantities(file, frame)
+                step, box = _step(file, frame), _box(file, frame)
+            except TrajectoryError as error:
+                if not frame:
+                    raise
+                damage = error
+                break
+            steps.append(step)
+            boxes.append(box)
+        images = bool(file.images[: len(steps)].all())
+        whole = Scan(np.array(steps, np.int64), np.array(boxes), types, typeid, images, tuple(file.quantities))
+        if damage is not None:
+            raise DamagedLaterError(str(damage), whole) from damage
+        return whole
 
 
 def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
