@@ -5,6 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -416,6 +418,46 @@ def test_a_table_is_read_without_blanks_blank_lines_or_byte_order_mark(tmp_path)
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "job;kT\na, b;0,5\nc;0,45\n",
+        "job\tkT\na, b\t0.5\nc\t0.45\n",
+        'job,kT\n"a, b","0,5"\nc,"0,45"\n',
+        ',job,kT\n0,"a, b",0.5\n7,c,0.45\n',
+        '\ufeff"";job;kT\r\n0;a, b;0,5\r\n1;c;0,45\r\n',
+        'job,kT,,\n"a, b",0.5,,\nc,0.45,,\n,,,\n,,,\n',
+        'job,kT\n"a, b",0.5,\nc,0.45,,\n',
+    ],
+    ids=["semicolons", "tabs", "decimal commas", "an index", "an index of semicolons", "empty columns", "empty cells"],
+)
+def test_what_spreadsheets_and_pandas_write_is_read(tmp_path, content):
+    path = tmp_path / "table.csv"
+    path.write_text(content)
+    assert read_table(path) == [{"job": "a, b", "kT": "0.5"}, {"job": "c", "kT": "0.45"}]
+
+
+def test_a_comma_that_is_decimal_elsewhere_in_a_column_is_decimal(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("kT;file\n1,250;1,5 K\n0,450;2,5 K\n")
+    assert read_table(path) == [{"kT": "1.250", "file": "1,5 K"}, {"kT": "0.450", "file": "2,5 K"}]
+
+
+def test_a_table_of_pandas_with_replicas_that_became_floats_is_read(make, tmp_path):
+    make("r1/x", "r20/x")
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"seed": [1, 20, np.nan], "kT": [0.5, 0.45, np.nan]}).iloc[:2].to_csv(path)
+    assert "20.0" in path.read_text()
+    found = find_sources("r{seed}/x", {"system": "a"}, read_table(path), {"seed": "replica", "kT": "temperature"})
+    assert [(str(s.path), s.replica, s.temperature) for s in found] == [("r1/x", 1, 0.5), ("r20/x", 20, 0.45)]
+
+
+def test_a_replica_that_is_no_whole_number_is_refused(make):
+    make("r1/x")
+    with pytest.raises(StudyError, match=r"replica must be a whole number, 0 or more; got '1\.5'"):
+        find_sources("r1/x", {"system": "a", "temperature": 1, "replica": 1.5})
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", ": no rows"),
@@ -424,7 +466,13 @@ def test_a_table_is_read_without_blanks_blank_lines_or_byte_order_mark(tmp_path)
         (b"job,kT,job\na,1,b\n", ":1: column 'job' stands there twice"),
         (b"\njob,\na,1\n", ":2: column 2 has no name"),
         (b"job,kT\na,1\n\nb\n", ":4: 1 cells under 2 columns"),
-        (b"job,kT\na,1,\n", ":2: 3 cells under 2 columns"),
+        (b"job,kT\na,1,b\n", ":2: 3 cells under 2 columns"),
+        (b"job,kT\na,1,,b\n", ":2: 3 cells under 2 columns"),
+        (b",kT\na,1\nb,2\n", ":1: column 1 has no name"),
+        (b",kT\n1,1\n1,2\n", ":1: column 1 has no name"),
+        (b"job;T, K\na;1\n", ": its header line 'job;T, K' holds commas and semicolons"),
+        (b"job;kT\na;0,5\nb;0.6\n", ": column 'kT': 0,5 has a decimal comma, 0.6 a point"),
+        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may be 1.250 or thousands; write it with a point"),
         (b'job,kT\n"a,1\n', ":2: unexpected end of data"),
         (b"job,kT\n\xff,1\n", ": not UTF-8 at byte 7"),
     ],
