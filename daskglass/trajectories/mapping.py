@@ -221,10 +221,22 @@ def _check_distinct(sources: Sequence[Source]) -> None:
             )
         if place in places:
             raise TrajectoryError(
-                f"{places[place].path} and {source.path} are both {words}; let {KEY}.path name one of them, or tell "
-                "them apart by {system}, {run}, {temperature} or {replica}"
+                f"{places[place].path} and {source.path} are both {words}; {_joined(places[place].path, source.path)}let "
+                f"{KEY}.path name one of them, or put {{system}}, {{run}}, {{temperature}} or {{replica}} where they differ"
             )
         places[place] = paths[source.path] = source
+
+
+def _joined(first: Path, second: Path) -> str:
+    """Say how to make one file of parts whose names are numbered; nothing of files that are not, or cannot be joined."""
+    parts, others = (re.split(r"([0-9]+)", path.name) for path in (first, second))
+    if first.parent != second.parent or parts[::2] != others[::2] or first.suffix == ".gsd":
+        return ""
+    names = "".join("*" if one != other else one for one, other in zip(parts, others, strict=True))
+    return (
+        f"if they are parts of one run, make one file of them, in {first.parent}: cat $(ls -v {names}) > "
+        f"all{''.join(first.suffixes[-1:])}; if not, "
+    )
 
 
 def _listed(names: set[str]) -> str:

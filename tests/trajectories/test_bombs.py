@@ -142,6 +142,17 @@ def test_a_file_that_unpacks_to_more_than_any_dump_is_refused(tmp_path, name):
     assert f"over 200 times as much, as in no trajectory; if it is one, unpack it by {name}" in refusal("lammps", path)
 
 
+def test_an_xz_file_that_declares_a_dictionary_beyond_all_memory_is_refused(tmp_path):
+    content = bytearray(lzma.compress(dump_text(make_run()).encode()))
+    start, size = 12, 4 * (content[12] + 1)  # of the header of its first block, that ends with its sum
+    assert content[start + 2 : start + 4] == b"\x21\x01"
+    content[start + 4] = 40  # of 4 GiB
+    content[start + size - 4 : start + size] = zlib.crc32(content[start : start + size - 4]).to_bytes(4, "little")
+    path = tmp_path / "bomb.xz"
+    path.write_bytes(content)
+    assert "to unpack it by xz needs more memory than there is" in refusal("lammps", path)
+
+
 def test_bzip2_is_bounded_too(tmp_path, monkeypatch):
     monkeypatch.setattr(compression, "FREE", 10_000)
     path = tmp_path / "bomb"

@@ -1,7 +1,10 @@
 """Files mapped to coordinates: what a pattern writes it finds again, and what is unclear is told."""
 
+import gzip
 import itertools
 import os
+import re
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -409,6 +412,31 @@ def test_a_number_out_of_range_in_a_name_is_told_with_its_file(make, name, field
 def test_a_folder_out_of_range_without_files_is_no_file(make):
     make("T0.5/x", "T0/log")
     assert len(find_sources("T{temperature:g}/x", {"system": "a"})) == 1
+
+
+@pytest.mark.parametrize("end", ["lammpstrj", "gz"])
+def test_a_file_per_frame_is_refused_with_the_command_that_makes_one_of_them(make, tmp_path, end):
+    names = [f"run/dump.{step}.{end}" for step in (0, 500, 1000, 10_000)]
+    make(*names)
+    for name in names:
+        text = f"{name}\n".encode()
+        (tmp_path / name).write_bytes(gzip.compress(text) if end == "gz" else text)
+    with pytest.raises(TrajectoryError, match="if they are parts of one run") as caught:
+        find_sources(f"run/dump.{{step}}.{end}", {"system": "a", "temperature": 1})
+    _, folder, advice = re.split(r"make one file of them, in (.*?): ", str(caught.value))
+    command, _, _ = advice.partition("; if not")
+    assert command == f"cat $(ls -v dump.*.{end}) > all.{end}"
+    subprocess.run(["bash", "-c", command], cwd=tmp_path / folder, check=True)
+    made = (tmp_path / folder / f"all.{end}").read_bytes()
+    assert (gzip.decompress(made) if end == "gz" else made).decode().split() == names
+
+
+@pytest.mark.parametrize("names", [("a.1.gsd", "a.2.gsd"), ("a.dump", "b.dump")])
+def test_files_that_cannot_be_joined_are_refused_without_that_advice(make, names):
+    make(*names)
+    with pytest.raises(TrajectoryError, match=r"let source\.trajectories\.path name one of them") as caught:
+        find_sources("{name}", {"system": "a", "temperature": 1})
+    assert "cat" not in str(caught.value)
 
 
 def test_a_table_is_read_without_blanks_blank_lines_or_byte_order_mark(tmp_path):
