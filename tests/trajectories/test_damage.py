@@ -167,3 +167,12 @@ def test_a_compressed_file_cut_at_the_end_of_a_frame_is_refused(tmp_path, pack):
     path = write_dump(tmp_path / "traj", RUN, pack=pack)
     path.write_bytes(path.read_bytes()[:-4])
     assert re.search(f"{pack} file damaged or cut short", str(read(path)))
+
+
+@pytest.mark.parametrize("pack", sorted(PACK.keys() - {"plain"}))
+def test_damage_of_a_compressed_file_is_told_as_such(tmp_path, pack):
+    path = write_dump(tmp_path / "traj", RUN, pack=pack)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 8] = bytes(8)
+    path.write_bytes(content)
+    assert re.search(f"{pack} file damaged or cut short", str(read(path)))
