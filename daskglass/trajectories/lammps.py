@@ -20,7 +20,7 @@ from daskglass.trajectories import DamagedLaterError, Scan, Snapshot
 from daskglass.trajectories.compression import opened
 
 GSD_MAGIC = bytes.fromhex("df65df65df65df65")
-BUFFER = 1 << 20
+BUFFER = 1 << 17
 LONGEST_LINE = 1 << 16
 SHORTEST_FIELD, LONGEST_FIELD = 2, 256  # bytes with the blank after it, on the mean of a frame
 WRAPPED, UNWRAPPED = (("x", "y", "z"), ("xs", "ys", "zs")), (("xu", "yu", "zu"), ("xsu", "ysu", "zsu"))
