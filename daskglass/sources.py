@@ -83,8 +83,17 @@ def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, 
         if study.source.trajectories.ignore_images and file.survey is not None:
             # the ledger keeps what the file holds
             file = replace(file, survey=file.survey.model_copy(update={"images": False}))
-        files.setdefault(source.system, {})[source.run, source.temperature, source.replica] = file
+        place = source.run, source.temperature, source.replica
+        files.setdefault(source.system, {})[place] = _reaching(file, study.source.trajectories.frames)
     return files
+
+
+def _reaching(file: File, frames: int | None) -> File:
+    """Refuse a file that is damaged before its first so many frames end, or anywhere where all are asked for."""
+    survey = file.survey
+    if survey is None or not survey.damage or (frames is not None and frames <= survey.frames):
+        return file
+    return File(file.path, None, survey.damage)
 
 
 def look(path: Path, form: str, known: Survey | None) -> File:

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import gsd.hoomd
 import numpy as np
 import pytest
 import xarray as xr
@@ -22,7 +23,16 @@ from daskglass.errors import DaskglassError, TrajectoryError
 from daskglass.ledger import Ledger
 from daskglass.study import load_study, study_of_files
 from tests.studies import FILES, command, run_here
-from tests.trajectories.files import COLUMNS, Run, dump_text, gsd_frames, write_dump, write_frames, write_gsd
+from tests.trajectories.files import (
+    COLUMNS,
+    Run,
+    dump_text,
+    gsd_frames,
+    make_run,
+    write_dump,
+    write_frames,
+    write_gsd,
+)
 
 TIMESTEP = 0.004
 INTERVAL = 250
@@ -198,7 +208,7 @@ def test_a_store_holds_what_its_files_hold(good):
 @pytest.mark.parametrize("columns", ["wrapped", "scaled", "unwrapped", "in another order"])
 def test_dumps_make_the_bytes_that_gsd_makes(good, tmp_path, client, columns):
     runs = {place: replace(run, types=("1", "2")) for place, run in make_runs().items()}
-    write_files(tmp_path, runs, write_dump, columns=COLUMNS[columns], compress=columns == "scaled")
+    write_files(tmp_path, runs, write_dump, columns=COLUMNS[columns], pack="gzip" if columns == "scaled" else "plain")
     assert causes(tmp_path, client, format="lammps") == []
     ours, theirs = (production(folder / "out.zarr")["position"].values for folder in (tmp_path, good))
     if columns == "unwrapped":
@@ -459,6 +469,36 @@ def test_files_cut_short_anywhere_fail_alone_and_can_be_mended(good, tmp_path, c
         assert_others_whole(folder, good, bad)
         assert not marks(folder).keys() & {block_key(place, k) for place in bad for k in (0, 16, 32)}
         assert_mended(folder, good, client)
+
+
+def cut_dump(path):
+    os.truncate(path, path.stat().st_size - 30)
+
+
+def other_particles_at_the_end(path):
+    write_varying(path, first(replace(make_runs()[BAD], types=("1", "2")), FRAMES - 1))
+    with gsd.hoomd.open(path, "r+") as file:
+        for frame in gsd_frames(make_run(frames=1, particles=PARTICLES + 1)):
+            frame.configuration.step = int(file[-1].configuration.step) + INTERVAL
+            file.append(frame)
+
+
+@pytest.mark.parametrize(
+    ("format", "write", "spoil"),
+    [("lammps", write_dump, cut_dump), ("gsd", write_varying, other_particles_at_the_end)],
+)
+def test_a_fault_stops_those_alone_who_ask_for_frames_up_to_it(tmp_path, client, format, write, spoil):
+    runs = {place: replace(run, types=("1", "2")) for place, run in make_runs().items()}
+    write_files(tmp_path, runs, write)
+    whole = FRAMES - 1
+    assert causes(tmp_path, client, store=tmp_path / "expected.zarr", format=format, frames=whole) == []
+    path = file_of(tmp_path, BAD)
+    spoil(path)
+    for asked in ({}, {"frames": FRAMES}):
+        (told,) = causes(tmp_path, client, store=tmp_path / "bad.zarr", format=format, **asked)
+        assert told.startswith(f"{path}: frame {whole}: ")
+    assert causes(tmp_path, client, format=format, frames=whole) == []
+    assert_same(tmp_path / "out.zarr", tmp_path / "expected.zarr")
 
 
 def test_flipped_bytes_spoil_at_most_what_belongs_to_their_file(good, folder, client):

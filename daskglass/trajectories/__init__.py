@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.errors import StudyError
+from daskglass.errors import StudyError, TrajectoryError
 
 FORMATS = ("gsd", "lammps")
 
@@ -74,6 +74,17 @@ class Snapshot:
     elements: tuple[str, ...] = ()
 
 
+class DamagedLaterError(TrajectoryError):
+    """A file with a fault after whole frames, which can be read; `whole` is the scan of those."""
+
+    def __init__(self, message: str, whole: Scan) -> None:
+        super().__init__(message)
+        self.whole = whole
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.whole)
+
+
 class Format(Protocol):
     """A format of trajectory files.
 
@@ -82,7 +93,7 @@ class Format(Protocol):
     """
 
     def scan(self, path: Path) -> Scan:
-        """Read what a file holds, all but its positions."""
+        """Read what a file holds, all but its positions; raise `DamagedLaterError` where some frames are whole."""
 
     def frames(self, path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
         """Read frames `start` to `stop`, one at a time; `offsets` are those of the scan."""

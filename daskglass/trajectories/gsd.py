@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories import Scan, Snapshot
+from daskglass.trajectories import DamagedLaterError, Scan, Snapshot
+from daskglass.trajectories.compression import check_unpacked
 from daskglass.trajectories.gsd_index import LOGGED, TIMESTEP, checked_names, damaged
 
 OUTSIDE = 0.1  # of an edge: how far engines that wrap only now and then let particles drift out of the box
@@ -27,6 +28,7 @@ DEFAULTS: dict[str, NDArray[Any]] = {
     NUMBER: np.zeros(1, np.uint32),
     TYPES: np.array([[ord("A"), 0]], np.int8),
 }
+POSITION_BYTES = 3 * np.dtype(np.float32).itemsize
 MOST_TYPES = 127
 HOOMD = "HOOMD-blue"  # how the name of the application that made a file begins, where it was HOOMD-blue itself
 
@@ -54,16 +56,31 @@ def scan(path: Path) -> Scan:
     TrajectoryError
         If the file is missing, unreadable, damaged, cut short, without frames, or not of a three-dimensional
         orthorhombic box; if the number or the types of its particles change, or a quantity is logged in some frames only.
+        It is a `DamagedLaterError` where whole frames stand before the fault.
     """
     with _opened(path) as file:
-        frames = range(file.handle.nframes)
-        steps = np.array([_step(file, frame) for frame in frames], np.int64)
-        boxes = np.array([_box(file, frame) for frame in frames])
-        for frame in frames:
-            _check_particles(file, frame)
-            _quantities(file, frame)
         types = _types(file)
-        return Scan(steps, boxes, types, _typeid(file, 0, types), bool(file.images.all()), tuple(file.quantities))
+        typeid = _typeid(file, 0, types)
+        steps: list[int] = []
+        boxes: list[NDArray[np.float64]] = []
+        damage: TrajectoryError | None = None
+        for frame in range(file.handle.nframes):
+            try:
+                _check_particles(file, frame)
+                _quantities(file, frame)
+                step, box = _step(file, frame), _box(file, frame)
+            except TrajectoryError as error:
+                if not frame:
+                    raise
+                damage = error
+                break
+            steps.append(step)
+            boxes.append(box)
+        images = bool(file.images[: len(steps)].all())
+        whole = Scan(np.array(steps, np.int64), np.array(boxes), types, typeid, images, tuple(file.quantities))
+        if damage is not None:
+            raise DamagedLaterError(str(damage), whole) from damage
+        return whole
 
 
 def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
@@ -112,7 +129,7 @@ def _opened(path: Path) -> Iterator[_File]:
         if first[NUMBER].shape != (1,) or first[NUMBER][0] == 0:
             raise TrajectoryError(f"{path}: frame 0: holds no particle")
         n = int(first[NUMBER][0])
-        # views, for a damaged number of particles may be of any size
+        _check_sizes(path, handle, n)
         for name, default, shape in (
             (TYPEID, np.uint32(0), (n,)),
             (POSITION, np.float32(0), (n, 3)),
@@ -121,6 +138,17 @@ def _opened(path: Path) -> Iterator[_File]:
             first[name] = _read(path, handle, 0, name, np.broadcast_to(default, shape))
         quantities = {name: key for name, key in LOGGED.items() if key in names}
         yield _File(path, handle, first, names, quantities, _images(path, handle))
+
+
+def _check_sizes(path: Path, handle: gsd.fl.GSDFile, n: int) -> None:
+    """Hold what the file declares against its bytes, before anything is as large as declared."""
+    if n > 1 and not handle.chunk_exists(0, POSITION):
+        raise TrajectoryError(
+            f"{path}: frame 0: no {POSITION} for {n} particles: all would be in one place; write their positions"
+        )
+    # frames without positions repeat those of frame 0, at no cost to the file
+    expanded = n * POSITION_BYTES * handle.nframes
+    check_unpacked(path, expanded, path.stat().st_size, "write the positions of every frame")
 
 
 def _images(path: Path, handle: gsd.fl.GSDFile) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ make it crash, or lose the entry of a frame and take the data of frame 0 in its 
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,7 +69,6 @@ UNREAD = {
         *("slength", "type_shapes"),
     )
 }
-FIXED = ("configuration", "particles")  # folders in which the schema names every chunk
 
 
 def checked_names(path: Path) -> frozenset[str]:
@@ -129,6 +129,7 @@ def _checked_names(path: Path, file: BinaryIO) -> frozenset[str]:
     if len(index) == header["index_entries"] and len(beyond) and _valid(beyond, size, len(names))[0]:
         raise damaged(path, "its index is longer than its header says")
     _check_order(path, index, layer)
+    _check_frames(path, index)
     blocks = [(0, HEADER.itemsize), (index_start, index_bytes), (names_start, names_bytes)]
     _check_places(path, index, blocks)
     _check_kinds(path, index, names)
@@ -140,14 +141,11 @@ def _names(path: Path, block: bytes) -> list[str]:
         names = [name.decode() for name in block.split(b"\0") if name]
     except UnicodeDecodeError as error:
         raise damaged(path, "a name in its list of names is no text") from error
-    for name in names:
-        if name in CHUNKS or name in UNREAD:
-            continue
-        if meant := next((known for known in CHUNKS if known not in names and _one_letter_apart(name, known)), None):
-            raise damaged(path, f"chunk {name!r} must be {meant!r}")
-        folder, slash, _ = name.partition("/")
-        if not slash or folder in FIXED:
-            raise damaged(path, f"HOOMD's schema has no chunk {name!r}")
+    # other names are somebody's own, unless a known one that is missing would become them by one byte
+    halves = [f"{first}\0{second}" for first, second in pairwise(names)]
+    for known in sorted((CHUNKS.keys() | UNREAD) - set(names)):
+        if name := next((name for name in (*names, *halves) if _one_letter_apart(name, known)), None):
+            raise damaged(path, f"chunk {name!r} must be {known!r}")
     return names
 
 
@@ -188,6 +186,17 @@ def _check_order(path: Path, index: NDArray[np.void], layer: int) -> None:
     behind = np.flatnonzero(np.diff(order) < 0)
     if len(behind):
         raise damaged(path, f"entries {behind[0]} and {behind[0] + 1} of its index are out of order")
+
+
+def _check_frames(path: Path, index: NDArray[np.void]) -> None:
+    # the library counts frames by the last one, so that a few entries could stand for any number
+    frames = np.unique(index["frame"]).astype(np.int64)
+    empty = np.flatnonzero(frames != np.arange(len(frames)))
+    if len(empty):
+        raise TrajectoryError(
+            f"{path}: frame {empty[0]}: holds nothing, not even its step: damaged, or written without "
+            "configuration.step; set it in every frame"
+        )
 
 
 def _check_places(path: Path, index: NDArray[np.void], blocks: list[tuple[int, int]]) -> None:

@@ -1,14 +1,12 @@
-"""Text dumps of LAMMPS, plain or compressed with gzip: https://docs.lammps.org/dump.html."""
+"""Text dumps of LAMMPS, plain or compressed: https://docs.lammps.org/dump.html."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import re
-import zlib
+from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -18,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories import Scan, Snapshot
+from daskglass.trajectories import DamagedLaterError, Scan, Snapshot
+from daskglass.trajectories.compression import opened
 
 GSD_MAGIC = bytes.fromhex("df65df65df65df65")
-GZIP_MAGIC = b"\x1f\x8b"
-BUFFER = 1 << 20
+BUFFER = 1 << 17
 LONGEST_LINE = 1 << 16
+SHORTEST_FIELD, LONGEST_FIELD = 2, 256  # bytes with the blank after it, on the mean of a frame
 WRAPPED, UNWRAPPED = (("x", "y", "z"), ("xs", "ys", "zs")), (("xu", "yu", "zu"), ("xsu", "ysu", "zsu"))
 SCALED = {"xs", "xsu"}
 IMAGES = ("ix", "iy", "iz")
@@ -65,31 +64,47 @@ def scan(path: Path) -> Scan:
     TrajectoryError
         If the file is missing, unreadable, damaged, cut short, without frames, or no dump of atoms; if its box is not
         orthorhombic and periodic; if ids, types or coordinates are not among its columns, or an id is repeated; if the
-        number of atoms or the columns change.
+        number of atoms or the columns change. It is a `DamagedLaterError` where whole frames stand before the fault.
     """
-    offsets: list[int] = []
-    headers: list[_Header] = []
-    with _opened(path) as file:
-        while file.peek(1):
-            frame = len(headers)
-            offsets.append(file.tell())
-            headers.append(_header(path, frame, file))
-            _check_alike(path, frame, headers[0], headers[-1])
-            for _ in _lines(path, frame, file, headers[-1].atoms):
-                pass
-    if not headers:
+    first: _Header | None = None
+    steps, edges, offsets = array("q"), array("d"), array("q")
+    damage: TrajectoryError | None = None
+    with opened(path, BUFFER) as file:
+        while True:
+            frame = len(steps)
+            try:
+                if not _goes_on(file):
+                    break
+                offset = file.tell()
+                header = _header(path, frame, file)
+                first = first or header
+                _check_alike(path, frame, first, header)
+                for _ in _lines(path, frame, file, header):
+                    pass
+            except TrajectoryError as error:
+                if not frame:
+                    raise
+                damage = error
+                break
+            steps.append(header.step)
+            edges.extend(_edges(header))
+            offsets.append(offset)
+    if first is None:
         raise TrajectoryError(f"{path}: holds no frame")
-    (first,) = frames(path, 0, 1, offsets)
-    return Scan(
-        steps=np.array([header.step for header in headers], np.int64),
-        boxes=np.array([_edges(header) for header in headers]),
-        types=first.types,
-        typeid=first.typeid,
-        images=first.image is not None,
+    (snapshot,) = frames(path, 0, 1, offsets)
+    whole = Scan(
+        steps=np.array(steps, np.int64),
+        boxes=np.array(edges, np.float64).reshape(-1, 3),
+        types=snapshot.types,
+        typeid=snapshot.typeid,
+        images=snapshot.image is not None,
         offsets=tuple(offsets),
         elements=first.elements,
         times=np.array([header.time for header in headers]),
     )
+    if damage is not None:
+        raise DamagedLaterError(str(damage), whole) from damage
+    return whole
 
 
 def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
@@ -109,35 +124,19 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
     """
     if offsets and len(offsets) < stop:
         raise TrajectoryError(f"{path}: holds {len(offsets)} frames, {stop} are expected")
-    with _opened(path) as file:
+    with opened(path, BUFFER) as file:
         if offsets:
             file.seek(offsets[start])
         for frame in range(start if offsets else 0, stop):
-            if not file.peek(1):
+            if not _goes_on(file):
                 raise TrajectoryError(f"{path}: holds {frame} frames, {stop} are expected")
             header = _header(path, frame, file)
-            lines = _lines(path, frame, file, header.atoms)
+            lines = _lines(path, frame, file, header)
             if frame < start:
                 for _ in lines:
                     pass
             else:
                 yield _snapshot(path, frame, header, b"".join(lines))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedReader[Any]]:
-    if not path.is_file():
-        raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-    try:
-        with path.open("rb") as plain:
-            compressed = plain.peek(2)[:2] == GZIP_MAGIC
-            text: Any = gzip.GzipFile(fileobj=plain) if compressed else plain
-            with io.BufferedReader(text, BUFFER) as file:
-                yield file
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise TrajectoryError(f"{path}: gzip file damaged or cut short: {error}") from error
-    except OSError as error:
-        raise TrajectoryError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _refuse(path: Path, frame: int, what: str) -> NoReturn:
@@ -252,9 +251,20 @@ def _check_alike(path: Path, frame: int, first: _Header, header: _Header) -> Non
         _refuse(path, frame, f"columns {' '.join(header.columns)[:200]}, {' '.join(first.columns)[:200]} in frame 0")
 
 
-def _lines(path: Path, frame: int, file: io.BufferedReader[Any], count: int) -> Iterator[bytes]:
-    """Read this many lines, in pieces of the buffer's size."""
-    left = count
+def _goes_on(file: io.BufferedReader[Any]) -> bool:
+    """Pass over blank lines; return whether anything follows."""
+    while block := file.peek():
+        text = block.lstrip()
+        file.read(len(block) - len(text))
+        if text:
+            return True
+    return False
+
+
+def _lines(path: Path, frame: int, file: io.BufferedReader[Any], header: _Header) -> Iterator[bytes]:
+    """Read the lines of the atoms, in pieces of the buffer's size, as long as their length can be that of atoms."""
+    count, fields = header.atoms, header.atoms * len(header.columns)
+    left, length, line = count, 0, 0
     while left:
         block = file.peek()
         if not block:
@@ -266,7 +276,13 @@ def _lines(path: Path, frame: int, file: io.BufferedReader[Any], count: int) -> 
         else:
             size = len(block)
         left -= ends
+        length += size
+        line = size - 1 - block.rfind(b"\n", 0, size) + (0 if ends else line)
+        if line > LONGEST_LINE or length > LONGEST_LINE + LONGEST_FIELD * fields:
+            _refuse(path, frame, f"line {count - left + 1} of its atoms, or all of them, are too long to be atoms")
         yield file.read(size)
+    if length < SHORTEST_FIELD * fields:
+        _refuse(path, frame, f"{length} bytes of atoms are too few for {count} lines of {len(header.columns)} fields")
 
 
 # numbers too large are refused or passed on as infinite, without a word from numpy

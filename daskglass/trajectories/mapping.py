@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,9 @@ from daskglass.labels import distinct, same
 from daskglass.trajectories.patterns import KEY, RUNS, Field, fill, find_matches, nearest, parse_pattern, to_value
 
 COORDINATES = ("system", "run", "temperature", "replica")
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?")
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 DEFAULTS: dict[str, Any] = {"run": RUNS[0], "replica": 0}
 
 
@@ -105,37 +111,90 @@ def find_sources(
 def read_table(path: Path) -> list[dict[str, str]]:
     """Read a CSV file with a header line: for each row, its cells without surrounding blanks by their columns.
 
+    What spreadsheets and pandas write is read: cells parted by commas, semicolons or tabs, decimal commas, an index
+    without a name as the first column, empty columns and lines at the end.
+
     Raises
     ------
     StudyError
-        If the file cannot be read, has no rows, a column without a name or of a name twice, or a row of another length.
+        If the file cannot be read, has no rows, a column without a name or of a name twice, or a row of another length;
+        if its header does not tell what parts cells, or a column does not tell whether its commas are decimal.
     """
     where = f"{KEY}.table: {path}"
-    lines = []
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            for line in reader:
-                cells = [cell.strip() for cell in line]
-                if cells not in ([], [""]):
-                    lines.append((reader.line_num, cells))
-    except csv.Error as error:
-        raise StudyError(f"{where}:{reader.line_num}: {error}; a table is a CSV file") from None
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise StudyError(f"{where}: not UTF-8 at byte {error.start}; save the table as CSV in UTF-8") from None
     except OSError as error:
         raise StudyError(f"{where}: {error.strerror}") from None
+    lines = _cells(text, _separator(text, where), where)
     if len(lines) < 2:
         raise StudyError(f"{where}: no rows; a table is a header line, then a line per row")
     (first, header), *rows = lines
-    if "" in header:
-        raise StudyError(f"{where}:{first}: column {header.index('') + 1} has no name")
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise StudyError(f"{where}:{first}: column {repeated[0]!r} stands there twice")
     for number, cells in rows:
+        if len(cells) > len(header):
+            # only cells that are empty may be left over
+            cells[len(header) :] = filter(None, cells[len(header) :])
         if len(cells) != len(header):
             raise StudyError(f"{where}:{number}: {len(cells)} cells under {len(header)} columns")
-    return [dict(zip(header, cells, strict=True)) for _, cells in rows]
+    columns = dict(enumerate(zip(*(cells for _, cells in rows), strict=True)))
+    while columns and not header[-1] and not any(columns[len(header) - 1]):
+        del columns[len(header) - 1], header[-1]
+    if not header[0] and len(set(columns[0])) == len(rows) and all(map(str.isdecimal, columns[0])):
+        del columns[0]
+    if unnamed := [k for k in columns if not header[k]]:
+        raise StudyError(f"{where}:{first}: column {unnamed[0] + 1} has no name")
+    names = [header[k] for k in columns]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise StudyError(f"{where}:{first}: column {repeated[0]!r} stands there twice")
+    table = [_with_points(column, f"{where}: column {header[k]!r}") for k, column in columns.items()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*table, strict=True)]
+
+
+def _cells(text: str, separator: str, where: str) -> list[tuple[int, list[str]]]:
+    """Take a table apart into the numbers of its lines, and their cells; empty lines are left out."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    lines = []
+    try:
+        for line in reader:
+            cells = [cell.strip() for cell in line]
+            if any(cells):
+                lines.append((reader.line_num, cells))
+    except csv.Error as error:
+        raise StudyError(f"{where}:{reader.line_num}: {error}; a table is a CSV file") from None
+    return lines
+
+
+def _separator(text: str, where: str) -> str:
+    """Tell what parts the cells of a table: what parts its first line into several."""
+    head = next((line for line in text.splitlines() if line.strip()), "")
+    parts = {}
+    for separator in SEPARATORS:
+        # of a quoted name that holds another separator, the other makes no cells
+        with suppress(csv.Error):
+            parts[separator] = next(csv.reader([head], delimiter=separator, strict=True), [])
+    found = [separator for separator, cells in parts.items() if len(cells) > 1]
+    if len(found) > 1:
+        raise StudyError(
+            f"{where}: its header line {head[:80]!r} holds {' and '.join(SEPARATORS[separator] for separator in found)}: "
+            "part cells by one of them, and quote names that hold another"
+        )
+    return found[0] if found else ","
+
+
+def _with_points(column: Sequence[str], where: str) -> Sequence[str]:
+    """Write decimal commas of a column of numbers as points; `1,234` alone may be of thousands."""
+    numbers = [cell for cell in column if cell]
+    commas = [cell for cell in numbers if "," in cell]
+    if not commas or not all(map(NUMBER.fullmatch, numbers)):
+        return column
+    if points := [cell for cell in numbers if "." in cell]:
+        raise StudyError(f"{where}: {commas[0]} has a decimal comma, {points[0]} a point; write all with points")
+    if all(map(THOUSANDS.fullmatch, commas)):
+        raise StudyError(
+            f"{where}: {commas[0]} may be {commas[0].replace(',', '.')} or thousands; write it with a point"
+        )
+    return [cell.replace(",", ".") for cell in column]
 
 
 def _renamed(given: Mapping[str, Any], rename: Mapping[str, str], where: str) -> dict[str, str]:
@@ -144,7 +203,8 @@ def _renamed(given: Mapping[str, Any], rename: Mapping[str, str], where: str) ->
         ours = rename.get(name, name)
         if ours in texts:
             raise StudyError(f"{where}: {ours} is given twice, the second time as {name!r}; leave one out or rename it")
-        texts[ours] = str(value)
+        # where a cell of a column is empty, pandas writes the whole numbers of others as 1.0
+        texts[ours] = re.sub(r"(?<=[0-9])\.0*$", "", str(value)) if ours == "replica" else str(value)
     return texts
 
 
@@ -167,10 +227,22 @@ def _check_distinct(sources: Sequence[Source]) -> None:
             )
         if place in places:
             raise TrajectoryError(
-                f"{places[place].path} and {source.path} are both {words}; let {KEY}.path name one of them, or tell "
-                "them apart by {system}, {run}, {temperature} or {replica}"
+                f"{places[place].path} and {source.path} are both {words}; {_joined(places[place].path, source.path)}let "
+                f"{KEY}.path name one of them, or put {{system}}, {{run}}, {{temperature}} or {{replica}} where they differ"
             )
         places[place] = paths[source.path] = source
+
+
+def _joined(first: Path, second: Path) -> str:
+    """Say how to make one file of parts whose names are numbered; nothing of files that are not, or cannot be joined."""
+    parts, others = (re.split(r"([0-9]+)", path.name) for path in (first, second))
+    if first.parent != second.parent or parts[::2] != others[::2] or first.suffix == ".gsd":
+        return ""
+    names = "".join("*" if one != other else one for one, other in zip(parts, others, strict=True))
+    return (
+        f"if they are parts of one run, make one file of them, in {first.parent}: cat $(ls -v {names}) > "
+        f"all{''.join(first.suffixes[-1:])}; if not, "
+    )
 
 
 def _listed(names: set[str]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories import Format, Snapshot
+from daskglass.trajectories import DamagedLaterError, Format, Snapshot
 
 END = 1_000_000  # bytes at either end of a file that are hashed
 VERSION = "2"  # of what a survey tells
@@ -40,6 +40,7 @@ class Survey(BaseModel):
     timestep : τ per time step, by the times that the file tells; None where it tells none
     content : hash of what was read first under this name; kept while the file only grows
     last : hash of the last frame
+    damage : what is wrong after these frames; empty where nothing is
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -63,6 +64,7 @@ class Survey(BaseModel):
     content: str
     last: str
     timestep: float | None = None
+    damage: str = ""
 
     @property
     def grew(self) -> bool:
@@ -81,6 +83,8 @@ class Survey(BaseModel):
 def survey_file(path: Path, format: Format, known: Survey | None = None) -> Survey:
     """Read what a file holds, all but its positions; `known` is what it held before.
 
+    A fault after whole frames is kept as the `damage` of the survey: whoever needs more frames must raise it.
+
     Raises
     ------
     TrajectoryError
@@ -93,7 +97,11 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         raise TrajectoryError(f"{path}: no such file")
     size, modified = _stat(path)
     sha256 = _ends(path)
-    scan = format.scan(path)
+    damage = ""
+    try:
+        scan = format.scan(path)
+    except DamagedLaterError as error:
+        scan, damage = error.whole, str(error)
     frames = scan.steps.size
     frame = _frame(path, format, frames - 1, scan.offsets)
     _check_three_dimensional(path, frame)
@@ -122,6 +130,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         content=content,
         last=last,
         timestep=_timestep(path, scan.steps, scan.times),
+        damage=damage,
     )
 
 

@@ -1,14 +1,25 @@
 """One simulated run, written in every format and with every set of columns."""
 
+import bz2
 import gzip
+import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
 import gsd.hoomd
 import numpy as np
 
+from daskglass.trajectories.compression import zstd
+
 ENERGY = "md/compute/ThermodynamicQuantities/potential_energy"
 PRESSURE = "md/compute/ThermodynamicQuantities/pressure"
+PACK = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": lambda content: zstd.compress(content, options={zstd.CompressionParameter.checksum_flag: 1}),
+}
 COLUMNS = {
     "wrapped": "id type x y z ix iy iz",
     "scaled": "id type xs ys zs ix iy iz",
@@ -103,9 +114,8 @@ def dump_text(run: Run, columns: str = COLUMNS["wrapped"], order=None, end: str 
     return "".join(texts)
 
 
-def write_dump(path: Path, run: Run, columns: str = COLUMNS["wrapped"], compress=False, **options) -> Path:
-    content = dump_text(run, columns, **options).encode()
-    path.write_bytes(gzip.compress(content) if compress else content)
+def write_dump(path: Path, run: Run, columns: str = COLUMNS["wrapped"], pack: str = "plain", **options) -> Path:
+    path.write_bytes(PACK[pack](dump_text(run, columns, **options).encode()))
     return path
 
 

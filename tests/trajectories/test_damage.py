@@ -10,7 +10,7 @@ import pytest
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import get_format
 from daskglass.trajectories.gsd_index import ENTRY, HEADER
-from tests.trajectories.files import assert_one_line_naming, dump_text, make_run, write_dump, write_gsd
+from tests.trajectories.files import PACK, assert_one_line_naming, make_run, write_dump, write_gsd
 
 RUN = make_run(frames=8, particles=12)
 LONGER = make_run(frames=40, particles=12)  # whose index is longer than GSD makes it at first
@@ -18,7 +18,10 @@ TRUNCATIONS, FLIPS = 20, 50
 WRITERS = {
     "traj.gsd": lambda path: write_gsd(path, LONGER, log=True),
     "traj.dump": lambda path: write_dump(path, RUN),
-    "traj.dump.gz": lambda path: write_dump(path, RUN, compress=True),
+    "traj.dump.gz": lambda path: write_dump(path, RUN, pack="gzip"),
+    "traj.dump.bz2": lambda path: write_dump(path, RUN, pack="bzip2"),
+    "traj.dump.xz": lambda path: write_dump(path, RUN, pack="xz"),
+    "traj.dump.zst": lambda path: write_dump(path, RUN, pack="zstd"),
 }
 
 
@@ -159,8 +162,17 @@ def test_a_file_without_permission_is_refused(tmp_path, name):
     assert re.search("Permission denied", str(read(path)))
 
 
-def test_a_gzip_file_cut_at_the_end_of_a_frame_is_refused(tmp_path):
-    path = tmp_path / "traj.dump.gz"
-    content = gzip.compress(dump_text(RUN).encode())
-    path.write_bytes(content[:-8])
-    assert re.search("gzip file damaged or cut short", str(read(path)))
+@pytest.mark.parametrize("pack", sorted(PACK.keys() - {"plain"}))
+def test_a_compressed_file_cut_at_the_end_of_a_frame_is_refused(tmp_path, pack):
+    path = write_dump(tmp_path / "traj", RUN, pack=pack)
+    path.write_bytes(path.read_bytes()[:-4])
+    assert re.search(f"{pack} file damaged or cut short", str(read(path)))
+
+
+@pytest.mark.parametrize("pack", sorted(PACK.keys() - {"plain"}))
+def test_damage_of_a_compressed_file_is_told_as_such(tmp_path, pack):
+    path = write_dump(tmp_path / "traj", RUN, pack=pack)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 8] = bytes(8)
+    path.write_bytes(content)
+    assert re.search(f"{pack} file damaged or cut short", str(read(path)))

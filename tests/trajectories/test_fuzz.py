@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import get_format
-from tests.trajectories.files import COLUMNS, assert_one_line_naming, dump_text, make_run, write_dump, write_gsd
+from tests.trajectories.files import COLUMNS, PACK, assert_one_line_naming, dump_text, make_run, write_dump, write_gsd
 
 EXAMPLES = int(os.environ.get("DASKGLASS_FUZZ_EXAMPLES", "10000"))
 RUN = make_run(frames=3, particles=5)
 CASES = {
     "gsd": ("gsd", lambda path: write_gsd(path, RUN, log=True)),
     "gsd of many frames": ("gsd", lambda path: write_gsd(path, make_run(frames=40, particles=2), log=True)),
-    "dump": ("lammps", lambda path: write_dump(path, RUN)),
     "unwrapped dump": ("lammps", lambda path: write_dump(path, RUN, COLUMNS["unwrapped"])),
     "dump of many columns": ("lammps", lambda path: write_dump(path, RUN, COLUMNS["in another order"], end=" ")),
-    "compressed dump": ("lammps", lambda path: write_dump(path, RUN, compress=True)),
+    **{f"dump of {pack}": ("lammps", lambda path, pack=pack: write_dump(path, RUN, pack=pack)) for pack in PACK},
 }
 # words a parser may trip over, between those of the files themselves
 WORDS = [

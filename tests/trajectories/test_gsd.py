@@ -67,17 +67,33 @@ def with_chunk(path, name):
     return path
 
 
-def test_chunks_of_ones_own_are_passed_over(path):
-    assert len(scan(with_chunk(path, "mine/notes")).steps) == 6
+@pytest.mark.parametrize("name", ["mine/notes", "particles/weight", "configuration/temperature", "notes"])
+def test_chunks_of_ones_own_are_passed_over(path, name):
+    found = read(with_chunk(path, name))
+    assert [frame.position.tobytes() for frame in found[:5]] == [x.tobytes() for x in RUN.position]
+    assert len(found) == 6
 
 
-@pytest.mark.parametrize("name", ["particles/imagf", "particles/weight", "notes"])
-def test_a_chunk_whose_name_the_schema_would_know_is_damage(path, name):
-    write_gsd(path, RUN, images=name != "particles/imagf")
+def test_a_chunk_one_letter_from_a_name_the_reader_knows_is_damage(path):
+    write_gsd(path, RUN, images=False)
     with gsd.fl.open(path, "r+") as file:
-        file.write_chunk(name, np.arange(3.0))
+        file.write_chunk("particles/imagf", np.arange(3.0))
         file.end_frame()
-    with pytest.raises(TrajectoryError, match=name):
+    with pytest.raises(TrajectoryError, match="'particles/imagf' must be 'particles/image'"):
+        scan(path)
+
+
+def test_a_name_cut_in_two_by_a_byte_of_zero_is_damage(path):
+    content = write_gsd(path, RUN).read_bytes()
+    path.write_bytes(content.replace(b"particles/image", b"particles/im\0ge"))
+    with pytest.raises(TrajectoryError, match="must be 'particles/image'"):
+        scan(path)
+
+
+def test_two_names_joined_by_a_byte_are_damage(path):
+    content = write_gsd(path, RUN).read_bytes()
+    path.write_bytes(content.replace(b"particles/N\0", b"particles/N_"))
+    with pytest.raises(TrajectoryError, match="damaged"):
         scan(path)
 
 

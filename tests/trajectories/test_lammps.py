@@ -1,6 +1,7 @@
 """The dump reader: the same bytes from every set of columns as from GSD, and a clear word for each kind of bad file."""
 
 import gzip
+import pickle
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from hypothesis.extra import numpy as npst
 
 from daskglass.engines import get_engine
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories import gsd, lammps
-from tests.trajectories.files import COLUMNS, Run, dump_text, make_run, unwrapped, write_dump, write_gsd
+from daskglass.trajectories import DamagedLaterError, gsd, lammps
+from tests.trajectories.files import COLUMNS, PACK, Run, dump_text, make_run, unwrapped, write_dump, write_gsd
 
 RUN = make_run()
 LOWS = {
@@ -19,7 +20,6 @@ LOWS = {
     "from the origin": np.zeros(3),
     "elsewhere": np.array([-1.5, 2.25, 100.0]),
 }
-PARTS = {"plain": False, "gzip": True}
 
 
 def read(path, format=lammps):
@@ -40,12 +40,12 @@ def path(tmp_path):
     return tmp_path / "run.dump"
 
 
-@pytest.mark.parametrize("compress", PARTS.values(), ids=PARTS.keys())
+@pytest.mark.parametrize("pack", PACK)
 @pytest.mark.parametrize("low", LOWS.values(), ids=LOWS.keys())
 @pytest.mark.parametrize("columns", COLUMNS.values(), ids=COLUMNS.keys())
-def test_dumps_and_gsd_of_one_run_are_read_to_the_same_bytes(tmp_path, path, columns, low, compress):
+def test_dumps_and_gsd_of_one_run_are_read_to_the_same_bytes(tmp_path, path, columns, low, pack):
     run = make_run(low=low)
-    write_dump(path, run, columns, compress)
+    write_dump(path, run, columns, pack)
     assert_same(path, read(write_gsd(tmp_path / "run.gsd", run), gsd))
 
 
@@ -121,10 +121,10 @@ def test_a_scan_tells_steps_boxes_types_and_where_frames_begin(path):
     assert len(found.offsets) == 3
 
 
-@pytest.mark.parametrize("compress", PARTS.values(), ids=PARTS.keys())
+@pytest.mark.parametrize("pack", PACK)
 @pytest.mark.parametrize("known", [True, False])
-def test_any_range_of_frames_is_read_alone(path, known, compress):
-    write_dump(path, RUN, compress=compress)
+def test_any_range_of_frames_is_read_alone(path, known, pack):
+    write_dump(path, RUN, pack=pack)
     offsets = lammps.scan(path).offsets if known else ()
     assert [(s.index, s.step) for s in lammps.frames(path, 1, 3, offsets)] == [(1, 350), (2, 600)]
 
@@ -300,6 +300,53 @@ def test_a_last_line_cut_short_is_refused(path, end):
     path.write_text(dump_text(RUN)[:-end])
     with pytest.raises(TrajectoryError, match="frame 2: cut short"):
         lammps.scan(path)
+
+
+@pytest.mark.parametrize("pack", PACK)
+@pytest.mark.parametrize("end", ["\n", "\n \n\t\r\n", "\n" * 5000, " "])
+def test_blank_lines_at_the_end_are_passed_over(path, monkeypatch, end, pack):
+    expected = read(write_dump(path, RUN))
+    path.write_bytes(PACK[pack](f"{dump_text(RUN)}{end}".encode()))
+    monkeypatch.setattr(lammps, "BUFFER", 64)
+    assert len(lammps.scan(path).steps) == 3
+    assert_same(path, expected)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_frames_beyond_the_end_are_refused_also_where_blank_lines_follow(path, known):
+    path.write_text(dump_text(RUN) + "\n\n")
+    offsets = lammps.scan(path).offsets if known else ()
+    with pytest.raises(TrajectoryError, match="holds 3 frames, 4 are expected"):
+        list(lammps.frames(path, 2, 4, offsets))
+
+
+@pytest.mark.parametrize("pack", PACK)
+def test_a_fault_leaves_the_whole_frames_before_it(path, pack):
+    expected = read(write_dump(path, RUN))
+    path.write_bytes(PACK[pack](dump_text(RUN)[:-30].encode()))
+    with pytest.raises(DamagedLaterError, match="frame 2: cut short") as caught:
+        lammps.scan(path)
+    assert caught.value.whole.steps.tolist() == RUN.step[:2].tolist()
+    found = list(lammps.frames(path, 0, 2, caught.value.whole.offsets))
+    assert [s.position.tobytes() for s in found] == [s.position.tobytes() for s in expected[:2]]
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (str(copy), copy.whole.offsets) == (str(caught.value), caught.value.whole.offsets)
+
+
+def test_a_compressed_file_cut_short_leaves_the_whole_frames_before(path):
+    write_dump(path, make_run(frames=40), pack="gzip")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DamagedLaterError, match="gzip file damaged or cut short") as caught:
+        lammps.scan(path)
+    assert len(caught.value.whole.steps) >= 39
+    assert len(list(lammps.frames(path, 0, 39, caught.value.whole.offsets))) == 39
+
+
+def test_a_fault_in_the_first_frame_leaves_nothing(path):
+    path.write_text(dump_text(RUN)[:300])
+    with pytest.raises(TrajectoryError, match="frame 0: cut short") as caught:
+        lammps.scan(path)
+    assert not isinstance(caught.value, DamagedLaterError)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,15 @@
 """Files mapped to coordinates: what a pattern writes it finds again, and what is unclear is told."""
 
+import gzip
 import itertools
 import os
+import re
+import subprocess
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -409,10 +414,75 @@ def test_a_folder_out_of_range_without_files_is_no_file(make):
     assert len(find_sources("T{temperature:g}/x", {"system": "a"})) == 1
 
 
+@pytest.mark.parametrize("end", ["lammpstrj", "gz"])
+def test_a_file_per_frame_is_refused_with_the_command_that_makes_one_of_them(make, tmp_path, end):
+    names = [f"run/dump.{step}.{end}" for step in (0, 500, 1000, 10_000)]
+    make(*names)
+    for name in names:
+        text = f"{name}\n".encode()
+        (tmp_path / name).write_bytes(gzip.compress(text) if end == "gz" else text)
+    with pytest.raises(TrajectoryError, match="if they are parts of one run") as caught:
+        find_sources(f"run/dump.{{step}}.{end}", {"system": "a", "temperature": 1})
+    _, folder, advice = re.split(r"make one file of them, in (.*?): ", str(caught.value))
+    command, _, _ = advice.partition("; if not")
+    assert command == f"cat $(ls -v dump.*.{end}) > all.{end}"
+    subprocess.run(["bash", "-c", command], cwd=tmp_path / folder, check=True)
+    made = (tmp_path / folder / f"all.{end}").read_bytes()
+    assert (gzip.decompress(made) if end == "gz" else made).decode().split() == names
+
+
+@pytest.mark.parametrize("names", [("a.1.gsd", "a.2.gsd"), ("a.dump", "b.dump")])
+def test_files_that_cannot_be_joined_are_refused_without_that_advice(make, names):
+    make(*names)
+    with pytest.raises(TrajectoryError, match=r"let source\.trajectories\.path name one of them") as caught:
+        find_sources("{name}", {"system": "a", "temperature": 1})
+    assert "cat" not in str(caught.value)
+
+
 def test_a_table_is_read_without_blanks_blank_lines_or_byte_order_mark(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes('\ufeffjob, kT \r\n\r\n"a, b", 0.5\r\n  \r\né,\r\n'.encode())
     assert read_table(path) == [{"job": "a, b", "kT": "0.5"}, {"job": "é", "kT": ""}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "job;kT\na, b;0,5\nc;0,45\n",
+        "job\tkT\na, b\t0.5\nc\t0.45\n",
+        'job,kT\n"a, b","0,5"\nc,"0,45"\n',
+        ',job,kT\n0,"a, b",0.5\n7,c,0.45\n',
+        '\ufeff"";job;kT\r\n0;a, b;0,5\r\n1;c;0,45\r\n',
+        'job,kT,,\n"a, b",0.5,,\nc,0.45,,\n,,,\n,,,\n',
+        'job,kT\n"a, b",0.5,\nc,0.45,,\n',
+    ],
+    ids=["semicolons", "tabs", "decimal commas", "an index", "an index of semicolons", "empty columns", "empty cells"],
+)
+def test_what_spreadsheets_and_pandas_write_is_read(tmp_path, content):
+    path = tmp_path / "table.csv"
+    path.write_text(content)
+    assert read_table(path) == [{"job": "a, b", "kT": "0.5"}, {"job": "c", "kT": "0.45"}]
+
+
+def test_a_comma_that_is_decimal_elsewhere_in_a_column_is_decimal(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("kT;file\n1,250;1,5 K\n0,450;2,5 K\n")
+    assert read_table(path) == [{"kT": "1.250", "file": "1,5 K"}, {"kT": "0.450", "file": "2,5 K"}]
+
+
+def test_a_table_of_pandas_with_replicas_that_became_floats_is_read(make, tmp_path):
+    make("r1/x", "r20/x")
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"seed": [1, 20, np.nan], "kT": [0.5, 0.45, np.nan]}).iloc[:2].to_csv(path)
+    assert "20.0" in path.read_text()
+    found = find_sources("r{seed}/x", {"system": "a"}, read_table(path), {"seed": "replica", "kT": "temperature"})
+    assert [(str(s.path), s.replica, s.temperature) for s in found] == [("r1/x", 1, 0.5), ("r20/x", 20, 0.45)]
+
+
+def test_a_replica_that_is_no_whole_number_is_refused(make):
+    make("r1/x")
+    with pytest.raises(StudyError, match=r"replica must be a whole number, 0 or more; got '1\.5'"):
+        find_sources("r1/x", {"system": "a", "temperature": 1, "replica": 1.5})
 
 
 @pytest.mark.parametrize(
@@ -424,7 +494,13 @@ def test_a_table_is_read_without_blanks_blank_lines_or_byte_order_mark(tmp_path)
         (b"job,kT,job\na,1,b\n", ":1: column 'job' stands there twice"),
         (b"\njob,\na,1\n", ":2: column 2 has no name"),
         (b"job,kT\na,1\n\nb\n", ":4: 1 cells under 2 columns"),
-        (b"job,kT\na,1,\n", ":2: 3 cells under 2 columns"),
+        (b"job,kT\na,1,b\n", ":2: 3 cells under 2 columns"),
+        (b"job,kT\na,1,,b\n", ":2: 3 cells under 2 columns"),
+        (b",kT\na,1\nb,2\n", ":1: column 1 has no name"),
+        (b",kT\n1,1\n1,2\n", ":1: column 1 has no name"),
+        (b"job;T, K\na;1\n", ": its header line 'job;T, K' holds commas and semicolons"),
+        (b"job;kT\na;0,5\nb;0.6\n", ": column 'kT': 0,5 has a decimal comma, 0.6 a point"),
+        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may be 1.250 or thousands; write it with a point"),
         (b'job,kT\n"a,1\n', ":2: unexpected end of data"),
         (b"job,kT\n\xff,1\n", ": not UTF-8 at byte 7"),
     ],

@@ -1,0 +1,124 @@
+"""Files as text, plain or compressed, whatever their names: what they unpack to streams, and is bounded."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from daskglass.errors import TrajectoryError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+# by the bytes a file begins with
+COMPRESSIONS: Mapping[bytes, tuple[str, Callable[[BinaryIO], Any]]] = {
+    b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
+    b"BZh": ("bzip2", bz2.BZ2File),
+    b"\xfd7zXZ\x00": ("xz", lzma.LZMAFile),
+    b"\x28\xb5\x2f\xfd": ("zstd", zstd.ZstdFile),
+}
+FREE = 10_000_000  # bytes that any file may unpack to
+MOST = 200  # times its own bytes that a file may unpack to beyond them; dumps do to 2 to 20
+PIECE = 1 << 20
+
+
+def check_unpacked(path: Path, unpacked: int, size: int, remedy: str) -> None:
+    """Refuse a file that stands for more than a multiple of its size: such files are made to exhaust a machine.
+
+    Parameters
+    ----------
+    path : the file
+    unpacked : bytes it stands for
+    size : bytes of it that stand for them
+    remedy : for a file that is a trajectory all the same
+
+    Raises
+    ------
+    TrajectoryError
+        If the first are more than 200 times the second, beyond 10 MB.
+    """
+    if unpacked > FREE + MOST * size:
+        raise TrajectoryError(
+            f"{path}: {size / 1e6:.3g} MB of it stand for {unpacked / 1e6:.0f} MB or more, over {MOST} times as much, as "
+            f"in no trajectory; if it is one, {remedy}"
+        )
+
+
+@contextmanager
+def opened(path: Path, buffer: int = PIECE) -> Iterator[io.BufferedReader[Any]]:
+    """Open a file to read what it unpacks to, a buffer at a time; it can be sought forwards.
+
+    Raises
+    ------
+    TrajectoryError
+        If the file is missing or cannot be read; while it is read, also if its compression is damaged or cut short, or
+        it unpacks to more than `check_unpacked` allows.
+    """
+    if not path.is_file():
+        raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        with path.open("rb") as file:
+            head = file.peek(8)
+            known = next((COMPRESSIONS[magic] for magic in COMPRESSIONS if head.startswith(magic)), None)
+            text: Any = file if known is None else _Unpacked(path, file, *known)
+            with io.BufferedReader(text, buffer) as reader:
+                yield reader
+    except OSError as error:
+        raise TrajectoryError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+class _Unpacked(io.RawIOBase):
+    """What a compressed file unpacks to, as far as it is within bounds."""
+
+    def __init__(self, path: Path, file: BinaryIO, name: str, unpack: Callable[[BinaryIO], Any]) -> None:
+        self.path, self.file, self.name, self.place = path, file, name, 0
+        self.text = unpack(file)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            # one read at a time: what stands before damage is not lost
+            piece: bytes = self.text.read1(len(buffer))
+        except (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
+            raise self._damaged(error) from error
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            raise self._damaged(error) from error
+        except MemoryError as error:
+            raise TrajectoryError(
+                f"{self.path}: to unpack it by {self.name} needs more memory than there is"
+            ) from error
+        self.place += len(piece)
+        check_unpacked(self.path, self.place, self.file.tell(), f"unpack it by {self.name}")
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        if whence != io.SEEK_SET or place < self.place:
+            raise io.UnsupportedOperation("a compressed file is read forwards")
+        while left := place - self.place:
+            if not self.readinto(bytearray(min(left, PIECE))):
+                break
+        return self.place
+
+    def _damaged(self, error: Exception) -> TrajectoryError:
+        return TrajectoryError(f"{self.path}: {self.name} file damaged or cut short: {error}")
