@@ -453,15 +453,12 @@ def check(store: Store, debug: Debug = False) -> None:
     with locked(store):
         found = pipeline.check(store)
     for problem in found.wrong.values():
-        print(f"daskglass: {problem}", file=sys.stderr)
-    print(f"{store}: {found.whole:,} results as they were written, {size_text(found.nbytes)} read")
+        say(f"daskglass: {problem}", error=True)
+    say(f"{store}: {found.whole:,} results as they were written, {size_text(found.nbytes)} read")
     if found.unknown:
-        print(f"{found.unknown:,} results were written by a version that kept no checksums: not compared")
+        say(f"{found.unknown:,} results were written by a version that kept no checksums: not compared")
     if found.wrong:
-        print(
-            f"daskglass: {len(found.wrong):,} results are damaged or gone: `daskglass run` does them again",
-            file=sys.stderr,
-        )
+        say(f"daskglass: {len(found.wrong):,} results are damaged or gone: `daskglass run` does them again", error=True)
         raise typer.Exit(1)
 
 

@@ -67,7 +67,7 @@ def scan(path: Path) -> Scan:
         number of atoms or the columns change. It is a `DamagedLaterError` where whole frames stand before the fault.
     """
     first: _Header | None = None
-    steps, edges, offsets = array("q"), array("d"), array("q")
+    steps, times, edges, offsets = array("q"), array("d"), array("d"), array("q")
     damage: TrajectoryError | None = None
     with opened(path, BUFFER) as file:
         while True:
@@ -87,6 +87,7 @@ def scan(path: Path) -> Scan:
                 damage = error
                 break
             steps.append(header.step)
+            times.append(header.time)
             edges.extend(_edges(header))
             offsets.append(offset)
     if first is None:
@@ -99,8 +100,8 @@ def scan(path: Path) -> Scan:
         typeid=snapshot.typeid,
         images=snapshot.image is not None,
         offsets=tuple(offsets),
-        elements=first.elements,
-        times=np.array([header.time for header in headers]),
+        elements=snapshot.elements,
+        times=np.array(times, np.float64),
     )
     if damage is not None:
         raise DamagedLaterError(str(damage), whole) from damage

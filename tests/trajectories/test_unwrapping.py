@@ -204,7 +204,7 @@ def test_a_first_frame_that_is_not_finite_leaves_no_frames_to_take():
 
 def test_files_of_other_particles_name_frame_and_both_numbers(tmp_path):
     typeid = np.array([0, 0, 1], np.int8)
-    box, position = np.full(3, 4.0), np.zeros((2, 3, 3), np.float32)
+    box, position = np.full(3, 4.0), np.full((2, 3, 3), 0.5, np.float32)
     run = Run(np.array([0, 10]), box, np.zeros(3), position, np.zeros((2, 3, 3), np.int32), typeid, ("A", "B"))
     path = write_gsd(tmp_path / "traj.gsd", run)
     with pytest.raises(TrajectoryError, match="frame 0: holds 2 particles of species A, 1 are expected"):
