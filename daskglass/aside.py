@@ -123,6 +123,15 @@ def fence(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: another run took this store over: what this one computed is not kept") from error
 
 
+class FreshStore(LocalStore):
+    """Zarr's store of local files in a folder that nobody else writes to; Zarr's own needs hard links to be sure of that."""
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        """Write a file that is not there."""
+        if not await self.exists(key):
+            await self.set(key, value)
+
+
 class AsideStore(LocalStore):
     """Zarr's store of local files; what is set is put aside until `publish` syncs it and renames it to its place."""
 

@@ -17,7 +17,17 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from daskglass.aside import AsideStore, at_work, fence, forget_aside, name_aside, sizes_below, sums_of, total
+from daskglass.aside import (
+    AsideStore,
+    FreshStore,
+    at_work,
+    fence,
+    forget_aside,
+    name_aside,
+    sizes_below,
+    sums_of,
+    total,
+)
 from daskglass.durable import replace_file, replace_folder, restore, sync, sync_tree
 from daskglass.errors import StoreError
 from daskglass.labels import same
@@ -78,7 +88,7 @@ def put_group(
     make_group(path)
     make_group(path / Path(group).parent)
     with name_aside(path) as new:
-        dataset.to_zarr(new, mode="w", consolidated=False, **options)
+        dataset.to_zarr(FreshStore(new), mode="w", consolidated=False, **options)
         finish(new)
         sync_tree(new)
         replace_folder(new, path / group, _old(path, group))
@@ -250,7 +260,7 @@ def _put_new(path: Path, group: str, dataset: xr.Dataset, whole: bool, **options
         if not new.parent.exists():
             # Zarr would make it
             raise FileNotFoundError(new.parent)
-        dataset.to_zarr(new, mode="w", consolidated=False, **options)
+        dataset.to_zarr(FreshStore(new), mode="w", consolidated=False, **options)
         sync_tree(new)
         for folder, name in (
             [(new, place)] if whole else [(new / str(each), place / str(each)) for each in dataset.variables]
