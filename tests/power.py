@@ -29,6 +29,7 @@ from tests import power
 power.install()
 """
 ROOT, SYNCED = "POWER_ROOT", "POWER_SYNCED"
+FOLDER = ".folder"  # behind what is kept of a folder
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -58,9 +59,10 @@ def keep(path: str, synced: Path) -> None:
         place = synced / identity(path)
         if os.path.isdir(path):
             aside.write_text(json.dumps(listing(path)))
+            os.replace(aside, place.with_suffix(FOLDER))
         else:
             shutil.copyfile(path, aside)
-        os.replace(aside, place)
+            os.replace(aside, place)
 
 
 def install() -> None:
@@ -136,13 +138,9 @@ class Machine:
 
     def _rebuild(self, what: str, live: dict[str, str], place: Path) -> None:
         kept, now = self.synced / what, live.get(what)
-        try:
-            names = json.loads(kept.read_text()) if now is None or os.path.isdir(now) else None
-        except FileNotFoundError:
-            names = {} if now and os.path.isdir(now) else None
-        except ValueError:
-            names = None
-        if isinstance(names, dict):
+        folder = kept.with_suffix(FOLDER)
+        if folder.exists() or (now and os.path.isdir(now)):
+            names = json.loads(folder.read_text()) if folder.exists() else {}
             place.mkdir()
             written = listing(now) if now else names
             for name in sorted({*names, *written}):
