@@ -701,3 +701,17 @@ def test_strata_do_not_depend_on_the_type_of_the_values(dtype):
 def test_percentiles_rise_between_0_and_100(percentiles):
     with pytest.raises(DataError, match="percentiles"):
         dg.strata(xr.DataArray(np.arange(100.0), dims="particle"), percentiles=percentiles)
+
+
+def test_bootstrapped_errors_are_those_of_a_sample():
+    counts = counted()
+    # of two resamples: the difference over √2
+    units = np.random.default_rng(5).integers(6, size=(2, 4, 6))
+    blocks = counts.coarsen(time=2).sum().stack(unit=("replica", "time")).transpose("temperature", "unit", "stratum")
+    events, samples = blocks.events.values, blocks.samples.values
+    P = [
+        np.stack([events[T, chosen[T]].sum(axis=0) / samples[T, chosen[T]].sum(axis=0) for T in range(4)])
+        for chosen in units
+    ]
+    found = dg.bootstrap(counts, 2, 5, 2).probability_err.transpose("temperature", "stratum")
+    np.testing.assert_allclose(found, np.abs(P[0] - P[1]) / np.sqrt(2), rtol=1e-9)
