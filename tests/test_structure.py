@@ -452,3 +452,16 @@ def test_a_species_code_without_a_name_is_refused_by_particle(small, code, funct
 def test_an_upper_limit_that_is_no_whole_number_of_bins_is_refused(small, r_max, bin_width):
     with pytest.raises(DataError, match="r_max must be a whole number of bin widths"):
         radial(small, r_max, bin_width=bin_width)
+
+
+def test_the_fraction_of_each_species_comes_with_the_radial_distribution(small):
+    run = small.isel(time=0)
+    g = dg.radial_distribution(run.position, run.species, run.box, r_max=3.0)
+    np.testing.assert_allclose(g["fraction"], np.bincount(run.species) / run.species.size, rtol=1e-12)
+
+
+@pytest.mark.parametrize("edge", [1e8, 1e30])
+def test_a_box_of_any_size_has_a_number_of_cells_that_can_be_counted(edge):
+    run = particles([[0.0, 0, 0], [1.0, 0, 0], [0.0, 1.1, 0]], np.zeros(3, np.int8), [edge] * 3, names=["A"])
+    G = dg.structure_functions(run.position.astype("f4"), run.species, run.box, mu=[1.0, 1.1], width=0.1)
+    np.testing.assert_allclose(G.isel(particle=0, neighbor=0), [1 + np.exp(-0.5), 1 + np.exp(-0.5)], rtol=1e-5)

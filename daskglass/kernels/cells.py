@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from daskglass.kernels.flags import Float, Int, jit
 
 SPARSE = 8  # at most so many cells per particle
+MOST = 1e6  # cells along an edge: the product of three is still a number
 REACH = 2  # cells are half the cut-off or longer, so neighbours lie at most two cells away
 
 
@@ -27,7 +28,7 @@ def sort_into_cells(positions: Float, species: Int, kinds: int, box: Float, cuto
     n = positions.shape[0]
     counts, reach = np.empty(3, np.int64), np.empty(3, np.int64)
     for d in range(3):
-        counts[d] = max(1, int(REACH * box[d] / cutoff))
+        counts[d] = max(1, int(min(REACH * box[d] / cutoff, MOST)))
     # a dilute gas needs no more cells than particles fill
     crowded = (SPARSE * n / (counts[0] * counts[1] * counts[2])) ** (1.0 / 3.0)
     for d in range(3):
