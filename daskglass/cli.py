@@ -17,8 +17,8 @@ from urllib.parse import urljoin
 
 import typer
 
+from daskglass.durable import replace_file
 from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
-from daskglass.ledger import replace_file
 from daskglass.paths import expand_path
 from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, say, show_progress
 
@@ -193,7 +193,9 @@ def convert(
     rename: Annotated[
         list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")
     ] = None,
-    frames: Annotated[int | None, typer.Option(help="take the first so many of every file; all by default")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="read only the first N frames of every file; all by default")
+    ] = None,
     ignore_images: Annotated[
         bool, typer.Option("--ignore-images", help="follow particles by the minimum image, not by images of the files")
     ] = False,

@@ -84,7 +84,7 @@ class Files:
         self.path = path
         self._rows: dict[Path, dict[str, int]] = {}
         self._groups: dict[str, bool] = {}
-        self._arrays: dict[tuple[str, str], tuple[tuple[str, ...], int, int]] = {}
+        self._arrays: dict[tuple[str, str], tuple[str, int]] = {}
 
     def is_group(self, group: str) -> bool:
         """Whether the description of a group can be read."""
@@ -117,11 +117,11 @@ class Files:
         """Folder of a row of an array, and the numbers of the chunks in it that hold a block."""
         if (group, name) not in self._arrays:
             metadata = json.loads((self.path / group / name / "zarr.json").read_text(encoding="utf-8"))
-            unit = metadata["chunk_grid"]["configuration"]["chunk_shape"]
-            self._arrays[group, name] = metadata["dimension_names"], unit[2], metadata["shape"][2]
-        dims, unit, _ = self._arrays[group, name]
+            third = metadata["dimension_names"][2], metadata["chunk_grid"]["configuration"]["chunk_shape"][2]
+            self._arrays[group, name] = third
+        dim, unit = self._arrays[group, name]
         T, replica = row_on_disk(self.path, block)
-        timed = dims[2] == "time"
+        timed = dim == "time"
         return f"c/{T}/{replica}", block.start // unit if timed else 0, -(-block.stop // unit) if timed else 1
 
     def _below(self, folder: Path) -> dict[str, int]:
