@@ -10,6 +10,7 @@ import pytest
 
 import daskglass as dg
 from daskglass.ledger import Ledger
+from daskglass.stages import BARRIERS
 from tests import studies
 from tests.power import Machine, disturbed
 from tests.test_pipeline import assert_same_store
@@ -134,3 +135,9 @@ def test_what_is_to_be_done_again_is_not_there_meanwhile(finished, monkeypatch):
     for name in ("hop", "softness"):
         assert run[name].isnull().all(), name
     assert not (finished / "files.zarr/ka_0.0/model").exists()
+
+
+def test_what_is_taken_back_of_barriers_is_what_they_add_to_the_ensemble(tiny):
+    marks = Ledger(tiny / "tiny.zarr").marks
+    barriers, ensemble = (set(marks[f"{stage}-ka_0.0"]["wrote"]["arrays"]) for stage in ("barriers", "ensemble"))
+    assert barriers - ensemble == set(BARRIERS)
