@@ -1,7 +1,7 @@
-"""Power cuts: what of a folder is there afterwards, as a file system may leave it, when processes end without warning.
+"""Kills and power cuts: what of a folder is there afterwards when processes end without warning.
 
 Processes are run with a shim that keeps, at every `os.fsync`, what is then on disk for certain: the contents of a file, or
-the names in a folder. A cut kills them all and leaves of every file and name either what was synced or what was written
+the names in a folder. A power cut kills them all and leaves of every file and name either what was synced or what was written
 since, each for itself and at random; of a file that was never synced, that may be nothing at all.
 """
 
@@ -88,7 +88,6 @@ class Machine:
         self.root, self.draw = root.resolve(), random.Random(seed)
         self.beside = self.root.with_name(f"{self.root.name}.machine")
         self.synced = self.beside / "synced"
-        self.cuts = 0
         (self.beside / "site").mkdir(parents=True)
         (self.beside / "site" / "sitecustomize.py").write_text(SHIM)
         self._all_synced()
@@ -110,8 +109,8 @@ class Machine:
             env={**os.environ, "PYTHONPATH": path, ROOT: str(self.root), SYNCED: str(self.synced)},
         )  # fmt: skip
 
-    def cut(self) -> None:
-        """Kill all that runs, and leave of the folder what a power cut leaves."""
+    def kill(self) -> None:
+        """Kill all that runs."""
         while running := self._running():
             for process in running:
                 with suppress(psutil.Error):
@@ -120,13 +119,16 @@ class Machine:
                 with suppress(psutil.Error):
                     process.kill()
             psutil.wait_procs(running, 5)
+
+    def cut_power(self) -> None:
+        """Kill all that runs, and leave of the folder what a power cut leaves."""
+        self.kill()
         live = {identity(path): str(path) for path in [self.root, *self.root.rglob("*")]}
         after = self.beside / "after"
         self._rebuild(identity(self.root), live, after)
         shutil.rmtree(self.root)
         os.replace(after, self.root)
         self._all_synced()
-        self.cuts += 1
 
     def _running(self) -> list[psutil.Process]:
         found = []
@@ -159,21 +161,36 @@ class Machine:
             place.write_bytes(self.draw.choice([data, data[: len(data) // 2], b""]))
 
 
-def disturbed(machine: Machine, arguments: Sequence[str], progress: Callable[[], int], cuts: int) -> str:
-    """Run a command, cut power so many times, let it finish at last; its errors, if it fails by itself."""
-    for _ in range(cuts):
-        process, wanted = machine.start(*arguments), progress() + machine.draw.randrange(12)
+def disturbed(
+    machine: Machine,
+    arguments: Sequence[str],
+    progress: Callable[[], int],
+    end: Callable[[], None],
+    times: int,
+    stride: int,
+) -> int:
+    """Run a command and end it so many times, each at most `stride` steps of progress later and two seconds; let it finish.
+
+    Returns how often it was ended, which is less than asked where it was complete before.
+
+    Raises
+    ------
+    AssertionError
+        If it fails by itself, with what it says.
+    """
+    for number in range(times):
+        process, wanted = machine.start(*arguments), progress() + machine.draw.randint(0, stride)
         while process.poll() is None and progress() < wanted:
             time.sleep(0.01)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(machine.draw.random() / 2)
+            process.wait(2 * machine.draw.random())
         ended = process.returncode
-        machine.cut()
+        end()
         _, said = process.communicate()
+        assert ended in (None, 0), said
         if ended == 0:
-            break
-        if ended is not None:
-            return said
+            return number
     process = machine.start(*arguments)
     _, said = process.communicate(timeout=600)
-    return said if process.returncode else ""
+    assert process.returncode == 0, said
+    return times

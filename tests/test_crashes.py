@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,11 +35,32 @@ def test_second_copies_of_every_task_killed_anywhere_leave_a_finished_store_as_i
     assert int(killed) > 8 * int(kinds)
 
 
-# --- power cuts ---
+# --- kills and power cuts ---
 
 
-GROWN = studies.BRIEF.replace("replicas: 1", "replicas: 2")
-NAMES = {"brief": studies.BRIEF, "grown": GROWN}
+# names and folders that paths, YAML and Zarr treat each in their own way
+NAMED = """\
+study: brief
+store: a store + 50 %2F of größe.zarr
+systems:
+  - system: a+system+50
+    particles: 432
+    temperatures: [1.0, 0.8]
+    replicas: 1
+    mixture:
+      species: [A, B]
+      fractions: [0.8, 0.2]
+      pairs: {AA: {epsilon: 1.0, sigma: 1.0}, AB: {epsilon: 1.5, sigma: 0.8}, BB: {epsilon: 0.5, sigma: 0.88}}
+      delta: 0.0
+      cutoff: 2.5
+      density: 1.2
+""" + studies.BRIEF[studies.BRIEF.index("source:") :]
+STUDIES = {
+    "brief": studies.BRIEF,
+    "grown": studies.BRIEF.replace("replicas: 1", "replicas: 2"),
+    "named": NAMED,
+    "named, grown": NAMED.replace("replicas: 1", "replicas: 2"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,35 +71,46 @@ def undisturbed(tmp_path_factory):
     def store_of(name):
         if name not in made:
             folder = tmp_path_factory.mktemp("undisturbed")
-            (folder / "study.yaml").write_text(NAMES[name])
+            (folder / "study.yaml").write_text(STUDIES[name])
             done = studies.command("run", "study.yaml", folder=folder)
             assert done.returncode == 0, done.stderr
-            made[name] = folder / "brief.zarr"
+            (made[name],) = folder.glob("*.zarr")
         return made[name]
 
     return store_of
 
 
-def done_tasks(folder):
-    ledger = folder / "brief.zarr.ledger"
-    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
-
-
 @pytest.mark.parametrize(
-    ("seed", "cuts", "names"),
-    [(0, 3, ["brief"]), *(pytest.param(seed, 6, ["brief", "grown"], marks=pytest.mark.long) for seed in range(1, 6))],
+    ("end", "seed", "times", "stride", "names"),
+    [
+        (Machine.cut_power, 0, 3, 12, ["brief"]),
+        (Machine.kill, 0, 3, 12, ["named"]),
+        *(
+            pytest.param(end, seed, 10, 6, names, marks=pytest.mark.long)
+            for end in (Machine.cut_power, Machine.kill)
+            for seed, names in enumerate([["brief", "grown"], ["named", "named, grown"]] * 3, 1)
+        ),
+    ],
 )
-def test_a_study_that_power_cuts_interrupt_ends_as_an_undisturbed_one(undisturbed, tmp_path, seed, cuts, names):
-    root = tmp_path / "study"
+def test_a_study_that_is_killed_or_loses_power_ends_as_an_undisturbed_one(
+    undisturbed, tmp_path, end, seed, times, stride, names
+):
+    root = tmp_path / "a folder + 50 %2F of größe"
     root.mkdir()
     for name in names:
-        (root / f"{name}.yaml").write_text(NAMES[name])
-    machine = Machine(root, seed)
+        (root / f"{name}.yaml").write_text(STUDIES[name])
+    machine, ended = Machine(root, seed), 0
+
+    def done_tasks():
+        return sum(ledger.read_bytes().count(b"\n") for ledger in root.glob("*.ledger"))
+
     for name in names:
-        assert disturbed(machine, ["run", f"{name}.yaml"], lambda: done_tasks(root), cuts) == ""
-        assert_same_store(undisturbed(name), root / "brief.zarr")
-    assert machine.cuts >= cuts
-    check = studies.command("check", "brief.zarr", folder=root)
+        ended += disturbed(machine, ["run", f"{name}.yaml"], done_tasks, partial(end, machine), times, stride)
+        (store,) = root.glob("*.zarr")
+        assert_same_store(undisturbed(name), store)
+    print(f"ended {ended} times")
+    assert ended >= times
+    check = studies.command("check", store.name, folder=root)
     assert check.returncode == 0, check.stderr
     assert not [*root.glob("*.writing.*"), *root.glob("*.lock*")]
 

@@ -7,7 +7,9 @@ import functools
 import importlib
 import importlib.metadata
 import itertools
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
@@ -29,6 +31,8 @@ FIRE_TIMESTEP = 0.06  # longest, in units of min σ'/√ε of the pairs; longer 
 FIRE_GROWTH = 4.0  # ratio of the longest to the first time step
 MAX_EVALUATIONS = 100_000
 MPI_THREAD_MULTIPLE = 3
+REPLACED = frozenset('"*%$\n')  # in the paths that LAMMPS is given
+OPEN_FOLDERS = Path("/proc/self/fd")
 PER_ATOM, VECTOR = 1, 1  # of LAMMPS's extract_compute
 
 
@@ -73,7 +77,8 @@ class Lammps:
         temperature : of the thermostat from here on, ε_AA/k_B
         """
         with _Session() as session:
-            session.command(f"read_restart {_quoted(path)}")
+            with _named(path) as name:
+                session.command(f"read_restart {name}")
             if session.lmp.extract_setting("ntypes") != len(mixture.species):
                 raise EngineError(f"checkpoint {path} does not hold {len(mixture.species)} species")
             session.set_potential(mixture, DYNAMICS_SKIN)
@@ -155,7 +160,8 @@ class LammpsSimulation:
         EngineError
             If it cannot be written, or the path holds a character LAMMPS would replace.
         """
-        self._session.command(f"write_restart {_quoted(path)}")
+        with _named(path) as name:
+            self._session.command(f"write_restart {name}")
 
     def close(self) -> None:
         """Give LAMMPS's memory back."""
@@ -324,11 +330,19 @@ def _load_mpi() -> ctypes.CDLL:
     return ctypes.CDLL(str(Path(str(path)).resolve()), mode=ctypes.RTLD_GLOBAL)
 
 
-def _quoted(path: Path) -> str:
-    text = str(path)
-    if any(character in text for character in '"*%$\n'):
-        raise EngineError(f'LAMMPS cannot use the path {text!r}: rename the folder to one without any of " * % $')
-    return f'"{text}"'
+@contextmanager
+def _named(path: Path) -> Iterator[str]:
+    """Name a file in a command of LAMMPS, which would replace some characters: by the open folder, if that has them."""
+    if not REPLACED & set(str(path)):
+        yield f'"{path}"'
+        return
+    if REPLACED & set(path.name) or not OPEN_FOLDERS.is_dir():
+        raise EngineError(f'LAMMPS cannot use the path {str(path)!r}: rename it to one without any of " * % $')
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f'"{OPEN_FOLDERS / str(folder) / path.name}"'
+    finally:
+        os.close(folder)
 
 
 def _pairs(mixture: Mixture) -> Iterator[tuple[int, int, str, str]]:

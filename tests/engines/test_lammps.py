@@ -29,7 +29,19 @@ def test_energy_is_conserved_without_thermostat():
     assert abs(np.polyfit(np.arange(20), energies, 1)[0] * 20) < 1e-3
 
 
-def test_a_path_lammps_would_rewrite_is_refused(tmp_path):
+def test_a_folder_of_any_name_can_hold_checkpoints(tmp_path):
+    folder = tmp_path / '50 % of "größe" *, $HOME\nand + more'
+    folder.mkdir()
+    with get_engine("lammps").start(MIXTURE, 100, 1, 1.0, 0.004) as simulation:
+        simulation.run(10)
+        simulation.save(folder / "checkpoint")
+        positions = simulation.positions()
+    with get_engine("lammps").load(folder / "checkpoint", MIXTURE, 0.004, 1.0) as simulation:
+        np.testing.assert_array_equal(simulation.positions(), positions)
+    assert [file.name for file in folder.iterdir()] == ["checkpoint"]
+
+
+def test_a_name_lammps_would_rewrite_is_refused(tmp_path):
     with (
         get_engine("lammps").start(MIXTURE, 100, 1, 1.0, 0.004) as simulation,
         pytest.raises(EngineError, match="cannot use the path"),
