@@ -9,7 +9,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,7 @@ def locked(store: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     lock.parent.mkdir(parents=True, exist_ok=True)
     while not _create(lock, json.dumps(mine)):
         _take_if_stale(lock)
+    _clear_remains(lock, json.dumps(mine))
     try:
         yield lambda state: replace_file(lock, json.dumps({**mine, "at": round(time.time(), 3), **state}), PRIVATE)
     finally:
@@ -189,11 +190,21 @@ def _create(lock: Path, text: str) -> bool:
         if not hard_link(written, lock):
             with open(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w", encoding="utf-8") as file:
                 file.write(text)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # another process has it, and may have cleared what was written here
         return False
     finally:
         written.unlink(missing_ok=True)
     return True
+
+
+def _clear_remains(lock: Path, mine: str) -> None:
+    """Remove what processes left beside the lock that died as they wrote it."""
+    for file in list(lock.parent.iterdir()):
+        if file.name.startswith((f"{lock.name}.", f".{lock.name}.")):
+            with suppress(FileNotFoundError):
+                # one that judged an older lock may hold this one for a moment, and gives it back
+                if file.read_bytes() != mine.encode():
+                    file.unlink()
 
 
 def holder_of(lock: Path) -> Entry | None:

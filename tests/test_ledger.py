@@ -10,7 +10,7 @@ import pytest
 
 from daskglass import ledger as ledger_module
 from daskglass.errors import StoreError
-from daskglass.ledger import Ledger, holder_of, is_dead, ledger_path, locked, process_identity
+from daskglass.ledger import Ledger, holder_of, is_dead, ledger_path, lock_path, locked, process_identity
 
 ABC = {"hops": "abc"}
 
@@ -184,3 +184,15 @@ def test_a_lock_that_another_process_takes_a_moment_before_is_given_back(store, 
     with pytest.raises(StoreError, match=f"process {other['pid']} .* is writing to this store"), locked(store):
         pass
     assert json.loads(lock.read_text()) == other
+
+
+def test_what_a_killed_process_left_of_a_lock_is_removed_by_the_next(store):
+    left = [store.with_name(name) for name in (f"{store.name}.lock.1f", f".{store.name}.lock.2e.part")]
+    for file in left:
+        file.write_text('{"host": "he')
+    other = store.with_name(f"{store.name}2.lock")
+    other.touch()
+    with locked(store):
+        assert not any(file.exists() for file in left)
+    assert other.exists()
+    assert not lock_path(store).exists()
