@@ -115,11 +115,13 @@ def discard(folder: Path, gone: Path) -> None:
 
 
 @contextmanager
-def fence(path: Path) -> Iterator[None]:
-    """Tell that a folder of `folder_aside` was taken away meanwhile."""
+def fence(path: Path, aside: Path) -> Iterator[None]:
+    """Report a folder of `folder_aside` that was removed meanwhile."""
     try:
         yield
     except FileNotFoundError as error:
+        if aside.exists():
+            raise
         raise StoreError(f"{path}: another run took this store over: what this one computed is not kept") from error
 
 
@@ -144,13 +146,13 @@ class AsideStore(LocalStore):
         """Put a chunk aside."""
         data = value.to_bytes()
         file = self._aside / uuid.uuid4().hex
-        with fence(Path(self.root)):
+        with fence(Path(self.root), self._aside):
             file.write_bytes(data)
         self._files[key], self.sums[key] = file, (len(data), zlib.crc32(data))
 
     def publish(self) -> None:
         """Bring all that was set to its place."""
-        with fence(Path(self.root)):
+        with fence(Path(self.root), self._aside):
             publish([(file, Path(self.root) / key) for key, file in self._files.items()], Path(self.root))
 
 

@@ -257,8 +257,10 @@ def convert(
     if not quiet:
         say(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
     if timestep is None:
-        told = sorted({f.survey.timestep for p in plans for f in p.files.values() if f.survey and f.survey.timestep})
-        by_files = f"; by the times in the files it is {', '.join(f'{step:g}' for step in told[:3])}" if told else ""
+        stated = sorted({f.survey.timestep for p in plans for f in p.files.values() if f.survey and f.survey.timestep})
+        by_files = (
+            f"; by the times in the files it is {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""
+        )
         say(f"warning: time counts time steps: --timestep says how many τ one is{by_files}", error=True)
 
 

@@ -74,7 +74,7 @@ def connect(profile: Profile, beside: Path, say: Callable[[str], None] = lambda 
     ----------
     profile : of cluster.yaml
     beside : path, on storage that the nodes share, beside which keys and logs may lie: the store
-    say : is told what a person waits for
+    say : prints what a person waits for
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _local(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
             workers=dict.fromkeys(range(number), worker),
             scheduler={"cls": PrivateScheduler, "options": ours | {"dashboard_address": f"{LOOPBACK}:0"}},
             security=ours["security"],
-            # a task's error comes back with its future, and is told once
+            # a task's error comes back with its future, and is reported once
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster) as client:
@@ -151,7 +151,7 @@ def _joined(profile: Profile, beside: Path, say: Callable[[str], None]) -> Itera
 
 
 def _any_worker(client: Client, patience: float, problem: str) -> Callable[[], None]:
-    """Return a check that raises once it found no worker for so many seconds."""
+    """Return a check that raises after `patience` seconds without a worker."""
     since: float | None = None
 
     def check() -> None:
@@ -239,7 +239,7 @@ class WorkingFolder(WorkerPlugin):
 class Deaths(SchedulerPlugin):
     """Tells tasks that kill their worker process from those that were there when a job or a node went.
 
-    Dask gives a task up after so many workers died that were to run it. Where a process dies of its task, its nanny starts
+    Dask gives a task up after several workers died that were to run it. Where a process dies of its task, its nanny starts
     another; where a job is cancelled or a node goes down, the nanny is gone too, and the task is not to blame, unless this
     happens very often: a batch system may kill all of a job for one task's memory.
     """

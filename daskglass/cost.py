@@ -57,7 +57,7 @@ def costs(study: Study) -> list[Cost]:
 
 
 def wall_hours(plans: Sequence[Cost], workers: int) -> float:
-    """Hours on so many workers: all core hours shared, but not less than the longest chain takes."""
+    """Hours on `workers` workers: all core hours shared, but not less than the longest chain takes."""
     return max(sum(sum(plan.hours.values()) for plan in plans) / workers, *(plan.chain for plan in plans))
 
 

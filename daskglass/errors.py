@@ -49,9 +49,9 @@ def reason(error: OSError, path: Path | None = None) -> str:
     error : as the system, or a library that writes files, raised it
     path : what was written, for errors that do not say
     """
-    # HDF5 and Arrow tell the number in their texts only
-    told = re.search(r"errno[ =]+(\d+)", str(error))
-    number = error.errno or (int(told[1]) if told else 0)
+    # HDF5 and Arrow give the number in their texts only
+    found = re.search(r"errno[ =]+(\d+)", str(error))
+    number = error.errno or (int(found[1]) if found else 0)
     where = error.filename or path
     if where is None or not number:
         return str(error)

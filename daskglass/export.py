@@ -67,7 +67,7 @@ def _check_room(path: Path, nbytes: int) -> None:
 
 
 def rows(found: xr.Dataset, most: int = PIECE_ROWS) -> Iterator[pd.DataFrame]:
-    """Yield a table of a Dataset in pieces of at most so many rows: labels, then other coordinates, then variables."""
+    """Yield a table of a Dataset in pieces of at most `most` rows: labels, then other coordinates, then variables."""
     if number_of_rows(found) > most:
         dim = next(dim for dim in dimensions(found) if found.sizes[dim] > 1)
         middle = found.sizes[dim] // 2

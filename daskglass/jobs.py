@@ -1,4 +1,4 @@
-"""Jobs of a batch system, kept running: those that end are replaced, and what stands in their way is told."""
+"""Jobs of a batch system, kept running: those that end are replaced, and what keeps them from running is reported."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Jobs:
         self._last_seen: dict[str, float] = {}
         self._submitted: dict[str, float] = {}
         self._stillborn = 0
-        self._told = ""
+        self._reported = ""
         self._since = self._asked = time.monotonic()
         self._next_try = 0.0
 
@@ -134,7 +134,7 @@ class Jobs:
         return callback
 
     def check(self) -> None:
-        """Raise what stands in the way of the study.
+        """Raise what keeps the study from running.
 
         Raises
         ------
@@ -188,22 +188,22 @@ class Jobs:
                     self._next_try = now + min(SELDOM, SOON * 2 ** (self._stillborn - 1))
                 # where workers came before, whatever ended this one was not the profile
                 if self._stillborn >= MOST_STILLBORN:
-                    told = (
+                    message = (
                         f"{self._stillborn} jobs ended before a worker of theirs connected: {self._last_words(number)}"
                     )
                     if self._last_seen:
-                        self.say(told)
+                        self.say(message)
                     else:
-                        self.problem = told
+                        self.problem = message
             elif seen is not None and now - seen > LOST:
                 await self._replace(cluster, name)
         waiting = sorted({(states or {}).get(number, "") for number in missing.values()} - {""})
         reasons = ", ".join(waiting) or f"`{LISTS[self.kind]}` says why"
-        told = f"no worker: {len(missing)} jobs, {reasons}" if not working else ""
-        if told != self._told and (not told or now - self._since > ASK):
-            self._told = told
-            if told:
-                self.say(told)
+        message = f"no worker: {len(missing)} jobs, {reasons}" if not working else ""
+        if message != self._reported and (not message or now - self._since > ASK):
+            self._reported = message
+            if message:
+                self.say(message)
         if not working and now - self._since > self.wait:
             self.problem = f"no worker within {self.wait:g} s: {len(missing)} jobs, {reasons}"
 

@@ -52,7 +52,7 @@ def frames_per_block(particles: int, blocks: int) -> int:
 
 
 def division(path: Path, group: str) -> tuple[int, int] | None:
-    """Frames of a chunk and of a block of a run that stands; None where there is none."""
+    """Frames of a chunk and of a block of a run that exists; None where there is none."""
     if not (path / group / "position" / "zarr.json").is_file():
         return None
     array = zarr.open_array(path, path=f"{group}/position", mode="r")
@@ -93,7 +93,7 @@ class Layout:
 def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Mapping[str, Any] | None = None) -> None:
     """Write the metadata and coordinates of a run, and no data.
 
-    A new run is written aside and renamed into place. A run that stands keeps its data: variables it lacks are added,
+    A new run is written aside and renamed into place. A run that exists keeps its data: variables it lacks are added,
     and temperatures, replicas and later frames join it.
 
     Parameters
@@ -105,7 +105,7 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
     Raises
     ------
     StoreError
-        If the run stands with other particles, or with temperatures, replicas or frames that the layout leaves out.
+        If the run exists with other particles, or with temperatures, replicas or frames that the layout leaves out.
     """
     group = f"{layout.system}/{layout.run}"
     restore_group(path, group)
@@ -210,7 +210,7 @@ def _differs(present: xr.Dataset, wanted: xr.Dataset) -> bool:
 
 
 def _with_what_stands(present: xr.Dataset, layout: Layout) -> Layout:
-    """Add to a layout the variables, and coordinates of tables, that stand in the store and that it does not speak of."""
+    """Add to a layout the variables, and coordinates of tables, that the store has and it does not name."""
     spoken = {variable.name for variable in layout.variables}
     variables = [
         Variable(

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from daskglass.durable import hard_link, replace_file, sync
-from daskglass.errors import StoreError
+from daskglass.errors import StoreError, reason
 
 Entry = dict[str, Any]
 PRIVATE = 0o600  # of the lock, which knows where the run can be reached
@@ -105,9 +105,7 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise StoreError(
-                f"{self.path}: cannot be written: {error.strerror}: mend this, and the same command continues"
-            ) from error
+            raise StoreError(reason(error, self.path)) from error
 
 
 def read_entry(line: bytes, where: str) -> Entry | None:

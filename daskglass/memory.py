@@ -313,7 +313,7 @@ def _blocks(layout: Layout) -> int:
 
 
 def _tree(leaves: int) -> int:
-    """Tasks that combine so many partial results, `FAN_IN` at a time."""
+    """Tasks that combine `leaves` partial results, `FAN_IN` at a time."""
     levels = [math.ceil(leaves / FAN_IN)]
     while levels[-1] > 1:
         levels.append(math.ceil(levels[-1] / FAN_IN))

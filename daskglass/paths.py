@@ -13,7 +13,7 @@ ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)(?::/|::)")  # pathlib leaves on
 
 
 def expand_path(text: str, write: Callable[[str], str] = lambda value: value) -> str:
-    """Expand `~` and $VARIABLES of a path; values stand for themselves, so a path is expanded once.
+    """Expand `~` and $VARIABLES of a path; values are not expanded again.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def expand_path(text: str, write: Callable[[str], str] = lambda value: value) ->
     Raises
     ------
     StudyError
-        If it is an address such as s3://bucket/x, a variable is not set, or nobody has the home that `~` stands for.
+        If it is an address such as s3://bucket/x, a variable is not set, or there is no such user as `~name`.
     """
     expanded = expand_variables(text, write)
     check_no_address(expanded)
@@ -52,7 +52,7 @@ def expand_variables(text: str, write: Callable[[str], str] = lambda value: valu
     def value(found: re.Match[str]) -> str:
         name = found[1] or found[2]
         if name not in os.environ:
-            raise StudyError(f"environment variable {name} is not set; it stands in {text!r}")
+            raise StudyError(f"environment variable {name} is not set; used in {text!r}")
         return write(os.environ[name])
 
     expanded = VARIABLE.sub(value, text)

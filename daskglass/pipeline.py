@@ -149,7 +149,7 @@ def convert(
 
 
 def _ledger(path: Path) -> Ledger:
-    """The ledger of a store, once what a crash left has been mended."""
+    """The ledger of a store, once what a crash left is repaired."""
     if path.exists() and not ledger_path(path).exists():
         raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
     store.recover(path)

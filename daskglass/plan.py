@@ -69,7 +69,7 @@ def plan_study(study: Study, ledger: Ledger | None = None, over: Over = map, add
     study : the study
     ledger : of its store
     over : runs a function over lists of its arguments, as `map` does
-    adding : whether files join what stands in the store, of which they need not be all
+    adding : whether files join what is in the store, of which they need not be all
 
     Raises
     ------
@@ -140,7 +140,7 @@ class SystemPlan:
         return tuple(sorted([*there, *new], reverse=True))
 
     def _standing(self, run: str) -> xr.Dataset | None:
-        """The run as it stands in the store when the plan is made."""
+        """The run as it is in the store when the plan is made."""
         if run not in self._stood:
             group = f"{self.name}/{run}"
             there = (self.path / group / "zarr.json").is_file()
@@ -235,7 +235,7 @@ class SystemPlan:
                     check_density(path, survey, mixture, self.box is None)
 
     def has_frames(self, run: str, temperature: float, replica: int) -> bool:
-        """Whether frames are to be brought from a file: not of what stands in the store already, where files are added."""
+        """Whether frames are to be brought from a file: not of what is in the store already, where files are added."""
         if not self.adding or self._file(run, temperature, replica) is not None:
             return True
         standing = self._standing(run)

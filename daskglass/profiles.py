@@ -70,7 +70,7 @@ ARGUMENTS_SET_BY_DASKGLASS = {
     "--host": "say `interface`",
     "--listen-address": "say `interface`",
     "--contact-address": "say `interface`",
-    "--no-nanny": "nannies tell lost workers apart",
+    "--no-nanny": "daskglass needs nannies to recognise lost workers",
     "--lifetime-restart": "a worker that restarts meets the walltime",
     "--local-directory": "say `local_directory`",
     "--worker-class": "workers serve no HTTP",
@@ -249,7 +249,7 @@ def _list(value: Any) -> str | None:
 
 
 def _true(value: Any) -> str | None:
-    return None if value is True else "must be true: nannies tell lost workers apart"
+    return None if value is True else "must be true: daskglass needs nannies to recognise lost workers"
 
 
 CHECKS: Mapping[str, Callable[[Any], str | None]] = {

@@ -166,15 +166,15 @@ def print_status(store: Path, states: Sequence[StageStatus]) -> None:
     known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
     size = size_text(files_below(store)[1])
     say(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
-    told: set[str] = set()
+    printed: set[str] = set()
     for state in states:
         for reason in state.reasons:
             say(f"stale: {state.system} {state.stage}: {reason}")
         # later stages fail for the same cause
         for cause in state.failures:
-            if cause not in told:
+            if cause not in printed:
                 say(f"failed: {state.system} {state.stage}, and what waits for it: {cause}")
-            told.add(cause)
+            printed.add(cause)
         for note in state.notes:
             say(f"note: {note}")
 

@@ -79,7 +79,7 @@ class Softness:
         ----------
         examples : `G` (example, neighbor, mu) and `label` (example,), 1 soft and 0 hard, others left out
         seed : of the undersampling, the division and the optimiser
-        samples_per_class : at most so many of each class
+        samples_per_class : the most of each class
         C : inverse strength of the penalty
 
         Raises

@@ -258,10 +258,9 @@ def soften(path: Path, block: Block, positions: str, mu: Sequence[float], width:
     run = read_block(path, block, [positions])
     shape = (run.sizes["time"], run.sizes["particle"])
     values = {name: np.full(shape, np.nan, np.float32) for name in ("softness", "local_entropy")}
-    whole = _whole_frames(run[positions])
     together = frames_together(model.weights.size * run.sizes["particle"])
-    for k in range(0, whole.size, together):
-        chosen = whole[k : k + together]
+    for k in range(0, run.sizes["time"], together):
+        chosen = slice(k, k + together)
         frames = run.isel(time=chosen)
         G = structure.structure_functions(frames[positions], run["species"], frames["box"], mu, width)
         values["softness"][chosen] = model.transform(G)
@@ -271,13 +270,8 @@ def soften(path: Path, block: Block, positions: str, mu: Sequence[float], width:
 
 
 def frames_together(features: int) -> int:
-    """Frames whose structure functions, so many a frame, are computed at once."""
+    """Frames whose structure functions, `features` a frame, are computed at once."""
     return max(1, FEATURES // features)
-
-
-def _whole_frames(position: xr.DataArray) -> NDArray[np.int64]:
-    """Frames that are there: an inherent structure that did not converge is NaN throughout."""
-    return np.flatnonzero(position.isel(particle=0, xyz=0).notnull().values)
 
 
 # --- entropy, ensemble, barriers -----------------------------------------------------------------------------------
@@ -305,9 +299,6 @@ def count_grouped_pairs(
 def _pairs(
     run: xr.Dataset, positions: str, group: xr.DataArray, groups: int, r_max: float, bin_width: float
 ) -> xr.Dataset:
-    whole = _whole_frames(run[positions])
-    group = group.isel(time=whole) if "time" in group.dims else group
-    run = run.isel(time=whole)
     counted = structure.pair_counts(run[positions], run["species"], run["box"], group, groups, r_max, bin_width)
     return counted.reset_coords(drop=True)
 

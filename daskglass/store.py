@@ -116,7 +116,7 @@ def put_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def recover(path: Path) -> None:
-    """Mend what a crash left: bring a group back that was being replaced, and remove what was put aside."""
+    """Repair what a crash left: bring a group back that was being replaced, and remove what was put aside."""
     forget_aside(path)
     for folder in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
         name, _, age = folder.name.removeprefix(f"{path.name}.").rpartition(".")
@@ -224,7 +224,7 @@ def _table(path: Path, group: str, written: int) -> xr.Dataset:
 
 
 def _row(coordinates: xr.Dataset, block: Block) -> tuple[int, int]:
-    """Where a block's temperature and replica stand in the arrays of its run."""
+    """Where a block's temperature and replica are in the arrays of its run."""
     T = np.flatnonzero(same(coordinates["temperature"], block.temperature))
     replica = np.flatnonzero(coordinates["replica"] == block.replica)
     if not (T.size == 1 and replica.size == 1):
@@ -256,7 +256,7 @@ def add_arrays(path: Path, group: str, dataset: xr.Dataset, **options: Any) -> N
 
 def _put_new(path: Path, group: str, dataset: xr.Dataset, whole: bool, **options: Any) -> None:
     place = path / group
-    with name_aside(path) as new, fence(path):
+    with name_aside(path) as new, fence(path, new.parent):
         if not new.parent.exists():
             # Zarr would make it
             raise FileNotFoundError(new.parent)

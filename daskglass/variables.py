@@ -1,4 +1,4 @@
-"""The one registry of variables: their dimensions, types, units and names, as they stand in every store."""
+"""The one registry of variables: their dimensions, types, units and names, as in every store."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, as_completed
 
 from daskglass.aside import writing
-from daskglass.errors import ClusterError, DaskglassError
+from daskglass.errors import ClusterError, DaskglassError, reason
 from daskglass.graph import Task, stage_and_system
 from daskglass.ledger import Entry, Ledger, completed, failed, notes
 
@@ -263,7 +263,7 @@ def _cause(error: BaseException, task: Task, path: Path) -> str:
             f"out (--dry-run says what a task needs), or compiled code crashed (the log of worker {error.last_worker.name})"
         )
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or path}: {error.strerror}: mend this, and the same command continues"
+        return reason(error, path)
     text = str(error).strip()
     return text if isinstance(error, DaskglassError) else f"{type(error).__name__}: {text}"
 

@@ -53,7 +53,7 @@ class _Composer(yaml.SafeLoader):
         self.values += 1
         problem = ""
         if isinstance(event, yaml.AliasEvent):
-            problem = f"aliases such as *{event.anchor} are not read: write out what it stands for"
+            problem = f"aliases such as *{event.anchor} are not read: write its value out"
         elif event.tag is not None:
             problem = f"not valid YAML here: tags such as {event.tag} are not read"
         elif len(self.keys) > DEEPEST:

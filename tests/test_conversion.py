@@ -784,7 +784,7 @@ def test_a_full_disk_loses_nothing_and_more_room_finishes(tmp_path, client):
         full = run_convert(disk, pattern=str(files / PATTERN))
         assert full.returncode == 1
         assert "out.zarr" in full.stderr
-        assert "No space left on device: mend this, and the same command continues" in full.stderr
+        assert "No space left on device: free some space, and rerun" in full.stderr
         assert "Traceback" not in full.stderr
         position, expected = (production(store)["position"] for store in (disk / "out.zarr", reference))
         for T, replica, start in ((*place, start) for place in PLACES for start in range(0, FRAMES, 16)):

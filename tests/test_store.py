@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import daskglass as dg
 from daskglass import store, wholeness
-from daskglass.aside import folder_aside, writing
+from daskglass.aside import fence, folder_aside, writing
 from daskglass.errors import StoreError
 from daskglass.layout import Layout, frames_per_block, frames_per_chunk, lay_out
 from daskglass.store import Block
@@ -193,6 +193,11 @@ def test_a_task_of_a_run_that_was_taken_over_changes_nothing(path):
         first.mkdir()
     assert (dg.open_store(path)["ka_0.0/production/hop"].sel(temperature=0.9, replica=0)[8:16] == 1).all()
     assert row.start == 0
+
+
+def test_a_folder_that_is_gone_is_not_taken_for_another_run(path):
+    with folder_aside(path) as aside, pytest.raises(FileNotFoundError, match="gone"), fence(path, aside):
+        (path / "gone").read_bytes()
 
 
 def test_a_damaged_chunk_is_named_when_it_is_read(path):

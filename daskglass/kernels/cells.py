@@ -24,7 +24,7 @@ class Cells(NamedTuple):
 
 @jit
 def sort_into_cells(positions: Float, species: Int, kinds: int, box: Float, cutoff: float) -> Cells:
-    """Sort particles of so many kinds into cells whose edges are at least half the cut-off."""
+    """Sort particles of several kinds into cells whose edges are at least half the cut-off."""
     n = positions.shape[0]
     counts, reach = np.empty(3, np.int64), np.empty(3, np.int64)
     for d in range(3):

@@ -93,9 +93,9 @@ def _warn(folder: object, error: BaseException | str) -> None:
     with _warning:
         first, _warned = not _warned, True
     if first:
-        told = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        cause = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         warnings.warn(
-            f"{folder}: machine code cannot be kept there or read from there ({told}): kernels are compiled anew, which "
+            f"{folder}: machine code cannot be kept there or read from there ({cause}): kernels are compiled anew, which "
             f"takes some seconds; {REMEDY}",
             RuntimeWarning,
             stacklevel=3,
@@ -105,7 +105,7 @@ def _warn(folder: object, error: BaseException | str) -> None:
 def cache_folder() -> Path | None:
     """Folder of the machine code of these very kernels, on this node: processes of other nodes never meet in it.
 
-    Its name tells what all kernels were compiled from, since Numba looks at one file only, and kernels call those of others;
+    Its name is of what all kernels were compiled from, since Numba looks at one file only, and kernels call those of others;
     and how, since Numba does not look at its own settings but those of the processor. Numba loads what lies there, so nobody
     else may write to it. `NUMBA_CACHE_DIR` puts it elsewhere. None where there can be no such folder.
     """

@@ -86,5 +86,5 @@ def _refused(system: System, y: NDArray[np.float64], error: NDArray[np.float64])
     relative = np.nanmedian(error / np.abs(y)) if np.isfinite(error).any() else 0.0
     if relative >= 1:
         logarithm = f"{np.log(P):.2f}".replace("-", "−")
-        return f"ln P_R(T_A) = {logarithm} is not told apart from 0, scaled barriers are undetermined"
+        return f"ln P_R(T_A) = {logarithm} is 0 within its error, so scaled barriers are undetermined"
     return ""

@@ -33,7 +33,7 @@ from daskglass.report.style import (
 
 JOINT_MAP = "magma_r"  # few counts are pale, like the paper they stand on
 PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "boxstyle": "square,pad=0.15"}
-FAR_ONSET = 2.0  # an onset temperature beyond so many times the hottest one is said, not drawn
+FAR_ONSET = 2.0  # an onset temperature beyond this many times the hottest one is printed, not drawn
 VARIABLES = {"softness": "$S$", "local_entropy": r"$s^{(2)}_i$ ($k_\mathrm{B}$)"}
 
 

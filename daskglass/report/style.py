@@ -124,7 +124,7 @@ def instead(ax: Axes, text: str, width: int = 38) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Text in lines of so many characters; mathematics counts by what it shows and is never broken."""
+    """Text in lines of at most `width` characters; mathematics counts by what it shows and is never broken."""
     lines, line = [], ""
     for word in re.findall(r"(?:\$[^$]*\$|[^\s$])+", text):
         if line and _shown(f"{line} {word}") > width:

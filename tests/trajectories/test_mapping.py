@@ -271,7 +271,7 @@ def test_absolute_and_oddly_written_paths_are_found(make, tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("$DAGL_UNSET/{system}", "environment variable DAGL_UNSET is not set; it stands in '$DAGL_UNSET/{system}'"),
+        ("$DAGL_UNSET/{system}", "environment variable DAGL_UNSET is not set; used in '$DAGL_UNSET/{system}'"),
         ("${DAGL_UNSET}/{system}", "environment variable DAGL_UNSET is not set"),
         ("{system", "expected '}'"),
         ("system}", "Single '}'"),
