@@ -13,6 +13,7 @@ import xarray as xr
 from distributed.worker_memory import parse_memory_limit
 
 from daskglass.cost import costs, longer_than, wall_hours
+from daskglass.engines.sweep import Logarithmic, relaxation_steps, uniform_steps
 from daskglass.errors import StudyError
 from daskglass.graph import system_tasks
 from daskglass.layout import lay_out
@@ -239,6 +240,19 @@ def test_wall_time_is_the_work_shared_but_not_less_than_the_longest_chain(tmp_pa
     assert cost.chain == pytest.approx(cost.hours["simulate"] / 2)
     assert wall_hours(found, 1) == pytest.approx(hours)
     assert wall_hours(found, 1000) == pytest.approx(cost.chain)
+
+
+def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):
+    tau = {0.9: 4.0, 0.8: 40.0}
+    known = f"relaxation_time: {tau}\n    relaxation: {{longest: 25, origins: 7, points: 20}}\n    production:"
+    text = THERMAL.format(folder=tmp_path, particles=1000, frames=101).replace("production:", known)
+    (cost,) = costs(plans_of(text.replace("[0.9, 0.8, 0.7]", "[0.9, 0.8]"), tmp_path)[0].study)
+    # at least 100 τ_A, or 20 τ_α at the hottest temperature and 8 at the coldest
+    equilibration = {0.9: 100_000, 0.8: 320_000}
+    relaxation = {T: relaxation_steps(Logarithmic(7, 20, 25.0), tau[T], 1e-3)[-1] for T in tau}
+    uniform = uniform_steps(101, 1.0, 1e-3)[-1]
+    of_replica = sum(equilibration.values()) + sum(relaxation.values()) + uniform * 3  # one of them for training
+    assert cost.particle_steps == pytest.approx(1000 * 2 * of_replica, rel=1e-6)
 
 
 def test_a_dry_run_says_jobs_workers_memory_and_wall_time(tmp_path, capsys):
