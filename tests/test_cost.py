@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from distributed.worker_memory import parse_memory_limit
 
 from daskglass.cost import costs, longer_than, wall_hours
@@ -213,6 +214,14 @@ def test_a_task_longer_than_workers_live_is_warned_of(tmp_path):
     assert re.match(
         r"ka_0\.0: a task of stage \w+ takes about .* h, and a worker leaves after .* ask for a longer one", warning
     )
+    # a worker has lived for a while when it begins: half of its lifetime is what a task can count on
+    longest = max(
+        3600 * hours / sum(kind.number for kind in plans[0].kinds if kind.stage == stage and kind.frames)
+        for stage, hours in plans[0].hours.items()
+        if stage in ("convert", "hops", "softness", "entropy", "ensemble", "barriers")
+    )
+    assert longer_than(plans, 1.9 * longest) != []
+    assert longer_than(plans, 2.1 * longest) == []
 
 
 # --- workers -------------------------------------------------------------------------------------------------------
@@ -253,6 +262,19 @@ def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):
     uniform = uniform_steps(101, 1.0, 1e-3)[-1]
     of_replica = sum(equilibration.values()) + sum(relaxation.values()) + uniform * 3  # one of them for training
     assert cost.particle_steps == pytest.approx(1000 * 2 * of_replica, rel=1e-6)
+
+
+def test_files_and_bytes_foreseen_are_those_that_the_arrays_have(tmp_path):
+    plan = thermal(tmp_path, 500, 40)
+    (cost,) = costs(plan.study)
+    files = nbytes = 0
+    for run, layout in plan.layouts.items():
+        lay_out(plan.path, layout, plan.attributes(), plan.run_attributes(run))
+        for variable in layout.variables:
+            array = zarr.open_array(plan.path, path=f"{SYSTEM}/{run}/{variable.name}", mode="r")
+            files += math.prod(-(-size // each) for size, each in zip(array.shape, array.shards or array.chunks, strict=True))
+            nbytes += array.nbytes
+    assert (cost.files, cost.nbytes) == (files, nbytes)
 
 
 def test_a_dry_run_says_jobs_workers_memory_and_wall_time(tmp_path, capsys):
