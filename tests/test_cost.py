@@ -185,6 +185,15 @@ def test_a_study_that_fits_into_its_workers_is_let_through(tmp_path):
     check_fits(kinds, 2 * max(kind.memory for kind in kinds))
 
 
+def test_a_task_that_would_fill_its_worker_is_refused(tmp_path):
+    # the nanny ends a worker at 95 % of its memory
+    kinds = system_kinds(thermal(tmp_path))
+    largest = max(kind.memory for kind in kinds)
+    check_fits(kinds, int(largest / 0.94))
+    with pytest.raises(StudyError, match="95% of it for use"):
+        check_fits(kinds, int(largest / 0.96))
+
+
 def test_a_task_that_does_not_fit_is_refused_with_what_it_needs_and_the_remedy(tmp_path):
     kinds = system_kinds(thermal(tmp_path, 32768, 1001))
     with pytest.raises(
@@ -272,7 +281,9 @@ def test_files_and_bytes_foreseen_are_those_that_the_arrays_have(tmp_path):
         lay_out(plan.path, layout, plan.attributes(), plan.run_attributes(run))
         for variable in layout.variables:
             array = zarr.open_array(plan.path, path=f"{SYSTEM}/{run}/{variable.name}", mode="r")
-            files += math.prod(-(-size // each) for size, each in zip(array.shape, array.shards or array.chunks, strict=True))
+            files += math.prod(
+                -(-size // each) for size, each in zip(array.shape, array.shards or array.chunks, strict=True)
+            )
             nbytes += array.nbytes
     assert (cost.files, cost.nbytes) == (files, nbytes)
 
