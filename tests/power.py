@@ -67,15 +67,36 @@ def keep(path: str, synced: Path) -> None:
 
 def install() -> None:
     """Keep what this process syncs."""
-    root, synced, fsync = os.environ[ROOT], Path(os.environ[SYNCED]), os.fsync
+    os.fsync = keeping(os.environ[ROOT], Path(os.environ[SYNCED]))
 
-    def keeping(handle: int) -> None:
+
+def keeping(root: str, synced: Path) -> Callable[[int], None]:
+    """`os.fsync` that keeps what it syncs in a folder."""
+    fsync = os.fsync
+
+    def sync(handle: int) -> None:
         fsync(handle)
         path = os.readlink(f"/proc/self/fd/{handle}")
         if path == root or path.startswith(f"{root}/"):
             keep(path, synced)
 
-    os.fsync = keeping
+    return sync
+
+
+def certain(folder: Path, synced: Path) -> dict[str, bytes]:
+    """Files that a cut leaves in a folder whatever it takes, and their contents, by names relative to it."""
+
+    def below(what: str, name: str) -> None:
+        kept = synced / what
+        if (listed := kept.with_suffix(FOLDER)).exists():
+            for each, identity_of in json.loads(listed.read_text()).items():
+                below(identity_of, f"{name}/{each}" if name else each)
+        elif kept.exists():
+            found[name] = kept.read_bytes()
+
+    found: dict[str, bytes] = {}
+    below(identity(folder), "")
+    return found
 
 
 class Machine:

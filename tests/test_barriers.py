@@ -195,6 +195,18 @@ def test_barriers_of_sampled_probabilities_lie_within_their_errors():
     assert abs(np.mean(deviations)) < 0.25
 
 
+def test_errors_of_the_fit_are_those_of_weighted_least_squares():
+    events, T = np.array([100.0, 400.0, 900.0]), np.array([0.5, 0.6, 0.9])
+    P = xr.Dataset(
+        {"probability": ("temperature", [0.01, 0.03, 0.1]), "events": ("temperature", events)}, {"temperature": T}
+    )
+    fit = dg.arrhenius(P)
+    X = np.column_stack([np.ones(3), -1 / T])
+    covariance = np.linalg.inv(X.T @ (events[:, None] * X))
+    found = [float(fit[f"activation_{name}_err"]) for name in ("entropy", "energy")]
+    np.testing.assert_allclose(found, np.sqrt(np.diag(covariance)), rtol=1e-9)
+
+
 def test_the_fit_weights_each_temperature_by_its_events():
     events, T = np.array([[1000], [300], [40]]), np.array([0.7, 0.6, 0.5])
     fit = dg.arrhenius(counted(events, 10_000, T))

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from distributed.worker_memory import parse_memory_limit
 
 from daskglass.cost import costs, longer_than, wall_hours
+from daskglass.engines.sweep import Logarithmic, relaxation_steps, uniform_steps
 from daskglass.errors import StudyError
 from daskglass.graph import system_tasks
 from daskglass.layout import lay_out
@@ -183,6 +185,15 @@ def test_a_study_that_fits_into_its_workers_is_let_through(tmp_path):
     check_fits(kinds, 2 * max(kind.memory for kind in kinds))
 
 
+def test_a_task_that_would_fill_its_worker_is_refused(tmp_path):
+    # the nanny ends a worker at 95 % of its memory
+    kinds = system_kinds(thermal(tmp_path))
+    largest = max(kind.memory for kind in kinds)
+    check_fits(kinds, int(largest / 0.94))
+    with pytest.raises(StudyError, match="95% of it for use"):
+        check_fits(kinds, int(largest / 0.96))
+
+
 def test_a_task_that_does_not_fit_is_refused_with_what_it_needs_and_the_remedy(tmp_path):
     kinds = system_kinds(thermal(tmp_path, 32768, 1001))
     with pytest.raises(
@@ -212,6 +223,14 @@ def test_a_task_longer_than_workers_live_is_warned_of(tmp_path):
     assert re.match(
         r"ka_0\.0: a task of stage \w+ takes about .* h, and a worker leaves after .* ask for a longer one", warning
     )
+    # a worker has lived for a while when it begins: half of its lifetime is what a task can count on
+    longest = max(
+        3600 * hours / sum(kind.number for kind in plans[0].kinds if kind.stage == stage and kind.frames)
+        for stage, hours in plans[0].hours.items()
+        if stage in ("convert", "hops", "softness", "entropy", "ensemble", "barriers")
+    )
+    assert longer_than(plans, 1.9 * longest) != []
+    assert longer_than(plans, 2.1 * longest) == []
 
 
 # --- workers -------------------------------------------------------------------------------------------------------
@@ -239,6 +258,34 @@ def test_wall_time_is_the_work_shared_but_not_less_than_the_longest_chain(tmp_pa
     assert cost.chain == pytest.approx(cost.hours["simulate"] / 2)
     assert wall_hours(found, 1) == pytest.approx(hours)
     assert wall_hours(found, 1000) == pytest.approx(cost.chain)
+
+
+def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):
+    tau = {0.9: 4.0, 0.8: 40.0}
+    known = f"relaxation_time: {tau}\n    relaxation: {{longest: 25, origins: 7, points: 20}}\n    production:"
+    text = THERMAL.format(folder=tmp_path, particles=1000, frames=101).replace("production:", known)
+    (cost,) = costs(plans_of(text.replace("[0.9, 0.8, 0.7]", "[0.9, 0.8]"), tmp_path)[0].study)
+    # at least 100 τ_A, or 20 τ_α at the hottest temperature and 8 at the coldest
+    equilibration = {0.9: 100_000, 0.8: 320_000}
+    relaxation = {T: relaxation_steps(Logarithmic(7, 20, 25.0), tau[T], 1e-3)[-1] for T in tau}
+    uniform = uniform_steps(101, 1.0, 1e-3)[-1]
+    of_replica = sum(equilibration.values()) + sum(relaxation.values()) + uniform * 3  # one of them for training
+    assert cost.particle_steps == pytest.approx(1000 * 2 * of_replica, rel=1e-6)
+
+
+def test_files_and_bytes_foreseen_are_those_that_the_arrays_have(tmp_path):
+    plan = thermal(tmp_path, 500, 40)
+    (cost,) = costs(plan.study)
+    files = nbytes = 0
+    for run, layout in plan.layouts.items():
+        lay_out(plan.path, layout, plan.attributes(), plan.run_attributes(run))
+        for variable in layout.variables:
+            array = zarr.open_array(plan.path, path=f"{SYSTEM}/{run}/{variable.name}", mode="r")
+            files += math.prod(
+                -(-size // each) for size, each in zip(array.shape, array.shards or array.chunks, strict=True)
+            )
+            nbytes += array.nbytes
+    assert (cost.files, cost.nbytes) == (files, nbytes)
 
 
 def test_a_dry_run_says_jobs_workers_memory_and_wall_time(tmp_path, capsys):

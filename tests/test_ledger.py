@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -135,9 +136,26 @@ def test_a_process_is_told_from_a_later_one_of_its_number():
     boot, _, ticks = mine.partition(":")
     assert is_dead({"pid": os.getpid(), "process": f"{boot}:{int(ticks) - 1}"})
     assert is_dead({"pid": os.getpid(), "process": f"{boot[::-1]}:{ticks}"})
-    with subprocess.Popen([sys.executable, "-c", "import os; os._exit(0)"]) as ended:
-        while process_identity(ended.pid):
-            pass
+
+
+def test_the_ticks_of_a_process_are_those_at_which_it_began():
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        after = time.clock_gettime(time.CLOCK_BOOTTIME)
+        began = int(process_identity(child.pid).partition(":")[2]) / os.sysconf("SC_CLK_TCK")
+        child.communicate(b"\n")
+    # in whole ticks
+    assert before - 0.02 <= began <= after + 0.02
+
+
+def test_a_process_that_ended_is_no_more_even_before_its_parent_knows():
+    with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as ended:
+        # closed by the end of the process alone, a moment before it is a zombie
+        assert ended.stdout.read() == b""
+        patience = time.monotonic() + 10
+        while process_identity(ended.pid) and time.monotonic() < patience:
+            time.sleep(0.01)
+        assert process_identity(ended.pid) == ""
         # a zombie until it is waited for
         assert os.path.exists(f"/proc/{ended.pid}")
 
