@@ -298,7 +298,7 @@ def _equal(first: np.ndarray | xr.DataArray, second: np.ndarray | xr.DataArray) 
     if first.shape != second.shape:
         return False
     if np.issubdtype(second.dtype, np.floating):
-        return np.allclose(first, second, rtol=1e-6)
+        return bool(same(first, second).all())
     return [str(value) for value in first] == [str(value) for value in second]
 
 
