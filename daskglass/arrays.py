@@ -186,10 +186,12 @@ SELECTED = ("system", "temperature", "replica", "time")
 def _check_selected(arrays: Mapping[str, xr.DataArray]) -> None:
     """Refuse an array of one label, as `sel` returns it, beside one of others, which it would be used for."""
     for (one, first), (other, second) in itertools.permutations(arrays.items(), 2):
-        for label in (label for label, coord in first.coords.items() if coord.ndim == 0):
-            if label in second.dims and label in second.indexes:
-                found = second.indexes[label]
-            elif label in SELECTED and label in second.coords and second[label].ndim == 0:
+        for label in SELECTED:
+            if label not in first.coords or first[label].ndim:
+                continue
+            if label in second.dims:
+                found = second.indexes.get(label, pd.Index(["no label"]))
+            elif label in second.coords and second[label].ndim == 0:
                 found = pd.Index([second[label].item()])
             else:
                 continue

@@ -22,6 +22,13 @@ REARRANGING = 0.2  # σ²
 MOST_STRATA = int(np.iinfo(np.int16).max)
 FARTHEST = 2.0**40  # values beyond have no bin of that width
 FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
+SPREADS: dict[str, tuple[str, ...]] = {
+    "probability": ("temperature", "stratum"),
+    **FIT,
+    "onset_temperature": (),
+    "scaled_energy": ("stratum",),
+    "scaled_entropy": ("stratum",),
+}
 
 
 # --- strata --------------------------------------------------------------------------------------------------------
@@ -444,9 +451,30 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
     if "time" in counts.indexes:
         # blocks are of successive frames
         counts = arrays.in_order(counts, "time", "counts")
-    blocks = arrays.as_labelled(counts, "replica")
-    blocks = blocks.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"))
-    blocks = blocks.reset_index("unit", drop=True)
+    counts = arrays.as_labelled(counts, "replica")
+    T = counts["temperature"].values
+
+    def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+        lead = tuple(f"row_{k}" for k in range(samples.ndim - len(axes)))
+        table = xr.Dataset(
+            {"samples": ((*lead, *axes), samples), "events": ((*lead, *axes), events)}, {"temperature": T}
+        )
+        spread = _resampled(table, resamples, seed, block)
+        return tuple(spread[name].transpose(*lead, *dims).values for name, dims in SPREADS.items())
+
+    spreads = arrays.apply(
+        compute,
+        {f"counts.{name}": counts[name] for name in ("samples", "events")},
+        core=[axes, axes],
+        out=list(SPREADS.values()),
+        dtypes=[np.float64] * len(SPREADS),
+    )
+    return xr.Dataset({f"{name}_err": values for name, values in zip(SPREADS, spreads, strict=True)})
+
+
+def _resampled(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
+    """Standard deviations of what resamples of counts give; see `bootstrap`."""
+    blocks = counts.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"), create_index=False)
     rng = np.random.default_rng(seed)
     units = xr.DataArray(
         rng.integers(blocks.sizes["unit"], size=(resamples, blocks.sizes["temperature"], blocks.sizes["unit"])),
@@ -456,19 +484,9 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
     for k in range(resamples):
         P = probability_of(blocks.isel(unit=units.isel(resample=k)).sum("unit"))
         fit = arrhenius(P)
-        onset = onset_temperature(fit)
-        drawn.append(
-            xr.merge(
-                [
-                    P["probability"],
-                    fit[["activation_energy", "activation_entropy"]],
-                    onset.reset_coords(drop=True),
-                    collapse(fit, onset).drop_vars("onset_probability"),
-                ]
-            )
-        )
-    spread = xr.concat(drawn, "resample").std("resample", ddof=1)
-    return spread.rename({name: f"{name}_err" for name in spread.data_vars})
+        onset = onset_temperature(fit).reset_coords(drop=True)
+        drawn.append(xr.merge([P["probability"], fit[list(FIT)], onset, collapse(fit, onset)]))
+    return xr.concat(drawn, "resample").std("resample", ddof=1)
 
 
 def _named_like(array: xr.DataArray, name: str) -> xr.DataArray:
