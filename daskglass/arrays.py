@@ -6,15 +6,19 @@ takes its arrays from here, and hands its loops what `apply` hands on: of one sh
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+import dask.array as da
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from daskglass.errors import DataError
+from daskglass.labels import same
 
 Kind = Literal["real", "code", "species", "bool"]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
@@ -31,12 +35,12 @@ def array(value: Any, name: str, dims: Sequence[str] = (), kind: Kind = "real") 
     """Check that an argument is an array over `dims`, and others; cast it to a native type that kernels know.
 
     Real numbers become float32 (also from float16) or float64, codes int64 (but species, which are checked first); lazily
-    where the array is.
+    where the array is. Of them, NaN is what is missing; infinity is refused.
 
     Raises
     ------
     DataError
-        If it is no `xarray.DataArray`, lacks a dimension, or holds no such numbers.
+        If it is no `xarray.DataArray`, lacks a dimension, holds no such numbers, or says that they are in laboratory units.
     """
     if isinstance(value, xr.Dataset):
         raise DataError(f"{name} is a whole Dataset: give one of its variables {sorted(map(str, value.data_vars))}")
@@ -56,7 +60,8 @@ def array(value: Any, name: str, dims: Sequence[str] = (), kind: Kind = "real") 
     wanted = _native(value.dtype, kind)
     if wanted is None:
         raise DataError(f"{name} must hold {NUMBERS[kind]}; got {value.dtype}")
-    return cast(value, wanted)
+    check_units(value, name)
+    return _finite(value, name, wanted) if wanted.kind == "f" else cast(value, wanted)
 
 
 NUMBERS = {"real": "real numbers", "code": "whole numbers", "species": "whole numbers", "bool": "True or False"}
@@ -65,6 +70,42 @@ NUMBERS = {"real": "real numbers", "code": "whole numbers", "species": "whole nu
 def cast(value: xr.DataArray, dtype: DTypeLike) -> xr.DataArray:
     """Array of another type, with all its labels and attributes; ten times as fast as `DataArray.astype`."""
     return value if value.dtype == dtype else value.copy(data=value.data.astype(dtype))
+
+
+def _finite(value: xr.DataArray, name: str, dtype: np.dtype[Any]) -> xr.DataArray:
+    """Array of a type, its values finite or NaN: looked at when they are computed."""
+
+    def checked(values: NDArray[np.floating]) -> NDArray[np.floating]:
+        values = values.astype(dtype, copy=False)
+        # without a copy of it, as isinf would make
+        if values.size and np.isinf([np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)]).any():
+            where = ", ".join(f"{dim} {k}" for dim, k in zip(value.dims, np.argwhere(np.isinf(values))[0], strict=True))
+            raise DataError(f"{name} is not finite{' at ' * bool(where)}{where}")
+        return values
+
+    data = value.data
+    if isinstance(data, da.Array):
+        return value.copy(data=da.map_blocks(checked, data, dtype=dtype, meta=np.empty((0,) * data.ndim, dtype)))
+    return value.copy(data=checked(data))
+
+
+LABORATORY = {"Å", "\u212b", "angstrom", "angstroms", "nm", "pm", "fs", "ps", "ns", "K", "kelvin", "kJ", "kcal", "eV"}
+
+
+def check_units(value: xr.DataArray, name: str) -> None:
+    """Refuse numbers that say they are in laboratory units: all equations are in reduced ones.
+
+    Raises
+    ------
+    DataError
+        Naming the unit.
+    """
+    units = value.attrs.get("units")
+    if isinstance(units, str) and LABORATORY & set(re.split(r"[^\w\u212b]+|\d", units.replace("Angstrom", "angstrom"))):
+        raise DataError(
+            f"{name} is in {units}: divide by σ, τ and ε of your mixture first, and leave this `units` out "
+            f'(del {name}.attrs["units"])'
+        )
 
 
 def _native(dtype: np.dtype[Any], kind: Kind) -> np.dtype[Any] | None:
@@ -97,11 +138,9 @@ def table(value: Any, name: str, variables: Mapping[str, Sequence[str]]) -> xr.D
         raise DataError(f"{name} must be an xarray.Dataset of {' and '.join(variables)}; got {type(value).__name__}")
     if lacking := [variable for variable in variables if variable not in value.variables]:
         raise DataError(f"{name} lacks {' and '.join(lacking)}; it has {sorted(map(str, value.variables))}")
-    cast = {key: array(value[key], f"{name}.{key}", dims) for key, dims in variables.items()}
-    changed = {
-        key: each for key, each in cast.items() if each.dtype != value[key].dtype and value[key].dtype.kind == "f"
-    }
-    return value.assign(changed) if changed else value
+    checked = {key: array(value[key], f"{name}.{key}", dims) for key, dims in variables.items()}
+    # whole numbers stay whole
+    return value.assign({key: each for key, each in checked.items() if value[key].dtype.kind == "f"})
 
 
 def together(arrays: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
@@ -110,11 +149,20 @@ def together(arrays: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
     Raises
     ------
     DataError
-        If lengths or labels along a dimension differ, naming both arrays.
+        If lengths or labels along a dimension differ, labels of one are parts of those of another (as `stack` makes them), or
+        one array was selected where another was not; naming both arrays.
     """
+    _check_selected(arrays)
     given: dict[Any, tuple[str, int, pd.Index | None]] = {}
+    along: dict[Any, tuple[str, tuple[Any, ...]]] = {}
     result = {}
     for name, each in arrays.items():
+        for label in each.indexes:
+            first, dims = along.setdefault(label, (name, each[label].dims))
+            if dims != each[label].dims:
+                raise DataError(
+                    f"{label} labels {dims[0]} of {first}, but {each[label].dims[0]} of {name}: unstack one of them"
+                )
         for dim in each.dims:
             labels = _labels(each, dim)
             if dim not in given:
@@ -126,9 +174,33 @@ def together(arrays: Mapping[str, xr.DataArray]) -> dict[str, xr.DataArray]:
             if known is None or labels is None:
                 given[dim] = (first, size, known) if labels is None else (name, size, labels)
             elif not known.equals(labels):
-                each = each.isel({dim: _order(dim, first, known, name, labels)})
+                # the last digit of a label is noise
+                each = each.isel({dim: _order(dim, first, known, name, labels)}).assign_coords({dim: known})
         result[name] = each
     return result
+
+
+SELECTED = ("system", "temperature", "replica", "time")
+
+
+def _check_selected(arrays: Mapping[str, xr.DataArray]) -> None:
+    """Refuse an array of one label, as `sel` returns it, beside one of others, which it would be used for."""
+    for (one, first), (other, second) in itertools.permutations(arrays.items(), 2):
+        for label in SELECTED:
+            if label not in first.coords or first[label].ndim:
+                continue
+            if label in second.dims:
+                found = second.indexes.get(label, pd.Index(["no label"]))
+            elif label in second.coords and second[label].ndim == 0:
+                found = pd.Index([second[label].item()])
+            else:
+                continue
+            value = first[label].item()
+            if not (same(found, value) if found.dtype.kind == "f" else found == value).all():
+                raise DataError(
+                    f"{one} is of {label} {value}, {other} of {', '.join(map(str, found[:5]))}: select the same of both, or "
+                    f'give {one}.drop_vars("{label}") where it holds for all'
+                )
 
 
 def _labels(each: xr.DataArray, dim: Any) -> pd.Index | None:
@@ -139,9 +211,15 @@ def _labels(each: xr.DataArray, dim: Any) -> pd.Index | None:
 
 
 def _order(dim: Any, first: str, known: pd.Index, name: str, labels: pd.Index) -> NDArray[np.intp]:
+    if known.dtype.kind == labels.dtype.kind == "f":
+        order = np.argsort(labels)[np.argsort(np.argsort(known))]
+        if same(known, labels[order]).all():
+            return order
     lacking = known.difference(labels, sort=False)
     if lacking.size or not known.is_unique or not labels.is_unique:
         what = f"{name} has no label {lacking[0]}" if lacking.size else "labels repeat, so there is no one order"
+        if lacking.size and known.dtype != labels.dtype:
+            what += f" ({first} has {known.dtype}, {name} {labels.dtype})"
         raise DataError(
             f"labels of {dim} differ between {first} and {name}: {what}; select what both have, such as by xr.align"
         )
@@ -217,6 +295,7 @@ def labels(value: xr.DataArray | xr.Dataset, dim: str, name: str) -> NDArray[np.
             f"{name} needs a one-dimensional coordinate {dim}: assign_coords({dim}=…); where it differs between rows, "
             "select one of them first"
         )
+    check_units(value[dim], dim)
     return distinct(value[dim].values, f"{dim} of {name}")
 
 
@@ -238,6 +317,12 @@ def in_order(value: Labelled, dim: str, name: str) -> Labelled:
     """Put what is given in the rising order of its labels along `dim`; see `labels`."""
     found = labels(value, dim, name)
     return value if (np.diff(found) > 0).all() else value.isel({dim: np.argsort(found)})
+
+
+def as_labelled(value: Labelled, dim: str) -> Labelled:
+    """Put what is given in the order of its labels along `dim`, of any kind, where it has some: draws depend on it."""
+    index = value.indexes.get(dim)
+    return value if index is None or index.is_monotonic_increasing else value.isel({dim: np.asarray(index.argsort())})
 
 
 def step(grid: NDArray[np.float64], what: str) -> float:
@@ -271,15 +356,18 @@ def number(value: Any, name: str, positive: bool = True) -> float:
         found = float(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{name} must be a number; got {value!r}") from error
+    # to Python alone these are numbers
+    if isinstance(value, str | bytes | bool | np.bool_):
+        raise DataError(f"{name} must be a number; got {value!r}")
     if not np.isfinite(found):
-        raise DataError(f"{name} must be finite; got {value!r}")
+        raise DataError(f"{name} must be a finite number; got {value!r}")
     if positive and not found > 0:
         raise DataError(f"{name} must be positive; got {value!r}")
     return found
 
 
-def whole(value: Any, name: str, least: int = 1) -> int:
-    """Return a whole number, not below `least`.
+def whole(value: Any, name: str, least: int = 1, most: int = 2**53) -> int:
+    """Return a whole number, from `least` to `most`.
 
     Raises
     ------
@@ -287,6 +375,7 @@ def whole(value: Any, name: str, least: int = 1) -> int:
         If it is anything else.
     """
     found = number(value, name, positive=False)
-    if found != int(found) or found < least:
-        raise DataError(f"{name} must be a whole number, {least} or more; got {value!r}")
+    if found != int(found) or not least <= found <= most:
+        limits = f"{least} or more" if found < most else f"{most} at most"
+        raise DataError(f"{name} must be a whole number, {limits}; got {value!r}")
     return int(value)

@@ -19,15 +19,32 @@ from daskglass.variables import VARIABLES, named
 RESOLUTION = 1.0 / 1024.0  # of the histograms from which percentiles are read
 INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
 REARRANGING = 0.2  # σ²
+MOST_STRATA = int(np.iinfo(np.int16).max)
+FARTHEST = 2.0**40  # values beyond have no bin of that width
 FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
+SPREADS: dict[str, tuple[str, ...]] = {
+    "probability": ("temperature", "stratum"),
+    **FIT,
+    "onset_temperature": (),
+    "scaled_energy": ("stratum",),
+    "scaled_entropy": ("stratum",),
+}
 
 
 # --- strata --------------------------------------------------------------------------------------------------------
 
 
 def value_histogram(values: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Count the finite values in bins of width `RESOLUTION`; rows of (bin, count), ascending. Blocks merge exactly."""
-    finite = values[np.isfinite(values)]
+    """Count the values that are there in bins of width `RESOLUTION`; rows of (bin, count), ascending. Blocks merge exactly.
+
+    Raises
+    ------
+    DataError
+        If a value lies too far from zero to have a bin.
+    """
+    finite = values[~np.isnan(values)]
+    if finite.size and not np.abs(finite).max() < FARTHEST:
+        raise DataError(f"values beyond {FARTHEST:g} have no strata; got {finite[np.abs(finite).argmax()]:g}")
     return np.stack(np.unique(np.floor(finite / RESOLUTION).astype(np.int64), return_counts=True), axis=1)
 
 
@@ -80,18 +97,18 @@ def strata(values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float]
     Raises
     ------
     DataError
-        If percentiles do not rise between 0 and 100, or there is nothing between them.
+        If percentiles are not two that rise between 0 and 100, or there is nothing between them.
     """
-    bins = arrays.whole(bins, "bins")
-    low, high = (arrays.number(each, "percentiles", False) for each in percentiles)
-    if not 0 <= low < high <= 100:
-        raise DataError(f"percentiles must rise between 0 and 100; got {percentiles}")
+    bins = arrays.whole(bins, "bins", most=MOST_STRATA)
+    limits = arrays.distinct(percentiles, "percentiles")
+    if limits.size != 2 or not 0 <= limits[0] < limits[1] <= 100:
+        raise DataError(f"percentiles must be two that rise between 0 and 100; got {percentiles}")
     data = arrays.array(values, "values").data
     if isinstance(data, da.Array):
         parts = dask.compute(*(dask.delayed(value_histogram)(block) for block in data.to_delayed().ravel()))
     else:
         parts = (value_histogram(np.asarray(data)),)
-    edges = stratum_edges(merge_histograms(parts), bins, percentiles)
+    edges = stratum_edges(merge_histograms(parts), bins, (float(limits[0]), float(limits[1])))
     return xr.DataArray(
         edges, dims="edge", attrs={"variable": str(values.name), "units": values.attrs.get("units", "1")}
     )
@@ -119,8 +136,8 @@ def stratum_counts(
         If dimensions, lengths or labels of the arrays do not match, or edges do not rise.
     """
     boundaries = np.asarray(edges)
-    if boundaries.dtype.kind not in "iuf" or boundaries.ndim != 1 or boundaries.size < 2:
-        raise DataError(f"strata are given by at least two rising edges; got {boundaries}")
+    if boundaries.dtype.kind not in "iuf" or boundaries.ndim != 1 or not 2 <= boundaries.size <= MOST_STRATA + 1:
+        raise DataError(f"strata are given by at least two rising edges, at most {MOST_STRATA + 1}; got {boundaries}")
     boundaries = boundaries.astype(np.float64)
     if not ((np.diff(boundaries) > 0).all() and np.isfinite(boundaries).all()):
         raise DataError(f"strata are given by at least two rising edges; got {boundaries}")
@@ -218,26 +235,38 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     DataError
-        If temperatures are not positive numbers, or one is there twice.
+        If temperatures are not positive numbers, one is there twice, or a probability is none.
     """
     P = _by_temperature(P)
-    x = 1.0 / P["temperature"].astype(np.float64)
-    known = (P["events"] > 0) & (P["probability"] > 0)
-    weight = P["events"].where(known, 0).astype(np.float64)
-    y = np.log(P["probability"].where(known, 1.0))
-    used = (weight > 0).sum("temperature")
-    n = weight.sum("temperature").where(used > 1)
-    mean_x, mean_y = (weight * x).sum("temperature") / n, (weight * y).sum("temperature") / n
-    spread = (weight * (x - mean_x) ** 2).sum("temperature")
-    slope = (weight * (x - mean_x) * (y - mean_y)).sum("temperature") / spread
-    # the variance of ln P is 1/events
-    fit = {
-        "activation_energy": -slope,
-        "activation_entropy": mean_y - slope * mean_x,
-        "activation_energy_err": np.sqrt(1 / spread.where(used > 1)),
-        "activation_entropy_err": np.sqrt(1 / n + mean_x**2 / spread),
-    }
-    dataset = xr.Dataset({name: _named_like(xr.DataArray(value), name) for name, value in fit.items()})
+    x = 1.0 / P["temperature"].values.astype(np.float64)
+
+    def compute(probability: NDArray[np.floating], events: NDArray[np.floating]) -> tuple[NDArray[Any], ...]:
+        if ((probability < 0) | (probability > 1)).any():
+            raise DataError("P.probability must lie between 0 and 1, NaN where it is missing")
+        known = (events > 0) & (probability > 0)
+        weight = np.where(known, events, 0.0)
+        y = np.log(np.where(known, probability, 1.0))
+        used = known.sum(axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            n = np.where(used > 1, weight.sum(axis=-1), np.nan)
+            mean_x, mean_y = (weight * x).sum(axis=-1) / n, (weight * y).sum(axis=-1) / n
+            from_mean = weight * (x - mean_x[..., None])
+            spread = (from_mean * (x - mean_x[..., None])).sum(axis=-1)
+            slope = (from_mean * (y - mean_y[..., None])).sum(axis=-1) / spread
+            # the variance of ln P is 1/events
+            return (
+                -slope, mean_y - slope * mean_x, np.sqrt(1 / spread), np.sqrt(1 / n + mean_x**2 / spread), used
+            )  # fmt: skip
+
+    names = (*FIT, *(f"{name}_err" for name in FIT))
+    *fitted, used = arrays.apply(
+        compute,
+        {f"P.{name}": P[name] for name in ("probability", "events")},
+        core=[["temperature"], ["temperature"]],
+        out=[[]] * 5,
+        dtypes=[*[np.float64] * 4, np.int64],
+    )
+    dataset = xr.Dataset({name: _named_like(value, name) for name, value in zip(names, fitted, strict=True)})
     return dataset.assign(temperatures_used=used)
 
 
@@ -315,9 +344,11 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     DataError
-        Where `arrhenius` does.
+        Where `arrhenius` does, or if there are other dimensions: each system has a range of its own.
     """
     P = _by_temperature(P)
+    if more := [dim for dim in P["probability"].dims if dim not in ("temperature", "stratum")]:
+        raise DataError(f"P must be over (temperature, stratum); select one {' and '.join(map(str, more))} first")
     count = supercooled_count(P["temperature"].values, lambda k: P.isel(temperature=slice(k)))
     return P.isel(temperature=slice(count))
 
@@ -363,22 +394,30 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
     Raises
     ------
     DataError
-        If a variable or the dimension `stratum` is missing, or labels of fit and onset differ.
+        If a variable or the dimension `stratum` is missing, labels of fit and onset differ, or an onset is not positive.
     """
     fit = arrays.table(fit, "fit", FIT)
     onset = arrays.array_or_number(onset, "onset").reset_coords(drop=True)
-    given = arrays.together({**{name: fit[name] for name in FIT}, "onset": onset})
-    onset = given["onset"]
-    at_onset = fit["activation_entropy"] - fit["activation_energy"] / onset
-    P_onset = xr.DataArray(np.exp(at_onset)).mean("stratum")
-    scale = np.log(P_onset)
-    return xr.Dataset(
-        {
-            "scaled_entropy": fit["activation_entropy"] / scale,
-            "scaled_energy": fit["activation_energy"] / (onset * scale),
-            "onset_probability": P_onset,
-        }
+
+    def compute(E: NDArray[Any], entropy: NDArray[Any], T: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+        if (T <= 0).any():
+            raise DataError(f"onset must be positive; got {T[T <= 0][0]:g}")
+        T = T[..., None]
+        P = np.exp(entropy - E / T)
+        fitted = ~np.isnan(P)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.where(fitted, P, 0.0).sum(axis=-1) / fitted.sum(axis=-1)
+            scale = np.log(mean)[..., None]
+            return entropy / scale, E / (T * scale), mean
+
+    entropy, energy, P_onset = arrays.apply(
+        compute,
+        {**{name: fit[name] for name in FIT}, "onset": onset},
+        core=[["stratum"], ["stratum"], []],
+        out=[["stratum"], ["stratum"], []],
+        dtypes=[np.float64] * 3,
     )
+    return xr.Dataset({"scaled_entropy": entropy, "scaled_energy": energy, "onset_probability": P_onset})
 
 
 def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
@@ -412,8 +451,30 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
     if "time" in counts.indexes:
         # blocks are of successive frames
         counts = arrays.in_order(counts, "time", "counts")
-    blocks = counts.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"))
-    blocks = blocks.reset_index("unit", drop=True)
+    counts = arrays.as_labelled(counts, "replica")
+    T = counts["temperature"].values
+
+    def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+        lead = tuple(f"row_{k}" for k in range(samples.ndim - len(axes)))
+        table = xr.Dataset(
+            {"samples": ((*lead, *axes), samples), "events": ((*lead, *axes), events)}, {"temperature": T}
+        )
+        spread = _resampled(table, resamples, seed, block)
+        return tuple(spread[name].transpose(*lead, *dims).values for name, dims in SPREADS.items())
+
+    spreads = arrays.apply(
+        compute,
+        {f"counts.{name}": counts[name] for name in ("samples", "events")},
+        core=[axes, axes],
+        out=list(SPREADS.values()),
+        dtypes=[np.float64] * len(SPREADS),
+    )
+    return xr.Dataset({f"{name}_err": values for name, values in zip(SPREADS, spreads, strict=True)})
+
+
+def _resampled(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
+    """Standard deviations of what resamples of counts give; see `bootstrap`."""
+    blocks = counts.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"), create_index=False)
     rng = np.random.default_rng(seed)
     units = xr.DataArray(
         rng.integers(blocks.sizes["unit"], size=(resamples, blocks.sizes["temperature"], blocks.sizes["unit"])),
@@ -423,19 +484,9 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
     for k in range(resamples):
         P = probability_of(blocks.isel(unit=units.isel(resample=k)).sum("unit"))
         fit = arrhenius(P)
-        onset = onset_temperature(fit)
-        drawn.append(
-            xr.merge(
-                [
-                    P["probability"],
-                    fit[["activation_energy", "activation_entropy"]],
-                    onset.reset_coords(drop=True),
-                    collapse(fit, onset).drop_vars("onset_probability"),
-                ]
-            )
-        )
-    spread = xr.concat(drawn, "resample").std("resample", ddof=1)
-    return spread.rename({name: f"{name}_err" for name in spread.data_vars})
+        onset = onset_temperature(fit).reset_coords(drop=True)
+        drawn.append(xr.merge([P["probability"], fit[list(FIT)], onset, collapse(fit, onset)]))
+    return xr.concat(drawn, "resample").std("resample", ddof=1)
 
 
 def _named_like(array: xr.DataArray, name: str) -> xr.DataArray:

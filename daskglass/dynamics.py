@@ -61,6 +61,7 @@ def without_affine_motion(
     kept = edges.isel(time=0, drop=True) if reference is None else box_over_frames(reference, "reference")
     if "time" in kept.dims:
         raise DataError(f"reference must not vary along time; it has {dict(kept.sizes)}")
+    kept = kept.drop_vars("time", errors="ignore")
 
     def compute(x: NDArray[np.floating], L: NDArray[np.floating], L_0: NDArray[np.floating]) -> NDArray[np.floating]:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -376,10 +377,12 @@ def diffusivity(msd: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     DataError
-        If lags are not numbers, or one is there twice.
+        If lags are not numbers, one is there twice, or a displacement is negative.
     """
 
     def compute(lags: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+        if (values < 0).any():
+            raise DataError(f"msd must not be negative; got {values[values < 0][0]:g}")
         known = np.isfinite(values) & (lags > 0) & (values > 0)
         t, x = lags[known], values[known]
         diffusive = (_logarithmic_slope(t, x) > 0.95) & (x > 1.0)

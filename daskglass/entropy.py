@@ -89,7 +89,7 @@ def local_excess_entropy(G: xr.DataArray, cutoff: float = 2.0, smoothing: float 
     Raises
     ------
     DataError
-        If `G` does not say its width, has fewer than two radii, or radii that are not equally spaced.
+        If `G` does not say its width, is negative, has fewer than two radii, or radii that are not equally spaced.
     """
     G = arrays.array(G, "G", ["neighbor", "mu"])
     cutoff, smoothing = arrays.number(cutoff, "cutoff", False), arrays.number(smoothing, "smoothing")
@@ -106,6 +106,8 @@ def local_excess_entropy(G: xr.DataArray, cutoff: float = 2.0, smoothing: float 
     width = arrays.number(G.attrs["width"], "width of G")
 
     def compute(values: NDArray[np.floating]) -> NDArray[np.float32]:
+        if np.fmin.reduce(values, axis=None, initial=0) < 0:
+            raise DataError("G must not be negative")
         s2 = np.empty(values.shape[:-2], np.float32)
         local_entropy(values.reshape(-1, *values.shape[-2:]), mu, step, width, weight, s2.reshape(-1))
         return s2

@@ -33,6 +33,8 @@ def species_names(species: xr.DataArray) -> list[str]:
     names = species.attrs.get("names")
     if names is None:
         raise DataError('species carries no names: set species.attrs["names"], such as ["A", "B"]')
+    if not isinstance(names, str | list | tuple | np.ndarray):
+        raise DataError(f'species.attrs["names"] must be a list such as ["A", "B"]; got {names!r}')
     # files hold a list of one text as a text
     names = [names] if isinstance(names, str) else [str(name) for name in names]
     if len(set(names)) < len(names) or not 0 < len(names) <= np.iinfo(np.int8).max:
@@ -211,6 +213,7 @@ def frame_times(position: xr.DataArray) -> NDArray[np.float64]:
     """
     if "time" not in position.coords or position["time"].ndim != 1:
         raise DataError("positions need a one-dimensional time coordinate; select one temperature and replica first")
+    arrays.check_units(position["time"], "time")
     times = position["time"].values
     if times.dtype.kind not in "iuf":
         raise DataError(f"time must be numbers, in τ; got {times.dtype}")

@@ -18,6 +18,7 @@ CLASSES = {"hard": 0, "soft": 1}
 EXAMPLES = ("soft_examples", "hard_examples")
 HELD_OUT = 0.25
 MAX_ITERATIONS = 10_000
+LARGEST_SEED = 2**32 - 1  # of scikit-learn
 
 
 def sample_examples(label: NDArray[np.int8], per_class: int, seed: int) -> NDArray[np.int64]:
@@ -96,7 +97,9 @@ class Softness:
         from sklearn.svm import LinearSVC
 
         examples = arrays.table(examples, "examples", {"G": ("example", "neighbor", "mu"), "label": ("example",)})
-        seed, samples_per_class = arrays.whole(seed, "seed", 0), arrays.whole(samples_per_class, "samples_per_class")
+        examples = arrays.as_labelled(examples, "example")
+        seed = arrays.whole(seed, "seed", 0, LARGEST_SEED)
+        samples_per_class = arrays.whole(samples_per_class, "samples_per_class")
         C = arrays.number(C, "C")
         label = examples["label"].values
         if label.ndim > 1:
@@ -105,11 +108,14 @@ class Softness:
         if chosen.size < 2 * 4:
             raise DataError(f"{chosen.size // 2} examples of each class are too few to train on and hold some out")
         G = arrays.in_order(examples["G"], "mu", "examples.G").isel(example=chosen)
-        if G.ndim > 3 or "neighbor" not in G.coords:
-            raise DataError(f"examples.G must be over (example, neighbor, mu), with labels; it has {dict(G.sizes)}")
+        if G.ndim > 3 or not _species(G):
+            raise DataError(
+                f"examples.G must be over (example, neighbor, mu), with labels, each once; it has {dict(G.sizes)}"
+            )
         G = G.transpose("example", "neighbor", "mu")
         if "width" not in G.attrs:
             raise DataError('structure functions must carry attrs["width"], the Δμ they were computed with')
+        width = arrays.number(G.attrs["width"], "width of examples.G")
         features = G.values.reshape(chosen.size, -1).astype(np.float64)
         if not np.isfinite(features).all():
             raise DataError("structure functions of an example are not finite: is it a particle of the first species?")
@@ -130,7 +136,7 @@ class Softness:
             mean=over_features(scaler.mean_),
             scale=over_features(scaler.scale_),
             bias=float(machine.intercept_[0]),
-            width=float(G.attrs["width"]),
+            width=width,
             metrics={
                 "accuracy": float(np.trace(confusion) / confusion.sum()),
                 "confusion": confusion,
@@ -163,6 +169,8 @@ class Softness:
         DataError
             If radii, species or width differ from the model's.
         """
+        if not isinstance(normalize, bool | np.bool_):
+            raise DataError(f"normalize must be True or False; got {normalize!r}")
         G = arrays.in_order(arrays.array(G, "G", ["neighbor", "mu"]), "mu", "G")
         same = G.sizes["mu"] == self.weights.sizes["mu"] and np.allclose(G["mu"].values, self.weights["mu"].values)
         if (
@@ -216,13 +224,20 @@ class Softness:
         }
         found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}
         for name, values in found.items():
-            if set(values.dims) != set(axes) or "neighbor" not in values.coords:
-                raise DataError(f"model.{name} must be over {axes}, with labels; it has {dict(values.sizes)}")
+            if set(values.dims) != set(axes) or not _species(values):
+                raise DataError(
+                    f"model.{name} must be over {axes}, with labels, each once; it has {dict(values.sizes)}"
+                )
             if not np.isfinite(values).all() or (name == "scale" and not (values > 0).all()):
                 raise DataError(f"model.{name} holds values that are not finite{' and positive' * (name == 'scale')}")
         bias, width = arrays.number(dataset["bias"], "bias", False), arrays.number(dataset.attrs.get("width"), "width")
         found = {name: values.transpose(*axes) for name, values in found.items()}
         return cls(**found, bias=bias, width=width, metrics=metrics)
+
+
+def _species(G: xr.DataArray) -> bool:
+    """Whether each species of neighbours has a label of its own."""
+    return "neighbor" in G.indexes and G.indexes["neighbor"].is_unique
 
 
 def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float = 0.2) -> xr.Dataset:

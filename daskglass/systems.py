@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from daskglass.errors import StudyError
+from daskglass.errors import DataError, StudyError
 
 SIXTH_ROOT_OF_TWO = 2.0 ** (1.0 / 6.0)
 
@@ -93,6 +93,8 @@ class Mixture(BaseModel):
 
     def pair(self, first: str, second: str) -> Pair:
         """Return the interaction of two species, in either order."""
+        if unknown := [name for name in (first, second) if name not in self.species]:
+            raise StudyError(f"no species {unknown[0]!r}: there are {list(self.species)}")
         return self.pairs.get(first + second) or self.pairs[second + first]
 
     @property
@@ -101,13 +103,28 @@ class Mixture(BaseModel):
         return self.cutoff * max(pair.sigma for pair in self.pairs.values())
 
     def counts(self, particles: int) -> tuple[int, ...]:
-        """Numbers of particles of each species; the last species takes the rounding."""
+        """Numbers of particles of each species; the last species takes the rounding.
+
+        Raises
+        ------
+        StudyError
+            If they are no whole number, or so few that rounding leaves less than none of the last.
+        """
+        particles = _whole(particles)
         counts = [round(particles * fraction) for fraction in self.fractions[:-1]]
+        if sum(counts) > particles:
+            raise StudyError(f"{particles} particles are too few for {len(self.species)} species")
         return (*counts, particles - sum(counts))
 
     def box_length(self, particles: int) -> float:
         """Edge of the cubic box of N particles, (N/ρ)^{1/3}, in σ_AA."""
-        return float((particles / self.density) ** (1.0 / 3.0))
+        return float((_whole(particles) / self.density) ** (1.0 / 3.0))
+
+
+def _whole(particles: int) -> int:
+    if isinstance(particles, bool) or not isinstance(particles, int | np.integer) or particles < 1:
+        raise StudyError(f"particles must be a whole number, 1 or more; got {particles!r}")
+    return int(particles)
 
 
 def built_in(name: str) -> tuple[Mixture, tuple[float, ...]]:
@@ -120,7 +137,7 @@ def built_in(name: str) -> tuple[Mixture, tuple[float, ...]]:
     StudyError
         For an unknown name.
     """
-    match = re.fullmatch(r"ka_(0\.[0-5])", name)
+    match = re.fullmatch(r"ka_(0\.[0-5])", str(name))
     if match is None:
         raise StudyError(f"unknown system {name!r}: built-in ones are {', '.join(BUILT_IN)}; others need a `mixture:`")
     delta = float(match[1])
@@ -160,25 +177,44 @@ def pair_energy(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDAr
     ----------
     mixture : the mixture
     first, second : names of the two species
-    r : distances in σ_AA
+    r : distances in σ_AA, beyond Δ; NaN where missing
 
     Returns
     -------
     Energies in ε_AA, of the shape of `r`.
+
+    Raises
+    ------
+    StudyError
+        If there is no such species, or mixture.
+    DataError
+        If a distance is no number, or lies where the potential is not defined, r ≤ Δ.
     """
-    r = np.asarray(r, dtype=np.float64)
-    pair = mixture.pair(first, second)
-    r_c = mixture.cutoff * pair.sigma
-    return np.where(r < r_c, _expanded_lj(mixture, pair, r) - _expanded_lj(mixture, pair, np.asarray(r_c)), 0.0)
+    r, pair = _distances(mixture, r), mixture.pair(first, second)
+    r_c = np.asarray(mixture.cutoff * pair.sigma)
+    # NaN is not beyond
+    return np.where(r >= r_c, 0.0, _expanded_lj(mixture, pair, r) - _expanded_lj(mixture, pair, r_c))
 
 
 def pair_force(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArray[np.float64]:
     """Force −dV_ij/dr in ε_AA/σ_AA, positive when repulsive; see `pair_energy`."""
-    r = np.asarray(r, dtype=np.float64)
-    pair = mixture.pair(first, second)
+    r, pair = _distances(mixture, r), mixture.pair(first, second)
     inverse = reduced_size(mixture, pair) / (r - mixture.delta)
     force = 24.0 * pair.epsilon * (2.0 * inverse**12 - inverse**6) / (r - mixture.delta)
-    return np.where(r < mixture.cutoff * pair.sigma, force, 0.0)
+    return np.where(r >= mixture.cutoff * pair.sigma, 0.0, force)
+
+
+def _distances(mixture: Mixture, r: ArrayLike) -> NDArray[np.float64]:
+    if not isinstance(mixture, Mixture):
+        raise StudyError(f'the mixture must be a Mixture, such as built_in("ka_0.0")[0]; got {type(mixture).__name__}')
+    found = np.asarray(r)
+    if found.dtype.kind not in "iuf":
+        raise DataError(f"r must be numbers; got {found.dtype}")
+    if (found <= mixture.delta).any():
+        raise DataError(
+            f"r must lie beyond Δ = {mixture.delta:g} σ, where the potential is defined; got {found.min():g}"
+        )
+    return found.astype(np.float64)
 
 
 def reduced_size(mixture: Mixture, pair: Pair) -> float:

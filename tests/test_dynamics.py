@@ -147,7 +147,7 @@ def test_a_single_position_that_is_not_finite_is_refused_by_frame_and_particle(t
     broken = trajectory.position.copy(deep=True)
     broken[3, 7, 0] = np.inf
     for function in (dg.hop_indicator, lambda x: dg.mean_squared_displacement(x, trajectory.species)):
-        with pytest.raises(DataError, match=r"frame \(3,\), particle 7: position is not finite"):
+        with pytest.raises(DataError, match=r"position is not finite at time 3, particle 7, xyz 0"):
             function(broken)
 
 

@@ -120,7 +120,7 @@ def test_frames_that_are_missing_stay_missing():
 def test_a_box_that_is_none_is_refused(edge, frame):
     run = at_fixed_fractions()
     run.box[frame, 1] = edge
-    with pytest.raises(DataError, match=rf"frame \({frame},\): box edges must be positive and finite"):
+    with pytest.raises(DataError, match=rf"frame \({frame},\): box edges must be|box is not finite at time {frame}, "):
         dg.without_affine_motion(run.position, run.box)
 
 

@@ -1,0 +1,1 @@
+"""What the random tests of the science API draw from: data, what may be done to it, and every function by brute force."""
