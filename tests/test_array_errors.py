@@ -11,7 +11,7 @@ import daskglass as dg
 from daskglass import barriers
 from daskglass.barriers import stratum_edges, value_histogram
 from daskglass.errors import DataError
-from tests.arrays.data import FRAMES, MU, WIDTH, system_arrays
+from tests.arrays.data import FRAMES, MU, WIDTH, everything, system_arrays
 from tests.arrays.functions import LAGS
 
 # --- words of errors -----------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_frames_that_are_missing_leave_the_average_of_those_that_exist():
         np.testing.assert_allclose(gone, kept, rtol=1e-12)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, "x", None, [1.0]])
+@pytest.mark.parametrize("value", [np.nan, np.inf, "x", "1.0", True, None, [1.0]])
 def test_single_numbers_are_finite_numbers(value):
     position, species, box = few()
     for call in (
@@ -122,6 +122,136 @@ def test_single_numbers_are_finite_numbers(value):
     ):
         with pytest.raises(DataError, match="must be"):
             call()
+
+
+# --- numbers that are none ------------------------------------------------------------------------------------------
+
+
+def changed(array, value):
+    found = array.copy(deep=True)
+    found[{dim: 0 for dim in array.dims}] = value
+    return found
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(("name", "call"), {
+    "position": lambda a: dg.hop_indicator(a["position"], 4.0),
+    "hop_values": lambda a: dg.rearrangement_labels(a["hop_values"], a["species"]),
+    "values": lambda a: dg.recall_precision(a["values"], a["hop_values"]),
+    "scattering": lambda a: dg.relaxation_time(a["scattering"]),
+    "msd": lambda a: dg.diffusivity(a["msd"]),
+    "g": lambda a: dg.excess_entropy(a["g"], 1.2),
+    "G": lambda a: dg.local_excess_entropy(a["G"]),
+    "D": lambda a: dg.reduced_diffusivity(a["D"], 1.2, 0.5),
+}.items())  # fmt: skip
+def test_infinity_is_no_missing_value(name, call, lazy):
+    arrays = everything()
+    arrays[name] = changed(arrays[name], -np.inf)
+    if lazy:
+        arrays = {key: array.chunk() for key, array in arrays.items()}
+    with pytest.raises(DataError, match=r"is not finite at system 0, "):
+        call(arrays).compute()
+
+
+def test_infinity_in_a_table_is_named_with_its_variable():
+    P = everything()["P"]
+    wrong = P.assign(probability=changed(P.probability, np.inf))
+    for table in (wrong, wrong.chunk()):
+        with pytest.raises(DataError, match=r"P\.probability is not finite at system 0, temperature 0, stratum 0"):
+            dg.arrhenius(table).compute()
+
+
+@pytest.mark.parametrize(("name", "units", "call"), [
+    ("position", "Å", lambda a: dg.hop_indicator(a["position"], 4.0)),
+    ("position", "Angstrom", lambda a: dg.mean_squared_displacement(a["position"], a["species"], LAGS)),
+    ("box", "nm", lambda a: dg.without_affine_motion(a["position"], a["box"])),
+    ("msd", "Å^2", lambda a: dg.diffusivity(a["msd"])),
+    ("msd", "nm2", lambda a: dg.diffusivity(a["msd"])),
+    ("density", "nm**-3", lambda a: dg.excess_entropy(a["g"], a["density"])),
+    ("T", "K", lambda a: dg.reduced_diffusivity(a["D"], 1.2, a["T"])),
+])  # fmt: skip
+def test_numbers_in_laboratory_units_are_refused(name, units, call):
+    arrays = everything()
+    with pytest.raises(DataError, match=r"is in .*: divide by σ, τ and ε"):
+        call(arrays | {name: arrays[name].assign_attrs(units=units)})
+    call(arrays | {name: arrays[name].assign_attrs(units="sigma**2/tau")})
+
+
+def test_labels_in_laboratory_units_are_refused():
+    arrays = everything()
+
+    def in_(units, array, dim):
+        return array.assign_coords({dim: (dim, array[dim].values, {"units": units})})
+
+    for call in (
+        lambda: dg.hop_indicator(in_("ps", arrays["position"], "time"), 4.0),
+        lambda: dg.relaxation_time(in_("ns", arrays["scattering"], "lag")),
+        lambda: dg.local_excess_entropy(in_("angstrom", arrays["G"], "mu")),
+        lambda: dg.arrhenius(in_("K", arrays["P"], "temperature")),
+    ):
+        with pytest.raises(DataError, match=r"is in .*: divide by σ, τ and ε"):
+            call()
+
+
+def test_negative_numbers_that_cannot_be_are_refused():
+    arrays = everything()
+    for call in (lambda: dg.diffusivity(-arrays["msd"]), lambda: dg.local_excess_entropy(-arrays["G"])):
+        with pytest.raises(DataError, match="must not be negative"):
+            call()
+
+
+# --- labels of one and of others ------------------------------------------------------------------------------------
+
+
+def test_an_array_of_one_system_is_not_used_for_others():
+    position, species, box = few()
+    for p, s in (
+        (position, species.sel(system="p")),
+        (position.sel(system="p"), species),
+        (position.sel(system="p"), species.sel(system="q")),
+        (position.drop_vars("system"), species.sel(system="p")),
+    ):
+        with pytest.raises(DataError, match="select the same of both, or give"):
+            dg.mean_squared_displacement(p, s, LAGS)
+    both = dg.mean_squared_displacement(position, species.sel(system="p").drop_vars("system"), LAGS)
+    alone = dg.mean_squared_displacement(position.sel(system="p"), species.sel(system="p"), LAGS)
+    np.testing.assert_array_equal(both.sel(system="p"), alone)
+    centers = position.sel(xyz="x") > 4
+    assert dg.structure_functions(position, species, box, MU, WIDTH, centers=centers).notnull().any()
+
+
+def test_labels_that_are_parts_of_others_are_refused():
+    arrays = everything()
+    rows = arrays["values"].stack(row=("system", "time"))
+    with pytest.raises(DataError, match="system labels row of softness, but system of hop: unstack one of them"):
+        dg.recall_precision(rows, arrays["hop_values"])
+    xr.testing.assert_equal(
+        dg.recall_precision(rows, arrays["hop_values"].stack(row=("system", "time"))).recall.unstack("row"),
+        dg.recall_precision(*(arrays[name].rename(time="moment") for name in ("values", "hop_values"))).recall.rename(
+            moment="time"
+        ),
+    )
+
+
+def test_the_last_digit_of_a_label_does_not_matter():
+    arrays = everything()
+    sums = [0.1 * k for k in range(FRAMES)]
+    fractions = [k / 10 for k in range(FRAMES)]
+    assert sums != fractions
+    found = dg.recall_precision(
+        arrays["values"].assign_coords(time=sums).isel(time=slice(None, None, -1)),
+        arrays["hop_values"].assign_coords(time=fractions),
+    )
+    xr.testing.assert_equal(found, dg.recall_precision(arrays["values"], arrays["hop_values"]))
+    single = arrays["hop_values"].assign_coords(time=np.float32(sums))
+    with pytest.raises(DataError, match=r"hop has no label 0\.1 \(softness has float64, hop float32\)"):
+        dg.recall_precision(arrays["values"].assign_coords(time=fractions), single)
+
+
+def test_names_of_species_are_a_list():
+    position, species, _ = few()
+    with pytest.raises(DataError, match=r'must be a list such as \["A", "B"\]; got 5'):
+        dg.mean_squared_displacement(position, species.assign_attrs(names=5))
 
 
 # --- tables --------------------------------------------------------------------------------------------------------
@@ -149,6 +279,7 @@ def fits(counts):
 @pytest.mark.parametrize("change", [
     lambda counts: counts.isel(temperature=[2, 0, 3, 1]),
     lambda counts: counts.isel(time=[5, 3, 0, 1, 2, 4]),
+    lambda counts: counts.isel(replica=[1, 0]),
     lambda counts: counts.transpose("stratum", "time", "temperature", "replica"),
     lambda counts: counts.astype(">f8"),
     lambda counts: counts.astype(np.float32),
@@ -194,6 +325,48 @@ def test_a_table_without_a_variable_is_refused_by_its_name():
         dg.onset_temperature(dg.arrhenius(P).drop_vars("activation_entropy"))
 
 
+def test_what_is_no_probability_is_refused():
+    P = barriers.probability_of(counted())
+    for wrong in (P.probability * 50, -P.probability):
+        with pytest.raises(DataError, match="probability must lie between 0 and 1"):
+            dg.arrhenius(P.assign(probability=wrong))
+
+
+def test_supercooled_temperatures_are_those_of_one_system():
+    P = barriers.probability_of(counted()).expand_dims(system=["p", "q"])
+    with pytest.raises(DataError, match="select one system first"):
+        dg.supercooled(P)
+
+
+def test_an_onset_is_positive_and_one_for_all_strata():
+    fit = dg.arrhenius(barriers.probability_of(counted()))
+    for wrong in (0.0, -0.7):
+        with pytest.raises(DataError, match="onset must be positive"):
+            dg.collapse(fit, wrong)
+    with pytest.raises(DataError, match="onset must not vary along stratum"):
+        dg.collapse(fit, fit.activation_energy)
+
+
+def test_a_bootstrap_of_lazy_counts_is_one_task():
+    spread = dg.bootstrap(counted().chunk(temperature=1, replica=1), 50, 0, 2)
+    assert len(spread.probability_err.__dask_graph__()) < 200
+
+
+@pytest.mark.parametrize("value", [2.0**41, -1e300])
+def test_values_too_far_from_zero_for_a_stratum_are_refused(value):
+    values = xr.DataArray([*np.arange(100.0), value], dims="particle")
+    with pytest.raises(DataError, match=r"values beyond .* have no strata"):
+        dg.strata(values)
+
+
+def test_strata_are_fewer_than_their_numbers_can_tell():
+    values = xr.DataArray(np.arange(100.0), dims="particle")
+    with pytest.raises(DataError, match="bins must be a whole number, 32767 at most"):
+        dg.strata(values, 40_000)
+    with pytest.raises(DataError, match="at most 32768"):
+        dg.rearrangement_probability(values, values, xr.DataArray(np.arange(40_000.0), dims="edge"))
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, ">f4", ">f8"])
 def test_strata_do_not_depend_on_the_type_of_the_values(dtype):
     values = xr.DataArray(np.random.default_rng(0).normal(0, 2, 5000).astype(np.float16).astype(dtype), dims="particle")
@@ -202,7 +375,9 @@ def test_strata_do_not_depend_on_the_type_of_the_values(dtype):
     np.testing.assert_array_equal(dg.strata(values.chunk(particle=777)), expected)
 
 
-@pytest.mark.parametrize("percentiles", [(95.0, 5.0), (-1.0, 50.0), (5.0, 101.0), (np.nan, 95.0)])
+@pytest.mark.parametrize(
+    "percentiles", [(95.0, 5.0), (-1.0, 50.0), (5.0, 101.0), (np.nan, 95.0), (1, 2, 3), 5.0, ("5", "95")]
+)
 def test_percentiles_rise_between_0_and_100(percentiles):
     with pytest.raises(DataError, match="percentiles"):
         dg.strata(xr.DataArray(np.arange(100.0), dims="particle"), percentiles=percentiles)

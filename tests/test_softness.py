@@ -184,6 +184,36 @@ def test_structure_functions_of_another_width_are_refused(examples, model, attrs
         model.transform(examples.G.drop_attrs().assign_attrs(attrs))
 
 
+def test_the_order_of_labelled_examples_does_not_matter(examples):
+    labelled_ones = examples.assign_coords(example=np.arange(examples.sizes["example"]))
+    mixed = labelled_ones.isel(example=np.random.default_rng(0).permutation(examples.sizes["example"]))
+    assert same(dg.Softness.fit(mixed, seed=3), dg.Softness.fit(labelled_ones, seed=3))
+
+
+@pytest.mark.parametrize("width", [np.nan, -0.1, "x", None])
+def test_a_width_is_a_positive_number(examples, width):
+    with pytest.raises(DataError, match=r"width of examples\.G must be"):
+        dg.Softness.fit(examples.assign(G=examples.G.assign_attrs(width=width)))
+
+
+def test_species_of_one_name_are_refused(examples, model):
+    twice = examples.assign_coords(neighbor=["A", "A"])
+    with pytest.raises(DataError, match="with labels, each once"):
+        dg.Softness.fit(twice)
+    with pytest.raises(DataError, match="with labels, each once"):
+        dg.Softness.from_dataset(model.to_dataset().assign_coords(neighbor=["A", "A"]))
+
+
+def test_a_seed_is_one_of_scikit_learn(examples):
+    with pytest.raises(DataError, match="seed must be a whole number, 4294967295 at most"):
+        dg.Softness.fit(examples, seed=2**32)
+
+
+def test_normalize_is_yes_or_no(examples, model):
+    with pytest.raises(DataError, match="normalize must be True or False"):
+        model.transform(examples.G, normalize="no")
+
+
 # --- what it predicts ----------------------------------------------------------------------------------------------
 
 

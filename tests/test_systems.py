@@ -1,12 +1,15 @@
 """The mixtures, their potential and their temperatures, as the definitions print them."""
 
+import contextlib
 import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from daskglass.errors import StudyError
+from daskglass.errors import DataError, StudyError
 from daskglass.systems import BUILT_IN, Mixture, Pair, built_in, kob_andersen, pair_energy, pair_force
 
 PAIRS = [("A", "A"), ("A", "B"), ("B", "B")]
@@ -163,3 +166,73 @@ def test_a_mixture_that_makes_no_sense_is_refused(changes, message):
 def test_a_pair_needs_a_depth_and_a_size():
     with pytest.raises(ValidationError, match="greater than 0"):
         Pair(epsilon=-1.0, sigma=1.0)
+
+
+# --- whatever is given ---------------------------------------------------------------------------------------------
+
+ANYTHING = st.one_of(
+    st.floats(), st.integers(-5, 5), st.booleans(), st.none(), st.text(max_size=3), st.floats(0.1, 3).map(np.float32),
+    st.lists(st.floats(0, 1), max_size=3), st.floats(0.1, 3).map(np.array),
+)  # fmt: skip
+
+
+@given(name=st.sampled_from(["species", "fractions", "pairs", "delta", "cutoff", "density"]), value=ANYTHING)
+def test_whatever_is_given_is_a_mixture_that_agrees_with_itself_or_an_error(name, value):
+    try:
+        mixture = Mixture(**valid(**{name: value}))
+    except ValueError:
+        return
+    assert sum(mixture.counts(1000)) == 1000
+    assert mixture.box_length(1000) ** 3 * mixture.density == pytest.approx(1000)
+    for first, second in itertools.product(mixture.species, repeat=2):
+        r = np.linspace(mixture.delta + 1e-3, 1.1 * mixture.longest_cutoff, 50)
+        assert np.isfinite(pair_energy(mixture, first, second, r)).all()
+
+
+@given(ANYTHING)
+def test_whatever_is_named_is_a_built_in_system_or_an_error(name):
+    with contextlib.suppress(StudyError):
+        assert built_in(name)[0].species == ("A", "B")
+
+
+@pytest.mark.parametrize("particles", [0, -1, 1.5, "3", True, np.nan])
+def test_particles_are_counted(particles):
+    for function in (kob_andersen(0.0).counts, kob_andersen(0.0).box_length):
+        with pytest.raises(StudyError, match="particles must be a whole number"):
+            function(particles)
+
+
+def test_fewer_particles_than_rounding_takes_are_refused():
+    pairs = {a + b: Pair(epsilon=1.0, sigma=1.0) for a, b in itertools.combinations_with_replacement("ABCD", 2)}
+    mixture = Mixture(species=tuple("ABCD"), fractions=(0.3, 0.3, 0.3, 0.1), pairs=pairs, density=1.0)
+    with pytest.raises(StudyError, match="2 particles are too few for 4 species"):
+        mixture.counts(2)
+
+
+@pytest.mark.parametrize("function", [pair_energy, pair_force])
+def test_a_missing_distance_has_no_energy(function):
+    found = function(kob_andersen(0.1), "A", "B", [1.0, np.nan])
+    np.testing.assert_array_equal(np.isnan(found), [False, True])
+
+
+@pytest.mark.parametrize("function", [pair_energy, pair_force])
+@pytest.mark.parametrize("r", [0.1, 0.05, 0.0, -1.0])
+def test_distances_within_the_shift_are_refused(function, r):
+    with pytest.raises(DataError, match=r"r must lie beyond Δ = 0\.1 σ"):
+        function(kob_andersen(0.1), "A", "B", [1.0, r])
+
+
+@pytest.mark.parametrize("r", ["1.0", None, 1j, True])
+def test_distances_are_numbers(r):
+    with pytest.raises(DataError, match="r must be numbers"):
+        pair_energy(kob_andersen(0.1), "A", "B", r)
+
+
+def test_a_species_that_is_not_there_is_refused():
+    with pytest.raises(StudyError, match=r"no species 'C': there are \['A', 'B'\]"):
+        pair_energy(kob_andersen(0.1), "A", "C", 1.0)
+
+
+def test_a_name_is_no_mixture():
+    with pytest.raises(StudyError, match="the mixture must be a Mixture"):
+        pair_force("ka_0.0", "A", "B", 1.0)
