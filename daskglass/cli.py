@@ -291,7 +291,7 @@ def _write_report(report: Path | None, plans: list[SystemPlan], problems: list[s
     problems = list(dict.fromkeys([*of_files, *problems]))
     files = [
         {"path": str(file.path), "system": plan.name, "run": run, "temperature": T, "replica": replica}
-        | ({} if file.survey is None else file.survey.model_dump(exclude={"offsets", "last", "content"}))
+        | ({} if file.survey is None else file.survey.model_dump(exclude={"offsets", "last", "content", "parts"}))
         | {"problems": [text for text in problems if text.startswith(f"{file.path}:")]}
         for plan in plans
         for (run, T, replica), file in plan.files.items()

@@ -223,7 +223,8 @@ class _Graph:
             file = self.plan.file(run, block.temperature, block.replica)
             problem, grew = file.problem, bool(file.survey and file.survey.grew)
             of = {"file": self.plan.content(block)}
-            origin = stages.Origin(file.path, trajectories.reader, file.survey, trajectories.images)
+            survey = file.survey and file.survey.around(block.start, block.stop)
+            origin = stages.Origin(file.path, trajectories.reader, survey, trajectories.images)
             after = []
             if file.survey and not file.survey.images and block.start:
                 # without images, positions continue those of the block before

@@ -35,7 +35,7 @@ from daskglass.sources import (
 )
 from daskglass.store import Block, open_group
 from daskglass.study import Study, System, found_system
-from daskglass.trajectories import get_format
+from daskglass.trajectories.parts import get_reader
 from daskglass.trajectories.survey import Survey
 from daskglass.trajectories.unwrapping import species_codes
 from daskglass.variables import FRAMES, VARIABLES, Variable, flags
@@ -374,7 +374,8 @@ class SystemPlan:
             return np.repeat(np.arange(len(self.species)), counts).astype(np.int8)
         assert self.study.source.trajectories is not None
         path, survey = self._first
-        frame = next(iter(get_format(self.study.source.trajectories.reader).frames(path, 0, 1, survey.offsets)))
+        reader = get_reader(self.study.source.trajectories.reader, survey.parts)
+        frame = next(iter(reader.frames(path, 0, 1, survey.offsets)))
         codes = species_codes(path, frame.types, frame.typeid, self.species, frame.elements)
         standing = next((run for run in map(self._standing, self._surveys) if run is not None), None)
         if standing is not None and np.array_equal(np.sort(standing["species"]), np.sort(codes)):

@@ -93,7 +93,7 @@ def print_sources(study: Study, sources: Iterable[Source]) -> None:
         left_out = bool(listed) and (system is None or unlisted)
         table.add_row(
             source.system, source.run, f"{source.temperature:g}", str(source.replica),
-            f"{source.path}" + " (not in the study)" * left_out,
+            f"{source.path}" + (f" ({len(source.steps)} files)" if source.steps else "") + " (not in the study)" * left_out,
         )  # fmt: skip
     out.print(table)
 

@@ -25,7 +25,7 @@ DENSITY, DENSITY_VARYING = 0.02, 0.2  # relative, where all boxes are alike, and
 
 @dataclass(frozen=True)
 class File:
-    """A file of the user's, and what it holds; None where it cannot be used: then `problem` says why."""
+    """A trajectory of the user's, and what it holds; None where it cannot be used: then `problem` says why."""
 
     path: Path
     survey: Survey | None
@@ -33,8 +33,8 @@ class File:
 
 
 Files = Mapping[tuple[str, float, int], File]  # by run, temperature and replica
-Look = Callable[[Path, str, Survey | None], File]
-Over = Callable[[Look, Sequence[Path], Sequence[str], Sequence[Survey | None]], Iterable[File]]
+Look = Callable[[Source, str, Survey | None], File]
+Over = Callable[[Look, Sequence[Source], Sequence[str], Sequence[Survey | None]], Iterable[File]]
 
 
 def sources_of(study: Study) -> list[Source]:
@@ -56,8 +56,8 @@ def sources_of(study: Study) -> list[Source]:
     elif given.table is not None:
         rows = read_table(Path(given.table))
     constants = dict(given.constants)
-    told = {given.rename.get(name, name) for row in rows for name in row} | {given.rename.get(n, n) for n in constants}
-    if len(study.systems) == 1 and "system" not in told:
+    given_names = {given.rename.get(name, name) for name in (*constants, *(name for row in rows for name in row))}
+    if len(study.systems) == 1 and "system" not in given_names:
         constants["system"] = study.systems[0].system
     return find_sources(pattern, constants, rows, given.rename)
 
@@ -78,7 +78,7 @@ def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, 
     known = [None if mark is None else Survey.model_validate(mark) for mark in marks]
     form = study.source.trajectories.reader
     files: dict[str, dict[tuple[str, float, int], File]] = {}
-    found = over(look, [source.path for source in sources], [form] * len(sources), known)
+    found = over(look, sources, [form] * len(sources), known)
     for source, file in zip(sources, found, strict=True):
         if study.source.trajectories.ignore_images and file.survey is not None:
             # the ledger keeps what the file holds
@@ -89,19 +89,19 @@ def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, 
 
 
 def _reaching(file: File, frames: int | None) -> File:
-    """Refuse a file that is damaged before its first so many frames end, or anywhere where all are asked for."""
+    """Refuse a file that is damaged within its first `frames`, or anywhere where all are asked for."""
     survey = file.survey
     if survey is None or not survey.damage or (frames is not None and frames <= survey.frames):
         return file
     return File(file.path, None, survey.damage)
 
 
-def look(path: Path, form: str, known: Survey | None) -> File:
-    """Survey a file; what is wrong with it fails the tasks that read it, and stops no other."""
+def look(source: Source, form: str, known: Survey | None) -> File:
+    """Survey a trajectory; what is wrong with it fails the tasks that read it, and stops no other."""
     try:
-        return File(path, survey_file(path, get_format(form), known))
+        return File(source.path, survey_file(source.path, get_format(form), known, source.steps))
     except TrajectoryError as error:
-        return File(path, None, str(error))
+        return File(source.path, None, str(error))
 
 
 def remember(ledger: Ledger, file: File) -> None:
@@ -126,7 +126,7 @@ def check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: 
     asked = {
         "particles": "they cannot be of one system",
         "interval": "the frames of a run must be as many time steps apart in every file",
-        "frames": "`frames:` under source.trajectories, or --frames, takes the first so many of every file",
+        "frames": "`frames:` under source.trajectories, or --frames, reads the first N of every file",
     }
     for name, remedy in asked.items():
         if name == "frames" and frames is not None:
@@ -159,16 +159,16 @@ def check_composition(
         Naming the file, its composition, the other, and a remedy.
     """
     counts = composition(path, survey, names)
-    told = _counted(names, counts)
+    found = _counted(names, counts)
     if counts != tuple(expected):
         raise TrajectoryError(
-            f"{path}: composition {told} differs from {_counted(names, expected)} of {first}: make files of another "
+            f"{path}: composition {found} differs from {_counted(names, expected)} of {first}: make files of another "
             "composition a system of their own"
         )
     if not counts[0]:
         raise TrajectoryError(
             f"{path}: there is no particle of species {names[0]}, the first, whose structure and motion are computed; "
-            f"the file holds {told}: name the one to study first, by `species:` of the system"
+            f"the file holds {found}: name the one to study first, by `species:` of the system"
         )
     fractions = () if mixture is None else mixture.fractions
     allowed = 1 + COMPOSITION * survey.particles
@@ -176,7 +176,7 @@ def check_composition(
         abs(count - part * survey.particles) > allowed for count, part in zip(counts, fractions, strict=bool(fractions))
     ):
         raise TrajectoryError(
-            f"{path}: composition {told}; the mixture of the system is of the fractions {_counted(names, fractions)}, "
+            f"{path}: composition {found}; the mixture of the system is of the fractions {_counted(names, fractions)}, "
             f"held to one particle and {COMPOSITION:.0%}: put the types in the order of its species, by `species:` of the "
             "system, or give the files another system"
         )
@@ -204,16 +204,16 @@ def _counted(names: Sequence[str], numbers: Sequence[float]) -> str:
 
 
 def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
-    """Refuse a file that tells another time step than the user.
+    """Refuse a file whose times give another time step than the user.
 
     Raises
     ------
     TrajectoryError
         Naming the file and both.
     """
-    told = survey.timestep
-    if told is not None and not given.in_steps and not math.isclose(told, given.timestep, rel_tol=ROUNDING):
+    found = survey.timestep
+    if found is not None and not given.in_steps and not math.isclose(found, given.timestep, rel_tol=ROUNDING):
         raise TrajectoryError(
-            f"{path}: a time step is {told:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by `timestep:` "
-            f"under source.trajectories, or --timestep: give {told:g}, or take the times out of the file if they are wrong"
+            f"{path}: a time step is {found:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by `timestep:` "
+            f"under source.trajectories, or --timestep: give {found:g}, or take the times out of the file if they are wrong"
         )

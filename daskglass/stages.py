@@ -24,7 +24,8 @@ from daskglass.softness import Softness, recall_precision, sample_examples
 from daskglass.store import Block, read_block, write_block
 from daskglass.study import Study
 from daskglass.systems import Mixture
-from daskglass.trajectories import get_format
+from daskglass.trajectories import Format
+from daskglass.trajectories.parts import get_reader
 from daskglass.trajectories.survey import Survey
 from daskglass.trajectories.unwrapping import Images, read_frames
 from daskglass.variables import VARIABLES, named
@@ -83,6 +84,11 @@ class Origin:
     survey: Survey | None = None
     images: Images = "trusted"
 
+    @property
+    def reader(self) -> Format:
+        """What reads the file, or several."""
+        return get_reader(self.format, self.survey.parts if self.survey else ())
+
 
 def convert(
     path: Path,
@@ -94,7 +100,7 @@ def convert(
     uniform: bool,
 ) -> Receipt:
     """Copy frames of a file into the store; where frames are not `uniform`, their times too."""
-    source, reader, survey = origin.path, get_format(origin.format), origin.survey
+    source, reader, survey = origin.path, origin.reader, origin.survey
     _check_unchanged(origin)
     run = store.open_arrays(path, block.group)
     species = np.asarray(run["species"])

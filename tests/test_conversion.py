@@ -392,6 +392,44 @@ def test_a_time_step_that_changes_within_a_dump_is_refused(tmp_path, client):
     assert "the time step changed" in told
 
 
+def write_parts(folder, runs, write, start=0, stop=FRAMES, **options):
+    """Write a file per frame; return the pattern of all."""
+    for place, run in runs.items():
+        file = file_of(folder, place)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for k in range(start, stop):
+            frame = replace(run, step=run.step[k:][:1], position=run.position[k:][:1], image=run.image[k:][:1])
+            write(file.with_name(f"dump.{run.step[k]}"), frame, **options)
+    return str((folder / PATTERN).with_name("dump.{step}"))
+
+
+@pytest.mark.parametrize(("format", "write"), [("gsd", write_gsd), ("lammps", write_dump)])
+@pytest.mark.parametrize("images", [True, False], ids=["with images", "without"])
+def test_a_file_per_frame_makes_the_bytes_that_one_file_makes_also_as_it_grows(tmp_path, client, format, write, images):
+    runs = {place: replace(run, types=("1", "2")) for place, run in make_runs(PLACES[:2]).items()}
+    options = {} if images else {"images": False} if format == "gsd" else {"columns": "id type x y z"}
+    write_files(tmp_path / "one", runs, write, **options)
+    assert causes(tmp_path / "one", client, format=format) == []
+    for stop in (20, FRAMES):
+        pattern = write_parts(tmp_path, runs, write, start=0 if stop == 20 else 20, stop=stop, **options)
+        assert causes(tmp_path, client, format=format, path=pattern) == []
+        if stop == 20:
+            kept = {key: mark for key, mark in marks(tmp_path).items() if key.endswith("/0")}
+    assert_same(tmp_path / "out.zarr", tmp_path / "one" / "out.zarr")
+    assert kept.items() <= marks(tmp_path).items()
+    assert len(kept) == len(runs)
+
+
+def test_a_fault_of_a_file_per_frame_names_the_file(tmp_path, client):
+    run = replace(walk(0), types=("1", "2"))
+    position = run.position.copy()
+    position[20, 3, 1] = np.nan
+    pattern = write_parts(tmp_path, {BAD: replace(run, position=position)}, write_dump)
+    folder = file_of(tmp_path, BAD).parent
+    (told,) = causes(tmp_path, client, format="lammps", path=pattern)
+    assert told.startswith(f"{folder}/dump.{{step}}: frame 20 ({folder}/dump.{run.step[20]}): position of particle 3")
+
+
 @pytest.mark.parametrize("write", [write_varying, write_dump])
 @pytest.mark.parametrize("frame", [16, 20], ids=["where a block begins", "within a block"])
 def test_images_that_start_again_are_refused_and_can_be_ignored(tmp_path, client, write, frame):
@@ -409,6 +447,20 @@ def test_images_that_start_again_are_refused_and_can_be_ignored(tmp_path, client
     np.testing.assert_array_equal(found, expected.astype(np.float32))
     # of what is known of the file, nothing changed: without the option it is refused again
     assert causes(tmp_path, client, format=form) == [told]
+
+
+def test_positions_outside_the_box_are_refused_with_images_and_taken_where_those_are_ignored(tmp_path, client):
+    made = walk(0)
+    position = made.position.copy()
+    position[20] += np.float32(2 * made.box)
+    write_files(tmp_path, {BAD: replace(made, position=position)})
+    (told,) = causes(tmp_path, client)
+    assert f"{file_of(tmp_path, BAD)}: frame 20: particle 0 at " in told
+    assert "--ignore-images" in told
+    assert causes(tmp_path, client, ignore_images=True) == []
+    expected = made.position + (made.image - made.image[0]) * made.box
+    found = production(tmp_path / "out.zarr")["position"].sel(temperature=BAD[0], replica=BAD[1])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("images", [True, False])

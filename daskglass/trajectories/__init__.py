@@ -30,6 +30,8 @@ class Scan:
     quantities : names of the quantities logged with each frame, among those of `daskglass.variables`
     offsets : (frame,) where each frame begins in the uncompressed file; empty where the format finds frames itself
     elements : another name of each of the types; empty where there are none
+    columns : names of the columns of atoms; empty where the format has none
+    firsts : number of the first frame of each file, where there are several; see `daskglass.trajectories.parts`
     times : (frame,) what the file says its time is, τ; NaN where it does not, empty where no format could
     """
 
@@ -42,6 +44,8 @@ class Scan:
     offsets: tuple[int, ...] = ()
     times: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     elements: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    firsts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Snapshot:
 
     Attributes
     ----------
-    index : number of the frame in its file
+    index : number of the frame in its trajectory
     step : number of time steps
     box : (3,) edges, σ; exact in single precision
     position : (particle, 3) relative to the centre of the box, σ
@@ -60,6 +64,7 @@ class Snapshot:
     ids : (particle,) what the file calls each particle, rising; None where it numbers them by their order
     quantities : logged with the frame; energies of the whole box
     elements : another name of each of the types; empty where there are none
+    file : that holds the frame, where its trajectory is in several; else None
     """
 
     index: int
@@ -72,6 +77,11 @@ class Snapshot:
     ids: NDArray[np.int64] | None = None
     quantities: Mapping[str, float] = field(default_factory=dict)
     elements: tuple[str, ...] = ()
+    file: Path | None = None
+
+    def where(self, path: Path) -> str:
+        """Name the frame, and its file, of a trajectory, for messages."""
+        return f"{path}: frame {self.index}" + (f" ({self.file})" if self.file else "")
 
 
 class DamagedLaterError(TrajectoryError):

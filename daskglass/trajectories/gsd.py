@@ -17,7 +17,6 @@ from daskglass.trajectories import DamagedLaterError, Scan, Snapshot
 from daskglass.trajectories.compression import check_unpacked
 from daskglass.trajectories.gsd_index import LOGGED, TIMESTEP, checked_names, damaged
 
-OUTSIDE = 0.1  # of an edge: how far engines that wrap only now and then let particles drift out of the box
 STEP, DIMENSIONS, BOX = "configuration/step", "configuration/dimensions", "configuration/box"
 NUMBER, TYPES, TYPEID = "particles/N", "particles/types", "particles/typeid"
 POSITION, IMAGE = "particles/position", "particles/image"
@@ -89,8 +88,7 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
     Raises
     ------
     TrajectoryError
-        As `scan` does, and if `stop` is beyond the last frame, or, where images are known, a particle lies outside
-        the box by more than rounding: its images cannot be trusted then.
+        As `scan` does, and if `stop` is beyond the last frame.
     """
     with _opened(path) as file:
         if file.handle.nframes < stop:
@@ -101,8 +99,6 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
             _check_particles(file, frame)
             box = _box(file, frame)
             position = _per_particle(file, frame, POSITION)
-            if file.images[frame]:
-                _check_inside(file, frame, position, box)
             yield Snapshot(
                 index=frame,
                 step=_step(file, frame),
@@ -261,16 +257,3 @@ def _check_particles(file: _File, frame: int) -> None:
         )
     if not np.array_equal(types, file.first[TYPES]):
         raise TrajectoryError(f"{file.path}: frame {frame}: the names of particle types differ from those of frame 0")
-
-
-def _check_inside(file: _File, frame: int, position: NDArray[np.floating], box: NDArray[np.float64]) -> None:
-    if np.abs(position).max() <= box.min() * (0.5 + OUTSIDE):
-        return
-    # what is not finite is for the caller to judge
-    outside = (np.abs(position) > box * (0.5 + OUTSIDE)) & np.isfinite(position)
-    if outside.any():
-        particle = int(np.argmax(outside.any(axis=1)))
-        raise TrajectoryError(
-            f"{file.path}: frame {frame}: particle {particle} at {[round(x, 4) for x in position[particle].tolist()]} "
-            f"is outside the box {[round(edge, 4) for edge in box.tolist()]}: files with images must hold wrapped positions"
-        )

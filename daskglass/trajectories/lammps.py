@@ -68,6 +68,7 @@ def scan(path: Path) -> Scan:
     """
     first: _Header | None = None
     steps, times, edges, offsets = array("q"), array("d"), array("d"), array("q")
+    text = b""  # of the atoms of frame 0
     damage: TrajectoryError | None = None
     with opened(path, BUFFER) as file:
         while True:
@@ -79,8 +80,12 @@ def scan(path: Path) -> Scan:
                 header = _header(path, frame, file)
                 first = first or header
                 _check_alike(path, frame, first, header)
-                for _ in _lines(path, frame, file, header):
-                    pass
+                lines = _lines(path, frame, file, header)
+                if frame:
+                    for _ in lines:
+                        pass
+                else:
+                    text = b"".join(lines)
             except TrajectoryError as error:
                 if not frame:
                     raise
@@ -92,7 +97,7 @@ def scan(path: Path) -> Scan:
             offsets.append(offset)
     if first is None:
         raise TrajectoryError(f"{path}: holds no frame")
-    (snapshot,) = frames(path, 0, 1, offsets)
+    snapshot = _snapshot(path, 0, first, text)
     whole = Scan(
         steps=np.array(steps, np.int64),
         boxes=np.array(edges, np.float64).reshape(-1, 3),
@@ -101,6 +106,7 @@ def scan(path: Path) -> Scan:
         images=snapshot.image is not None,
         offsets=tuple(offsets),
         elements=snapshot.elements,
+        columns=first.columns,
         times=np.array(times, np.float64),
     )
     if damage is not None:

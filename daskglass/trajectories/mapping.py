@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,18 @@ import numpy as np
 
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.labels import distinct, same
-from daskglass.trajectories.patterns import KEY, RUNS, Field, fill, find_matches, nearest, parse_pattern, to_value
+from daskglass.trajectories.parts import STEP, file_of
+from daskglass.trajectories.patterns import (
+    KEY,
+    RUNS,
+    Field,
+    Match,
+    fill,
+    find_matches,
+    nearest,
+    parse_pattern,
+    to_value,
+)
 
 COORDINATES = ("system", "run", "temperature", "replica")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -26,13 +38,21 @@ DEFAULTS: dict[str, Any] = {"run": RUNS[0], "replica": 0}
 
 @dataclass(frozen=True)
 class Source:
-    """A file, and where it belongs."""
+    """A trajectory, and where it belongs.
+
+    Attributes
+    ----------
+    path : its file; of several, with `{step}` where their names differ
+    system, run, temperature, replica : where it belongs
+    steps : time steps as the names of several files spell them, rising; empty where there is one file
+    """
 
     path: Path
     system: str
     run: str
     temperature: float
     replica: int
+    steps: tuple[str, ...] = ()
 
 
 def find_sources(
@@ -51,8 +71,8 @@ def find_sources(
     Parameters
     ----------
     pattern : such as `data/{system}/T{temperature:g}/r{replica:d}/traj.gsd`, with `~` and $VARIABLES. Fields of other
-        names hold any text, and serve to tell files apart or to join them with a table. A field that stands twice
-        must hold the same text, or number, in both places.
+        names hold any text, and serve to distinguish files or to join them with a table. A field that is given twice
+        must hold the same text, or number, in both places. Files that differ in nothing but `{step}` are one trajectory.
     constants : coordinates that all files share
     rows : one table row or state point each, as texts; without a table, one row that is empty
     rename : from a name of a column, constant or field to the one to take it for: `{"kT": "temperature"}`
@@ -60,7 +80,7 @@ def find_sources(
     Returns
     -------
     Sources by system, run, falling temperature and replica. The replica is 0 and the run "production" where nothing
-    tells them.
+    says otherwise.
 
     Raises
     ------
@@ -95,17 +115,42 @@ def find_sources(
                 f"a column of {KEY}.table; {KEY}.rename takes a column or field of another name for it; there are "
                 f"{_listed(names)}"
             )
+        if sum(isinstance(piece, Field) and piece.name == "step" for piece in filled) > 1:
+            raise StudyError(f"{where}: {pattern}: {STEP} is given twice; the names of files hold their time step once")
         matches = find_matches(filled)
         if not matches:
-            raise TrajectoryError(f"{where}: no file {''.join(map(str, filled))}; {nearest(filled)}")
-        for path, read in matches:
-            sources.append(Source(path, **{name: (known | read)[name] for name in COORDINATES}))
+            raise TrajectoryError(
+                f"{where}: no file {''.join(map(str, filled))}; {_no_wildcard(filled)}{nearest(filled)}"
+            )
+        together: dict[Path, list[Match]] = {}
+        for match in matches:
+            together.setdefault(match.path, []).append(match)
+        for path, files in together.items():
+            place = {name: {**known, **files[0].values}[name] for name in COORDINATES}
+            sources.append(Source(path, **place, steps=_in_order(path, [file.step for file in files])))
     # names and tables write one temperature in several ways
     kept = np.array(distinct({source.temperature for source in sources}))
     sources = [replace(s, temperature=float(kept[int(np.argmax(same(kept, s.temperature)))])) for s in sources]
     sources.sort(key=lambda s: (s.system, s.run, -s.temperature, s.replica, s.path))
     _check_distinct(sources)
     return sources
+
+
+def _in_order(path: Path, steps: Sequence[str]) -> tuple[str, ...]:
+    """Sort the time steps in the names of files; none where a file is a whole trajectory."""
+    rising = sorted(filter(None, steps), key=lambda step: (int(step), step))
+    for one, other in pairwise(rising):
+        if int(one) == int(other):
+            raise TrajectoryError(
+                f"{file_of(path, one)} and {file_of(path, other)} are both of time step {int(one)}: keep one of them"
+            )
+    return tuple(rising)
+
+
+def _no_wildcard(pieces: Sequence[str | Field]) -> str:
+    if any(isinstance(piece, str) and "*" in piece for piece in pieces):
+        return f"write {STEP} in place of * where files are frames of one run, a field such as {{job}} where not; "
+    return ""
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -146,7 +191,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         raise StudyError(f"{where}:{first}: column {unnamed[0] + 1} has no name")
     names = [header[k] for k in columns]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise StudyError(f"{where}:{first}: column {repeated[0]!r} stands there twice")
+        raise StudyError(f"{where}:{first}: column {repeated[0]!r} is there twice")
     table = [_with_points(column, f"{where}: column {header[k]!r}") for k, column in columns.items()]
     return [dict(zip(names, row, strict=True)) for row in zip(*table, strict=True)]
 
@@ -227,22 +272,22 @@ def _check_distinct(sources: Sequence[Source]) -> None:
             )
         if place in places:
             raise TrajectoryError(
-                f"{places[place].path} and {source.path} are both {words}; {_joined(places[place].path, source.path)}let "
+                f"{places[place].path} and {source.path} are both {words}; {_as_one(places[place], source)}let "
                 f"{KEY}.path name one of them, or put {{system}}, {{run}}, {{temperature}} or {{replica}} where they differ"
             )
         places[place] = paths[source.path] = source
 
 
-def _joined(first: Path, second: Path) -> str:
-    """Say how to make one file of parts whose names are numbered; nothing of files that are not, or cannot be joined."""
-    parts, others = (re.split(r"([0-9]+)", path.name) for path in (first, second))
-    if first.parent != second.parent or parts[::2] != others[::2] or first.suffix == ".gsd":
+def _as_one(first: Source, other: Source) -> str:
+    """Say how two files are read as one run, where their names differ in one number."""
+    parts, others = (re.split(r"([0-9]+)", source.path.name) for source in (first, other))
+    differ = [k for k, (one, two) in enumerate(zip(parts, others, strict=False)) if one != two]
+    if first.steps or first.path.parent != other.path.parent or len(parts) != len(others) or len(differ) != 1:
         return ""
-    names = "".join("*" if one != other else one for one, other in zip(parts, others, strict=True))
-    return (
-        f"if they are parts of one run, make one file of them, in {first.parent}: cat $(ls -v {names}) > "
-        f"all{''.join(first.suffixes[-1:])}; if not, "
-    )
+    if not differ[0] % 2:
+        return ""
+    name = "".join(STEP if k in differ else part for k, part in enumerate(parts))
+    return f"if they are frames of one run, write {STEP} for the number that differs: {name}; if not, "
 
 
 def _listed(names: set[str]) -> str:

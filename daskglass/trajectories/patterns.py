@@ -15,18 +15,21 @@ from typing import Any
 
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.paths import expand_path
+from daskglass.trajectories.parts import STEP
 
 RUNS = ("production", "training")
 # what a name may hold where a field stands; ~ follows each choice that "" makes long and "?" makes short
 EXPRESSIONS = {
     "temperature": r"(?:[0-9]+~(?:\.[0-9]*~)?~|\.[0-9]+~)(?:[eE][+-]?[0-9]+~)?~",
     "replica": r"[0-9]+~",
+    "step": r"[0-9]+~",
     "run": "|".join(RUNS),
 }
 TEXT = "[^/]+~"
 # a format is good for reading if what it writes of these reads as the same
-SAMPLES: Mapping[str, str | float] = {"temperature": 2.0, "replica": 10, "run": RUNS[0]}
+SAMPLES: Mapping[str, str | float] = {"temperature": 2.0, "replica": 10, "step": 10, "run": RUNS[0]}
 KEY = "source.trajectories"
+MOST_DIGITS = 18  # of a time step: it is less than 2^63
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,18 @@ class Field:
 
     def __str__(self) -> str:
         return f"{{{self.name}:{self.spec}}}" if self.spec else f"{{{self.name}}}"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A file that a pattern stands for: its path, with `{step}` where the field `step` is, and the values of its fields.
+
+    `step` is the text of that field; empty where the pattern has none.
+    """
+
+    path: Path
+    values: Mapping[str, Any]
+    step: str = ""
 
 
 Pieces = list[str | Field]
@@ -101,7 +116,7 @@ def fill(pieces: Pieces, texts: Mapping[str, str], where: str) -> Pieces:
     return filled
 
 
-def find_matches(pieces: Pieces) -> list[tuple[Path, dict[str, Any]]]:
+def find_matches(pieces: Pieces) -> list[Match]:
     """Find the files that a pattern stands for, and the values of its fields in each.
 
     Raises
@@ -116,8 +131,8 @@ def find_matches(pieces: Pieces) -> list[tuple[Path, dict[str, Any]]]:
     matches = []
     for path in _walk(base, components, files=True):
         # of all readings of a name, these are the first and the last
-        readings = [re.fullmatch(expression, path) for expression in (long, short)]
-        first, last = (list(zip(names, match.groups(), strict=True)) for match in readings if match is not None)
+        readings = [match for expression in (long, short) if (match := re.fullmatch(expression, path))]
+        first, last = (list(zip(names, match.groups(), strict=True)) for match in readings)
         if first != last:
             either, other = (", ".join(f"{name} {text}" for name, text in reading) for reading in (first, last))
             raise TrajectoryError(
@@ -130,7 +145,11 @@ def find_matches(pieces: Pieces) -> list[tuple[Path, dict[str, Any]]]:
             raise TrajectoryError(f"{base}{path}: {error}") from None
         # a number that stands twice may be written in two ways, but must be one
         if len(set(values)) == len(set(names)):
-            matches.append((Path(base + path), dict(values)))
+            step, whole = "", path
+            if "step" in names:
+                low, high = readings[0].span(1 + names.index("step"))
+                step, whole = path[low:high], f"{path[:low]}{STEP}{path[high:]}"
+            matches.append(Match(Path(base + whole), dict(values), step))
     return matches
 
 
@@ -166,11 +185,14 @@ def to_value(name: str, text: str) -> str | float:
         raise ValueError(f"replica must be a whole number, 0 or more; got {text!r}")
     if name == "run" and not fits:
         raise ValueError(f"run must be {' or '.join(RUNS)}; got {text!r}")
+    if name == "step" and fits and len(text) > MOST_DIGITS:
+        raise ValueError(f"step must have {MOST_DIGITS} digits or fewer; got {text}")
     if name == "system" and not text:
         raise ValueError("system must not be empty")
     if name == "replica" and int(text) >= 2**63:
         raise ValueError(f"replica must be less than 2^63; got {text}: number replicas by a table")
-    return int(text) if name == "replica" else text
+    # a column of a table may be called step, too, and hold anything
+    return int(text) if name == "replica" or (name == "step" and fits) else text
 
 
 def _check_readable(field: Field) -> None:

@@ -1,9 +1,11 @@
-"""What a file is, before its positions are read: its identity, its frames, and whether it continues one known before."""
+"""What a trajectory is before its positions are read: its identity, its frames, whether it continues one known before."""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
+import stat
+from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,22 +14,23 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories import DamagedLaterError, Format, Snapshot
+from daskglass.trajectories import DamagedLaterError, Format, Scan, Snapshot
+from daskglass.trajectories.parts import Part, Parts, file_of
 
 END = 1_000_000  # bytes at either end of a file that are hashed
-VERSION = "2"  # of what a survey tells
+VERSION = "2"  # of what a survey says
 SHORTEST = 2.0  # edge of a box, σ, across which a particle would meet itself
 PACKED = {".gz", ".bz2", ".xz", ".zst"}
-ROUNDING = 1e-4  # of times that a file tells
+ROUNDING = 1e-4  # of times in a file
 
 
 class Survey(BaseModel):
-    """A file of equally spaced frames.
+    """A trajectory of equally spaced frames: a file, or several.
 
     Attributes
     ----------
     size, modified : bytes, and time of the last change in ns
-    sha256 : of the first and the last megabyte
+    sha256 : of the first and the last megabyte; of several files, of their sizes and times of change too
     frames, first_step, interval : number of frames, time steps of the first, and between two
     particles, types : their number, and the names of their types
     counts : number of particles of each type, in the order of `types`; empty in ledgers of old
@@ -37,9 +40,10 @@ class Survey(BaseModel):
     images : whether periodic images are known
     quantities : what is logged with each frame
     offsets : where frames begin, for formats that need it
-    timestep : τ per time step, by the times that the file tells; None where it tells none
+    timestep : τ per time step, by the times in the file; None where there are none
     content : hash of what was read first under this name; kept while the file only grows
     last : hash of the last frame
+    parts : the files, where there are several
     damage : what is wrong after these frames; empty where nothing is
     """
 
@@ -65,6 +69,7 @@ class Survey(BaseModel):
     last: str
     timestep: float | None = None
     damage: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def grew(self) -> bool:
@@ -73,42 +78,66 @@ class Survey(BaseModel):
 
     def inputs(self) -> dict[str, str]:
         """What the survey is of, as the ledger compares it."""
-        return {"size": str(self.size), "modified": str(self.modified), "survey": VERSION}
+        return {"size": str(self.size), "modified": str(self.modified), "sha256": self.sha256, "survey": VERSION}
 
     def is_of(self, path: Path) -> bool:
-        """Whether a file is unchanged, by its size and the time of its last change."""
-        return path.is_file() and (self.size, self.modified) == _stat(path)
+        """Whether the files are unchanged, by their sizes and the times of their last changes."""
+        if self.parts:
+            return all(_stat(file_of(path, part.step)) == (part.size, part.modified) for part in self.parts)
+        return _stat(path) == (self.size, self.modified)
+
+    def around(self, start: int, stop: int) -> Survey:
+        """Leave out the files that hold none of frames `start` to `stop`, the one before them, and frame 0."""
+        ends = [part.first for part in self.parts[1:]] + [self.frames]
+        wanted = ((0, 1), (max(start - 1, 0), stop))
+        parts = (
+            part
+            for part, end in zip(self.parts, ends, strict=bool(self.parts))
+            if any(part.first < high and low < end for low, high in wanted)
+        )
+        return self.model_copy(update={"parts": tuple(parts)})
 
 
-def survey_file(path: Path, format: Format, known: Survey | None = None) -> Survey:
-    """Read what a file holds, all but its positions; `known` is what it held before.
+def survey_file(path: Path, format: Format, known: Survey | None = None, steps: Sequence[str] = ()) -> Survey:
+    """Read what a trajectory holds, all but its positions.
 
     A fault after whole frames is kept as the `damage` of the survey: whoever needs more frames must raise it.
+
+    Parameters
+    ----------
+    path : its file, or of several, with `{step}` in place of what `steps` hold
+    format : of each file
+    known : what it held before
+    steps : time steps as the names of several files spell them, rising
 
     Raises
     ------
     TrajectoryError
-        If the file cannot be read, or its frames are not equally spaced in time; naming file and frame.
+        If a file cannot be read, or frames are not equally spaced in time; naming file and frame.
     """
-    same = known is not None and known.is_of(path)
+    same = known is not None and [part.step for part in known.parts] == list(steps) and known.is_of(path)
     if known is not None and same and known.counts:
         return known
-    if not path.is_file():
-        raise TrajectoryError(f"{path}: no such file")
-    size, modified = _stat(path)
-    sha256 = _ends(path)
+    files = [file_of(path, step) for step in steps] or [path]
+    states = [_state(file) for file in files]
+    size, modified = sum(size for size, _ in states), max(modified for _, modified in states)
+    sha256 = _hash_of(_ends(files[0]), _ends(files[-1]), tuple(steps), states) if steps else _ends(path)
     damage = ""
     try:
-        scan = format.scan(path)
+        scan = (Parts(format, steps) if steps else format).scan(path)
     except DamagedLaterError as error:
         scan, damage = error.whole, str(error)
+    parts = tuple(
+        Part(step, *state, first) for step, state, first in zip(steps, states, scan.firsts, strict=bool(steps))
+    )
+    reader = Parts(format, steps, scan.firsts) if steps else format
     frames = scan.steps.size
-    frame = _frame(path, format, frames - 1, scan.offsets)
+    frame = _frame(path, reader, frames - 1, scan.offsets)
     _check_three_dimensional(path, frame)
     last = _fingerprint(frame)
     content = _identity(size, modified, sha256)
     longer = known is not None and frames > known.frames
-    if known is not None and (same or (longer and _continues(path, format, known, scan.steps, scan.offsets))):
+    if known is not None and (same or (longer and _continues(path, reader, known, scan, parts))):
         content = known.content
     return Survey(
         size=size,
@@ -116,7 +145,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         sha256=sha256,
         frames=frames,
         first_step=int(scan.steps[0]),
-        interval=_interval(path, scan.steps, scan.offsets),
+        interval=_interval(path, scan.steps, scan.offsets, parts),
         particles=scan.typeid.size,
         types=scan.types,
         elements=scan.elements,
@@ -131,6 +160,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None) -> Surv
         last=last,
         timestep=_timestep(path, scan.steps, scan.times),
         damage=damage,
+        parts=parts,
     )
 
 
@@ -138,24 +168,35 @@ def _identity(size: int, modified: int, sha256: str) -> str:
     return f"{size}-{modified}-{sha256}"
 
 
-def _continues(path: Path, format: Format, known: Survey, steps: NDArray[np.int64], offsets: tuple[int, ...]) -> bool:
-    """Whether the last frame known before is there still, at the same place, bit for bit."""
+def _continues(path: Path, reader: Format, known: Survey, scan: Scan, parts: Sequence[Part]) -> bool:
+    """Whether the last frame known before is there still, at the same place, bit for bit, and all files before its own."""
+    steps = scan.steps
     same = int(steps[0]) == known.first_step and steps.size > 1 and int(steps[1] - steps[0]) == known.interval
-    return same and _fingerprint(_frame(path, format, known.frames - 1, offsets)) == known.last
+    # the last of the files known may have grown
+    same &= known.parts[:-1] == tuple(parts[: len(known.parts[:-1])]) and len(known.parts) <= len(parts)
+    return same and _fingerprint(_frame(path, reader, known.frames - 1, scan.offsets)) == known.last
 
 
-def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int]) -> int:
+def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int], parts: Sequence[Part] = ()) -> int:
     """Time steps between two frames, the same throughout."""
     intervals = np.diff(steps)
     if intervals.size == 0:
         return 0
+    wrong = np.flatnonzero((intervals != intervals[0]) | (intervals <= 0))
+    if wrong.size and parts:
+        k = int(wrong[0])
+        one, other = (f"frame {index} ({_file_of_frame(path, parts, index)})" for index in (k, k + 1))
+        expected = f"{steps[k] + intervals[0]} is expected" if intervals[0] > 0 else "a later one is expected"
+        raise TrajectoryError(
+            f"{path}: {other} is at time step {steps[k + 1]}, {one} is at {steps[k]}; {expected}: files are missing between "
+            "them, or frames are repeated or not equally spaced; keep equally spaced frames alone under these names"
+        )
     if not intervals.any():
         raise TrajectoryError(
             f"{path}: all {steps.size} frames are at time step {steps[0]}: no frame says its own; set "
             f"{'ITEM: TIMESTEP' if offsets else 'frame.configuration.step'} when frames are written, or, where they are INTERVAL "
             f"time steps apart: {_numbering(path, offsets)}"
         )
-    wrong = np.flatnonzero((intervals != intervals[0]) | (intervals <= 0))
     if wrong.size:
         # where some go back in time, the gap before them is no missing frame
         back = np.flatnonzero(intervals < 0)
@@ -179,17 +220,21 @@ def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int]) -> i
     return int(intervals[0])
 
 
+def _file_of_frame(path: Path, parts: Sequence[Part], index: int) -> Path:
+    return file_of(path, parts[bisect_right([part.first for part in parts], index) - 1].step)
+
+
 def _check_three_dimensional(path: Path, frame: Snapshot) -> None:
     flat = np.ptp(frame.position, axis=0) == 0
     if flat.any() and len(frame.position) > 1:
         axis = int(np.argmax(flat))
         raise TrajectoryError(
-            f"{path}: frame {frame.index}: all particles are at {'xyz'[axis]} = {frame.position[0, axis]:g}: only systems of "
+            f"{frame.where(path)}: all particles are at {'xyz'[axis]} = {frame.position[0, axis]:g}: only systems of "
             "three dimensions are supported"
         )
     if frame.box.min() < SHORTEST:
         raise TrajectoryError(
-            f"{path}: frame {frame.index}: the box is {frame.box.min():g} σ long along {'xyz'[int(np.argmin(frame.box))]}, "
+            f"{frame.where(path)}: the box is {frame.box.min():g} σ long along {'xyz'[int(np.argmin(frame.box))]}, "
             f"{SHORTEST:g} σ at least are expected: only systems of three dimensions are supported, with lengths in σ"
         )
 
@@ -218,18 +263,18 @@ def _numbering(path: Path, offsets: Sequence[int]) -> str:
 
 
 def _timestep(path: Path, steps: NDArray[np.int64], times: NDArray[np.float64]) -> float | None:
-    """Time per time step, by the times a file tells, the same throughout but for their rounding."""
-    told = np.flatnonzero(np.isfinite(times))
-    if told.size < 2 or steps[told[0]] == steps[told[-1]]:
+    """Time per time step, by the times in a file, the same throughout but for their rounding."""
+    timed = np.flatnonzero(np.isfinite(times))
+    if timed.size < 2 or steps[timed[0]] == steps[timed[-1]]:
         return None
-    first, last = told[0], told[-1]
+    first, last = timed[0], timed[-1]
     timestep = float((times[last] - times[first]) / (steps[last] - steps[first]))
-    expected = times[first] + timestep * (steps[told] - steps[first])
+    expected = times[first] + timestep * (steps[timed] - steps[first])
     wrong = np.flatnonzero(
-        ~np.isclose(times[told], expected, rtol=ROUNDING, atol=ROUNDING * abs(times[last] - times[first]))
+        ~np.isclose(times[timed], expected, rtol=ROUNDING, atol=ROUNDING * abs(times[last] - times[first]))
     )
     if wrong.size:
-        k = int(told[wrong[0]])
+        k = int(timed[wrong[0]])
         raise TrajectoryError(
             f"{path}: frame {k}: TIME is {times[k]:g} at time step {steps[k]}, {expected[wrong[0]]:g} is expected between "
             f"{times[first]:g} at time step {steps[first]} and {times[last]:g} at time step {steps[last]}: the time step "
@@ -254,6 +299,10 @@ def _hash(*arrays: np.ndarray | np.generic) -> str:
     return digest.hexdigest()[:16]
 
 
+def _hash_of(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()
+
+
 def _ends(path: Path) -> str:
     """SHA-256 of the first and the last megabyte of a file."""
     digest = hashlib.sha256()
@@ -267,6 +316,17 @@ def _ends(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _stat(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+def _state(path: Path) -> tuple[int, int]:
+    state = _stat(path)
+    if state is None:
+        raise TrajectoryError(f"{path}: no such file")
+    return state
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    """Size of a file, and time of its last change; None where there is no file."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None

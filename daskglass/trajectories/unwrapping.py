@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import Format, Snapshot
 
+OUTSIDE = 0.1  # of an edge: how far engines that wrap only now and then let particles drift out of the box
 FAR = 0.4  # of an edge: particles that move farther between two frames cannot be followed by the minimum image
 Images = Literal["checked", "trusted", "ignored"]
 
@@ -62,7 +63,7 @@ def read_frames(
     follow = start > 0 and (before is not None or images == "checked")
     snapshots: Iterable[Snapshot] = format.frames(path, start - follow, stop, offsets)
     if images == "ignored":
-        snapshots = (replace(snapshot, image=None) for snapshot in snapshots)
+        snapshots = map(_without_image, snapshots)
     first = next(iter(format.frames(path, 0, 1, offsets)))
     order = _order(path, first, species, names)
     inverse = np.argsort(order)
@@ -126,7 +127,7 @@ def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequen
         here, expected = int((codes == code).sum()), int((species == code).sum())
         if here != expected:
             raise TrajectoryError(
-                f"{path}: frame {first.index}: holds {here} particles of species {name}, {expected} are expected, as in the "
+                f"{first.where(path)}: holds {here} particles of species {name}, {expected} are expected, as in the "
                 "other files: make files of another composition a system of their own"
             )
     order = np.empty(species.size, np.intp)
@@ -137,8 +138,36 @@ def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequen
 def _check_number(path: Path, snapshot: Snapshot, species: NDArray[np.int8]) -> None:
     if snapshot.typeid.size != species.size:
         raise TrajectoryError(
-            f"{path}: frame {snapshot.index}: holds {snapshot.typeid.size} particles, {species.size} are expected: "
+            f"{snapshot.where(path)}: holds {snapshot.typeid.size} particles, {species.size} are expected: "
             "make files of another number of particles a system of their own"
+        )
+
+
+def _outside(snapshot: Snapshot) -> NDArray[np.bool_]:
+    """Coordinates that are outside the box, by more than engines let them drift; what is not finite is judged elsewhere."""
+    position: NDArray[np.float32] = snapshot.position
+    return (np.abs(position) > snapshot.box * (0.5 + OUTSIDE)) & np.isfinite(position)
+
+
+def _without_image(snapshot: Snapshot) -> Snapshot:
+    """Ignore images; where there are any, put what is outside the box back into it."""
+    if snapshot.image is None or not (outside := _outside(snapshot)).any():
+        return replace(snapshot, image=None)
+    position = snapshot.position.copy()
+    boxes = np.rint(position / snapshot.box) * snapshot.box
+    position[outside] = (position - boxes)[outside]
+    return replace(snapshot, image=None, position=position)
+
+
+def _check_inside(path: Path, snapshot: Snapshot) -> None:
+    """Refuse positions outside the box where images are known: whether they are unwrapped already is not."""
+    if (outside := _outside(snapshot)).any():
+        particle = int(np.argmax(outside.any(axis=1)))
+        raise TrajectoryError(
+            f"{snapshot.where(path)}: particle {particle} at {[round(x, 4) for x in snapshot.position[particle].tolist()]} "
+            f"is outside the box {[round(edge, 4) for edge in snapshot.box.tolist()]}: files with images must hold wrapped "
+            "positions; `ignore_images: true` under source.trajectories, or --ignore-images, puts them back into the box and "
+            "follows the nearest image"
         )
 
 
@@ -147,7 +176,7 @@ def _same_particles(path: Path, first: Snapshot, snapshots: Iterable[Snapshot]) 
     for snapshot in snapshots:
         if snapshot.ids is not None and (first.ids is None or not np.array_equal(first.ids, snapshot.ids)):
             raise TrajectoryError(
-                f"{path}: frame {snapshot.index}: particle ids differ from those of frame 0: "
+                f"{snapshot.where(path)}: particle ids differ from those of frame 0: "
                 "write the same particles in every frame"
             )
         yield snapshot
@@ -158,7 +187,7 @@ def _checked(
 ) -> Iterator[Snapshot]:
     """Refuse frames of other particles, and positions that are not finite."""
     for snapshot in snapshots:
-        where = f"{path}: frame {snapshot.index}"
+        where = snapshot.where(path)
         codes = species_codes(path, snapshot.types, snapshot.typeid, names, snapshot.elements)
         _check_number(path, snapshot, species)
         if (changed := codes != species).any():
@@ -189,6 +218,7 @@ def _images(
     image: NDArray[np.int32] | None = None
     for snapshot in snapshots:
         if snapshot.image is not None:
+            _check_inside(path, snapshot)
             if check and last is not None and image is not None:
                 _check_images(path, last, image, snapshot)
             image = snapshot.image
@@ -210,7 +240,7 @@ def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
     if far.max(initial=0.0) >= FAR:
         particle = int(np.argmax(far))
         raise TrajectoryError(
-            f"{path}: frame {now.index}: particle {particle} moved by {far[particle]:.2f} of the box since "
+            f"{now.where(path)}: particle {particle} moved by {far[particle]:.2f} of the box since "
             "the frame before, too far to be followed across its faces: write images, or frames more often"
         )
     return crossed.astype(np.int32)
@@ -226,7 +256,7 @@ def _check_images(path: Path, last: Snapshot, image: NDArray[np.int32], now: Sna
         particle = int(np.argmax(np.abs(moved).max(axis=1)))
         axis = int(np.argmax(np.abs(moved[particle])))
         raise TrajectoryError(
-            f"{path}: frame {now.index}: particle {particle} moved by {moved[particle, axis]:.2f} of the box along "
+            f"{now.where(path)}: particle {particle} moved by {moved[particle, axis]:.2f} of the box along "
             f"{'xyz'[axis]} since the frame before by its images, by {nearest[particle, axis]:.2f} to its nearest image: "
             "where images start again, as after a restart without them, `ignore_images: true` under source.trajectories, or "
             "--ignore-images, follows the nearest image instead; where it moved so far indeed, write frames more often"

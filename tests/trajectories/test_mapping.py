@@ -1,10 +1,7 @@
 """Files mapped to coordinates: what a pattern writes it finds again, and what is unclear is told."""
 
-import gzip
 import itertools
 import os
-import re
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -414,29 +411,55 @@ def test_a_folder_out_of_range_without_files_is_no_file(make):
     assert len(find_sources("T{temperature:g}/x", {"system": "a"})) == 1
 
 
-@pytest.mark.parametrize("end", ["lammpstrj", "gz"])
-def test_a_file_per_frame_is_refused_with_the_command_that_makes_one_of_them(make, tmp_path, end):
-    names = [f"run/dump.{step}.{end}" for step in (0, 500, 1000, 10_000)]
+def test_files_that_differ_in_nothing_but_the_step_are_one_trajectory_in_the_order_of_numbers(make):
+    make(*(f"T{T}/r{r}/dump.{step}.gz" for T in (0.5, 0.4) for r in (0, 1) for step in ("10", "2", "0", "007")))
+    make("T0.5/r0/dump.x.gz", "T0.5/r0/dump..gz", "T0.5/r0/dump.3.bz2")
+    found = find_sources("T{temperature}/r{replica}/dump.{step}.gz", {"system": "a"})
+    assert places(found) == [("a", "production", T, r) for T in (0.5, 0.4) for r in (0, 1)]
+    assert {s.steps for s in found} == {("0", "2", "007", "10")}
+    assert found[0].path == Path("T0.5/r0/dump.{step}.gz")
+
+
+def test_the_step_may_be_called_otherwise_or_be_a_column_of_a_table(make):
+    make("1/x", "20/x")
+    (found,) = find_sources("{n}/x", {"system": "a", "temperature": 1}, rename={"n": "step"})
+    assert (found.path, found.steps) == (Path("{step}/x"), ("1", "20"))
+    rows = [{"step": "1", "temperature": "0.5"}, {"step": "20", "temperature": "0.4"}]
+    assert [s.path for s in find_sources("{step}/x", {"system": "a"}, rows)] == [Path("1/x"), Path("20/x")]
+    assert find_sources("1/x", {"system": "a"}, [{"step": "coarse", "temperature": "1"}])[0].steps == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "message"),
+    [
+        (["dump.1", "dump.01"], "dump.{step}", r"dump\.01 and dump\.1 are both of time step 1: keep one"),
+        (["1/dump.1"], "{step}/dump.{step}", r"\{step\} is given twice"),
+        (["dump.1", "dump.2"], "dump.*", r"no file dump\.\*; write \{step\} in place of \* where files are frames"),
+        (["dump." + 19 * "1"], "dump.{step}", "step must have 18 digits or fewer"),
+    ],
+)
+def test_steps_that_are_unclear_are_refused(make, names, pattern, message):
     make(*names)
-    for name in names:
-        text = f"{name}\n".encode()
-        (tmp_path / name).write_bytes(gzip.compress(text) if end == "gz" else text)
-    with pytest.raises(TrajectoryError, match="if they are parts of one run") as caught:
-        find_sources(f"run/dump.{{step}}.{end}", {"system": "a", "temperature": 1})
-    _, folder, advice = re.split(r"make one file of them, in (.*?): ", str(caught.value))
-    command, _, _ = advice.partition("; if not")
-    assert command == f"cat $(ls -v dump.*.{end}) > all.{end}"
-    subprocess.run(["bash", "-c", command], cwd=tmp_path / folder, check=True)
-    made = (tmp_path / folder / f"all.{end}").read_bytes()
-    assert (gzip.decompress(made) if end == "gz" else made).decode().split() == names
+    with pytest.raises((StudyError, TrajectoryError), match=message):
+        find_sources(pattern, {"system": "a", "temperature": 1})
 
 
-@pytest.mark.parametrize("names", [("a.1.gsd", "a.2.gsd"), ("a.dump", "b.dump")])
-def test_files_that_cannot_be_joined_are_refused_without_that_advice(make, names):
+@pytest.mark.parametrize("end", ["lammpstrj", "gz"])
+def test_files_of_one_place_that_differ_in_a_number_are_refused_with_the_pattern_that_reads_them_as_one(make, end):
+    make(*(f"run/dump.1.{step}.{end}" for step in (0, 500, 1000, 10_000)))
+    with pytest.raises(TrajectoryError, match=r"if they are frames of one run, write \{step\}") as caught:
+        find_sources(f"run/{{job}}.{end}", {"system": "a", "temperature": 1})
+    name = str(caught.value).partition("that differs: ")[2].partition(";")[0]
+    (found,) = find_sources(f"run/{name}", {"system": "a", "temperature": 1})
+    assert found.steps == ("0", "500", "1000", "10000")
+
+
+@pytest.mark.parametrize("names", [("a.1.gsd", "b.1.gsd"), ("a.1.2", "a.3.4"), ("1/a", "2/a")])
+def test_other_files_of_one_place_are_refused_without_that_advice(make, names):
     make(*names)
     with pytest.raises(TrajectoryError, match=r"let source\.trajectories\.path name one of them") as caught:
-        find_sources("{name}", {"system": "a", "temperature": 1})
-    assert "cat" not in str(caught.value)
+        find_sources("{folder}/{name}" if "/" in names[0] else "{name}", {"system": "a", "temperature": 1})
+    assert "{step}" not in str(caught.value)
 
 
 def test_a_table_is_read_without_blanks_blank_lines_or_byte_order_mark(tmp_path):
@@ -491,7 +514,7 @@ def test_a_replica_that_is_no_whole_number_is_refused(make):
         (b"", ": no rows"),
         (b"\n \n", ": no rows"),
         (b"job,kT\n", ": no rows"),
-        (b"job,kT,job\na,1,b\n", ":1: column 'job' stands there twice"),
+        (b"job,kT,job\na,1,b\n", ":1: column 'job' is there twice"),
         (b"\njob,\na,1\n", ":2: column 2 has no name"),
         (b"job,kT\na,1\n\nb\n", ":4: 1 cells under 2 columns"),
         (b"job,kT\na,1,b\n", ":2: 3 cells under 2 columns"),

@@ -165,6 +165,28 @@ def test_images_that_are_ignored_are_as_if_there_were_none(given_walk, data):
     np.testing.assert_array_equal(later, expected[start:])
 
 
+@pytest.mark.parametrize("images", ["checked", "trusted"])
+def test_positions_outside_the_box_are_refused_where_images_are_known(images):
+    box, position = np.full((2, 3), 4.0), np.zeros((2, 5, 3), np.float32)
+    position[1, 3, 1] = 4 * 0.61
+    memory = Memory(position, box, np.zeros(position.shape, np.int32))
+    with pytest.raises(TrajectoryError, match=r"frame 1: particle 3 at .* is outside the box .*ignore-images"):
+        read(memory, 0, 2, images=images)
+
+
+@given(walks(), st.integers(-3, 3))
+def test_positions_outside_the_box_are_put_back_into_it_where_images_are_ignored(given_walk, boxes):
+    walk, box = given_walk
+    position, image = wrapped(walk, box)
+    moved = position.copy()
+    moved[:, 2] += (boxes * box).astype(np.float32)
+    found = read(Memory(moved, box, image), 0, len(walk), images="ignored")
+    expected = read(Memory(position, box), 0, len(walk))
+    shift = (found - expected) / box[:, None]
+    # up to the image of the first frame
+    np.testing.assert_allclose(shift, np.broadcast_to(np.rint(shift[0]), shift.shape), atol=1e-5)
+
+
 def test_particles_of_an_engine_may_move_as_far_as_their_images_tell():
     box, image = np.full((2, 3), 4.0), np.zeros((2, 5, 3), np.int32)
     image[1, 2, 0] = 3
