@@ -711,7 +711,7 @@ def others(what):
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
         (
             "frames",
-            "{bad}: frames 39 differs from 40 of {good}: `frames:` under source.trajectories, or --frames, takes",
+            "{bad}: frames 39 differs from 40 of {good}: `frames:` under source.trajectories, or --frames, reads",
         ),
         ("missing", "ka: no file of the production run at T = 0.5, replica 0; .* every temperature needs the same"),
         ("a folder", "ka: no file of the production run at T = 0.5, replica 0"),
