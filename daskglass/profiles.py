@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +39,7 @@ WAIT = "24h"
 MOST = 1_000_000  # jobs, cores, processes: no batch system has more
 LARGEST_SIZE = 2**60  # bytes of a job
 LONGEST = 1e9  # s that anyone waits
+MOST_TOLD = 20  # problems of one profile
 CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
 DIRECTORIES = ("log_directory", "shared_temp_directory")
 IN_DIRECTIVES = ("log_directory", "shared_temp_directory", "job_name", "interface")  # not quoted by dask-jobqueue
@@ -99,7 +101,7 @@ def load_profile(name: str, file: Path | None = None) -> Profile:
     if name not in profiles:
         raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, profiles))}")
     given = profiles[name]
-    found = [((name, *keys), message) for keys, message in _problems(given)]
+    found = [((name, *keys), message) for keys, message in islice(_problems(given), MOST_TOLD)]
     if found:
         raise StudyError(
             "\n".join(f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys))}: {message}" for keys, message in found)
