@@ -572,6 +572,9 @@ def _labels(name: str, text: str | None) -> float | slice | None:
     if text is None:
         return None
     try:
+        if "_" in text or not text.isascii():
+            # Python would read 1_0 as 10
+            raise ValueError(text)
         ends = [float(end) if end.strip() else None for end in text.split(":")]
         if len(ends) == 1 and ends[0] is not None:
             return ends[0]

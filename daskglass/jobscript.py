@@ -187,8 +187,8 @@ def _scratch(parent: str) -> list[str]:
     return [
         f'parent="{quoted}"',
         'scratch="$parent/daskglass-$(id -u)"',
-        'mkdir -p "$parent" && mkdir -m 700 "$scratch" 2>/dev/null || true',
-        '[ -O "$scratch" ] && [ ! -L "$scratch" ] || scratch=$(mktemp -d "$parent/daskglass-XXXXXX")',
+        'mkdir -p -- "$parent" && mkdir -m 700 -- "$scratch" 2>/dev/null || true',
+        '[ -O "$scratch" ] && [ ! -L "$scratch" ] || scratch=$(mktemp -d -- "$parent/daskglass-XXXXXX")',
     ]
 
 
@@ -246,8 +246,11 @@ def check_plain(path: str | Path) -> None:
     Raises
     ------
     StudyError
-        If there is more in it than letters, digits and a few characters that mean nothing to any of them.
+        If it begins as an option does, or there is more in it than letters, digits and a few characters that mean
+        nothing to any of them.
     """
+    if str(path).startswith("-"):
+        raise StudyError(f"{str(path)!r}: would be taken for an option by the batch system; begin it otherwise")
     if "%" in str(path) or shlex.quote(str(path)) != str(path):
         raise StudyError(
             f"{str(path)!r}: has characters that a shell or a batch system would not leave alone, and becomes part of the job "

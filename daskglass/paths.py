@@ -103,7 +103,7 @@ def read_text(path: Path, most: int) -> str:
         text = data.decode("utf-8-sig") if len(data) <= 4 * most else " " * len(data)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise StudyError(f"{path}:{line}: not UTF-8 at byte {error.start}: save it as text in UTF-8") from None
+        raise StudyError(f"{path}: not UTF-8 at byte {error.start}, line {line}: save it as text in UTF-8") from None
     if len(text) > most:
         raise StudyError(f"{path}: more than {most:,} characters: no file that a person wrote")
     return text

@@ -29,7 +29,7 @@ from daskglass.jobscript import (
     walltime_seconds,
     words,
 )
-from daskglass.paths import expand_path, expand_variables
+from daskglass.paths import check_no_address, expand_path, expand_variables
 from daskglass.yamlfile import line_of, read_yaml
 
 FILE = "cluster.yaml"
@@ -42,7 +42,8 @@ LONGEST = 1e9  # s that anyone waits
 MOST_TOLD = 20  # problems of one profile
 CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
 DIRECTORIES = ("log_directory", "shared_temp_directory")
-IN_DIRECTIVES = ("log_directory", "shared_temp_directory", "job_name", "interface")  # not quoted by dask-jobqueue
+MAY_BE_NUMBERS = ("queue", "account", "project")
+IN_DIRECTIVES = (*DIRECTORIES, "job_name", "interface", *MAY_BE_NUMBERS)  # not quoted by dask-jobqueue
 OWN = {
     "local": ("type", "wait", "workers"),
     "address": ("type", "wait", "address", *CERTIFICATES),
@@ -95,11 +96,11 @@ def load_profile(name: str, file: Path | None = None) -> Profile:
     StudyError
         For a name that the file lacks; else naming the file, and for each problem its line, profile and key.
     """
-    path = file or (Path(FILE) if Path(FILE).is_file() else SHIPPED)
+    path = file or (Path(FILE) if os.path.lexists(FILE) else SHIPPED)
     root, content = _read(path)
     profiles = {"local": {"type": "local"}} | content
     if name not in profiles:
-        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, profiles))}")
+        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, islice(profiles, MOST_TOLD)))}")
     given = profiles[name]
     found = [((name, *keys), message) for keys, message in islice(_problems(given), MOST_TOLD)]
     if found:
@@ -173,15 +174,18 @@ def _problems(given: Any) -> Iterator[Problem]:
 
 def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
     """What is wrong with paths, and with words that become part of a job script."""
-    for key in (*CERTIFICATES, *DIRECTORIES, "local_directory", "python", "worker_extra_args", "job_name", "interface"):
+    for key in (*CERTIFICATES, "local_directory", "python", "worker_extra_args", *IN_DIRECTIVES):
         value = given.get(key)
-        if value is None:
+        if value is None or (key in MAY_BE_NUMBERS and isinstance(value, int) and not isinstance(value, bool)):
             continue
         if key != "worker_extra_args" and not (isinstance(value, str) and value):
             yield (key,), f"must be a text; got {value!r}"
             continue
         try:
             expanded = _expanded(key, value)
+            if key == "local_directory":
+                # the nodes expand it, but are no better at addresses
+                check_no_address(expanded)
             if key in IN_DIRECTIVES:
                 check_plain(expanded)
             if key == "python":

@@ -139,7 +139,8 @@ def _scalar(node: yaml.ScalarNode, keys: Keys) -> Any:
     """What a scalar stands for by the core schema of YAML 1.2: text where it is quoted, or like nothing else."""
     text = node.value
     if node.style is not None:
-        return text
+        # JSON writes characters such as emoji as two escapes
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     if text in _WORDS:
         return _WORDS[text]
     if not _REAL.fullmatch(text):

@@ -299,6 +299,13 @@ def test_null_is_the_same_as_leaving_out(load):
         ("slurm", {"worker_extra_args": ["--preload x; touch y"]}, "worker_extra_args", "are for lines of shell"),
         ("slurm", {"worker_extra_args": ["--name $NO_SUCH_ROOM"]}, "worker_extra_args", "NO_SUCH_ROOM is not set"),
         ("htcondor", {"local_directory": "/x/$(y)"}, "local_directory", "macro of HTCondor"),
+        ("slurm", {"local_directory": "s3://bucket/x"}, "local_directory", "s3: is not supported"),
+        ("slurm", {"log_directory": "-x"}, "log_directory", "taken for an option"),
+        ("slurm", {"job_name": "--wrap=x"}, "job_name", "taken for an option"),
+        ("slurm", {"queue": "a b"}, "queue", "letters, digits and _ @"),
+        ("slurm", {"account": "$HOME"}, "account", "letters, digits and _ @"),
+        ("lsf", {"project": "a;b"}, "project", "letters, digits and _ @"),
+        ("slurm", {"queue": True}, "queue", "must be a text"),
         ("slurm", {"memory": "64 potatoes"}, "memory", "size with its unit, such as 64GB"),
         ("slurm", {"memory": 64}, "memory", "size with its unit"),
         ("htcondor", {"disk": "64"}, "disk", "size with its unit"),
@@ -344,6 +351,23 @@ def test_a_bad_profile_is_refused_naming_file_line_key_and_remedy(load, tmp_path
         load(profile, **keys)
     where = re.escape(f"{tmp_path}/cluster.yaml:") + r"\d+: " + re.escape(f"mine.{place}: ")
     assert re.search(f"^{where}.*{message}", str(caught.value), re.MULTILINE), str(caught.value)
+
+
+def test_a_file_in_the_working_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").mkdir()
+    with pytest.raises(StudyError, match="cluster.yaml: cannot be read: it is a folder"):
+        load_profile("local")
+    (tmp_path / "cluster.yaml").rmdir()
+    (tmp_path / "cluster.yaml").symlink_to("nowhere.yaml")
+    with pytest.raises(StudyError, match="cluster.yaml: cannot be read"):
+        load_profile("local")
+
+
+def test_many_problems_of_a_profile_are_told_in_short(load):
+    with pytest.raises(StudyError) as caught:
+        load(**{f"k{k}": 1 for k in range(3000)})
+    assert len(str(caught.value).splitlines()) == 20
 
 
 def test_an_error_is_told_with_its_line(tmp_path):
