@@ -94,7 +94,9 @@ def read_text(path: Path, most: int) -> str:
     try:
         if path.exists() and not path.is_file():
             # others may never end, or can be read but once
-            raise StudyError(f"{path}: cannot be read: it is {'a folder' if path.is_dir() else 'no plain file'}; give a file")
+            raise StudyError(
+                f"{path}: cannot be read: it is {'a folder' if path.is_dir() else 'no plain file'}; give a file"
+            )
         with path.open("rb") as file:
             data = file.read(4 * most + 1)
     except OSError as error:

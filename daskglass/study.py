@@ -286,9 +286,10 @@ class Structure(_Section):
     @model_validator(mode="after")
     def _grid(self) -> Structure:
         first, last, step = self.mu
-        if last < first or abs((last - first) / step - round((last - first) / step)) > 1e-6:
+        steps = (last - first) / step
+        if last < first or abs(steps - round(steps)) > 1e-6 or (last > first and round(steps) == 0):
             raise ValueError(f"mu must be [first, last, step], whole steps from first to last; got {list(self.mu)}")
-        if (last - first) / step > MOST_RADII:
+        if steps > MOST_RADII:
             raise ValueError(f"mu has more than {MOST_RADII:,} steps; got {list(self.mu)}")
         return self
 
@@ -332,9 +333,10 @@ class Radial(_Section):
 
     @model_validator(mode="after")
     def _whole_bins(self) -> Radial:
-        if abs(self.r_max / self.bin_width - round(self.r_max / self.bin_width)) > 1e-6:
+        bins = self.r_max / self.bin_width
+        if abs(bins - round(bins)) > 1e-6 or round(bins) == 0:
             raise ValueError(f"r_max must be a whole number of bin widths; got {self.r_max} and {self.bin_width}")
-        if self.r_max / self.bin_width > MOST_BINS:
+        if bins > MOST_BINS:
             raise ValueError(f"r_max has more than {MOST_BINS:,} bin widths; got {self.r_max} and {self.bin_width}")
         return self
 

@@ -114,6 +114,8 @@ def test_every_pipeline_is_a_valid_study(path):
         ("engine: lammps", "relaxation: {longest: 1e300}", 7, "source.simulate.relaxation.longest", "lie between"),
         ("engine: lammps", "equilibration: {minimum: .inf}", 7, "source.simulate.equilibration.minimum", "finite"),
         ("strata:", "radial: {bin_width: 1e-9}\nstrata:", 12, "radial", "more than 100,000 bin widths"),
+        ("strata:", "structure: {mu: [0.4, 2.4, 1e9]}\nstrata:", 12, "structure", "whole steps"),
+        ("strata:", "radial: {bin_width: 1e9}\nstrata:", 12, "radial", "whole number of bin widths"),
         ("strata:", "structure: {mu: [0.4, 2.4, 1e-9]}\nstrata:", 12, "structure", "more than 10,000 steps"),
         ("strata:", "precision: 1e300\nstrata:", 12, "precision", "less than or equal to 0.1"),
         ("strata:", "precision: 1e-300\nstrata:", 12, "precision", "greater than or equal to 0.00000001"),
