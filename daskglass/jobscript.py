@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import os
 import re
 import shlex
 import signal
@@ -225,7 +226,7 @@ def command(text: str) -> str:
     StudyError
         As `shell_words`.
     """
-    return shlex.quote(text) if Path(text).is_file() else shlex.join(_words(text))
+    return shlex.quote(text) if os.path.isfile(text) else shlex.join(_words(text))
 
 
 def _words(text: str) -> list[str]:
@@ -275,7 +276,7 @@ def job_script(profile: Profile, **added: Any) -> str:
     arguments = job_options(profile) | added | {"scheduler": "tls://SCHEDULER:8786", "name": "WORKER"}
     try:
         return job(**{name: value for name, value in arguments.items() if name in _arguments(job)}).job_script()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise StudyError(
             f"cluster {profile.name!r}: dask-jobqueue refuses it: {type(error).__name__}: {error}"
         ) from error

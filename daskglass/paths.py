@@ -49,7 +49,8 @@ def check_no_address(path: str) -> None:
     """
     if address := ADDRESS.match(path):
         raise StudyError(
-            f"{path!r} is an address, and {address[1] or address[2]}: is not supported: give a path of a file system of this machine"
+            f"{path!r} is an address, and {address[1] or address[2]}: is not supported: give a path of a file system of this "
+            "machine"
         )
 
 

@@ -321,7 +321,7 @@ def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]
     try:
         lifetime = parse_timedelta(arguments[arguments.index("--lifetime") + 1])
         walltime = walltime_seconds(kind, str(given.get("walltime")))
-    except (IndexError, ValueError):
+    except (IndexError, KeyError, OverflowError, ValueError):
         yield ("worker_extra_args",), "--lifetime needs a time, such as 3h"
     except StudyError:
         # told by its own key

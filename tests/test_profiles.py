@@ -182,6 +182,10 @@ def test_arguments_added_go_into_the_script(load, tmp_path):
     assert f"#SBATCH -o {tmp_path}/" in job_script(load(), log_directory=str(tmp_path))
 
 
+def test_a_command_longer_than_any_path_is_no_path(load):
+    assert "x" * 300 in job_script(load(python="x" * 300))
+
+
 def test_what_dask_jobqueue_refuses_is_told_with_its_reason(load):
     with pytest.raises(StudyError, match="'mine': dask-jobqueue refuses it: KeyError: 'Outptu'"):
         job_script(load("htcondor", job_directives_skip=["Outptu"]))
@@ -332,6 +336,7 @@ def test_null_is_the_same_as_leaving_out(load):
         ("slurm", {"worker_extra_args": ["--lifetime-stagger", "1h"]}, "worker_extra_args", "needs --lifetime"),
         ("slurm", {"worker_extra_args": ["--lifetime", "5h"]}, "worker_extra_args", "does not end before the walltime"),
         ("slurm", {"worker_extra_args": ["--lifetime"]}, "worker_extra_args", "--lifetime needs a time"),
+        ("slurm", {"worker_extra_args": ["--lifetime", "soon"]}, "worker_extra_args", "--lifetime needs a time"),
         ("slurm", {"worker_extra_args": "--preload x"}, "worker_extra_args", "must be a list"),
         ("slurm", {"scheduler_options": []}, "scheduler_options", "must be a mapping"),
         ("slurm", {"scheduler_options": {"protocol": "tcp"}}, "scheduler_options.protocol", "TLS"),
@@ -356,11 +361,11 @@ def test_a_bad_profile_is_refused_naming_file_line_key_and_remedy(load, tmp_path
 def test_a_file_in_the_working_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cluster.yaml").mkdir()
-    with pytest.raises(StudyError, match="cluster.yaml: cannot be read: it is a folder"):
+    with pytest.raises(StudyError, match=r"cluster\.yaml: cannot be read: it is a folder"):
         load_profile("local")
     (tmp_path / "cluster.yaml").rmdir()
     (tmp_path / "cluster.yaml").symlink_to("nowhere.yaml")
-    with pytest.raises(StudyError, match="cluster.yaml: cannot be read"):
+    with pytest.raises(StudyError, match=r"cluster\.yaml: cannot be read"):
         load_profile("local")
 
 

@@ -239,10 +239,10 @@ def test_a_file_that_is_none_or_never_ends_is_refused_at_once(tmp_path):
 
 
 def test_many_problems_are_told_in_short(load):
-    with pytest.raises(StudyError, match="study.yaml: and 8,984 more") as caught:
+    with pytest.raises(StudyError, match=r"study\.yaml: and 8,984 more") as caught:
         load("".join(f"k{k}: 1\n" for k in range(9000)) + f"hops: {{window: {'x' * 9000}}}\n")
     assert len(str(caught.value).splitlines()) == 21
-    with pytest.raises(StudyError, match="hops.window: .*x…") as caught:
+    with pytest.raises(StudyError, match=r"hops\.window: .*x…") as caught:
         load(GOOD.replace("window: 10.0", f"window: {'x' * 9000}"))
     assert len(str(caught.value)) < 500
 
