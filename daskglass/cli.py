@@ -19,7 +19,7 @@ import typer
 
 from daskglass.durable import replace_file
 from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
-from daskglass.paths import expand_path
+from daskglass.paths import expand_path, follow
 from daskglass.screen import out, print_costs, print_rows, print_sources, print_status, say, show_progress
 
 if TYPE_CHECKING:
@@ -35,6 +35,10 @@ app = typer.Typer(
 )
 
 
+def _store(path: Path) -> Path:
+    return follow(expand_path(str(path)))
+
+
 def _expanded(path: Path | None) -> Path | None:
     """Expand `~` and variables of a path that the shell left alone; options that become a study are expanded there."""
     return None if path is None else Path(expand_path(str(path)))
@@ -45,13 +49,17 @@ StudyFile = Annotated[
     typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False, callback=_expanded),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
-Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False, callback=_expanded)]
+Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False, callback=_store)]
 Run = Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")]
 Replica = Annotated[int | None, typer.Option(help="number of a replica")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
 SKIPPED = "may be repeated; NaN, and -1 among codes, are skipped"
 OPTIONS = {
     "source.trajectories.path": "the pattern",
+    "source.trajectories.format": "--format",
+    "source.trajectories.timestep": "--timestep",
+    "systems.0.species": "--species",
+    "precision: ": "--precision: ",
     "source.trajectories.constants": "--system, --temperature or --replica",
     "source.trajectories.table": "--table",
     "source.trajectories.rename": "--rename",
@@ -221,23 +229,25 @@ def convert(
     constants = {"system": None if species else system, "temperature": temperature, "replica": replica}
     if report is not None and not report.parent.is_dir():
         raise StudyError(f"--report {report}: there is no folder {report.parent}")
-    given = study_of_files(
-        store,
-        format=form,
-        path=pattern,
-        timestep=timestep,
-        constants={name: value for name, value in constants.items() if value is not None},
-        table=None if table is None else str(table),
-        rename=dict(_renaming(text) for text in rename or ()),
-        frames=frames,
-        ignore_images=ignore_images,
-        precision=precision,
-        systems=[{"system": system, "species": species}] if species else [],
-    )
-    store = Path(given.store)
+    if report is not None and report.is_dir():
+        raise StudyError(f"--report {report}: is a folder; give a file")
     profile = load_profile(cluster)
     with _in_options():
+        given = study_of_files(
+            store,
+            format=form,
+            path=pattern,
+            timestep=timestep,
+            constants={name: value for name, value in constants.items() if value is not None},
+            table=None if table is None else str(table),
+            rename=dict(_renaming(text) for text in rename or ()),
+            frames=frames,
+            ignore_images=ignore_images,
+            precision=precision,
+            systems=[{"system": system, "species": species}] if species else [],
+        )
         sources = sources_of(given)
+    store = Path(given.store)
     if dry_run:
         print_sources(given, sources)
         return
@@ -453,7 +463,10 @@ def check(store: Store, debug: Debug = False) -> None:
     from daskglass import pipeline
     from daskglass.inventory import size_text
     from daskglass.ledger import locked
+    from daskglass.store import check_is_store
 
+    # a lock would make the folders it lies in
+    check_is_store(store)
     with locked(store):
         found = pipeline.check(store)
     for problem in found.wrong.values():
@@ -559,6 +572,9 @@ def _labels(name: str, text: str | None) -> float | slice | None:
     if text is None:
         return None
     try:
+        if "_" in text or not text.isascii():
+            # Python would read 1_0 as 10
+            raise ValueError(text)
         ends = [float(end) if end.strip() else None for end in text.split(":")]
         if len(ends) == 1 and ends[0] is not None:
             return ends[0]

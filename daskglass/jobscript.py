@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import os
 import re
 import shlex
 import signal
@@ -187,8 +188,8 @@ def _scratch(parent: str) -> list[str]:
     return [
         f'parent="{quoted}"',
         'scratch="$parent/daskglass-$(id -u)"',
-        'mkdir -p "$parent" && mkdir -m 700 "$scratch" 2>/dev/null || true',
-        '[ -O "$scratch" ] && [ ! -L "$scratch" ] || scratch=$(mktemp -d "$parent/daskglass-XXXXXX")',
+        'mkdir -p -- "$parent" && mkdir -m 700 -- "$scratch" 2>/dev/null || true',
+        '[ -O "$scratch" ] && [ ! -L "$scratch" ] || scratch=$(mktemp -d -- "$parent/daskglass-XXXXXX")',
     ]
 
 
@@ -225,7 +226,7 @@ def command(text: str) -> str:
     StudyError
         As `shell_words`.
     """
-    return shlex.quote(text) if Path(text).is_file() else shlex.join(_words(text))
+    return shlex.quote(text) if os.path.isfile(text) else shlex.join(_words(text))
 
 
 def _words(text: str) -> list[str]:
@@ -246,8 +247,11 @@ def check_plain(path: str | Path) -> None:
     Raises
     ------
     StudyError
-        If there is more in it than letters, digits and a few characters that mean nothing to any of them.
+        If it begins as an option does, or there is more in it than letters, digits and a few characters that mean
+        nothing to any of them.
     """
+    if str(path).startswith("-"):
+        raise StudyError(f"{str(path)!r}: would be taken for an option by the batch system; begin it otherwise")
     if "%" in str(path) or shlex.quote(str(path)) != str(path):
         raise StudyError(
             f"{str(path)!r}: has characters that a shell or a batch system would not leave alone, and becomes part of the job "
@@ -272,7 +276,7 @@ def job_script(profile: Profile, **added: Any) -> str:
     arguments = job_options(profile) | added | {"scheduler": "tls://SCHEDULER:8786", "name": "WORKER"}
     try:
         return job(**{name: value for name, value in arguments.items() if name in _arguments(job)}).job_script()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise StudyError(
             f"cluster {profile.name!r}: dask-jobqueue refuses it: {type(error).__name__}: {error}"
         ) from error

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from daskglass.jobscript import (
     walltime_seconds,
     words,
 )
-from daskglass.paths import expand_path, expand_variables
+from daskglass.paths import check_no_address, expand_path, expand_variables
 from daskglass.yamlfile import line_of, read_yaml
 
 FILE = "cluster.yaml"
@@ -38,9 +39,11 @@ WAIT = "24h"
 MOST = 1_000_000  # jobs, cores, processes: no batch system has more
 LARGEST_SIZE = 2**60  # bytes of a job
 LONGEST = 1e9  # s that anyone waits
+MOST_TOLD = 20  # problems of one profile
 CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
 DIRECTORIES = ("log_directory", "shared_temp_directory")
-IN_DIRECTIVES = ("log_directory", "shared_temp_directory", "job_name", "interface")  # not quoted by dask-jobqueue
+MAY_BE_NUMBERS = ("queue", "account", "project")
+IN_DIRECTIVES = (*DIRECTORIES, "job_name", "interface", *MAY_BE_NUMBERS)  # not quoted by dask-jobqueue
 OWN = {
     "local": ("type", "wait", "workers"),
     "address": ("type", "wait", "address", *CERTIFICATES),
@@ -93,13 +96,13 @@ def load_profile(name: str, file: Path | None = None) -> Profile:
     StudyError
         For a name that the file lacks; else naming the file, and for each problem its line, profile and key.
     """
-    path = file or (Path(FILE) if Path(FILE).is_file() else SHIPPED)
+    path = file or (Path(FILE) if os.path.lexists(FILE) else SHIPPED)
     root, content = _read(path)
     profiles = {"local": {"type": "local"}} | content
     if name not in profiles:
-        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, profiles))}")
+        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, islice(profiles, MOST_TOLD)))}")
     given = profiles[name]
-    found = [((name, *keys), message) for keys, message in _problems(given)]
+    found = [((name, *keys), message) for keys, message in islice(_problems(given), MOST_TOLD)]
     if found:
         raise StudyError(
             "\n".join(f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys))}: {message}" for keys, message in found)
@@ -171,15 +174,18 @@ def _problems(given: Any) -> Iterator[Problem]:
 
 def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
     """What is wrong with paths, and with words that become part of a job script."""
-    for key in (*CERTIFICATES, *DIRECTORIES, "local_directory", "python", "worker_extra_args", "job_name", "interface"):
+    for key in (*CERTIFICATES, "local_directory", "python", "worker_extra_args", *IN_DIRECTIVES):
         value = given.get(key)
-        if value is None:
+        if value is None or (key in MAY_BE_NUMBERS and isinstance(value, int) and not isinstance(value, bool)):
             continue
         if key != "worker_extra_args" and not (isinstance(value, str) and value):
             yield (key,), f"must be a text; got {value!r}"
             continue
         try:
             expanded = _expanded(key, value)
+            if key == "local_directory":
+                # the nodes expand it, but are no better at addresses
+                check_no_address(expanded)
             if key in IN_DIRECTIVES:
                 check_plain(expanded)
             if key == "python":
@@ -315,7 +321,7 @@ def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]
     try:
         lifetime = parse_timedelta(arguments[arguments.index("--lifetime") + 1])
         walltime = walltime_seconds(kind, str(given.get("walltime")))
-    except (IndexError, ValueError):
+    except (IndexError, KeyError, OverflowError, ValueError):
         yield ("worker_extra_args",), "--lifetime needs a time, such as 3h"
     except StudyError:
         # told by its own key

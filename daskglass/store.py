@@ -70,12 +70,30 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     Raises
     ------
     StoreError
-        If there is no store at `path`.
+        If there is no store at `path`, or it cannot be read.
     """
     path = Path(path)
+    check_is_store(path)
+    try:
+        return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        # zarr raises any of them over a zarr.json that is not what it should be
+        raise StoreError(
+            f"{path}: no store of groups that can be read: a zarr.json is damaged, or of something else "
+            f"({type(error).__name__}: {error}): bring back a copy, or delete the store and its ledger to start over"
+        ) from error
+
+
+def check_is_store(path: Path) -> None:
+    """Refuse a path where there is no store.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
     if not (path / "zarr.json").is_file():
         raise StoreError(f"{path}: no store here; `daskglass run STUDY.yaml` makes one")
-    return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------

@@ -27,12 +27,14 @@ from pydantic_core import PydanticCustomError
 from daskglass.errors import StudyError
 from daskglass.labels import distinct, find, same
 from daskglass.ledger import ledger_path
-from daskglass.paths import check_no_address, expand_path
+from daskglass.paths import check_no_address, expand_path, follow
 from daskglass.systems import Mixture, NotNegative, Positive, built_in
 from daskglass.trajectories.unwrapping import Images
 from daskglass.yamlfile import line_of, read_yaml
 
 REPLICAS = 3  # of a simulated system
+MOST_TOLD = 20  # problems of one file
+MOST_SHOWN = 100  # characters of what is wrong
 
 # --- what can be: larger studies would fail later, or exhaust the machine that plans them ----------------------------
 
@@ -59,7 +61,9 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 Bins = Annotated[int, Field(ge=2, le=MOST_STRATA, strict=True)]
 Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
 Timestep = Annotated[Positive, Field(ge=SHORTEST)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+LONGEST_NAME = 100  # of a system: file systems take 255 bytes, and names aside are longer
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_NAME)]
+OF_OTHER_STORES = (".ledger", ".lock")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -71,11 +75,14 @@ def _pattern(text: str) -> str:
 
 def _store(path: str) -> str:
     expanded = expand_path(path)
-    if Path(expanded).name in ("", ".."):
+    name = Path(expanded).name
+    if name in ("", "..", "zarr.json") or name.endswith(OF_OTHER_STORES):
         raise ValueError("a store needs a name of its own, such as mine.zarr")
+    if name != name.strip():
+        raise ValueError("the name of a store begins or ends with a blank")
     if CONTROL.search(expanded):
         raise ValueError("the name of a store cannot hold line breaks or control characters")
-    return expanded
+    return str(follow(expanded))
 
 
 def _constant(value: Any) -> Any:
@@ -279,9 +286,10 @@ class Structure(_Section):
     @model_validator(mode="after")
     def _grid(self) -> Structure:
         first, last, step = self.mu
-        if last < first or abs((last - first) / step - round((last - first) / step)) > 1e-6:
+        steps = (last - first) / step
+        if last < first or abs(steps - round(steps)) > 1e-6 or (last > first and round(steps) == 0):
             raise ValueError(f"mu must be [first, last, step], whole steps from first to last; got {list(self.mu)}")
-        if (last - first) / step > MOST_RADII:
+        if steps > MOST_RADII:
             raise ValueError(f"mu has more than {MOST_RADII:,} steps; got {list(self.mu)}")
         return self
 
@@ -325,9 +333,10 @@ class Radial(_Section):
 
     @model_validator(mode="after")
     def _whole_bins(self) -> Radial:
-        if abs(self.r_max / self.bin_width - round(self.r_max / self.bin_width)) > 1e-6:
+        bins = self.r_max / self.bin_width
+        if abs(bins - round(bins)) > 1e-6 or round(bins) == 0:
             raise ValueError(f"r_max must be a whole number of bin widths; got {self.r_max} and {self.bin_width}")
-        if self.r_max / self.bin_width > MOST_BINS:
+        if bins > MOST_BINS:
             raise ValueError(f"r_max has more than {MOST_BINS:,} bin widths; got {self.r_max} and {self.bin_width}")
         return self
 
@@ -350,7 +359,8 @@ def _simulated_system(given: Any) -> Any:
     """Give a simulated system the replicas and, where it is built in, the temperatures it does not name."""
     if not isinstance(given, dict):
         return given
-    given = {"replicas": REPLICAS} | given
+    if given.get("replicas") is None:
+        given = given | {"replicas": REPLICAS}
     if "mixture" in given or not isinstance(given.get("system"), str):
         return given
     try:
@@ -396,6 +406,13 @@ class Study(_Section):
     @model_validator(mode="after")
     def _consistent(self) -> Study:
         names = [system.system for system in self.systems]
+        folders: dict[str, str] = {}
+        for k, name in enumerate(names):
+            if (other := folders.setdefault(name.lower(), name)) != name:
+                raise _at(
+                    "systems", k, "system",
+                    message=f"{other} and {name} differ in case alone, and would share a folder on some file systems",
+                )  # fmt: skip
         if len(set(names)) != len(names) or not (names or self.source.trajectories):
             raise _at("systems", message=f"give at least one system, and each once; got {names}")
         for k, system in enumerate(self.systems):
@@ -628,7 +645,10 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         study = Study.model_validate(content)
         study._text = text
     except ValidationError as error:
-        raise StudyError("\n".join(dict.fromkeys(_told(path, root, problem) for problem in error.errors()))) from None
+        problems = error.errors()
+        told = list(dict.fromkeys(_told(path, root, problem) for problem in problems[:MOST_TOLD]))
+        more = [f"{path}: and {len(problems) - MOST_TOLD:,} more"] * (len(problems) > MOST_TOLD)
+        raise StudyError("\n".join(told + more)) from None
     try:
         check_place(study.store)
     except StudyError as error:
@@ -637,7 +657,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
 
 
 def check_place(store: str) -> None:
-    """Refuse to make a store where a file or a folder lies that is none.
+    """Refuse to make a store where a file or a folder lies that is none, or in another store.
 
     Raises
     ------
@@ -647,14 +667,29 @@ def check_place(store: str) -> None:
     path = Path(store)
     try:
         there, is_store = path.exists(), (path / "zarr.json").exists() or ledger_path(path).exists()
+        for folder in path.absolute().parents:
+            if folder.exists() and not folder.is_dir():
+                raise StudyError(f"{store}: {folder} is a file: give the store a place in a folder")
+            if (folder / "zarr.json").exists():
+                raise StudyError(f"{store} lies in the store {folder}: give it a place of its own, such as beside that")
     except OSError as error:
         raise StudyError(f"{store}: {error.strerror}") from None
+    if path.is_symlink():
+        raise StudyError(f"{store} is a link that leads to itself: take it away, or give the store another name")
     if there and not path.is_dir():
         raise StudyError(f"{store} is a file: give the store a name that is not taken")
     if there and not is_store:
         raise StudyError(
             f"{store} is a folder and no store: give the store a name that is not taken, such as {store}/mine.zarr"
         )
+
+
+REMEDIES = {
+    "string_type": ": a number or a word such as true is text where it is in quotes",
+    "string_pattern_mismatch": ", which is letters, digits and _ . + - only, a letter or digit first",
+    "tuple_type": ": write a list, such as [0.8, 0.7]",
+    "model_type": ": write its keys, such as {key: value}",
+}  # for what Pydantic calls wrong
 
 
 def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
@@ -672,8 +707,9 @@ def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
 def _message(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         return "unknown key; see the study-file page of the documentation for the known ones"
-    message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem.get("input")
+    message = str(problem["msg"]).removeprefix("Value error, ") + REMEDIES.get(problem["type"], "")
     # what a check found to say is told with what it is about
     known = isinstance(given, (dict, list, tuple)) or given is None or problem["type"] == "study"
-    return message if known else f"{message}; got {given!r}"
+    shown = repr(given)
+    return message if known else f"{message}; got {shown[:MOST_SHOWN]}{'…' * (len(shown) > MOST_SHOWN)}"

@@ -11,12 +11,14 @@ from typing import Any
 import yaml
 
 from daskglass.errors import StudyError
+from daskglass.paths import read_text
 
 # what people write by hand stays far below; what programs write to exhaust a reader does not
 MOST_CHARACTERS = 1_000_000
 MOST_VALUES = 20_000
 DEEPEST = 20
 LONGEST_NUMBER = 40
+LONGEST_TEXT = 10_000
 # A number with a leading zero stays text: to some it is octal, and to a batch system the name of an account.
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _REAL = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -60,6 +62,10 @@ class _Composer(yaml.SafeLoader):
             problem = f"nested more than {DEEPEST} levels deep"
         elif self.values > MOST_VALUES:
             problem = f"more than {MOST_VALUES:,} values in one file"
+        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST_TEXT:
+            # errors show keys and values
+            self.keys[-1] = str(self.keys[-1])[:LONGEST_NUMBER]
+            problem = f"a text of {len(event.value):,} characters: write at most {LONGEST_TEXT:,}"
         if problem:
             raise _RefusedError(self.keys, event.start_mark, problem)
         node: yaml.Node | None = super().compose_node(parent, index)
@@ -78,13 +84,7 @@ def read_yaml(path: Path) -> tuple[str, yaml.Node | None, Any]:
         Naming file, line and key, if it cannot be read, is not YAML, gives a key twice, has aliases or tags, or is larger
         than what people write.
     """
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MOST_CHARACTERS + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path}: cannot be read: {error}") from error
-    if len(text) > MOST_CHARACTERS:
-        raise StudyError(f"{path}: more than {MOST_CHARACTERS:,} characters: no file that a person wrote")
+    text = read_text(path, MOST_CHARACTERS)
     try:
         root = _Composer(text).get_single_node()
         return text, root, None if root is None else _content(root, ())
@@ -93,10 +93,14 @@ def read_yaml(path: Path) -> tuple[str, yaml.Node | None, Any]:
         raise StudyError(f"{path}:{error.line}: {f'{keys}: ' if keys else ''}{error.message}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise StudyError(f"{path}:{line}: not valid YAML: {error.reason}: character {error.character!r}") from None
+        raise StudyError(
+            f"{path}:{line}: not valid YAML: {error.reason}: character {error.character!r}: take it out, "
+            "or save the file as text in UTF-8"
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        what = " ".join(filter(None, (error.context, error.problem)))
+        tab = "use blanks in place of tabs" if "'\\t'" in str(error.problem) else None
+        what = "; ".join(filter(None, (" ".join(filter(None, (error.context, error.problem))), tab)))
         raise StudyError(f"{path}:{1 if mark is None else mark.line + 1}: not valid YAML: {what}") from None
 
 
@@ -135,7 +139,8 @@ def _scalar(node: yaml.ScalarNode, keys: Keys) -> Any:
     """What a scalar stands for by the core schema of YAML 1.2: text where it is quoted, or like nothing else."""
     text = node.value
     if node.style is not None:
-        return text
+        # JSON writes characters such as emoji as two escapes
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     if text in _WORDS:
         return _WORDS[text]
     if not _REAL.fullmatch(text):

@@ -14,8 +14,11 @@ import pytest
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from typer.testing import CliRunner
 
 from daskglass import screen
+from daskglass.cli import app
+from daskglass.errors import StoreError, StudyError
 from tests.studies import FILES, TINY, command
 
 # one worker runs the tiny study once, for all of them
@@ -162,6 +165,56 @@ def test_no_path_of_the_command_line_becomes_a_folder_called_by_a_variable_or_an
     done = command(*(word.format("~") for word in arguments), folder=here, env={"HOME": str(tmp_path), "PATH": ""})
     assert done.returncode in (1, 2)
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe no text", b"[1]", b"[" * 100_000, b'{"node_type": "array"}'])
+@pytest.mark.parametrize("name", ["info", "check", "figures"])
+def test_a_store_whose_metadata_is_damaged_is_named_with_the_way_out(tmp_path, name, content):
+    store = tmp_path / "a.zarr"
+    store.mkdir()
+    (store / "zarr.json").write_bytes(content)
+    found = CliRunner().invoke(app, [name, str(store)])
+    assert isinstance(found.exception, StoreError)
+    assert f"{store}: no store of groups that can be read" in str(found.exception)
+
+
+def test_a_store_that_is_not_there_is_not_looked_for_by_making_folders(tmp_path):
+    found = CliRunner().invoke(app, ["check", f"{tmp_path}/none/deep/x.zarr"])
+    assert "no store here" in str(found.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_is_known_by_the_name_of_the_working_folder_and_through_a_link(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny / "tiny.zarr")
+    (tmp_path / "link.zarr").symlink_to(tiny / "tiny.zarr")
+    for path in (".", str(tmp_path / "link.zarr")):
+        found = CliRunner().invoke(app, ["check", path])
+        assert found.exit_code == 0, found.exception
+    assert [file.name for file in tmp_path.iterdir()] == ["link.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format", "xyz"), "--format: Input should be"),
+        (("--format", "gsd", "--timestep", "0"), "--timestep: Input should be greater than 0"),
+        (("--format", "gsd", "--precision", "1e300"), "--precision: Input should be less"),
+        (("--format", "gsd", "--frames", "0"), "--frames: Input should be greater than 0"),
+        (("--format", "gsd", "--system", "a", "--species", "A b"), "--species.0: String should match"),
+        (("--format", "gsd", "--report", "."), "--report .: is a folder"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_told_by_its_name(tmp_path, arguments, message):
+    found = CliRunner().invoke(app, ["convert", "x.gsd", f"{tmp_path}/a.zarr", *arguments])
+    assert isinstance(found.exception, StudyError)
+    assert message in str(found.exception)
+
+
+@pytest.mark.parametrize("text", ["1_0", "0x1", "١", "1,5", ":", "1:2:3", ""])
+def test_a_label_is_written_as_a_number_or_a_range(text):
+    found = CliRunner().invoke(app, ["query", "none.zarr", "--variable", "hop", "--temperature", text])
+    assert isinstance(found.exception, StudyError)
+    assert "or a range such as 0.4:0.6" in str(found.exception)
 
 
 def test_what_strangers_named_cannot_steer_a_terminal(tmp_path):

@@ -182,6 +182,10 @@ def test_arguments_added_go_into_the_script(load, tmp_path):
     assert f"#SBATCH -o {tmp_path}/" in job_script(load(), log_directory=str(tmp_path))
 
 
+def test_a_command_longer_than_any_path_is_no_path(load):
+    assert "x" * 300 in job_script(load(python="x" * 300))
+
+
 def test_what_dask_jobqueue_refuses_is_told_with_its_reason(load):
     with pytest.raises(StudyError, match="'mine': dask-jobqueue refuses it: KeyError: 'Outptu'"):
         job_script(load("htcondor", job_directives_skip=["Outptu"]))
@@ -299,6 +303,13 @@ def test_null_is_the_same_as_leaving_out(load):
         ("slurm", {"worker_extra_args": ["--preload x; touch y"]}, "worker_extra_args", "are for lines of shell"),
         ("slurm", {"worker_extra_args": ["--name $NO_SUCH_ROOM"]}, "worker_extra_args", "NO_SUCH_ROOM is not set"),
         ("htcondor", {"local_directory": "/x/$(y)"}, "local_directory", "macro of HTCondor"),
+        ("slurm", {"local_directory": "s3://bucket/x"}, "local_directory", "s3: is not supported"),
+        ("slurm", {"log_directory": "-x"}, "log_directory", "taken for an option"),
+        ("slurm", {"job_name": "--wrap=x"}, "job_name", "taken for an option"),
+        ("slurm", {"queue": "a b"}, "queue", "letters, digits and _ @"),
+        ("slurm", {"account": "$HOME"}, "account", "letters, digits and _ @"),
+        ("lsf", {"project": "a;b"}, "project", "letters, digits and _ @"),
+        ("slurm", {"queue": True}, "queue", "must be a text"),
         ("slurm", {"memory": "64 potatoes"}, "memory", "size with its unit, such as 64GB"),
         ("slurm", {"memory": 64}, "memory", "size with its unit"),
         ("htcondor", {"disk": "64"}, "disk", "size with its unit"),
@@ -325,6 +336,7 @@ def test_null_is_the_same_as_leaving_out(load):
         ("slurm", {"worker_extra_args": ["--lifetime-stagger", "1h"]}, "worker_extra_args", "needs --lifetime"),
         ("slurm", {"worker_extra_args": ["--lifetime", "5h"]}, "worker_extra_args", "does not end before the walltime"),
         ("slurm", {"worker_extra_args": ["--lifetime"]}, "worker_extra_args", "--lifetime needs a time"),
+        ("slurm", {"worker_extra_args": ["--lifetime", "soon"]}, "worker_extra_args", "--lifetime needs a time"),
         ("slurm", {"worker_extra_args": "--preload x"}, "worker_extra_args", "must be a list"),
         ("slurm", {"scheduler_options": []}, "scheduler_options", "must be a mapping"),
         ("slurm", {"scheduler_options": {"protocol": "tcp"}}, "scheduler_options.protocol", "TLS"),
@@ -344,6 +356,23 @@ def test_a_bad_profile_is_refused_naming_file_line_key_and_remedy(load, tmp_path
         load(profile, **keys)
     where = re.escape(f"{tmp_path}/cluster.yaml:") + r"\d+: " + re.escape(f"mine.{place}: ")
     assert re.search(f"^{where}.*{message}", str(caught.value), re.MULTILINE), str(caught.value)
+
+
+def test_a_file_in_the_working_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").mkdir()
+    with pytest.raises(StudyError, match=r"cluster\.yaml: cannot be read: it is a folder"):
+        load_profile("local")
+    (tmp_path / "cluster.yaml").rmdir()
+    (tmp_path / "cluster.yaml").symlink_to("nowhere.yaml")
+    with pytest.raises(StudyError, match=r"cluster\.yaml: cannot be read"):
+        load_profile("local")
+
+
+def test_many_problems_of_a_profile_are_told_in_short(load):
+    with pytest.raises(StudyError) as caught:
+        load(**{f"k{k}": 1 for k in range(3000)})
+    assert len(str(caught.value).splitlines()) == 20
 
 
 def test_an_error_is_told_with_its_line(tmp_path):

@@ -1,5 +1,6 @@
 """Study files: what they accept, and what they say of what they do not."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,8 @@ def test_every_pipeline_is_a_valid_study(path):
         ("engine: lammps", "relaxation: {longest: 1e300}", 7, "source.simulate.relaxation.longest", "lie between"),
         ("engine: lammps", "equilibration: {minimum: .inf}", 7, "source.simulate.equilibration.minimum", "finite"),
         ("strata:", "radial: {bin_width: 1e-9}\nstrata:", 12, "radial", "more than 100,000 bin widths"),
+        ("strata:", "structure: {mu: [0.4, 2.4, 1e9]}\nstrata:", 12, "structure", "whole steps"),
+        ("strata:", "radial: {bin_width: 1e9}\nstrata:", 12, "radial", "whole number of bin widths"),
         ("strata:", "structure: {mu: [0.4, 2.4, 1e-9]}\nstrata:", 12, "structure", "more than 10,000 steps"),
         ("strata:", "precision: 1e300\nstrata:", 12, "precision", "less than or equal to 0.1"),
         ("strata:", "precision: 1e-300\nstrata:", 12, "precision", "greater than or equal to 0.00000001"),
@@ -138,6 +141,29 @@ def test_every_pipeline_is_a_valid_study(path):
         ("store: example.zarr", "store: $NO_SUCH_ROOM/x.zarr", 2, "store", "NO_SUCH_ROOM is not set"),
         ("store: example.zarr", "store: ~nobody.known/x.zarr", 2, "store", "nobody has the home"),
         ("store: example.zarr", 'store: "a\\nb"', 2, "store", "control characters"),
+        ("store: example.zarr", "store: ./s3://bucket/x", 2, "store", "s3: is not supported"),
+        ("store: example.zarr", "store: results/s3://x", 2, "store", "s3: is not supported"),
+        ("store: example.zarr", "store: me@login1:/x.zarr", 2, "store", "me@login1: is not supported"),
+        ("store: example.zarr", "store: 'C:\\x.zarr'", 2, "store", "C: is not supported"),
+        ("store: example.zarr", "store: ${HOME:-x}/y.zarr", 2, "store", "for a shell: only ~, [$]NAME and"),
+        ("store: example.zarr", "store: $(date)/y.zarr", 2, "store", "for a shell: only ~, [$]NAME and"),
+        ("store: example.zarr", "store: '${HOME/y.zarr'", 2, "store", "for a shell: only ~, [$]NAME and"),
+        ("store: example.zarr", "store: 'x.zarr '", 2, "store", "begins or ends with a blank"),
+        ("store: example.zarr", "store: ' '", 2, "store", "begins or ends with a blank"),
+        ("store: example.zarr", "store: x.zarr.ledger", 2, "store", "a name of its own"),
+        ("store: example.zarr", "store: x/zarr.json", 2, "store", "a name of its own"),
+        # names and texts
+        ("study: example", f"study: {'x' * 101}", 1, "study", "at most 100 characters"),
+        ("ka_0.0", "x" * 101, 4, "systems.0.system", "at most 100 characters"),
+        ("ka_0.0", "a b", 4, "systems.0.system", "letters, digits and _ . [+] - only"),
+        ("systems:\n", f"systems:\n  - {{system: Ka_0.0, temperatures: [1.0], mixture: {MIXTURE}}}\n", 5, "systems.1.system",
+         "Ka_0.0 and ka_0.0 differ in case alone"),
+        ("study: example", "study: 2024", 1, "study", "text where it is in quotes"),
+        ("[0.80, 0.70, 0.62, 0.56]", "0.8", 4, "systems.0.temperatures", "write a list, such as"),
+        ("{window: 10.0, soft: 0.2, hard: 0.05}", "10", 10, "hops", "write its keys, such as"),
+        ("study: example", f"study: {'x' * 20_000}", 1, "study", "a text of 20,000 characters"),
+        ("study: example", "study:\texample", 1, "not valid YAML", "use blanks in place of tabs"),
+        ("study: example", "study: exam\0ple", 1, "not valid YAML", "save the file as text in UTF-8"),
     ],
 )  # fmt: skip
 def test_an_error_names_file_line_and_key(load, old, new, line, key, message):
@@ -165,6 +191,70 @@ def test_a_store_where_another_folder_or_a_file_lies_is_refused(load, tmp_path):
     # one that a crash left before its first file was whole
     (tmp_path / "folder.ledger").touch()
     assert load(GOOD.replace("example.zarr", f"{tmp_path}/folder"))
+
+
+def test_a_store_below_a_file_or_in_another_store_is_refused(load, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "other.zarr" / "ka_0.0").mkdir(parents=True)
+    (tmp_path / "other.zarr" / "zarr.json").write_text("{}")
+    for place, message in (
+        ("file/x.zarr", "file is a file"),
+        ("other.zarr/x.zarr", "lies in the store .*other.zarr"),
+        ("other.zarr/ka_0.0/new/x.zarr", "lies in the store .*other.zarr"),
+    ):
+        with pytest.raises(StudyError, match=rf"study\.yaml:2: store: .*{message}"):
+            load(GOOD.replace("example.zarr", f"{tmp_path}/{place}"))
+
+
+def test_a_link_stands_for_the_store_it_leads_to(load, tmp_path):
+    # a ledger and a lock beside the link would be others than those beside the store
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "link.zarr").symlink_to("scratch/there.zarr")
+    for name in ("link.zarr", "link.zarr/"):
+        assert load(GOOD.replace("example.zarr", f"{tmp_path}/{name}")).store == f"{tmp_path}/scratch/there.zarr"
+    (tmp_path / "round.zarr").symlink_to("round.zarr")
+    with pytest.raises(StudyError, match="a link that leads to itself"):
+        load(GOOD.replace("example.zarr", f"{tmp_path}/round.zarr"))
+
+
+def test_an_empty_variable_does_not_lead_to_the_root(load, monkeypatch):
+    monkeypatch.setenv("NO_ROOM", "")
+    with pytest.raises(StudyError, match="environment variable NO_ROOM is empty"):
+        load(GOOD.replace("example.zarr", "$NO_ROOM/x.zarr"))
+
+
+def test_a_file_that_is_none_or_never_ends_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "utf16").write_bytes(GOOD.encode("utf-16"))
+    (tmp_path / "latin1").write_bytes(GOOD.replace("example.zarr", "größe.zarr").encode("latin-1"))
+    for name, message in (
+        ("pipe", "no plain file"),
+        ("/dev/zero", "no plain file"),
+        (".", "it is a folder"),
+        ("utf16", "not UTF-8 at byte 0, line 1: save it as text in UTF-8"),
+        ("latin1", "not UTF-8 at byte 24, line 2"),
+    ):
+        with pytest.raises(StudyError, match=message):
+            load_study(tmp_path / name)
+
+
+def test_many_problems_are_told_in_short(load):
+    with pytest.raises(StudyError, match=r"study\.yaml: and 8,984 more") as caught:
+        load("".join(f"k{k}: 1\n" for k in range(9000)) + f"hops: {{window: {'x' * 9000}}}\n")
+    assert len(str(caught.value).splitlines()) == 21
+    with pytest.raises(StudyError, match=r"hops\.window: .*x…") as caught:
+        load(GOOD.replace("window: 10.0", f"window: {'x' * 9000}"))
+    assert len(str(caught.value)) < 500
+
+
+def test_characters_that_json_writes_as_two_escapes_are_one(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text('{"key": "\\ud83d\\ude00"}')
+    assert read_yaml(path)[2] == {"key": "😀"}
+
+
+def test_replicas_may_be_null_as_if_left_out(load):
+    assert load(GOOD.replace("replicas: 2", "replicas: null")).systems[0].replicas == 3
 
 
 def test_the_home_folder_and_variables_are_expanded_in_paths_of_a_study(load, tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ import numpy as np
 
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.labels import distinct, same
+from daskglass.paths import read_text
 from daskglass.trajectories.parts import STEP, file_of
 from daskglass.trajectories.patterns import (
     KEY,
@@ -33,6 +34,7 @@ COORDINATES = ("system", "run", "temperature", "replica")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?")
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
+MOST_CHARACTERS = 100_000_000  # of a table: a line for each of a million files
 DEFAULTS: dict[str, Any] = {"run": RUNS[0], "replica": 0}
 
 
@@ -167,11 +169,9 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """
     where = f"{KEY}.table: {path}"
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise StudyError(f"{where}: not UTF-8 at byte {error.start}; save the table as CSV in UTF-8") from None
-    except OSError as error:
-        raise StudyError(f"{where}: {error.strerror}") from None
+        text = read_text(path, MOST_CHARACTERS)
+    except StudyError as error:
+        raise StudyError(f"{KEY}.table: {error}") from None
     lines = _cells(text, _separator(text, where), where)
     if len(lines) < 2:
         raise StudyError(f"{where}: no rows; a table is a header line, then a line per row")

@@ -525,7 +525,7 @@ def test_a_replica_that_is_no_whole_number_is_refused(make):
         (b"job;kT\na;0,5\nb;0.6\n", ": column 'kT': 0,5 has a decimal comma, 0.6 a point"),
         (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may be 1.250 or thousands; write it with a point"),
         (b'job,kT\n"a,1\n', ":2: unexpected end of data"),
-        (b"job,kT\n\xff,1\n", ": not UTF-8 at byte 7"),
+        (b"job,kT\n\xff,1\n", ": not UTF-8 at byte 7, line 2"),
     ],
 )
 def test_a_table_that_is_no_good_is_refused(tmp_path, content, message):
@@ -534,6 +534,13 @@ def test_a_table_that_is_no_good_is_refused(tmp_path, content, message):
     with pytest.raises(StudyError) as error:
         read_table(path)
     assert f"source.trajectories.table: {path}{message}" in str(error.value)
+
+
+def test_a_table_that_never_ends_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(StudyError, match=f"source.trajectories.table: {path}: cannot be read: it is no plain file"):
+            read_table(path)
 
 
 def test_a_table_that_is_not_there_is_told(tmp_path):
