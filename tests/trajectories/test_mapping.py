@@ -544,5 +544,5 @@ def test_a_table_that_never_ends_is_refused_at_once(tmp_path):
 
 
 def test_a_table_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(StudyError, match=r"source\.trajectories\.table: .*gone\.csv: No such file"):
+    with pytest.raises(StudyError, match=r"source\.trajectories\.table: .*gone\.csv: cannot be read: No such file"):
         read_table(tmp_path / "gone.csv")
