@@ -74,19 +74,20 @@ def cast(value: xr.DataArray, dtype: DTypeLike) -> xr.DataArray:
 
 def _finite(value: xr.DataArray, name: str, dtype: np.dtype[Any]) -> xr.DataArray:
     """Array of a type, its values finite or NaN: looked at when they are computed."""
-
-    def checked(values: NDArray[np.floating]) -> NDArray[np.floating]:
-        values = values.astype(dtype, copy=False)
-        # without a copy of it, as isinf would make
-        if values.size and np.isinf([np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)]).any():
-            where = ", ".join(f"{dim} {k}" for dim, k in zip(value.dims, np.argwhere(np.isinf(values))[0], strict=True))
-            raise DataError(f"{name} is not finite{' at ' * bool(where)}{where}")
-        return values
-
     data = value.data
     if isinstance(data, da.Array):
-        return value.copy(data=da.map_blocks(checked, data, dtype=dtype, meta=np.empty((0,) * data.ndim, dtype)))
-    return value.copy(data=checked(data))
+        meta = np.empty((0,) * data.ndim, dtype)
+        return value.copy(data=da.map_blocks(_finite_block, data, dtype, name, value.dims, dtype=dtype, meta=meta))
+    return value.copy(data=_finite_block(data, dtype, name, value.dims))
+
+
+def _finite_block(values: NDArray[Any], to: np.dtype[Any], name: str, dims: tuple[Any, ...]) -> NDArray[np.floating]:
+    values = values.astype(to, copy=False)
+    # without a copy of it, as isinf would make
+    if values.size and np.isinf([np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)]).any():
+        where = ", ".join(f"{dim} {k}" for dim, k in zip(dims, np.argwhere(np.isinf(values))[0], strict=True))
+        raise DataError(f"{name} is not finite{' at ' * bool(where)}{where}")
+    return values
 
 
 LABORATORY = {"Å", "\u212b", "angstrom", "angstroms", "nm", "pm", "fs", "ps", "ns", "K", "kelvin", "kJ", "kcal", "eV"}
@@ -101,7 +102,7 @@ def check_units(value: xr.DataArray, name: str) -> None:
         Naming the unit.
     """
     units = value.attrs.get("units")
-    if isinstance(units, str) and LABORATORY & set(re.split(r"[^\w\u212b]+|\d", units.replace("Angstrom", "angstrom"))):
+    if isinstance(units, str) and LABORATORY & set(re.split(r"[\W\d]+", units.replace("Angstrom", "angstrom"))):
         raise DataError(
             f"{name} is in {units}: divide by σ, τ and ε of your mixture first, and leave this `units` out "
             f'(del {name}.attrs["units"])'
@@ -196,7 +197,8 @@ def _check_selected(arrays: Mapping[str, xr.DataArray]) -> None:
             else:
                 continue
             value = first[label].item()
-            if not (same(found, value) if found.dtype.kind == "f" else found == value).all():
+            numbers = found.dtype.kind == "f" and isinstance(value, float | int)
+            if not (same(found, value) if numbers else found == value).all():
                 raise DataError(
                     f"{one} is of {label} {value}, {other} of {', '.join(map(str, found[:5]))}: select the same of both, or "
                     f'give {one}.drop_vars("{label}") where it holds for all'

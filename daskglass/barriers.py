@@ -389,20 +389,19 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
     Returns
     -------
     Dataset of `scaled_entropy`, `scaled_energy` (stratum,) and `onset_probability` P_R(T_A), the mean over strata of
-    exp(Σ − ΔE/T_A), of the strata that are fitted.
+    exp(Σ − ΔE/T_A), of the strata that are fitted; NaN where T_A is missing or not positive.
 
     Raises
     ------
     DataError
-        If a variable or the dimension `stratum` is missing, labels of fit and onset differ, or an onset is not positive.
+        If a variable or the dimension `stratum` is missing, or labels of fit and onset differ.
     """
     fit = arrays.table(fit, "fit", FIT)
     onset = arrays.array_or_number(onset, "onset").reset_coords(drop=True)
 
     def compute(E: NDArray[Any], entropy: NDArray[Any], T: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
-        if (T <= 0).any():
-            raise DataError(f"onset must be positive; got {T[T <= 0][0]:g}")
-        T = T[..., None]
+        # noise may let strata meet below zero, where nothing is
+        T = np.where(T > 0, T, np.nan)[..., None]
         P = np.exp(entropy - E / T)
         fitted = ~np.isnan(P)
         with np.errstate(divide="ignore", invalid="ignore"):

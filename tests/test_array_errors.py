@@ -210,6 +210,7 @@ def test_an_array_of_one_system_is_not_used_for_others():
         (position.sel(system="p"), species),
         (position.sel(system="p"), species.sel(system="q")),
         (position.drop_vars("system"), species.sel(system="p")),
+        (position.assign_coords(system=[0.5, 1.5]), species.sel(system="p")),
     ):
         with pytest.raises(DataError, match="select the same of both, or give"):
             dg.mean_squared_displacement(p, s, LAGS)
@@ -338,11 +339,14 @@ def test_supercooled_temperatures_are_those_of_one_system():
         dg.supercooled(P)
 
 
-def test_an_onset_is_positive_and_one_for_all_strata():
+@pytest.mark.parametrize("onset", [0.0, -0.7, np.nan])
+def test_nothing_collapses_at_an_onset_that_is_none(onset):
+    found = dg.collapse(dg.arrhenius(barriers.probability_of(counted())), onset)
+    assert found.to_array().isnull().all()
+
+
+def test_an_onset_is_one_for_all_strata():
     fit = dg.arrhenius(barriers.probability_of(counted()))
-    for wrong in (0.0, -0.7):
-        with pytest.raises(DataError, match="onset must be positive"):
-            dg.collapse(fit, wrong)
     with pytest.raises(DataError, match="onset must not vary along stratum"):
         dg.collapse(fit, fit.activation_energy)
 

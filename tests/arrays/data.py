@@ -53,7 +53,7 @@ def system_arrays(seed=0):
         "g": of(g, "system", "neighbor", "r").assign_coords(r),
         "density": of(np.array([1.2, 1.1]), "system"),
         "scattering": of(np.exp(-LAG / np.array([[9.0], [20.0]])), "system", "lag"),
-        "msd": of(6 * LAG * np.array([[0.2], [0.3]]) + 0.1, "system", "lag"),
+        "msd": of(6 * LAG * np.array([[0.2], [0.3]]) + 0.3 * np.sqrt(LAG), "system", "lag"),
     }
 
 
@@ -70,6 +70,8 @@ def temperature_arrays(seed=1):
         for name, values in (("samples", samples), ("events", events))
     })  # fmt: skip
     pooled = counts.sum(["replica", "time"])
+    # two temperatures are as few as a line has
+    pooled.events[1, 2:, 2] = 0
     P_R = xr.Dataset({"probability": pooled.events / pooled.samples, "events": pooled.events})
     fit = {"activation_energy": of(E, "system", "stratum"), "activation_entropy": of(entropy, "system", "stratum")}
     label = rng.permutation(np.repeat(np.array([-1, 0, 1], np.int8), EXAMPLES // 3))
@@ -87,7 +89,8 @@ def temperature_arrays(seed=1):
             {"G": of(G, "example", "neighbor", "mu", width=WIDTH), "label": of(label, "example")}
         ),
         "model": model(rng),
-        "r": of(rng.uniform(0.85, 1.9, (SYSTEMS, 9)), "system", "r"),
+        # of which some lie just within and beyond the cut-off
+        "r": of(np.append(rng.uniform(0.85, 2.3, (SYSTEMS, 9)), [[1.99], [2.01]], axis=1), "system", "r"),
     }  # fmt: skip
 
 

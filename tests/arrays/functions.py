@@ -310,7 +310,8 @@ def energy(r):
 
 
 def force(r):
-    return (energy(r - 1e-6) - energy(r + 1e-6)) / 2e-6
+    # at the cut-off it jumps
+    return 0.0 if r >= 2.5 * 0.8 else (energy(r - 1e-6) - energy(r + 1e-6)) / 2e-6
 
 
 def of_distance(function):
