@@ -179,7 +179,8 @@ def test_positions_outside_the_box_are_put_back_into_it_where_images_are_ignored
     walk, box = given_walk
     position, image = wrapped(walk, box)
     moved = position.copy()
-    moved[:, 2] += (boxes * box).astype(np.float32)
+    # by other boxes from frame to frame: too far to be followed without
+    moved[1::2, 2] += (boxes * box[1::2]).astype(np.float32)
     found = read(Memory(moved, box, image), 0, len(walk), images="ignored")
     expected = read(Memory(position, box), 0, len(walk))
     shift = (found - expected) / box[:, None]
