@@ -392,17 +392,17 @@ def _types(path: Path, frame: int, column: pd.Series) -> tuple[tuple[str, ...], 
 def _elements(
     path: Path, frame: int, types: Sequence[str], typeid: NDArray[np.int8], column: pd.Series
 ) -> tuple[str, ...]:
-    """Element of each type; none where all types are of one element, as LAMMPS writes it unless told their names."""
+    """Element of each type; none where all types are of one element, as LAMMPS writes it unless given their names."""
     names, codes = column.cat.categories, column.cat.codes.to_numpy()
     if len(names) == 1 < len(types):
         return ()
     pairs = np.unique(np.stack([typeid, codes], axis=1), axis=0)
     if not len(pairs) == len(types) == len(names):
-        told = ", ".join(f"type {types[code]} is {names[element]}" for code, element in pairs[:MOST_SHOWN])
+        found = ", ".join(f"type {types[code]} is {names[element]}" for code, element in pairs[:MOST_SHOWN])
         _refuse(
             path,
             frame,
-            f"the columns type and element do not agree: {told}; write one of them, or elements that name each type",
+            f"the columns type and element do not agree: {found}; write one of them, or elements that name each type",
         )
     return tuple(str(names[element]) for _, element in pairs)
 
