@@ -305,6 +305,30 @@ def test_a_store_grows_without_rewriting_what_is_there(tmp_path, change, block):
     assert [file.name for file in tmp_path.iterdir()] == ["study.zarr"]
 
 
+@pytest.mark.parametrize("lags", [[1.0, 4.0], [2.0, 8.0]])
+def test_a_run_over_other_lags_keeps_no_table_of_the_old_ones(tmp_path, lags):
+    path, layout = tmp_path / "study.zarr", make_layout()
+
+    def over(lag):
+        return replace(
+            layout,
+            coordinates={**layout.coordinates, "lag": xr.DataArray(lag, dims="lag")},
+            variables=[*layout.variables, VARIABLES["msd"]],
+            sizes={**layout.sizes, "lag": len(lag)},
+        )
+
+    lay_out(path, over([1.0, 4.0]), {"study": "text", "delta": 0.0})
+    fill(path, layout)
+    zarr.open_array(path / "ka_0.0/production/msd", mode="r+")[:] = 1.0
+    lay_out(path, over(lags), {})
+    run = dg.open_store(path)["ka_0.0/production"].to_dataset().load()
+    assert run["hop"].notnull().any()
+    assert run["msd"].isnull().all() == (lags != [1.0, 4.0])
+    assert run["lag"].values.tolist() == lags
+    # what files that join do not say stays as the study said it
+    assert dg.open_store(path)["ka_0.0"].attrs["study"] == "text"
+
+
 def test_a_store_that_grew_takes_what_joined_it(tmp_path):
     path = tmp_path / "study.zarr"
     lay_out(path, make_layout(), {})
