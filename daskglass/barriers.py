@@ -484,7 +484,9 @@ def _resampled(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.
         P = probability_of(blocks.isel(unit=units.isel(resample=k)).sum("unit"))
         fit = arrhenius(P)
         onset = onset_temperature(fit).reset_coords(drop=True)
-        drawn.append(xr.merge([P["probability"], fit[list(FIT)], onset, collapse(fit, onset)]))
+        drawn.append(
+            xr.merge([P["probability"], fit[list(FIT)], onset, collapse(fit, onset).drop_vars("onset_probability")])
+        )
     return xr.concat(drawn, "resample").std("resample", ddof=1)
 
 

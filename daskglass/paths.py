@@ -103,10 +103,11 @@ def read_text(path: Path, most: int) -> str:
     except OSError as error:
         raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        text = data.decode("utf-8-sig") if len(data) <= 4 * most else " " * len(data)
+        # no character takes more than four bytes
+        text = "" if len(data) > 4 * most else data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise StudyError(f"{path}: not UTF-8 at byte {error.start}, line {line}: save it as text in UTF-8") from None
-    if len(text) > most:
+    if len(data) > 4 * most or len(text) > most:
         raise StudyError(f"{path}: more than {most:,} characters: no file that a person wrote")
     return text

@@ -30,7 +30,7 @@ from daskglass.jobscript import (
     words,
 )
 from daskglass.paths import check_no_address, expand_path, expand_variables
-from daskglass.yamlfile import line_of, read_yaml
+from daskglass.yamlfile import MOST_PROBLEMS, line_of, read_yaml
 
 FILE = "cluster.yaml"
 SHIPPED = Path(__file__).with_name(FILE)
@@ -39,7 +39,6 @@ WAIT = "24h"
 MOST = 1_000_000  # jobs, cores, processes: no batch system has more
 LARGEST_SIZE = 2**60  # bytes of a job
 LONGEST = 1e9  # s that anyone waits
-MOST_TOLD = 20  # problems of one profile
 CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
 DIRECTORIES = ("log_directory", "shared_temp_directory")
 MAY_BE_NUMBERS = ("queue", "account", "project")
@@ -100,9 +99,9 @@ def load_profile(name: str, file: Path | None = None) -> Profile:
     root, content = _read(path)
     profiles = {"local": {"type": "local"}} | content
     if name not in profiles:
-        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, islice(profiles, MOST_TOLD)))}")
+        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, islice(profiles, MOST_PROBLEMS)))}")
     given = profiles[name]
-    found = [((name, *keys), message) for keys, message in islice(_problems(given), MOST_TOLD)]
+    found = [((name, *keys), message) for keys, message in islice(_problems(given), MOST_PROBLEMS)]
     if found:
         raise StudyError(
             "\n".join(f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys))}: {message}" for keys, message in found)
@@ -324,7 +323,7 @@ def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]
     except (IndexError, KeyError, OverflowError, ValueError):
         yield ("worker_extra_args",), "--lifetime needs a time, such as 3h"
     except StudyError:
-        # told by its own key
+        # reported under its own key
         return
     else:
         if lifetime >= walltime:
@@ -356,7 +355,7 @@ def _texts(value: Any, keys: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple
 
 
 def _words_of(arguments: Any) -> list[str]:
-    """Words of a worker's arguments; none where they are no list, or cannot be told apart: that is reported elsewhere."""
+    """Words of a worker's arguments; none where they are no list, or cannot be split: that is reported elsewhere."""
     try:
         return words(arguments) if isinstance(arguments, list) else []
     except StudyError:

@@ -30,10 +30,9 @@ from daskglass.ledger import ledger_path
 from daskglass.paths import check_no_address, expand_path, follow
 from daskglass.systems import Mixture, NotNegative, Positive, built_in
 from daskglass.trajectories.unwrapping import Images
-from daskglass.yamlfile import line_of, read_yaml
+from daskglass.yamlfile import MOST_PROBLEMS, line_of, read_yaml
 
 REPLICAS = 3  # of a simulated system
-MOST_TOLD = 20  # problems of one file
 MOST_SHOWN = 100  # characters of what is wrong
 
 # --- what can be: larger studies would fail later, or exhaust the machine that plans them ----------------------------
@@ -68,7 +67,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _pattern(text: str) -> str:
-    # expanded where fields are told from text
+    # expanded where fields and text are distinguished
     check_no_address(text)
     return text
 
@@ -646,9 +645,9 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         study._text = text
     except ValidationError as error:
         problems = error.errors()
-        told = list(dict.fromkeys(_told(path, root, problem) for problem in problems[:MOST_TOLD]))
-        more = [f"{path}: and {len(problems) - MOST_TOLD:,} more"] * (len(problems) > MOST_TOLD)
-        raise StudyError("\n".join(told + more)) from None
+        shown = list(dict.fromkeys(_reported(path, root, problem) for problem in problems[:MOST_PROBLEMS]))
+        more = [f"{path}: and {len(problems) - MOST_PROBLEMS:,} more"] * (len(problems) > MOST_PROBLEMS)
+        raise StudyError("\n".join(shown + more)) from None
     try:
         check_place(study.store)
     except StudyError as error:
@@ -692,7 +691,7 @@ REMEDIES = {
 }  # for what Pydantic calls wrong
 
 
-def _told(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
+def _reported(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
     """One line: file, line, key and what is wrong."""
     keys = _keys(problem)
     return f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
@@ -709,7 +708,7 @@ def _message(problem: Mapping[str, Any]) -> str:
         return "unknown key; see the study-file page of the documentation for the known ones"
     given = problem.get("input")
     message = str(problem["msg"]).removeprefix("Value error, ") + REMEDIES.get(problem["type"], "")
-    # what a check found to say is told with what it is about
+    # what a check says is shown with what it is about
     known = isinstance(given, (dict, list, tuple)) or given is None or problem["type"] == "study"
     shown = repr(given)
     return message if known else f"{message}; got {shown[:MOST_SHOWN]}{'…' * (len(shown) > MOST_SHOWN)}"

@@ -19,6 +19,7 @@ MOST_VALUES = 20_000
 DEEPEST = 20
 LONGEST_NUMBER = 40
 LONGEST_TEXT = 10_000
+MOST_PROBLEMS = 20  # of one file, reported at once
 # A number with a leading zero stays text: to some it is octal, and to a batch system the name of an account.
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _REAL = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
