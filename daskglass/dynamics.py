@@ -203,7 +203,7 @@ def rearrangement_labels(
     hop_values = arrays.array(hop_values, "hop_values", ["time", "particle"])
     interval = frame_interval(hop_values)
     soft, hard = arrays.number(soft, "soft", False), arrays.number(hard, "hard", False)
-    # "at least" so many frames, whatever the last digit of the times says
+    # "at least" this many frames, whatever the last digit of the times says
     least_soft = arrays.number(soft_separation, "soft_separation", False) / interval - 1e-3
     least_hard = arrays.number(hard_separation, "hard_separation", False) / interval - 1e-3
 

@@ -337,8 +337,8 @@ class SystemPlan:
         kept = any(not self._file(run, T, k) for T in self.temperatures_of(run) for k in self.replicas_of(run))
         if standing is not None and kept and frames != standing.sizes["time"]:
             raise TrajectoryError(
-                f"{self._readable(run)[0][0]}: {frames} frames join a run of {standing.sizes['time']}: --frames takes the "
-                "first so many, and a run becomes longer with all of its files at once"
+                f"{self._readable(run)[0][0]}: {frames} frames join a run of {standing.sizes['time']}: --frames reads the "
+                "first N, and a run becomes longer with all of its files at once"
             )
         return self._particles_layout(run, _times(frames, interval * given.timestep))
 

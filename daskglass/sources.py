@@ -183,7 +183,7 @@ def check_composition(
 
 
 def check_density(path: Path, survey: Survey, mixture: Mixture, varies: bool) -> None:
-    """Refuse a file of another number density than that of the mixture it is said to be of.
+    """Refuse a file of another number density than that of the mixture its system has.
 
     Raises
     ------

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 WIDTH = 7.0  # inches: two columns of a journal
 PIXELS_PER_INCH = 300
-# Okabe and Ito's colours, told apart by everyone; their yellow is too pale for lines on white
+# Okabe and Ito's colours, which everyone can distinguish; their yellow is too pale for lines on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (4.5, 1.6)), (0, (1.1, 1.3)), (0, (5, 1.4, 1.1, 1.4)), (0, (8, 2)), (0, (2.5, 1.2)))
