@@ -12,7 +12,7 @@ from zarr.codecs import BloscCodec, TransposeCodec, ZstdCodec
 import daskglass as dg
 from benchmarks.timing import Row, ratio
 from daskglass.engines import get_engine
-from daskglass.store import quantize
+from daskglass.store.blocks import quantize
 
 PARTICLES, FRAMES, CHUNK = 4096, 64, 16
 RUNS = 3

@@ -21,11 +21,11 @@ from distributed import Client
 from zarr.codecs import BloscCodec, TransposeCodec
 
 from benchmarks.timing import Row, compare, write_gsd
-from daskglass import pipeline
-from daskglass.cluster import connect
-from daskglass.jobscript import Profile
-from daskglass.ledger import locked
-from daskglass.study import study_of_files
+from daskglass.cluster.connect import connect
+from daskglass.cluster.job_script import Profile
+from daskglass.pipeline import run as pipeline
+from daskglass.store.ledger import locked
+from daskglass.study.settings import study_of_files
 
 PARTICLES = 32_768
 FRAMES = 160

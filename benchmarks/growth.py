@@ -12,7 +12,7 @@ from benchmarks.conversion import workers
 from benchmarks.scaling import run, study_of, write_trajectory
 from benchmarks.study import peak_memory
 from benchmarks.timing import Row, jumps, ratio
-from daskglass.structure import pair_counts
+from daskglass.physics.structure import pair_counts
 
 PARTICLES = (4096, 65_536, 1_048_576)
 RUNS = 5

@@ -18,9 +18,9 @@ from sklearn.svm import LinearSVC
 
 import daskglass as dg
 from benchmarks.timing import Row, compare, jumps, liquid
-from daskglass.dynamics import Q_PEAK
 from daskglass.kernels.cells import gather_candidates, most_candidates, sort_into_cells, squared_distances
-from daskglass.structure import MU, WIDTH, pair_counts
+from daskglass.physics.dynamics import Q_PEAK
+from daskglass.physics.structure import MU, WIDTH, pair_counts
 
 PARTICLES = 32_768
 FRAMES = 1001

@@ -19,10 +19,13 @@ from distributed import Client, get_task_stream
 
 from benchmarks.conversion import workers
 from benchmarks.timing import Row, jumps, ratio, write_gsd
-from daskglass import barriers, dynamics, entropy, pipeline, stages, store, structure
-from daskglass.ledger import ledger_path
-from daskglass.softness import Softness, recall_precision, sample_examples
-from daskglass.study import Study
+from daskglass.physics import barriers, dynamics, entropy, structure
+from daskglass.physics.softness import Softness, recall_precision, sample_examples
+from daskglass.pipeline import run as pipeline
+from daskglass.stages import functions as stages
+from daskglass.store import blocks as store
+from daskglass.study.paths import ledger_path
+from daskglass.study.settings import Study
 
 PARTICLES, FRAMES = 16384, 48  # at each temperature
 TEMPERATURES = (0.60, 0.50)

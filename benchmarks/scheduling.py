@@ -14,9 +14,9 @@ from distributed import Client
 
 from benchmarks.conversion import workers
 from benchmarks.timing import Row, ratio
-from daskglass.graph import FAN_IN, Task
-from daskglass.ledger import Ledger
-from daskglass.work import work
+from daskglass.pipeline.dispatch import work
+from daskglass.pipeline.tasks import FAN_IN, Task
+from daskglass.store.ledger import Ledger
 
 SIZES = (10**3, 10**4)
 NAP = 0.001  # s

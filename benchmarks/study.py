@@ -21,9 +21,9 @@ from sklearn.svm import LinearSVC
 from benchmarks.conversion import workers
 from benchmarks.scaling import Seconds, bare, frames_of, run, small_study, study_of, timed, write_trajectory
 from benchmarks.timing import Row, ratio
-from daskglass.memory import system_kinds
-from daskglass.plan import plan_study
-from daskglass.structure import MU, WIDTH
+from daskglass.physics.structure import MU, WIDTH
+from daskglass.pipeline.memory import system_kinds
+from daskglass.pipeline.plan import plan_study
 
 PARTICLES, FRAMES, TEMPERATURE = 32_768, 101, 0.5
 SAMPLED = 3  # frames that the script analyses

@@ -7,21 +7,21 @@ from importlib.metadata import version
 from typing import Any
 
 _HOME = {
-    "store": ("open_store",),
-    "queries": ("query",),
-    "export": ("write_gsd",),
-    "study": ("load_study",),
-    "structure": ("structure_functions", "radial_distribution"),
-    "dynamics": (
+    "store.blocks": ("open_store",),
+    "store.queries": ("query",),
+    "store.export": ("write_gsd",),
+    "study.settings": ("load_study",),
+    "physics.structure": ("structure_functions", "radial_distribution"),
+    "physics.dynamics": (
         "hop_indicator", "rearrangement_labels", "scattering_function", "relaxation_time", "mean_squared_displacement",
         "diffusivity", "reduced_diffusivity", "without_affine_motion",
     ),
-    "entropy": ("excess_entropy", "local_excess_entropy"),
-    "softness": ("Softness", "recall_precision"),
-    "barriers": (
+    "physics.entropy": ("excess_entropy", "local_excess_entropy"),
+    "physics.softness": ("Softness", "recall_precision"),
+    "physics.barriers": (
         "strata", "rearrangement_probability", "arrhenius", "onset_temperature", "supercooled", "collapse", "bootstrap",
     ),
-    "systems": ("Mixture", "built_in", "pair_energy", "pair_force"),
+    "physics.systems": ("Mixture", "built_in", "pair_energy", "pair_force"),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

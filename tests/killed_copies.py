@@ -64,10 +64,10 @@ def in_child(function: Callable[[], object]) -> tuple[int, object]:
 
 def main(study: str, places: str) -> None:
     """Do it for one task of each function and kind of variables."""
-    from daskglass.aside import folder_aside
-    from daskglass.pipeline import study_tasks
-    from daskglass.study import load_study
-    from daskglass.work import Result, call
+    from daskglass.pipeline.dispatch import Result, call
+    from daskglass.pipeline.run import study_tasks
+    from daskglass.store.aside import folder_aside
+    from daskglass.study.settings import load_study
 
     given = load_study(study)
     path = Path(given.store)

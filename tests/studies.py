@@ -6,8 +6,8 @@ from pathlib import Path
 
 from distributed import Client
 
-from daskglass import pipeline
-from daskglass.study import load_study
+from daskglass.pipeline import run as pipeline
+from daskglass.study.settings import load_study
 
 TINY = """\
 study: tiny

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from daskglass.errors import EngineError
-from daskglass.systems import Mixture
+from daskglass.physics.systems import Mixture
 
 if TYPE_CHECKING:
     import gsd.hoomd

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from daskglass.engines import Minima, Minimizer
 from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame, shortest_time
 from daskglass.errors import EngineError
-from daskglass.systems import Mixture, reduced_size
+from daskglass.physics.systems import Mixture, reduced_size
 
 REMEDY = "install it with: conda install -c conda-forge hoomd"
 OLDEST = 4
@@ -292,7 +292,7 @@ def _point(state: State) -> _Point:
 def pair_scan(
     mixture: Mixture, first: str, second: str, r: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energy and force of two particles as HOOMD-blue computes them, to hold against `daskglass.systems`.
+    """Energy and force of two particles as HOOMD-blue computes them, to hold against `daskglass.physics.systems`.
 
     Parameters
     ----------

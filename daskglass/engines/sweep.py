@@ -25,11 +25,11 @@ import gsd.hoomd
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.durable import publish, sync
-from daskglass.dynamics import Q_PEAK
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine
 from daskglass.errors import EngineError, StudyError
-from daskglass.systems import Mixture
+from daskglass.physics.dynamics import Q_PEAK
+from daskglass.physics.systems import Mixture
+from daskglass.store.durable import publish, sync
 
 SEGMENT = 10**8  # particle-steps between checkpoints: about a minute on one core
 STATE = "state.npz"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from daskglass.durable import replace_folder, restore, sync_tree
+from daskglass.store.durable import replace_folder, restore, sync_tree
 
 
 def folder(store: Path) -> Path:
@@ -33,7 +33,7 @@ def draw(store: Path) -> Path:
     # Matplotlib takes a second to import, and only those who draw need it
     from daskglass.errors import writing
     from daskglass.report.page import write
-    from daskglass.store import open_store
+    from daskglass.store.blocks import open_store
 
     store = Path(store)
     target = folder(store)

@@ -14,6 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from daskglass.physics.systems import pair_energy
 from daskglass.report import snapshot
 from daskglass.report.contents import Contents, System, plain, read, tex
 from daskglass.report.style import (
@@ -31,7 +32,6 @@ from daskglass.report.style import (
     new_figure,
     temperatures,
 )
-from daskglass.systems import pair_energy
 
 # --- 1: potentials, a snapshot, structure, diffusion ---------------------------------------------------------------
 

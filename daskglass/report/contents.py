@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from daskglass.errors import StoreError
-from daskglass.systems import DENSITY, Mixture, kob_andersen, temperatures
+from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
 
 # one variable of each step of the analysis stands for all that the step writes
 STEPS = {

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from daskglass.errors import StudyError, TrajectoryError
-from daskglass.labels import distinct, same
-from daskglass.paths import read_text
+from daskglass.physics.labels import distinct, same
+from daskglass.study.paths import read_text
 from daskglass.trajectories.parts import STEP, file_of
 from daskglass.trajectories.patterns import (
     KEY,

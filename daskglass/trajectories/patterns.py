@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from daskglass.errors import StudyError, TrajectoryError
-from daskglass.paths import expand_path
+from daskglass.study.paths import expand_path
 from daskglass.trajectories.parts import STEP
 
 RUNS = ("production", "training")

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
+from daskglass.study.settings import Images
 from daskglass.trajectories import Format, Snapshot
 
 OUTSIDE = 0.1  # of an edge: how far engines that wrap only now and then let particles drift out of the box
 FAR = 0.4  # of an edge: particles that move farther between two frames cannot be followed by the minimum image
-Images = Literal["checked", "trusted", "ignored"]
 
 
 @dataclass(frozen=True)

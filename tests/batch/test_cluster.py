@@ -19,13 +19,13 @@ import pytest
 from distributed import Client
 from distributed.security import Security
 
-from daskglass.cluster import connect
-from daskglass.folders import is_private
-from daskglass.ledger import Ledger
-from daskglass.profiles import load_profile
+from daskglass.cluster.connect import connect
+from daskglass.cluster.folders import is_private
+from daskglass.cluster.profiles import load_profile
+from daskglass.store.ledger import Ledger
+from tests.cluster.test_strangers import stranger
+from tests.pipeline.test_pipeline import assert_same_store
 from tests.studies import BRIEF, command
-from tests.test_pipeline import assert_same_store
-from tests.test_strangers import stranger
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 

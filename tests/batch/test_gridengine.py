@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from daskglass.cluster import connect
+from daskglass.cluster.connect import connect
+from daskglass.cluster.profiles import load_profile
 from daskglass.errors import ClusterError
-from daskglass.profiles import load_profile
 
 PROFILE = """\
 sge:

@@ -8,7 +8,7 @@ import pytest
 
 from daskglass.engines import ENERGY, TEMPERATURE, get_engine, hoomd
 from daskglass.errors import EngineError
-from daskglass.systems import kob_andersen
+from daskglass.physics.systems import kob_andersen
 
 MIXTURE = kob_andersen(0.0)
 

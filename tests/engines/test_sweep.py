@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from daskglass.engines import ENERGY, sweep
 from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, lag_grid, relaxation_steps, simulate
 from daskglass.errors import EngineError, StudyError
-from daskglass.systems import kob_andersen
+from daskglass.physics.systems import kob_andersen
 
 RUNS = ("relaxation", "production", "training")
 

@@ -12,8 +12,9 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from daskglass import barriers, store
-from daskglass.systems import Mixture, Pair, kob_andersen
+from daskglass.physics import barriers
+from daskglass.physics.systems import Mixture, Pair, kob_andersen
+from daskglass.store import blocks as store
 
 R = np.arange(0.01, 5, 0.02)
 MU = np.arange(0.4, 3.05, 0.1)

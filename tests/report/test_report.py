@@ -22,14 +22,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from daskglass.errors import StoreError
+from daskglass.physics.systems import kob_andersen
 from daskglass.report import draw, figures, folder, snapshot, style
 from daskglass.report.claims import judge, with_error
 from daskglass.report.collapse import points
 from daskglass.report.contents import read
 from daskglass.report.page import page, save
 from daskglass.report.style import wrapped
-from daskglass.store import open_store
-from daskglass.systems import kob_andersen
+from daskglass.store.blocks import open_store
 from tests.report.synthetic import build, groups, mixture_of, tree
 
 Make = Callable[..., Path]

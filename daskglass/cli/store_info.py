@@ -1,0 +1,168 @@
+"""What is in a store, for a person: coordinates, variables with their sizes, and where the data came from."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from daskglass.physics.particles import species_names
+from daskglass.store.blocks import open_store
+from daskglass.store.queries import dimensions, in_short
+
+MOST_SOURCES = 12  # files shown of a run
+HEAD = ("variable", "type", "units", "size", "on disk", "ratio", "chunks")
+TABLE = (0, 1, 2, 3, 6)
+
+
+def contents(path: Path) -> Iterator[RenderableType]:
+    """Yield what a person is shown of a store, a group at a time.
+
+    Sizes on disk and the number of chunks that are there come from the names and sizes of files: no data is read but
+    coordinates.
+
+    Raises
+    ------
+    StoreError
+        If there is no store at `path`.
+    """
+    tree = open_store(path)
+    for _, system in sorted(tree.children.items()):
+        yield _system(system)
+        for _, run in sorted(system.children.items()):
+            if run.data_vars:
+                yield _run(path / run.path.strip("/"), run)
+    yield Text(
+        "\nA chunk (a shard, where there are any) that was written has a file, also where its values are NaN, as near the ends "
+        "of a run where no window fits. Stores of daskglass 0.1.0 may lack files of chunks of nothing but NaN or -1."
+    )
+
+
+def size_text(count: float) -> str:
+    """Write a number of bytes in the unit that suits it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def files_below(path: Path) -> tuple[int, int]:
+    """Number of files below a folder, or at a path, and their bytes; none if there is nothing."""
+    if not path.is_dir():
+        return (1, path.stat().st_size) if path.exists() else (0, 0)
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    return len(files), sum(os.stat(file).st_size for file in files)
+
+
+def _system(system: xr.DataTree) -> RenderableType:
+    attrs = system.attrs
+    shown: dict[str, str] = {key: f"{attrs[key]:.6g}" for key in ("delta", "density", "timestep") if key in attrs}
+    if "study" in attrs:
+        shown["study"] = json.loads(attrs["study"])["study"]
+    if "versions" in attrs:
+        shown["made with"] = ", ".join(f"{name} {number}" for name, number in json.loads(attrs["versions"]).items())
+    return Group(_title(system.path), _grid([(f"  {key}", value) for key, value in shown.items()]))
+
+
+def _run(folder: Path, node: xr.DataTree) -> RenderableType:
+    run = node.to_dataset()
+    rows = {str(name): _variable(variable, folder / str(name)) for name, variable in run.data_vars.items()}
+    # the files of tables are mostly headers: their sizes say nothing
+    shown = range(len(HEAD)) if any(row[-1][-2:] != "/1" for row in rows.values()) else TABLE
+    head, rows = tuple(HEAD[k] for k in shown), {name: tuple(row[k] for k in shown) for name, row in rows.items()}
+    widths = [max(map(len, column)) for column in zip(head, *rows.values(), strict=True)]
+    parts: list[RenderableType] = [_title(node.path), _grid(_coordinates(run)), Text(), _grid([head], widths)]
+    variables = sorted(run.data_vars.values(), key=lambda each: (-each.ndim, _layout(each), str(each.name)))
+    for layout, group in groupby(variables, key=_layout):
+        parts += [Text(layout, style="dim"), _grid([rows[str(each.name)] for each in group], widths)]
+    if "sources" in run.attrs:
+        parts += [Text(), _sources(json.loads(run.attrs["sources"]))]
+    return Group(*parts)
+
+
+def _title(path: str) -> Text:
+    return Text(f"\n{path}", style="bold")
+
+
+def _grid(rows: Sequence[tuple[str, ...]], widths: list[int] | None = None) -> Table:
+    """Columns without lines, those of numbers to the right; a cell that is too wide goes on below."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for k, width in enumerate(widths or [None] * len(rows[0]) if rows else []):
+        table.add_column(
+            width=width, justify="right" if widths and k >= HEAD.index("size") else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _layout(variable: xr.DataArray) -> str:
+    """Write the dimensions of a variable, its chunk, and its shard where it has one."""
+    text = " × ".join(f"{dim} {size}" for dim, size in variable.sizes.items()) or "single values"
+    for key, word in (("chunks", "chunk"), ("shards", "shard")):
+        part = variable.encoding.get(key)
+        if part and part != variable.shape:
+            text += f", {word} {'×'.join(map(str, part))}"
+    return text
+
+
+def _variable(variable: xr.DataArray, folder: Path) -> tuple[str, ...]:
+    stored, on_disk = files_below(folder / "c")
+    unit = variable.encoding.get("shards") or variable.encoding.get("chunks") or ()
+    expected = math.prod(-(-size // each) for size, each in zip(variable.shape, unit, strict=True))
+    ratio = f"{variable.nbytes * stored / expected / on_disk:.2g}" if on_disk else ""
+    return (
+        f"  {variable.name}", str(variable.dtype), _units(variable), size_text(variable.nbytes), size_text(on_disk),
+        ratio, f"{stored}/{expected}",
+    )  # fmt: skip
+
+
+def _units(variable: xr.DataArray) -> str:
+    units = str(variable.attrs.get("units", "1"))
+    return "" if units == "1" else units
+
+
+def _coordinates(run: xr.Dataset) -> list[tuple[str, ...]]:
+    names = [*dimensions(run), *(str(name) for name in run.coords if name not in run.dims)]
+    return [
+        (f"  {name}", _values(run[name]), _units(run[name]))
+        if name in run.coords
+        else (f"  {name}", str(run.sizes[name]), "")
+        for name in names
+    ]
+
+
+def _values(coord: xr.DataArray) -> str:
+    values = coord.values
+    if coord.name == "species":
+        return ", ".join(f"{np.sum(values == code)} {name}" for code, name in enumerate(species_names(coord)))
+    if coord.ndim <= 1:
+        return in_short(np.atleast_1d(values))
+    over = " × ".join(f"{dim} {size}" for dim, size in coord.sizes.items())
+    return f"{np.nanmin(values):.6g} … {np.nanmax(values):.6g} over {over}"
+
+
+def _sources(sources: list[dict[str, Any]]) -> RenderableType:
+    """List files; of the hash of their first and last megabyte, the beginning."""
+    rows = [("  T", "replica", "frames", "size", "modified", "sha256", "source")]
+    for source in sources[:MOST_SOURCES]:
+        given = {key: str(value) for key, value in source.items()}
+        temperature, replica, frames, modified, sha256, path = (
+            given.get(key, "") for key in ("temperature", "replica", "frames", "modified", "sha256", "path")
+        )
+        size = size_text(source["size"]) if "size" in source else ""
+        rows.append((f"  {temperature}", replica, frames, size, modified[:10], sha256[:8], path))
+    left = len(sources) - MOST_SOURCES
+    more = [Text(f"  and {left} more: attribute `sources` of the group")] if left > 0 else []
+    return Group(_grid(rows), *more)

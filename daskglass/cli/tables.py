@@ -1,0 +1,205 @@
+"""What commands show on the screen: progress, and tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+from rich.table import Table
+
+from daskglass.physics.labels import find
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from daskglass.pipeline.cost import Cost
+    from daskglass.pipeline.memory import Workers
+    from daskglass.pipeline.run import StageStatus
+    from daskglass.study.settings import Study
+    from daskglass.trajectories.mapping import Source
+
+ALL_ROWS, FIRST_ROWS = 60, 20  # of a table: shown as a whole up to, and shown of a longer one
+
+
+def printable(text: str) -> str:
+    """Write control characters, and others that nobody sees, as escapes: what strangers name cannot steer a terminal."""
+    return "".join(
+        character if character == "\n" or character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
+class Screen(Console):
+    """A console that shows all texts as they are: no markup, no emoji codes, and no control characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render with all control characters but those of the console itself as escapes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+out = Screen()
+
+
+def say(text: str, error: bool = False) -> None:
+    """Print a text at once, to standard error where it is one."""
+    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+@contextmanager
+def show_progress(quiet: bool) -> Iterator[Any]:
+    """Bars on a terminal, a line per tenth of a stage elsewhere, nothing if quiet."""
+    if quiet:
+        yield lambda stage, done, total: None
+    elif out.is_terminal:
+        columns = TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=out) as bars:
+            known: dict[str, Any] = {}
+
+            def show(stage: str, done: int, total: int) -> None:
+                if stage not in known:
+                    known[stage] = bars.add_task(stage, total=total)
+                bars.update(known[stage], completed=done)
+
+            yield show
+    else:
+
+        def line(stage: str, done: int, total: int) -> None:
+            if done == total or done * 10 // total != (done - 1) * 10 // total:
+                say(f"{stage}: {done} of {total}")
+
+        yield line
+
+
+def print_sources(study: Study, sources: Iterable[Source]) -> None:
+    """Show which file is taken for what."""
+    table = Table("system", "run", "temperature", "replica")
+    table.add_column("file", overflow="fold")
+    listed = {system.system: system for system in study.systems}
+    for source in sources:
+        system = listed.get(source.system)
+        unlisted = (
+            system is not None and system.temperatures != () and find(system.temperatures, source.temperature) is None
+        )
+        left_out = bool(listed) and (system is None or unlisted)
+        table.add_row(
+            source.system, source.run, f"{source.temperature:g}", str(source.replica),
+            f"{source.path}" + (f" ({len(source.steps)} files)" if source.steps else "") + " (not in the study)" * left_out,
+        )  # fmt: skip
+    out.print(table)
+
+
+def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers | None = None) -> None:
+    """Show what a study comes to: tasks, hours and memory of every stage, bytes, files, time steps; and time on workers."""
+    from daskglass.cli.store_info import size_text
+    from daskglass.pipeline.cost import longer_than, wall_hours
+    from daskglass.pipeline.memory import largest_of
+
+    largest = largest_of(kind for plan in plans for kind in plan.kinds)
+    table = Table(
+        "stage",
+        *(plan.system for plan in plans),
+        "memory",
+        title=f"{study} → {store}: tasks, core hours, memory of a task",
+    )
+    for stage in dict.fromkeys(stage for plan in plans for stage in plan.tasks):
+        table.add_row(
+            stage,
+            *(f"{plan.tasks[stage]:,}  {_hours(plan.hours.get(stage, 0.0))}" for plan in plans),
+            size_text(largest[stage].memory) + " *" * largest[stage].whole_rows,
+        )
+    out.print(table)
+    if any(kind.whole_rows for kind in largest.values()):
+        say("* all frames of a temperature and replica at once: grows with the length of the run")
+    for plan in plans:
+        say(
+            f"{plan.system}: {plan.particles:,} particles, {plan.frames:,} frames, {plan.particle_steps:.3g} "
+            f"particle-steps, {size_text(plan.nbytes)} uncompressed in {plan.files:,} files"
+        )
+        for note in plan.notes:
+            say(f"  {note}")
+    steps, hours = sum(plan.particle_steps for plan in plans), sum(sum(plan.hours.values()) for plan in plans)
+    say(
+        f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, {size_text(sum(plan.nbytes for plan in plans))}, "
+        f"{steps:.3g} particle-steps, about {hours:,.2g} core hours"
+    )
+    if workers is None:
+        return
+    jobs = f"{workers.jobs:,} jobs × {workers.number // workers.jobs} = " if workers.jobs else ""
+    say(
+        f"workers: {jobs}{workers.number:,}, {size_text(workers.memory)} each; the largest task needs "
+        f"{size_text(max(kind.memory for kind in largest.values()))}"
+    )
+    unknown = ", and what was not estimated" if any(plan.notes for plan in plans) else ""
+    chain = max(plan.chain for plan in plans)
+    least = f"; not less than {_hours(chain)}, the simulations of one replica from hot to cold" if chain else ""
+    for warning in longer_than(plans, workers.lifetime):
+        say(f"warning: {warning}")
+    say(f"wall time: about {_hours(wall_hours(plans, workers.number))}{least}{unknown}")
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f} h" if hours >= 10 else f"{hours:.2g} h" if hours >= 0.01 else "-"
+
+
+def print_status(store: Path, states: Sequence[StageStatus]) -> None:
+    """Show how far every stage of every system is, why some are stale, and what was noted on the way."""
+    from daskglass.cli.store_info import files_below, size_text
+
+    table = Table("system", "stage", "done", "stale", "missing", "core seconds")
+    for state in states:
+        table.add_row(
+            state.system, state.stage, str(state.done), str(state.stale or ""), str(state.missing or ""),
+            f"{state.seconds:.1f}",
+        )  # fmt: skip
+    out.print(table)
+    left = [state for state in states if state.stale or state.missing]
+    known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
+    size = size_text(files_below(store)[1])
+    say(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
+    printed: set[str] = set()
+    for state in states:
+        for reason in state.reasons:
+            say(f"stale: {state.system} {state.stage}: {reason}")
+        # later stages fail for the same cause
+        for cause in state.failures:
+            if cause not in printed:
+                say(f"failed: {state.system} {state.stage}, and what waits for it: {cause}")
+            printed.add(cause)
+        for note in state.notes:
+            say(f"note: {note}")
+
+
+def print_rows(found: xr.Dataset) -> None:
+    """Print a table; of a long one its first rows, saying how many there are."""
+    import pandas as pd
+
+    from daskglass.store.export import number_of_rows, rows
+
+    number = number_of_rows(found)
+    most = number if number <= ALL_ROWS else FIRST_ROWS
+    pieces: list[pd.DataFrame] = []
+    for piece in rows(found, most):
+        pieces.append(piece)
+        if sum(map(len, pieces)) >= most:
+            break
+    frame = pd.concat(pieces).head(most)
+    table = Table()
+    for name in frame:
+        units = found[name].attrs.get("units", "1") if name in found.variables else "1"
+        side: Literal["left", "right"] = "right" if frame[name].dtype.kind in "biuf" else "left"
+        table.add_column(f"{name}" + f" ({units})" * (units != "1"), justify=side, overflow="fold")
+    for values in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
+    out.print(table)
+    if most < number:
+        say(f"the first {most} of {number:,} rows: --out writes all of them to a file, --mean DIM averages")

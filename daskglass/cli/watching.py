@@ -1,0 +1,73 @@
+"""The run of a store, watched from another terminal: files are read, the run itself is not disturbed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from daskglass.pipeline.progress import Follower, Progress, Row, headline, rate
+
+EVERY = 2.0  # seconds between two looks
+
+
+def watch(store: Path, console: Console) -> None:
+    """Show how far the run of a store is until it ends; once, where the console is not a terminal.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, nor a run that is about to make one.
+    """
+    follower = Follower(store)
+    now = follower.look()
+    if not console.is_terminal:
+        console.print(shown(now), soft_wrap=True)
+        return
+    with Live(shown(now), console=console, auto_refresh=False) as live:
+        while now.alive:
+            time.sleep(EVERY)
+            now = follower.look()
+            live.update(shown(now), refresh=True)
+
+
+def shown(now: Progress) -> RenderableType:
+    """A run as a person reads it: one line, a table of stages and systems, the last warnings and failures."""
+    line = Text(f"{now.study}: " * bool(now.study) + headline(now), style="bold")
+    parts: list[RenderableType] = [line]
+    if now.dashboard:
+        parts.append(Text(f"dashboard: {now.dashboard}"))
+    if now.rows:
+        parts.append(_table(now))
+    for note in now.notes:
+        style = "red" if note.kind == "failed" else "yellow"
+        more = f", and {note.tasks - 1} more" * (note.tasks > 1)
+        when = time.strftime("%H:%M:%S", time.localtime(note.at))
+        parts.append(Text.assemble(f"{when} ", (note.kind, style), f" {note.text} ({note.key}{more})"))
+    return Group(*parts)
+
+
+def _table(now: Progress) -> Table:
+    table = Table("stage", *now.systems)
+    if now.speed:
+        table.add_column("particle-frames/s", justify="right")
+    cells = {(row.stage, row.system): row for row in now.rows}
+    for stage in now.stages:
+        rows = [cells.get((stage, system)) for system in now.systems]
+        speed = [rate(now.speed[stage]) if stage in now.speed else ""] * bool(now.speed)
+        table.add_row(stage, *(_cell(row) if row else "" for row in rows), *speed)
+    return table
+
+
+def _cell(row: Row) -> Text:
+    whole = row.done == row.total
+    text = Text(f"{row.done:,} of {row.total:,}", style="green" if whole else "dim" if not row.done else "")
+    if row.running:
+        text.append(f"  {row.running:,} running", style="not dim cyan")
+    if row.failed:
+        text.append(f"  {row.failed:,} failed", style="not dim red")
+    return text

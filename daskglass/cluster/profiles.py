@@ -1,0 +1,445 @@
+"""Profiles of clusters: cluster.yaml, read and checked before anything starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+from dask.utils import parse_bytes, parse_timedelta
+
+from daskglass.cluster.job_script import (
+    CLUSTERS,
+    WALLTIMES,
+    Profile,
+    check_plain,
+    cluster_keys,
+    command,
+    deprecated_keys,
+    shell_words,
+    walltime_seconds,
+    words,
+)
+from daskglass.errors import StudyError
+from daskglass.study.paths import check_no_address, expand_path, expand_variables
+from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
+
+FILE = "cluster.yaml"
+SHIPPED = Path(__file__).with_name(FILE)
+KINDS = ("local", "address", *CLUSTERS)
+WAIT = "24h"
+MOST = 1_000_000  # jobs, cores, processes: no batch system has more
+LARGEST_SIZE = 2**60  # bytes of a job
+LONGEST = 1e9  # s that anyone waits
+CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
+DIRECTORIES = ("log_directory", "shared_temp_directory")
+MAY_BE_NUMBERS = ("queue", "account", "project")
+IN_DIRECTIVES = (*DIRECTORIES, "job_name", "interface", *MAY_BE_NUMBERS)  # not quoted by dask-jobqueue
+OWN = {
+    "local": ("type", "wait", "workers"),
+    "address": ("type", "wait", "address", *CERTIFICATES),
+} | {kind: ("type", "wait", "jobs", "resources") for kind in CLUSTERS}
+REQUIRED = {
+    "jobs": "say how many jobs to keep running, such as 10",
+    "cores": "say how many cores a job has, such as 16",
+    "memory": "say how much a job has, such as 64GB",
+    "interface": "say which network the nodes share, such as ib0 (`ip -brief address` lists them); without it, ports would "
+    "listen on all of them",
+}
+SET_BY_DASKGLASS = {
+    "n_workers": "say `jobs`",
+    "name": "say `job_name`",
+    "config_name": "a profile says all itself",
+    "dashboard_address": "put it under scheduler_options",
+    "host": "put it under scheduler_options",
+} | dict.fromkeys(
+    ("scheduler", "job_cls", "scheduler_cls", "loop", "asynchronous", "silence_logs", "worker_command"),
+    "daskglass sets it",
+) | dict.fromkeys(("security", "protocol"), "daskglass sets it: all traffic between hosts is TLS")  # fmt: skip
+ARGUMENTS_SET_BY_DASKGLASS = {
+    "--nthreads": "workers run one task at a time; say `processes`",
+    "--nworkers": "say `processes`",
+    "--resources": "say `resources`",
+    "--interface": "say `interface`",
+    "--host": "say `interface`",
+    "--listen-address": "say `interface`",
+    "--contact-address": "say `interface`",
+    "--no-nanny": "daskglass needs nannies to recognise lost workers",
+    "--lifetime-restart": "a worker that restarts meets the walltime",
+    "--local-directory": "say `local_directory`",
+    "--worker-class": "workers serve no HTTP",
+    "--dashboard": "workers serve no HTTP",
+    "--dashboard-address": "workers serve no HTTP",
+} | dict.fromkeys(("--protocol", "--tls-ca-file", "--tls-cert", "--tls-key"), "all traffic between hosts is TLS")
+SCHEDULER_OPTIONS = ("host", "interface", "port", "dashboard_address")
+SHELL_LINES = "job_script_prologue"
+
+Problem = tuple[tuple[int | str, ...], str]
+
+
+def load_profile(name: str, file: Path | None = None) -> Profile:
+    """Read a profile of the file given, of cluster.yaml in the working folder, or else of the one daskglass comes with.
+
+    `local` is always there.
+
+    Raises
+    ------
+    StudyError
+        For a name that the file lacks; else naming the file, and for each problem its line, profile and key.
+    """
+    path = file or (Path(FILE) if os.path.lexists(FILE) else SHIPPED)
+    root, content = _read(path)
+    profiles = {"local": {"type": "local"}} | content
+    if name not in profiles:
+        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, islice(profiles, MOST_PROBLEMS)))}")
+    given = profiles[name]
+    found = [((name, *keys), message) for keys, message in islice(_problems(given), MOST_PROBLEMS)]
+    if found:
+        raise StudyError(
+            "\n".join(f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys))}: {message}" for keys, message in found)
+        )
+    return _profile(name, given)
+
+
+def _read(path: Path) -> tuple[yaml.Node | None, dict[Any, Any]]:
+    _, root, content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}:1: a file of clusters is a mapping of names, each to a profile")
+    return root, content
+
+
+def _profile(name: str, given: Mapping[str, Any]) -> Profile:
+    kind = given["type"]
+    said = {key: _expanded(key, value) for key, value in given.items() if value is not None}
+    own = {key: said[key] for key in OWN[kind] if key in said and key != "type"}
+    files = {key: Path(own[key]) for key in CERTIFICATES if key in own}
+    wait = parse_timedelta(own.get("wait", WAIT))
+    options = {key: value for key, value in said.items() if key not in OWN[kind]}
+    return Profile(name=name, kind=kind, options=options, **(own | files | {"wait": wait}))
+
+
+def _expanded(key: str, value: Any) -> Any:
+    """Expand `~` and variables of this machine in what may be a path.
+
+    Raises
+    ------
+    StudyError
+        If a variable is not set, a path is an address, or words cannot be told apart.
+    """
+    if key in (*CERTIFICATES, *DIRECTORIES):
+        return expand_path(str(value))
+    if key == "python":
+        return expand_variables(str(value))
+    if key == "worker_extra_args" and isinstance(value, list):
+        return [shlex.quote(expand_variables(word)) for word in shell_words(value)]
+    return value
+
+
+def _problems(given: Any) -> Iterator[Problem]:
+    """What is wrong with a profile: the keys that lead to it, and why."""
+    if not isinstance(given, dict):
+        yield (), "a profile is a mapping of keys such as type, queue, cores"
+        return
+    kind = given.get("type")
+    if kind is None:
+        close = get_close_matches("type", map(str, given), 1)
+        yield (
+            ("type",),
+            f"missing: say one of {', '.join(KINDS)}" + (f"; is {close[0]} meant to be it?" if close else ""),
+        )
+        return
+    if kind not in KINDS:
+        yield ("type",), f"{kind!r} is no kind of cluster{_nearest(kind, KINDS)}"
+        return
+    yield from _unknown_keys(kind, given)
+    yield from _path_problems(kind, given)
+    for key, check in CHECKS.items():
+        message = check(given[key]) if given.get(key) is not None else None
+        if message is not None:
+            yield (key,), message
+    if kind == "address":
+        yield from _address_problems(given)
+    if kind in CLUSTERS:
+        yield from _batch_problems(kind, given)
+
+
+def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    """What is wrong with paths, and with words that become part of a job script."""
+    for key in (*CERTIFICATES, "local_directory", "python", "worker_extra_args", *IN_DIRECTIVES):
+        value = given.get(key)
+        if value is None or (key in MAY_BE_NUMBERS and isinstance(value, int) and not isinstance(value, bool)):
+            continue
+        if key != "worker_extra_args" and not (isinstance(value, str) and value):
+            yield (key,), f"must be a text; got {value!r}"
+            continue
+        try:
+            expanded = _expanded(key, value)
+            if key == "local_directory":
+                # the nodes expand it, but are no better at addresses
+                check_no_address(expanded)
+            if key in IN_DIRECTIVES:
+                check_plain(expanded)
+            if key == "python":
+                expanded = command(expanded)
+            if kind == "htcondor" and "$(" in str(expanded):
+                yield (key,), f"$( begins a macro of HTCondor; got {value!r}"
+        except StudyError as error:
+            node = "; a variable of the nodes' own can be used in lines of shell, job_script_prologue"
+            yield (key,), f"{error}{node * ('is not set' in str(error) and kind in CLUSTERS)}"
+
+
+def _unknown_keys(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    renamed, set_by_us, known = {}, {}, set(OWN[kind])
+    if kind in CLUSTERS:
+        renamed = deprecated_keys(kind)
+        set_by_us = {key: why for key, why in SET_BY_DASKGLASS.items() if key in cluster_keys(kind)}
+        known |= cluster_keys(kind) - set(renamed) - set(set_by_us)
+    for key in given:
+        if key in renamed:
+            yield (key,), f"deprecated; its name is {renamed[key]} now"
+        elif key in set_by_us:
+            yield (key,), f"no key of a profile: {set_by_us[key]}"
+        elif key not in known:
+            yield (key,), f"unknown key{_nearest(key, known)}"
+
+
+def _nearest(word: Any, known: Iterable[str]) -> str:
+    nearest = get_close_matches(str(word), known, 1)
+    return f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(known))}"
+
+
+def _whole(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
+        return None
+    return f"must be a whole number above 0, and at most {MOST:,}; got {value!r}"
+
+
+def _size(value: Any) -> str | None:
+    # a bare number would be bytes
+    try:
+        valid = isinstance(value, str) and value[-1:].isalpha() and 0 < parse_bytes(value) < LARGEST_SIZE
+    except (OverflowError, ValueError):
+        valid = False
+    return None if valid else f"must be a size with its unit, such as 64GB; got {value!r}"
+
+
+def _duration(value: Any) -> str | None:
+    try:
+        number = isinstance(value, str | int | float) and not isinstance(value, bool)
+        valid = number and 0 < parse_timedelta(value) < LONGEST
+    except (KeyError, OverflowError, ValueError):
+        valid = False
+    return None if valid else f"must be a time such as 24h, 30min or 90s; got {value!r}"
+
+
+def _resources(value: Any) -> str | None:
+    if isinstance(value, dict) and list(value) == ["GPU"]:
+        return _whole(value["GPU"])
+    return f"must be {{GPU: 1}}, the one resource that tasks ask for; got {value!r}"
+
+
+def _list(value: Any) -> str | None:
+    plain = isinstance(value, list) and all(
+        isinstance(item, str | int | float) and not isinstance(item, bool) for item in value
+    )
+    return None if plain else f"must be a list of words or numbers, such as [--death-timeout, 5min]; got {value!r}"
+
+
+def _true(value: Any) -> str | None:
+    return None if value is True else "must be true: daskglass needs nannies to recognise lost workers"
+
+
+CHECKS: Mapping[str, Callable[[Any], str | None]] = {
+    "wait": _duration,
+    "death_timeout": _duration,
+    "workers": _whole,
+    "jobs": _whole,
+    "cores": _whole,
+    "processes": _whole,
+    "memory": _size,
+    "disk": _size,
+    "resources": _resources,
+    "nanny": _true,
+    "worker_extra_args": _list,
+    "job_directives_skip": _list,
+    "submit_command_extra": _list,
+    "cancel_command_extra": _list,
+    SHELL_LINES: _list,
+}
+
+
+def _batch_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    walltime = f"say how long a job may run, in quotes, as one of {kind}'s formats"
+    required = REQUIRED | (
+        {"walltime": walltime} if kind in WALLTIMES else {"disk": "say how much a job has, such as 10GB"}
+    )
+    for key, remedy in required.items():
+        if given.get(key) is None:
+            yield (key,), f"missing: {remedy}"
+    if given.get("resources") is not None and given.get("processes") is None:
+        yield ("resources",), "each process has them: say how many `processes` share the job's GPUs, such as 1"
+    if given.get("walltime") is not None and kind in WALLTIMES:
+        yield from _walltime_problems(kind, given["walltime"])
+    if given.get("job_extra_directives") is not None:
+        yield from _directive_problems(kind, given["job_extra_directives"])
+    for keys, text in _texts(given):
+        # these lines go into a shell script as they are; HTCondor has but one line for them
+        if not text.isprintable() and (keys[0] != SHELL_LINES or kind == "htcondor"):
+            yield keys, f"line breaks and control characters would end up in the job script; got {text!r}"
+    yield from _argument_problems(given.get("worker_extra_args"))
+    yield from _lifetime_problems(kind, given)
+    yield from _scheduler_problems(given.get("scheduler_options"))
+
+
+def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
+    if not isinstance(walltime, str):
+        yield (
+            ("walltime",),
+            f"must be in quotes: a bare number has no unit that all batch systems share; got {walltime!r}",
+        )
+        return
+    try:
+        walltime_seconds(kind, walltime)
+    except StudyError as error:
+        yield ("walltime",), str(error)
+
+
+def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    """Workers that leave after their walltime never leave: they are killed with all they hold."""
+    arguments = _words_of(given.get("worker_extra_args"))
+    if "--lifetime" not in arguments or kind not in WALLTIMES:
+        return
+    try:
+        lifetime = parse_timedelta(arguments[arguments.index("--lifetime") + 1])
+        walltime = walltime_seconds(kind, str(given.get("walltime")))
+    except (IndexError, KeyError, OverflowError, ValueError):
+        yield ("worker_extra_args",), "--lifetime needs a time, such as 3h"
+    except StudyError:
+        # reported under its own key
+        return
+    else:
+        if lifetime >= walltime:
+            yield ("worker_extra_args",), f"--lifetime {lifetime:g}s does not end before the walltime, {walltime} s"
+
+
+def _directive_problems(kind: str, directives: Any) -> Iterator[Problem]:
+    if kind == "htcondor":
+        if not isinstance(directives, dict):
+            yield (
+                ("job_extra_directives",),
+                f"must be a mapping, such as {{accounting_group: glass}}; got {directives!r}",
+            )
+    elif (message := _list(directives)) is not None:
+        yield ("job_extra_directives",), message
+
+
+def _texts(value: Any, keys: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """All texts in a profile, keys included, each with the keys that lead to it."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield keys or (key,), str(key)
+            yield from _texts(item, (*keys, key))
+    elif isinstance(value, list):
+        for k, item in enumerate(value):
+            yield from _texts(item, (*keys, k))
+    elif isinstance(value, str):
+        yield keys, value
+
+
+def _words_of(arguments: Any) -> list[str]:
+    """Words of a worker's arguments; none where they are no list, or cannot be split: that is reported elsewhere."""
+    try:
+        return words(arguments) if isinstance(arguments, list) else []
+    except StudyError:
+        return []
+
+
+def _argument_problems(arguments: Any) -> Iterator[Problem]:
+    given = _words_of(arguments)
+    for word in given:
+        if word in ARGUMENTS_SET_BY_DASKGLASS:
+            yield ("worker_extra_args",), f"{word} is set by daskglass: {ARGUMENTS_SET_BY_DASKGLASS[word]}"
+    if "--lifetime-stagger" in given and "--lifetime" not in given:
+        yield ("worker_extra_args",), "--lifetime-stagger needs --lifetime beside it"
+
+
+def _scheduler_problems(options: Any) -> Iterator[Problem]:
+    if options is None:
+        return
+    if not isinstance(options, dict):
+        yield ("scheduler_options",), f"must be a mapping, such as {{host: login1}}; got {options!r}"
+        return
+    for key in options:
+        if key in ("security", "protocol"):
+            yield ("scheduler_options", key), f"no key of a profile: {SET_BY_DASKGLASS[key]}"
+        elif key not in SCHEDULER_OPTIONS:
+            yield ("scheduler_options", key), f"unknown key{_nearest(key, SCHEDULER_OPTIONS)}"
+    dashboard = options.get("dashboard_address", "127.0.0.1:0")
+    if not _is_loopback(str(dashboard).rpartition(":")[0]):
+        yield (
+            ("scheduler_options", "dashboard_address"),
+            f"must be on loopback, such as 127.0.0.1:8787: it is plain HTTP without a login; got {dashboard!r}",
+        )
+    host = options.get("host", "login1")
+    if not _is_one_host(host):
+        yield ("scheduler_options", "host"), f"must be one address of this machine, not all of them; got {host!r}"
+    interface = options.get("interface", "ib0")
+    if not isinstance(interface, str) or not interface:
+        yield ("scheduler_options", "interface"), f"must be one network of this machine, such as ib0; got {interface!r}"
+
+
+def _is_one_host(host: Any) -> bool:
+    """Whether this is the name of a host, or one address, and nothing that would stand for all addresses."""
+    try:
+        return not ipaddress.ip_address(str(host).strip("[]")).is_unspecified
+    except ValueError:
+        return isinstance(host, str) and re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", host) is not None
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address((host or "").strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _address_problems(given: Mapping[Any, Any]) -> Iterator[Problem]:
+    address = given.get("address")
+    try:
+        url = urlsplit(str(address))
+        complete = url.scheme in ("tls", "tcp") and url.hostname and url.port
+    except ValueError:
+        complete = None
+    if not complete:
+        yield ("address",), f"must be the address of a scheduler, such as tls://host:8786; got {address!r}"
+        return
+    if url.scheme == "tcp":
+        if not _is_loopback(url.hostname):
+            yield ("address",), f"traffic between hosts must be TLS: use tls:// with certificates; got {address!r}"
+        for key in CERTIFICATES:
+            if given.get(key) is not None:
+                yield (key,), "tcp:// uses no certificates: use tls://, or leave it out"
+        return
+    for key in CERTIFICATES:
+        file = given.get(key)
+        if file is None:
+            yield (key,), f"missing: tls:// needs {', '.join(CERTIFICATES)}"
+        elif not _can_be_read(file):
+            yield (key,), f"no file that can be read: {file!r}"
+
+
+def _can_be_read(file: Any) -> bool:
+    try:
+        path = Path(expand_path(str(file)))
+    except StudyError:
+        # reported as the path that it is
+        return True
+    return path.is_file() and os.access(path, os.R_OK)

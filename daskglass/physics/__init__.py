@@ -1,0 +1,1 @@
+"""Equations on xarray objects; no files, no cluster."""

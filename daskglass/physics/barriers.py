@@ -1,0 +1,498 @@
+"""Rearrangement probabilities by stratum, their Arrhenius barriers, the onset temperature and the collapse."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.errors import DataError
+from daskglass.physics import arrays
+from daskglass.variables import VARIABLES, named
+
+RESOLUTION = 1.0 / 1024.0  # of the histograms from which percentiles are read
+INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
+REARRANGING = 0.2  # σ²
+MOST_STRATA = int(np.iinfo(np.int16).max)
+FARTHEST = 2.0**40  # values beyond have no bin of that width
+FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
+SPREADS: dict[str, tuple[str, ...]] = {
+    "probability": ("temperature", "stratum"),
+    **FIT,
+    "onset_temperature": (),
+    "scaled_energy": ("stratum",),
+    "scaled_entropy": ("stratum",),
+}
+
+
+# --- strata --------------------------------------------------------------------------------------------------------
+
+
+def value_histogram(values: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Count the values that are there in bins of width `RESOLUTION`; rows of (bin, count), ascending. Blocks merge exactly.
+
+    Raises
+    ------
+    DataError
+        If a value lies too far from zero to have a bin.
+    """
+    finite = values[~np.isnan(values)]
+    if finite.size and not np.abs(finite).max() < FARTHEST:
+        raise DataError(f"values beyond {FARTHEST:g} have no strata; got {finite[np.abs(finite).argmax()]:g}")
+    return np.stack(np.unique(np.floor(finite / RESOLUTION).astype(np.int64), return_counts=True), axis=1)
+
+
+def merge_histograms(histograms: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Add the histograms of `value_histogram`."""
+    rows = np.concatenate(list(histograms))
+    bins, where = np.unique(rows[:, 0], return_inverse=True)
+    counts = np.zeros(bins.size, np.int64)
+    np.add.at(counts, where, rows[:, 1])
+    return np.stack([bins, counts], axis=1)
+
+
+def stratum_edges(histogram: NDArray[np.int64], bins: int, percentiles: tuple[float, float]) -> NDArray[np.float64]:
+    """Edges (bins + 1,) of equal strata between two percentiles of a histogram, linear within its bins.
+
+    Raises
+    ------
+    DataError
+        If there is nothing between the percentiles.
+    """
+    if histogram.size == 0:
+        raise DataError("no finite value to divide into strata")
+    upper = np.cumsum(histogram[:, 1])
+    ranks = np.asarray(percentiles) / 100 * upper[-1]
+    k = np.minimum(np.searchsorted(upper, ranks), upper.size - 1)
+    inside = 1 - (upper[k] - ranks) / histogram[k, 1]
+    low, high = (histogram[k, 0] + inside) * RESOLUTION
+    if not k[1] > k[0]:
+        raise DataError(
+            f"the percentiles {percentiles} coincide near {low:g}, to {RESOLUTION:g}: no strata between them"
+        )
+    return np.linspace(low, high, bins + 1)
+
+
+def strata(values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float] = (5.0, 95.0)) -> xr.DataArray:
+    """Edges of equal strata of a structural variable, between two percentiles of all its values pooled.
+
+    Percentiles are read from a histogram of bin width 1/1024 (exact merging of blocks, any order); computes Dask arrays.
+
+    Parameters
+    ----------
+    values : any dimensions; NaN left out
+    bins : number of strata
+    percentiles : lower and upper
+
+    Returns
+    -------
+    (edge,) in the units of `values`
+
+    Raises
+    ------
+    DataError
+        If percentiles are not two that rise between 0 and 100, or there is nothing between them.
+    """
+    bins = arrays.whole(bins, "bins", most=MOST_STRATA)
+    limits = arrays.distinct(percentiles, "percentiles")
+    if limits.size != 2 or not 0 <= limits[0] < limits[1] <= 100:
+        raise DataError(f"percentiles must be two that rise between 0 and 100; got {percentiles}")
+    data = arrays.array(values, "values").data
+    if isinstance(data, da.Array):
+        parts = dask.compute(*(dask.delayed(value_histogram)(block) for block in data.to_delayed().ravel()))
+    else:
+        parts = (value_histogram(np.asarray(data)),)
+    edges = stratum_edges(merge_histograms(parts), bins, (float(limits[0]), float(limits[1])))
+    return xr.DataArray(
+        edges, dims="edge", attrs={"variable": str(values.name), "units": values.attrs.get("units", "1")}
+    )
+
+
+def stratum_counts(
+    hop: xr.DataArray, values: xr.DataArray, edges: xr.DataArray, threshold: float = REARRANGING
+) -> xr.Dataset:
+    """Count particles, and rearranging ones, of each stratum in every frame.
+
+    A stratum holds its lower edge; the last one its upper edge too. Particles without p_hop or value are left out.
+
+    Parameters
+    ----------
+    hop : (…, particle) in σ²; values : (…, particle), with the same labels; edges : (edge,), rising
+    threshold : p_hop of a rearrangement, in σ²
+
+    Returns
+    -------
+    Dataset of `samples` and `events` (…, stratum) int64; coordinate `stratum` holds the middle of each.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, or edges do not rise.
+    """
+    boundaries = np.asarray(edges)
+    if boundaries.dtype.kind not in "iuf" or boundaries.ndim != 1 or not 2 <= boundaries.size <= MOST_STRATA + 1:
+        raise DataError(f"strata are given by at least two rising edges, at most {MOST_STRATA + 1}; got {boundaries}")
+    boundaries = boundaries.astype(np.float64)
+    if not ((np.diff(boundaries) > 0).all() and np.isfinite(boundaries).all()):
+        raise DataError(f"strata are given by at least two rising edges; got {boundaries}")
+    threshold = arrays.number(threshold, "threshold", False)
+    given = {"hop": arrays.array(hop, "hop", ["particle"]), "values": arrays.array(values, "values", ["particle"])}
+    bins = boundaries.size - 1
+
+    def compute(p: NDArray[np.floating], x: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        which = assign_strata(x, boundaries)
+        which[np.isnan(p)] = -1
+        lead = p.shape[:-1]
+        frame = np.broadcast_to(np.arange(np.prod(lead, dtype=int)).reshape(*lead, 1), p.shape)
+        flat = frame * bins + which
+        size = int(np.prod(lead, dtype=int)) * bins
+        samples = np.bincount(flat[which >= 0], minlength=size)
+        events = np.bincount(flat[(which >= 0) & (p > threshold)], minlength=size)
+        return samples.reshape(*lead, bins), events.reshape(*lead, bins)
+
+    samples, events = arrays.apply(
+        compute,
+        given,
+        core=[["particle"], ["particle"]],
+        out=[["stratum"], ["stratum"]],
+        dtypes=[np.int64, np.int64],
+        stratum=bins,
+    )
+    middle = (boundaries[1:] + boundaries[:-1]) / 2
+    counted = xr.Dataset({"samples": named(samples, "samples"), "events": named(events, "events")})
+    return counted.assign_coords(stratum=("stratum", middle, {"long_name": "middle of the stratum", "units": "1"}))
+
+
+def assign_strata(values: NDArray[np.floating], edges: NDArray[np.float64]) -> NDArray[np.int16]:
+    """Stratum of each value, -1 outside the edges or where it is NaN."""
+    which = np.searchsorted(edges, values, side="right").astype(np.int16) - np.int16(1)
+    which[values == edges[-1]] = edges.size - 2
+    which[~((values >= edges[0]) & (values <= edges[-1]))] = -1
+    return which
+
+
+def rearrangement_probability(
+    hop: xr.DataArray, values: xr.DataArray, edges: xr.DataArray, threshold: float = REARRANGING
+) -> xr.Dataset:
+    """P_R: fraction of the particles of each stratum with p_hop above the threshold.
+
+    Parameters
+    ----------
+    hop : ([temperature,] …, time, particle) in σ²; values : the structural variable, of the same dimensions
+    edges : (edge,) of the strata, from `strata`
+    threshold : in σ²
+
+    Returns
+    -------
+    Dataset over (…, stratum), replica and time summed over: `probability`, `events`, `samples`.
+    """
+    return probability_of(stratum_counts(hop, values, edges, threshold))
+
+
+def _double(table: xr.Dataset) -> xr.Dataset:
+    """Table in double precision: single precision loses counts beyond 16 million."""
+    return table.map(lambda values: values.astype(np.float64) if values.dtype.kind == "f" else values, keep_attrs=True)
+
+
+def _existing(counts: xr.Dataset) -> xr.Dataset:
+    """Counts, none where they are missing: NaN, or -1 as `query` fills whole numbers."""
+    counts = _double(arrays.table(counts, "counts", {"samples": (), "events": ()}))
+    there = (counts["samples"] >= 0) & (counts["events"] >= 0)
+    return counts[["samples", "events"]].where(there, 0)
+
+
+def probability_of(counts: xr.Dataset) -> xr.Dataset:
+    """P_R from `stratum_counts`, summed over replica and time where they exist; NaN where nothing was counted."""
+    total = _existing(counts).sum([dim for dim in ("replica", "time") if dim in counts.dims])
+    probability = named(total["events"] / total["samples"], "probability")
+    return total.assign(probability=probability)
+
+
+# --- barriers ------------------------------------------------------------------------------------------------------
+
+
+def arrhenius(P: xr.Dataset) -> xr.Dataset:
+    """Fit ln P_R = Σ − ΔE/T over `temperature`, weighted by the number of events (paper, Eq. 6).
+
+    A temperature at which a stratum has no event has no logarithm and leaves that stratum's fit.
+
+    Parameters
+    ----------
+    P : `probability` and `events` over (temperature, …), as `rearrangement_probability` returns them; temperatures in
+        any order
+
+    Returns
+    -------
+    Dataset over (…): `activation_energy` ΔE and `activation_entropy` Σ, their standard errors `…_err` from the
+    counts alone, and `temperatures_used`; NaN with fewer than two temperatures.
+
+    Raises
+    ------
+    DataError
+        If temperatures are not positive numbers, one is there twice, or a probability is none.
+    """
+    P = _by_temperature(P)
+    x = 1.0 / P["temperature"].values.astype(np.float64)
+
+    def compute(probability: NDArray[np.floating], events: NDArray[np.floating]) -> tuple[NDArray[Any], ...]:
+        if ((probability < 0) | (probability > 1)).any():
+            raise DataError("P.probability must lie between 0 and 1, NaN where it is missing")
+        known = (events > 0) & (probability > 0)
+        weight = np.where(known, events, 0.0)
+        y = np.log(np.where(known, probability, 1.0))
+        used = known.sum(axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            n = np.where(used > 1, weight.sum(axis=-1), np.nan)
+            mean_x, mean_y = (weight * x).sum(axis=-1) / n, (weight * y).sum(axis=-1) / n
+            from_mean = weight * (x - mean_x[..., None])
+            spread = (from_mean * (x - mean_x[..., None])).sum(axis=-1)
+            slope = (from_mean * (y - mean_y[..., None])).sum(axis=-1) / spread
+            # the variance of ln P is 1/events
+            return (
+                -slope, mean_y - slope * mean_x, np.sqrt(1 / spread), np.sqrt(1 / n + mean_x**2 / spread), used
+            )  # fmt: skip
+
+    names = (*FIT, *(f"{name}_err" for name in FIT))
+    *fitted, used = arrays.apply(
+        compute,
+        {f"P.{name}": P[name] for name in ("probability", "events")},
+        core=[["temperature"], ["temperature"]],
+        out=[[]] * 5,
+        dtypes=[*[np.float64] * 4, np.int64],
+    )
+    dataset = xr.Dataset({name: _named_like(value, name) for name, value in zip(names, fitted, strict=True)})
+    return dataset.assign(temperatures_used=used)
+
+
+def _by_temperature(P: xr.Dataset) -> xr.Dataset:
+    """P_R with rising temperatures, all positive."""
+    axes = ("temperature",)
+    P = _double(arrays.in_order(arrays.table(P, "P", {"probability": axes, "events": axes}), "temperature", "P"))
+    if not P["temperature"].values[0] > 0:
+        raise DataError(f"temperatures must be positive; got {P['temperature'].values[0]:g}")
+    return P
+
+
+def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
+    """Onset temperature T_A, where the strata meet.
+
+    All pairs of strata intersect at T_ij = (ΔE_i − ΔE_j)/(Σ_i − Σ_j). Those within one inter-percentile range
+    (10th to 90th) of the median are kept; T_A is their mean.
+
+    Parameters
+    ----------
+    fit : `activation_energy` and `activation_entropy` over (…, stratum), as `arrhenius` returns them
+
+    Returns
+    -------
+    (…) in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and `intersections` (their number);
+    NaN with fewer than two fitted strata.
+
+    Raises
+    ------
+    DataError
+        If a variable or the dimension `stratum` is missing.
+    """
+
+    def meet(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[float, float, int]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            T = np.array(
+                [(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)]
+            )
+        T = T[np.isfinite(T)]
+        if T.size == 0:
+            return np.nan, np.nan, 0
+        low, high = np.percentile(T, [10, 90])
+        T = T[np.abs(T - np.median(T)) <= high - low] if T.size > 1 else T
+        return T.mean(), T.std(), T.size
+
+    def compute(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[NDArray[Any], ...]:
+        found = np.empty(E.shape[:-1]), np.empty(E.shape[:-1]), np.empty(E.shape[:-1], np.int64)
+        for row in np.ndindex(E.shape[:-1]):
+            for result, value in zip(found, meet(E[row], entropy[row]), strict=True):
+                result[row] = value
+        return found
+
+    fit = arrays.table(fit, "fit", FIT)
+    onset, spread, intersections = arrays.apply(
+        compute,
+        {name: fit[name] for name in FIT},
+        core=[["stratum"], ["stratum"]],
+        out=[[], [], []],
+        dtypes=[np.float64, np.float64, np.int64],
+    )
+    return named(onset.assign_coords(spread=spread, intersections=intersections), "onset_temperature")
+
+
+def supercooled(P: xr.Dataset) -> xr.Dataset:
+    """Select the temperatures below the onset temperature that they themselves give, found from the ten coldest.
+
+    Parameters
+    ----------
+    P : over (temperature, stratum), as `rearrangement_probability` returns it
+
+    Returns
+    -------
+    `P` at the supercooled temperatures, rising.
+
+    Raises
+    ------
+    DataError
+        Where `arrhenius` does, or if there are other dimensions: each system has a range of its own.
+    """
+    P = _by_temperature(P)
+    if more := [dim for dim in P["probability"].dims if dim not in ("temperature", "stratum")]:
+        raise DataError(f"P must be over (temperature, stratum); select one {' and '.join(map(str, more))} first")
+    count = supercooled_count(P["temperature"].values, lambda k: P.isel(temperature=slice(k)))
+    return P.isel(temperature=slice(count))
+
+
+def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int], xr.Dataset]) -> int:
+    """Count the supercooled temperatures: the k coldest, where k of them lie below the onset temperature they give.
+
+    Parameters
+    ----------
+    temperatures : all of them
+    coldest : gives P_R over (temperature, stratum) of the k coldest ones, in strata of their own
+
+    Returns
+    -------
+    k, at least 2 (or 1 of 1). Where the strata of a range meet nowhere, that range. Where the search cycles
+    between ranges, the smallest of them, which every one of them calls supercooled.
+    """
+    count, seen = min(INITIAL_TEMPERATURES, temperatures.size), list[int]()
+    while count not in seen:
+        seen.append(count)
+        onset = float(onset_temperature(arrhenius(coldest(count))))
+        if not np.isfinite(onset):
+            return count
+        below = max(int((temperatures < onset).sum()), min(2, temperatures.size))
+        if below == count:
+            return count
+        count = below
+    return min(seen[seen.index(count) :])
+
+
+def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
+    """Scaled barriers y_Σ = Σ/ln P_R(T_A) and y_E = ΔE/(T_A ln P_R(T_A)); y_E = y_Σ − 1 where strata meet (Eq. 8).
+
+    Parameters
+    ----------
+    fit : over (…, stratum), as `arrhenius` returns it; onset : T_A, (…)
+
+    Returns
+    -------
+    Dataset of `scaled_entropy`, `scaled_energy` (stratum,) and `onset_probability` P_R(T_A), the mean over strata of
+    exp(Σ − ΔE/T_A), of the strata that are fitted; NaN where T_A is missing or not positive.
+
+    Raises
+    ------
+    DataError
+        If a variable or the dimension `stratum` is missing, or labels of fit and onset differ.
+    """
+    fit = arrays.table(fit, "fit", FIT)
+    onset = arrays.array_or_number(onset, "onset").reset_coords(drop=True)
+
+    def compute(E: NDArray[Any], entropy: NDArray[Any], T: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+        # noise may let strata meet below zero, where nothing is
+        T = np.where(T > 0, T, np.nan)[..., None]
+        P = np.exp(entropy - E / T)
+        fitted = ~np.isnan(P)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.where(fitted, P, 0.0).sum(axis=-1) / fitted.sum(axis=-1)
+            scale = np.log(mean)[..., None]
+            return entropy / scale, E / (T * scale), mean
+
+    entropy, energy, P_onset = arrays.apply(
+        compute,
+        {**{name: fit[name] for name in FIT}, "onset": onset},
+        core=[["stratum"], ["stratum"], []],
+        out=[["stratum"], ["stratum"], []],
+        dtypes=[np.float64] * 3,
+    )
+    return xr.Dataset({"scaled_entropy": entropy, "scaled_energy": energy, "onset_probability": P_onset})
+
+
+def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
+    """Standard errors of P_R, ΔE, Σ, T_A and the collapse, by resampling replicas and blocks of time.
+
+    Parameters
+    ----------
+    counts : `samples` and `events` over (temperature, replica, time, stratum), at the temperatures of the fit
+    resamples : number of bootstrap samples
+    seed : of the resampling
+    block : frames per block of time; frames closer than a hop window are not independent
+
+    Returns
+    -------
+    Dataset of `probability_err` (temperature, stratum), `activation_energy_err`, `activation_entropy_err`,
+    `scaled_energy_err`, `scaled_entropy_err` (stratum,) and `onset_temperature_err`: standard deviations, of the resamples
+    that have a value.
+
+    Raises
+    ------
+    DataError
+        If a variable or dimension is missing, or temperatures are not positive numbers, each once.
+    """
+    resamples, seed, block = (
+        arrays.whole(value, name, least)
+        for value, name, least in ((resamples, "resamples", 2), (seed, "seed", 0), (block, "block", 1))
+    )
+    axes = ("temperature", "replica", "time", "stratum")
+    counts = _existing(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
+    counts = arrays.in_order(counts, "temperature", "counts")
+    if "time" in counts.indexes:
+        # blocks are of successive frames
+        counts = arrays.in_order(counts, "time", "counts")
+    counts = arrays.as_labelled(counts, "replica")
+    T = counts["temperature"].values
+
+    def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
+        lead = tuple(f"row_{k}" for k in range(samples.ndim - len(axes)))
+        table = xr.Dataset(
+            {"samples": ((*lead, *axes), samples), "events": ((*lead, *axes), events)}, {"temperature": T}
+        )
+        spread = _resampled(table, resamples, seed, block)
+        return tuple(spread[name].transpose(*lead, *dims).values for name, dims in SPREADS.items())
+
+    spreads = arrays.apply(
+        compute,
+        {f"counts.{name}": counts[name] for name in ("samples", "events")},
+        core=[axes, axes],
+        out=list(SPREADS.values()),
+        dtypes=[np.float64] * len(SPREADS),
+    )
+    return xr.Dataset({f"{name}_err": values for name, values in zip(SPREADS, spreads, strict=True)})
+
+
+def _resampled(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
+    """Standard deviations of what resamples of counts give; see `bootstrap`."""
+    blocks = counts.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"), create_index=False)
+    rng = np.random.default_rng(seed)
+    units = xr.DataArray(
+        rng.integers(blocks.sizes["unit"], size=(resamples, blocks.sizes["temperature"], blocks.sizes["unit"])),
+        dims=("resample", "temperature", "unit"),
+    )
+    drawn = []
+    for k in range(resamples):
+        P = probability_of(blocks.isel(unit=units.isel(resample=k)).sum("unit"))
+        fit = arrhenius(P)
+        onset = onset_temperature(fit).reset_coords(drop=True)
+        drawn.append(
+            xr.merge([P["probability"], fit[list(FIT)], onset, collapse(fit, onset).drop_vars("onset_probability")])
+        )
+    return xr.concat(drawn, "resample").std("resample", ddof=1)
+
+
+def _named_like(array: xr.DataArray, name: str) -> xr.DataArray:
+    """Give a variable, or the error `…_err` of one, the attributes of that variable."""
+    attrs = dict(VARIABLES[name.removesuffix("_err")].attrs)
+    if name.endswith("_err"):
+        attrs["long_name"] = f"standard error of the {attrs['long_name']}"
+    return array.rename(name).assign_attrs(attrs)

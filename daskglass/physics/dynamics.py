@@ -1,0 +1,454 @@
+"""Motion: hop indicator and labels, scattering function, relaxation time, displacement and diffusivity."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from daskglass.errors import DataError
+from daskglass.kernels import displacement, hop
+from daskglass.physics import arrays
+from daskglass.physics.particles import (
+    Who,
+    box_over_frames,
+    drift,
+    everyone,
+    frame_interval,
+    frame_times,
+    species_codes,
+)
+from daskglass.variables import VARIABLES, named
+
+Q_PEAK = 7.14
+
+
+def without_affine_motion(
+    position: xr.DataArray, box: xr.DataArray, reference: xr.DataArray | None = None
+) -> xr.DataArray:
+    """Positions as they would be in a box that keeps its size, x(t) L₀/L(t) along each edge.
+
+    A barostat moves all particles with the box. An unwrapped position x = w + nL takes this up n times over: a particle
+    at fixed fractions of the edges seems to move by x δL/L, the farther from the origin the more. Divided by L(t), only
+    motion relative to the box is left. The origin does not matter to dynamics: another one shifts all particles alike,
+    as drift, which they remove.
+
+    Dynamics at constant pressure (`hop_indicator`, `scattering_function`, `mean_squared_displacement`) are those of
+    these positions; structure, of those at each time. Images cost digits: in single precision a particle at rest |x| from
+    the origin is so up to 2⁻²³ |x| (half of it stored, half from here), which is 2e-5 σ at 150 σ, 4e-10 σ² squared.
+
+    Parameters
+    ----------
+    position : (…, time, particle, xyz) unwrapped, in σ
+    box : edges (…, time, xyz) in σ; of a box without time, `position` is returned as it is
+    reference : edges L₀ (…, xyz) in σ; those of the first frame by default
+
+    Returns
+    -------
+    (…, time, particle, xyz) in σ, of the type of `position`
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels do not match, times do not rise, or a frame with positions, or the reference, has
+        edges that are not positive and finite; frames are counted within the block at hand.
+    """
+    position = arrays.array(position, "position", ["time", "particle", "xyz"])
+    given = arrays.together({"position": position, "box": box_over_frames(box)})
+    position, edges = given["position"], given["box"]
+    if "time" not in edges.dims and reference is None:
+        return position
+    if "time" in position.coords and position["time"].ndim == 1:
+        frame_times(position)
+    kept = edges.isel(time=0, drop=True) if reference is None else box_over_frames(reference, "reference")
+    if "time" in kept.dims:
+        raise DataError(f"reference must not vary along time; it has {dict(kept.sizes)}")
+    kept = kept.drop_vars("time", errors="ignore")
+
+    def compute(x: NDArray[np.floating], L: NDArray[np.floating], L_0: NDArray[np.floating]) -> NDArray[np.floating]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = np.float64(L_0) / L
+        wrong = np.isfinite(x).any(axis=-2) & ~((L > 0) & (scale > 0) & np.isfinite(scale))
+        if wrong.any():
+            where = tuple(map(int, np.argwhere(wrong)[0]))
+            L, L_0 = (np.broadcast_to(values, wrong.shape)[where[:-1]] for values in (L, L_0))
+            raise DataError(f"frame {where[:-1]}: box edges must be positive and finite; got {L}, reference {L_0}")
+        factor = scale[..., None, :]
+        # buffered: in double precision, and no copy of it
+        scaled = np.empty(np.broadcast_shapes(x.shape, factor.shape), x.dtype)
+        return np.multiply(x, factor, out=scaled, casting="same_kind")
+
+    return arrays.apply(
+        compute,
+        {"position": position, "box": edges, "reference": kept},
+        core=[["particle", "xyz"], ["xyz"], ["xyz"]],
+        out=[["particle", "xyz"]],
+        dtypes=[position.dtype],
+        keep_attrs="override",
+    )
+
+
+def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
+    """Hop indicator p_hop of every particle at every time.
+
+    p_hop(i,t) = √( ⟨|x_i − ⟨x_i⟩_B|²⟩_A ⟨|x_i − ⟨x_i⟩_A|²⟩_B ) with windows A = [t − t_R/2, t] and
+    B = [t, t + t_R/2], both with frame t (paper, Eq. 1). The drift of the centre of mass is removed first.
+
+    Parameters
+    ----------
+    position : (…, time, particle, xyz) unwrapped, in σ; frames equally spaced in `time` (τ); where the box varies,
+        those of `without_affine_motion`. NaN where a frame is missing, or a particle that a smaller system does not have
+    window : t_R in τ; half of it must be a whole number of frames
+
+    Returns
+    -------
+    (…, time, particle) float32 in σ², NaN where a window does not fit into the series or holds a missing frame.
+
+    Raises
+    ------
+    DataError
+        If a dimension is missing, a part of a frame is not finite, frames are not equally spaced in rising time, are fewer
+        than a window, or the window is no whole number of frames.
+    """
+    position = arrays.array(position, "position", ["time", "particle", "xyz"])
+    half = half_window(position, window)
+    ordered = position.transpose(..., "time", "particle", "xyz")
+
+    def compute(positions: NDArray[np.floating]) -> NDArray[np.float32]:
+        values = np.full(positions.shape[:-1], np.nan, np.float32)
+        for run in np.ndindex(positions.shape[:-3]):
+            x, who = _of_whom(positions[run])
+            part = values[run][:, who]
+            hop.hop_indicator(x, drift(x, who, run), half, part)
+            values[run][:, who] = part
+        return values
+
+    if isinstance(ordered.data, da.Array):
+        axis = ordered.get_axis_num("time")
+        whole = ordered.chunk({"particle": -1, "xyz": -1})
+        values = da.map_overlap(
+            compute,
+            whole.data,
+            depth={axis: half},
+            boundary="none",
+            drop_axis=ordered.ndim - 1,
+            dtype=np.float32,
+            meta=np.empty((0,) * (ordered.ndim - 1), np.float32),
+        )
+    else:
+        values = compute(ordered.values)
+    result = ordered.isel(xyz=0, drop=True).copy(data=values)
+    return named(result, "hop", window=window)
+
+
+def _of_whom(positions: NDArray[np.floating]) -> tuple[NDArray[np.floating], Who]:
+    """Positions (time, particle, 3) without the particles that no frame has, where any frame has some."""
+    who: Who = slice(None)
+    if positions.size and np.isnan(positions[0]).any():
+        there = np.flatnonzero(~np.isnan(positions).all(axis=(0, 2)))
+        who = there if there.size else who
+    return _series(positions, who), who
+
+
+def _series(positions: NDArray[np.floating], who: Who) -> NDArray[np.floating]:
+    """Positions (time, particle, 3) of those who are there, as kernels know them."""
+    x = np.ascontiguousarray(positions[:, who])
+    # of one kind, whether they are a part or all
+    x = x.view()
+    x.flags.writeable = False
+    return x
+
+
+def half_window(position: xr.DataArray, window: float) -> int:
+    """Number of frames in t_R/2; see `hop_indicator`."""
+    interval, window = frame_interval(position), arrays.number(window, "window")
+    half = round(window / 2 / interval)
+    if half < 1 or abs(half * interval - window / 2) > 1e-3 * interval:
+        raise DataError(f"half the window of {window} τ must be a whole number of frames {interval:g} τ apart")
+    if position.sizes["time"] < 2 * half + 1:
+        raise DataError(
+            f"{position.sizes['time']} frames are fewer than the {2 * half + 1} a window of {window} τ spans"
+        )
+    return half
+
+
+def rearrangement_labels(
+    hop_values: xr.DataArray,
+    species: xr.DataArray,
+    soft: float = 0.2,
+    hard: float = 0.05,
+    soft_separation: float = 10.0,
+    hard_separation: float = 80.0,
+) -> xr.DataArray:
+    """Label moments of rearrangement and of rest of the particles of the first species.
+
+    Soft (1): local maxima of p_hop(t) above `soft`, at least `soft_separation` apart, the highest kept. Hard (0): local
+    minima below `hard`, at least `hard_separation` apart, the deepest kept. Plateaus count once, at their middle
+    (`scipy.signal.find_peaks` on p_hop and on −p_hop).
+
+    Parameters
+    ----------
+    hop_values : (…, time, particle) p_hop in σ²; NaN at the ends, where no window fits, and where frames are missing
+    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle
+    soft, hard : thresholds in σ²
+    soft_separation, hard_separation : in τ
+
+    Returns
+    -------
+    (…, time, particle) int8: 1 soft, 0 hard, -1 neither. A value beside a missing one is no extremum, as at the ends.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels do not match, a code has no name, or frames are not equally spaced in rising time.
+    """
+    hop_values = arrays.array(hop_values, "hop_values", ["time", "particle"])
+    interval = frame_interval(hop_values)
+    soft, hard = arrays.number(soft, "soft", False), arrays.number(hard, "hard", False)
+    # "at least" this many frames, whatever the last digit of the times says
+    least_soft = arrays.number(soft_separation, "soft_separation", False) / interval - 1e-3
+    least_hard = arrays.number(hard_separation, "hard_separation", False) / interval - 1e-3
+
+    def compute(values: NDArray[np.floating], codes: NDArray[np.int8]) -> NDArray[np.int8]:
+        labels = np.empty(values.shape, np.int8)
+        for run in np.ndindex(values.shape[:-2]):
+            chosen = codes[run] == 0
+            hop.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
+        return labels
+
+    labels = arrays.apply(
+        compute,
+        {"hop_values": hop_values, "species": species_codes(species)},
+        core=[["time", "particle"], ["particle"]],
+        out=[["time", "particle"]],
+        dtypes=[np.int8],
+    )
+    return named(labels, "label")
+
+
+def scattering_function(
+    position: xr.DataArray, species: xr.DataArray, q: float = Q_PEAK, lags: ArrayLike | None = None
+) -> xr.DataArray:
+    """Self-intermediate scattering function of the first species, F(Q,t) = ⟨ sin(QΔr)/(QΔr) ⟩.
+
+    The average runs over particles and over all pairs of frames that far apart (isotropic form of the equation in
+    Sec. II.A of the paper); the drift of the centre of mass is removed.
+
+    Parameters
+    ----------
+    position : (…, time, particle, xyz) unwrapped, in σ; where the box varies, those of `without_affine_motion`. NaN where a
+        frame is missing: the pairs of frames that exist are averaged
+    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle, whose position is NaN
+    q : wave number Q in 1/σ
+    lags : times in τ, each once, in any order; those elapsed since the first frame by default
+
+    Returns
+    -------
+    (…, lag) float64; NaN where no pair of frames exists
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not finite,
+        times do not rise, or no two of them are a lag apart.
+    """
+    kernel = partial(displacement.self_scattering, q=arrays.number(q, "q"))
+    return named(_over_pairs(kernel, position, species, lags), "scattering", q=q)
+
+
+def mean_squared_displacement(
+    position: xr.DataArray, species: xr.DataArray, lags: ArrayLike | None = None
+) -> xr.DataArray:
+    """Mean squared displacement ⟨|Δr|²⟩ of the first species in σ², (…, lag); see `scattering_function`."""
+    return named(_over_pairs(displacement.mean_squared_displacement, position, species, lags), "msd")
+
+
+def _over_pairs(
+    kernel: Callable[..., NDArray[np.floating]],
+    position: xr.DataArray,
+    species: xr.DataArray,
+    lags: ArrayLike | None,
+) -> xr.DataArray:
+    position = arrays.array(position, "position", ["time", "particle", "xyz"])
+    times = frame_times(position)
+    wanted = times - times[:1] if lags is None else arrays.distinct(lags, "lags")
+    first, second, which = frame_pairs(times, wanted)
+
+    def compute(positions: NDArray[np.floating], codes: NDArray[np.int8]) -> NDArray[np.float64]:
+        result = np.empty((*positions.shape[:-3], wanted.size))
+        for run in np.ndindex(positions.shape[:-3]):
+            who = everyone(positions[run], codes[run], run)
+            x = _series(positions[run], who)
+            values = kernel(x, drift(x, who, run), np.flatnonzero(codes[run][who] == 0), first, second)
+            there = np.isfinite(values)
+            with np.errstate(invalid="ignore"):
+                sums = np.bincount(which[there], values[there], wanted.size)
+                result[run] = sums / np.bincount(which[there], minlength=wanted.size)
+        return result
+
+    averaged = arrays.apply(
+        compute,
+        {"position": position, "species": species_codes(species)},
+        core=[["time", "particle", "xyz"], ["particle"]],
+        out=[["lag"]],
+        dtypes=[np.float64],
+        lag=wanted.size,
+    )
+    return averaged.assign_coords(lag=("lag", wanted, VARIABLES["lag"].attrs))
+
+
+def frame_pairs(
+    times: NDArray[np.float64], lags: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Find all pairs of frames whose distance in time is one of the lags.
+
+    Returns
+    -------
+    first, second, which : (pair,) indices of the two frames, and of the lag
+
+    Raises
+    ------
+    DataError
+        If no pair of frames lies a lag apart.
+    """
+    if times.size == 0:
+        raise DataError("there is no frame, so no pair of frames")
+    tolerance = 1e-3 * (np.diff(times).min() if times.size > 1 else 1.0)
+    pairs = []
+    for k, lag in enumerate(lags):
+        second = np.searchsorted(times, times + lag - tolerance)
+        first = np.flatnonzero(second < times.size)
+        second = second[first]
+        match = np.abs(times[second] - times[first] - lag) <= tolerance
+        if not match.any():
+            raise DataError(f"no two frames are {lag:g} τ apart")
+        pairs.append((first[match], second[match], np.full(match.sum(), k)))
+    first, second, which = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    return first, second, which
+
+
+def relaxation_time(scattering: xr.DataArray) -> xr.DataArray:
+    """Relaxation time τ_α: first crossing of 1/e by F(Q,t), interpolated linearly in (log t, F).
+
+    Parameters
+    ----------
+    scattering : (…, lag), lags in any order; NaN where a value is missing
+
+    Returns
+    -------
+    (…) in τ; NaN, with a warning, where F does not cross 1/e between two positive lags.
+
+    Raises
+    ------
+    DataError
+        If lags are not numbers, or one is there twice.
+    """
+
+    def compute(lags: NDArray[np.float64], F: NDArray[np.float64]) -> float:
+        known = np.isfinite(F) & (lags > 0)
+        t, values = lags[known], F[known]
+        below = np.flatnonzero(values <= np.exp(-1))
+        if below.size == 0 or below[0] == 0:
+            reason = "stays above 1/e up to the longest lag" if below.size == 0 else "is below 1/e at the first lag"
+            if t.size == 0:
+                reason = "is not known at any positive lag"
+            warnings.warn(f"no relaxation time: F(Q,t) {reason}", RuntimeWarning, stacklevel=2)
+            return np.nan
+        k = below[0]
+        fraction = (values[k - 1] - np.exp(-1)) / (values[k - 1] - values[k])
+        return float(np.exp(np.log(t[k - 1]) + fraction * np.log(t[k] / t[k - 1])))
+
+    return named(_reduce_lags(compute, scattering, "scattering"), "relaxation_time")
+
+
+def diffusivity(msd: xr.DataArray) -> xr.DataArray:
+    """Diffusion coefficient D: slope/6 of the mean squared displacement in its diffusive part.
+
+    The diffusive part is where d ln MSD / d ln t > 0.95 and MSD > 1 σ². The logarithmic slope at t is that of a line
+    through ln MSD between t/1.5 and 1.5 t. The line MSD = 6Dt + c is fitted with weights 1/t², since relative,
+    not absolute, errors are alike.
+
+    Parameters
+    ----------
+    msd : (…, lag) in σ², lags in any order; NaN where a value is missing
+
+    Returns
+    -------
+    (…) in σ²/τ; NaN where the run never becomes diffusive.
+
+    Raises
+    ------
+    DataError
+        If lags are not numbers, one is there twice, or a displacement is negative.
+    """
+
+    def compute(lags: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+        if (values < 0).any():
+            raise DataError(f"msd must not be negative; got {values[values < 0][0]:g}")
+        known = np.isfinite(values) & (lags > 0) & (values > 0)
+        t, x = lags[known], values[known]
+        diffusive = (_logarithmic_slope(t, x) > 0.95) & (x > 1.0)
+        if diffusive.sum() < 2:
+            return np.nan
+        return float(np.polyfit(t[diffusive], x[diffusive], 1, w=1 / t[diffusive])[0] / 6)
+
+    return named(_reduce_lags(compute, msd, "msd"), "diffusivity")
+
+
+def reduced_diffusivity(
+    D: xr.DataArray, density: xr.DataArray | float, temperature: xr.DataArray | float
+) -> xr.DataArray:
+    """D* = ρ^{1/3} √(m/k_BT) D (paper, Sec. III.A), dimensionless.
+
+    Parameters
+    ----------
+    D : (…) in σ²/τ; density : ρ in σ⁻³; temperature : in ε/k_B; arrays with the same labels, or numbers
+
+    Raises
+    ------
+    DataError
+        If labels of the arrays differ, or a density or temperature is not positive.
+    """
+
+    def compute(D: NDArray[np.floating], rho: NDArray[np.floating], T: NDArray[np.floating]) -> NDArray[np.float64]:
+        for name, values in (("density", rho), ("temperature", T)):
+            if (wrong := values <= 0).any():
+                raise DataError(f"{name} must be positive; got {values[wrong][0]}")
+        return np.asarray(rho ** (1 / 3) * D / T**0.5, np.float64)
+
+    given: dict[str, Any] = {"D": D, "density": density, "temperature": temperature}
+    checked = {name: arrays.array_or_number(value, name) for name, value in given.items()}
+    reduced = arrays.apply(compute, checked, core=[[], [], []], out=[[]], dtypes=[np.float64])
+    return named(reduced, "reduced_diffusivity")
+
+
+def _logarithmic_slope(t: NDArray[np.float64], x: NDArray[np.float64], span: float = 1.5) -> NDArray[np.float64]:
+    log_t, log_x = np.log(t), np.log(x)
+    slopes = np.full(t.size, np.nan)
+    for k in range(t.size):
+        near = np.abs(log_t - log_t[k]) <= np.log(span)
+        if near.sum() > 1:
+            slopes[k] = np.polyfit(log_t[near], log_x[near], 1)[0]
+    return slopes
+
+
+def _reduce_lags(
+    compute: Callable[[NDArray[np.float64], NDArray[np.float64]], float], given: xr.DataArray, name: str
+) -> xr.DataArray:
+    """Reduce each series of values over lags to one number, by a function of the rising lags and the values."""
+    series = arrays.in_order(arrays.array(given, name, ["lag"]), "lag", name)
+    lags = series["lag"].values.astype(np.float64)
+
+    def reduce(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        result = np.empty(values.shape[:-1])
+        for row in np.ndindex(result.shape):
+            result[row] = compute(lags, values[row].astype(np.float64))
+        return result
+
+    return arrays.apply(reduce, {name: series}, core=[["lag"]], out=[[]], dtypes=[np.float64])

@@ -1,0 +1,279 @@
+"""Softness: a linear support-vector machine on structure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.errors import DataError
+from daskglass.kernels.softness import linear
+from daskglass.physics import arrays
+from daskglass.variables import named
+
+CLASSES = {"hard": 0, "soft": 1}
+EXAMPLES = ("soft_examples", "hard_examples")
+HELD_OUT = 0.25
+MAX_ITERATIONS = 10_000
+LARGEST_SEED = 2**32 - 1  # of scikit-learn
+
+
+def sample_examples(label: NDArray[np.int8], per_class: int, seed: int) -> NDArray[np.int64]:
+    """Choose labelled examples at random, as many of each class: `per_class`, or the size of the smaller class.
+
+    Parameters
+    ----------
+    label : any shape; 1 soft, 0 hard, others unlabelled
+    per_class : largest number per class
+    seed : of the random choice
+
+    Returns
+    -------
+    (example,) flat indices into `label`, ascending
+
+    Raises
+    ------
+    DataError
+        If a class has no example.
+    """
+    members = {name: np.flatnonzero(label == code) for name, code in CLASSES.items()}
+    for name, found in members.items():
+        if found.size == 0:
+            raise DataError(
+                f"no {name} example among the labels (soft: {members['soft'].size}, hard: {members['hard'].size}): "
+                "train on a longer run or another temperature, or change the thresholds of p_hop"
+            )
+    n = min(per_class, *(found.size for found in members.values()))
+    rng = np.random.default_rng(seed)
+    return np.sort(np.concatenate([rng.choice(found, n, replace=False) for found in members.values()]))
+
+
+@dataclass(frozen=True)
+class Softness:
+    """Softness S = w·z + b of standardised structure functions z = (G − mean) / scale.
+
+    Attributes
+    ----------
+    weights, mean, scale : (neighbor, mu), of the hyperplane and of the standardisation
+    bias : b
+    width : Δμ of the structure functions, in σ
+    metrics : held-out accuracy, confusion matrix, and numbers of examples
+    """
+
+    weights: xr.DataArray
+    mean: xr.DataArray
+    scale: xr.DataArray
+    bias: float
+    width: float
+    metrics: dict[str, Any]
+
+    @classmethod
+    def fit(cls, examples: xr.Dataset, seed: int = 0, samples_per_class: int = 10_000, C: float = 1.0) -> Softness:
+        """Fit to labelled examples, balanced by random undersampling, a quarter held out.
+
+        `StandardScaler`, then `LinearSVC` (L2 penalty, squared hinge loss, `dual="auto"`).
+
+        Parameters
+        ----------
+        examples : `G` (example, neighbor, mu) and `label` (example,), 1 soft and 0 hard, others left out
+        seed : of the undersampling, the division and the optimiser
+        samples_per_class : the most of each class
+        C : inverse strength of the penalty
+
+        Raises
+        ------
+        DataError
+            If dimensions or variables are missing, a class has no example, or too few to hold some out, or a structure
+            function is not finite.
+        """
+        # a heavy import that opening a store does not need
+        from sklearn.metrics import confusion_matrix
+        from sklearn.model_selection import train_test_split
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+        from sklearn.svm import LinearSVC
+
+        examples = arrays.table(examples, "examples", {"G": ("example", "neighbor", "mu"), "label": ("example",)})
+        examples = arrays.as_labelled(examples, "example")
+        seed = arrays.whole(seed, "seed", 0, LARGEST_SEED)
+        samples_per_class = arrays.whole(samples_per_class, "samples_per_class")
+        C = arrays.number(C, "C")
+        label = examples["label"].values
+        if label.ndim > 1:
+            raise DataError(f"examples.label must be over example alone; it has {dict(examples['label'].sizes)}")
+        chosen = sample_examples(label, samples_per_class, seed)
+        if chosen.size < 2 * 4:
+            raise DataError(f"{chosen.size // 2} examples of each class are too few to train on and hold some out")
+        G = arrays.in_order(examples["G"], "mu", "examples.G").isel(example=chosen)
+        if G.ndim > 3 or not _species(G):
+            raise DataError(
+                f"examples.G must be over (example, neighbor, mu), with labels, each once; it has {dict(G.sizes)}"
+            )
+        G = G.transpose("example", "neighbor", "mu")
+        if "width" not in G.attrs:
+            raise DataError('structure functions must carry attrs["width"], the Δμ they were computed with')
+        width = arrays.number(G.attrs["width"], "width of examples.G")
+        features = G.values.reshape(chosen.size, -1).astype(np.float64)
+        if not np.isfinite(features).all():
+            raise DataError("structure functions of an example are not finite: is it a particle of the first species?")
+        train, test, train_label, test_label = train_test_split(
+            features, label[chosen], test_size=HELD_OUT, random_state=seed, stratify=label[chosen]
+        )
+        pipeline = make_pipeline(
+            StandardScaler(), LinearSVC(C=C, max_iter=MAX_ITERATIONS, dual="auto", random_state=seed)
+        ).fit(train, train_label)
+        scaler, machine = pipeline[0], pipeline[1]
+
+        def over_features(values: NDArray[np.float64]) -> xr.DataArray:
+            return G.isel(example=0, drop=True).reset_coords(drop=True).copy(data=values.reshape(G.shape[1:]))
+
+        confusion = confusion_matrix(test_label, pipeline.predict(test), labels=list(CLASSES.values()))
+        return cls(
+            weights=over_features(machine.coef_[0]),
+            mean=over_features(scaler.mean_),
+            scale=over_features(scaler.scale_),
+            bias=float(machine.intercept_[0]),
+            width=width,
+            metrics={
+                "accuracy": float(np.trace(confusion) / confusion.sum()),
+                "confusion": confusion,
+                "trained_on": int(train_label.size),
+                "held_out": int(test_label.size),
+                "soft_examples": int((label == CLASSES["soft"]).sum()),
+                "hard_examples": int((label == CLASSES["hard"]).sum()),
+            },
+        )
+
+    @property
+    def norm(self) -> float:
+        """‖w‖: S/‖w‖ is the signed distance from the hyperplane."""
+        return float(np.linalg.norm(self.weights))
+
+    def transform(self, G: xr.DataArray, normalize: bool = False) -> xr.DataArray:
+        """Softness of structure functions.
+
+        Parameters
+        ----------
+        G : (…, neighbor, mu), on the radii (in any order) and with the width the model was trained on
+        normalize : return S/‖w‖, the signed distance from the hyperplane
+
+        Returns
+        -------
+        (…) float32, NaN where G is; lazy when G is.
+
+        Raises
+        ------
+        DataError
+            If radii, species or width differ from the model's.
+        """
+        if not isinstance(normalize, bool | np.bool_):
+            raise DataError(f"normalize must be True or False; got {normalize!r}")
+        G = arrays.in_order(arrays.array(G, "G", ["neighbor", "mu"]), "mu", "G")
+        same = G.sizes["mu"] == self.weights.sizes["mu"] and np.allclose(G["mu"].values, self.weights["mu"].values)
+        if (
+            not same
+            or "neighbor" not in G.coords
+            or list(G["neighbor"].values) != list(self.weights["neighbor"].values)
+        ):
+            raise DataError("structure functions differ from the model's: other radii mu or other species")
+        if not np.isclose(arrays.number(G.attrs.get("width", 0.0), "width of G", False), self.width):
+            raise DataError(f"structure functions of width {G.attrs.get('width')} differ from the model's {self.width}")
+        slope = (self.weights / self.scale).values.ravel()
+        offset = self.bias - float(slope @ self.mean.values.ravel())
+        if normalize:
+            slope, offset = slope / self.norm, offset / self.norm
+
+        def compute(values: NDArray[np.floating]) -> NDArray[np.float32]:
+            S = np.empty(values.shape[:-2], np.float32)
+            linear(values.reshape(-1, slope.size), slope, offset, S.reshape(-1))
+            return S
+
+        S = arrays.apply(compute, {"G": G}, core=[["neighbor", "mu"]], out=[[]], dtypes=[np.float32])
+        return named(S, "softness", normalized=int(normalize))
+
+    def to_dataset(self) -> xr.Dataset:
+        """Return the model as plain arrays; `from_dataset` takes it back."""
+        arrays = {"weights": self.weights, "mean": self.mean, "scale": self.scale}
+        dataset = xr.Dataset({name: array.drop_attrs() for name, array in arrays.items()})
+        dataset = dataset.assign(bias=self.bias, norm=self.norm)
+        for name, value in self.metrics.items():
+            dims = ("true", "predicted") if name == "confusion" else ()
+            dataset[name] = (dims, value)
+        return dataset.assign_coords(true=list(CLASSES), predicted=list(CLASSES)).assign_attrs(width=self.width)
+
+    @classmethod
+    def from_dataset(cls, dataset: xr.Dataset) -> Softness:
+        """Rebuild a model from the arrays of `to_dataset`.
+
+        Raises
+        ------
+        DataError
+            If one of them is missing, is not over (neighbor, mu), or is not finite.
+        """
+        parts, numbers = ("weights", "mean", "scale"), ("accuracy", "trained_on", "held_out", *EXAMPLES)
+        axes = ("neighbor", "mu")
+        dataset = arrays.table(
+            dataset, "model", {**dict.fromkeys(parts, axes), "bias": (), "confusion": (), **dict.fromkeys(numbers, ())}
+        )
+        metrics = {
+            name: dataset[name].values if dataset[name].ndim else dataset[name].item()
+            for name in (*numbers, "confusion")
+        }
+        found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}
+        for name, values in found.items():
+            if set(values.dims) != set(axes) or not _species(values):
+                raise DataError(
+                    f"model.{name} must be over {axes}, with labels, each once; it has {dict(values.sizes)}"
+                )
+            if not np.isfinite(values).all() or (name == "scale" and not (values > 0).all()):
+                raise DataError(f"model.{name} holds values that are not finite{' and positive' * (name == 'scale')}")
+        bias, width = arrays.number(dataset["bias"], "bias", False), arrays.number(dataset.attrs.get("width"), "width")
+        found = {name: values.transpose(*axes) for name, values in found.items()}
+        return cls(**found, bias=bias, width=width, metrics=metrics)
+
+
+def _species(G: xr.DataArray) -> bool:
+    """Whether each species of neighbours has a label of its own."""
+    return "neighbor" in G.indexes and G.indexes["neighbor"].is_unique
+
+
+def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float = 0.2) -> xr.Dataset:
+    """How well softness predicts rearrangement (R: p_hop > threshold), over all particles and frames where both exist.
+
+    Parameters
+    ----------
+    softness, hop : (…, time, particle), with the same labels; NaN where one is missing
+    threshold : of p_hop in σ²
+
+    Returns
+    -------
+    Dataset over what remains of the dimensions: `recall` P(S>0|R), `precision` P(R|S>0), NaN where there is nothing to
+    count, and the counts behind them.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match.
+    """
+    threshold = arrays.number(threshold, "threshold", False)
+    checked = {
+        name: arrays.array(values, name, ["particle"]) for name, values in (("softness", softness), ("hop", hop))
+    }
+    softness, hop = arrays.together(checked).values()
+    valid = softness.notnull() & hop.notnull()
+    dims = [dim for dim in ("replica", "time", "particle") if dim in valid.dims]
+    rearranging, soft = valid & (hop > threshold), valid & (softness > 0)
+    both = (rearranging & soft).sum(dims)
+    return xr.Dataset(
+        {
+            "recall": both / rearranging.sum(dims),
+            "precision": both / soft.sum(dims),
+            "soft_and_rearranging": both,
+            "rearranging": rearranging.sum(dims),
+            "soft": soft.sum(dims),
+            "samples": valid.sum(dims),
+        }
+    )

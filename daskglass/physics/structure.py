@@ -1,0 +1,255 @@
+"""Structure around particles: radial structure functions and radial distribution functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from daskglass.errors import DataError
+from daskglass.kernels import structure as kernel
+from daskglass.kernels.radial import pair_histogram
+from daskglass.kernels.structure import SUPPORT
+from daskglass.physics import arrays
+from daskglass.physics.particles import box_over_frames, frames, held, is_species, species_codes, species_names
+from daskglass.variables import VARIABLES, named
+
+MU = tuple(round(0.4 + 0.1 * k, 10) for k in range(27))
+WIDTH = 0.1
+MOST_BINS = 1_000_000
+FINEST = 1000  # widths between two radii at most: each costs memory
+
+
+def structure_functions(
+    position: xr.DataArray,
+    species: xr.DataArray,
+    box: xr.DataArray,
+    mu: ArrayLike = MU,
+    width: float = WIDTH,
+    centers: str | xr.DataArray | None = None,
+) -> xr.DataArray:
+    """Radial structure functions of every centre in every frame.
+
+    G_K(μ) = Σ_{j∈K, j≠i} exp[ −(r_ij − μ)² / (2 Δμ²) ] (paper, Eq. 3, whose minus sign is missing in print),
+    with minimum images; a neighbour is left out where its term is below 4e-6 of its peak, |r − μ| > 5 Δμ.
+
+    Parameters
+    ----------
+    position : (…, particle, xyz) in σ; NaN where a frame is missing
+    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle, whose position is NaN
+    box : (…, xyz) edge lengths in σ
+    mu : radii μ in σ, equally spaced; 0.4, 0.5, …, 3.0 by default
+    width : Δμ in σ
+    centers : name of a species, or boolean (…, particle); the first species by default
+
+    Returns
+    -------
+    (…, particle, neighbor, mu) float32, NaN where a particle is no centre or a frame is missing; `attrs["width"]` holds Δμ.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not finite, the
+        box is shorter than 2 (μ_max + 5 Δμ), or μ is not equally spaced.
+    """
+    grid = _uniform(mu)
+    width = arrays.number(width, "width")
+    step = grid[1] - grid[0] if grid.size > 1 else width
+    if step > FINEST * width:
+        raise DataError(
+            f"width {width} is too small for radii {step:g} σ apart: give {FINEST} widths to a step at most"
+        )
+    expansion = kernel.gaussian_expansion(step, width)
+    position, codes, chosen, box = _particles(position, species, centers, box)
+    names = species_names(species)
+
+    def compute(
+        positions: NDArray[np.floating], codes: NDArray[np.int8], chosen: NDArray[np.bool_], boxes: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        G = np.full((*positions.shape[:-1], len(names), grid.size), np.nan, np.float32)
+        for frame, who in frames(positions, codes, boxes, grid[-1] + SUPPORT * width):
+            x, kinds, central = (held(values[frame], who) for values in (positions, codes, chosen))
+            part = G[frame][who]
+            kernel.structure_functions(x, kinds, central, boxes[frame], grid, width, *expansion, part)
+            G[frame][who] = part
+        return G
+
+    G = arrays.apply(
+        compute,
+        {"position": position, "species": codes, "centers": chosen, "box": box},
+        core=[["particle", "xyz"], ["particle"], ["particle"], ["xyz"]],
+        out=[["particle", "neighbor", "mu"]],
+        dtypes=[np.float32],
+        neighbor=len(names),
+        mu=grid.size,
+    )
+    return named(G.assign_coords(neighbor=names, mu=("mu", grid, VARIABLES["mu"].attrs)), "G", width=width)
+
+
+def radial_distribution(
+    position: xr.DataArray,
+    species: xr.DataArray,
+    box: xr.DataArray,
+    r_max: float = 5.0,
+    bin_width: float = 0.02,
+    centers: str | xr.DataArray | None = None,
+) -> xr.DataArray:
+    """Radial distribution functions around the centres, averaged over the dimension `time` if there is one.
+
+    g_K(r) = V n_K(r) / (N_K v(r)): n_K(r) neighbours of species K per centre in the shell of exact volume v(r).
+    The density is N_K/V with the centre counted, so an ideal gas of N particles has g_AA = 1 − 1/N_A.
+
+    Parameters
+    ----------
+    position : (…, [time,] particle, xyz) in σ; NaN where a frame is missing, which is left out of the average
+    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle, whose position is NaN
+    box : (…, [time,] xyz) edge lengths in σ
+    r_max : upper limit in σ, at most half the shortest edge
+    bin_width : in σ
+    centers : name of a species, or boolean (…, [time,] particle); the first species by default
+
+    Returns
+    -------
+    (…, neighbor, r) float64, NaN where no frame is; `r` are the middles of the bins; coordinate `fraction` holds N_K/N.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not finite, or
+        `r_max` exceeds half the box.
+    """
+    position, codes, chosen, box = _particles(position, species, centers, box)
+    pairs = pair_counts(position, codes, box, xr.where(chosen, 0, -1), 1, r_max, bin_width)
+    return normalize_pairs(pairs, codes).isel(group=0, drop=True)
+
+
+def pair_counts(
+    position: xr.DataArray,
+    species: xr.DataArray,
+    box: xr.DataArray,
+    group: xr.DataArray,
+    groups: int,
+    r_max: float,
+    bin_width: float,
+) -> xr.Dataset:
+    """Count the pairs at each distance, by group of the centre, summed over `time`: sums of blocks just add.
+
+    Parameters
+    ----------
+    group : (…, particle) integer group of each centre below `groups`, negative where a particle is none
+
+    Returns
+    -------
+    Dataset of `pairs` (…, group, neighbor, r), each pair weighted with its frame's volume V, and `centers` (…, group).
+    """
+    r = bin_middles(r_max, bin_width)
+    bins = r.size
+    position, codes, _, box = _particles(position, species, None, box)
+    if "time" in codes.dims:
+        raise DataError(f"species must not vary along time, over which is averaged; it has {dict(codes.sizes)}")
+    names = species_names(species)
+
+    def compute(
+        positions: NDArray[np.floating], codes: NDArray[np.int8], which: NDArray[np.int64], boxes: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        if which.size and which.max() >= groups:
+            raise DataError(f"group {which.max()} of a centre is not below {groups}")
+        lead = positions.shape[:-2]
+        pairs = np.zeros((*lead, groups, len(names), bins))
+        centers = np.zeros((*lead, groups), np.int64)
+        for frame, who in frames(positions, codes, boxes, r_max):
+            x, kinds, group = (held(values[frame], who) for values in (positions, codes, which))
+            counts = np.zeros((groups, len(names), bins), np.int64)
+            pair_histogram(x, kinds, group, boxes[frame], r_max, counts)
+            pairs[frame] = counts * np.prod(boxes[frame])
+            centers[frame] = np.bincount(group[group >= 0], minlength=groups)
+        return pairs, centers
+
+    pairs, centers = arrays.apply(
+        compute,
+        {
+            "position": position,
+            "species": codes,
+            "group": arrays.array(group, "group", ["particle"], "code"),
+            "box": box,
+        },
+        core=[["particle", "xyz"], ["particle"], ["particle"], ["xyz"]],
+        out=[["group", "neighbor", "r"], ["group"]],
+        dtypes=[np.float64, np.int64],
+        group=groups,
+        neighbor=len(names),
+        r=bins,
+    )
+    counted = xr.Dataset({"pairs": pairs, "centers": centers}).assign_coords(
+        neighbor=names, r=("r", r, VARIABLES["r"].attrs)
+    )
+    return counted.sum("time") if "time" in counted.dims else counted
+
+
+def bin_middles(r_max: float, bin_width: float) -> NDArray[np.float64]:
+    """Middles of the bins between 0 and `r_max`.
+
+    Raises
+    ------
+    DataError
+        If `r_max` is no whole number of bin widths.
+    """
+    r_max, bin_width = arrays.number(r_max, "r_max", False), arrays.number(bin_width, "bin_width", False)
+    bins = round(min(max(r_max / bin_width, 0), MOST_BINS + 1)) if bin_width > 0 else 0
+    if not 1 <= bins <= MOST_BINS or abs(bins * bin_width - r_max) > 1e-9 * r_max:
+        raise DataError(f"r_max must be a whole number of bin widths; got r_max={r_max}, bin_width={bin_width}")
+    return (np.arange(bins) + 0.5) * r_max / bins
+
+
+def normalize_pairs(counted: xr.Dataset, species: xr.DataArray) -> xr.DataArray:
+    """Radial distribution functions (…, group, neighbor, r) from summed `pair_counts`; NaN where no centre was."""
+    r = counted["r"]
+    step = float(2 * r[0])
+    shell = 4.0 / 3.0 * np.pi * ((r + step / 2) ** 3 - (r - step / 2) ** 3)
+    codes = species_codes(species).reset_coords(drop=True)
+    kinds = xr.DataArray(np.arange(counted.sizes["neighbor"]), dims="neighbor")
+    numbers = (codes == kinds).sum("particle")
+    g = counted["pairs"] / (counted["centers"] * shell * numbers)
+    g = g.transpose(..., "group", "neighbor", "r").assign_coords(fraction=(numbers / numbers.sum("neighbor")).variable)
+    return named(g, "g")
+
+
+def _particles(
+    position: xr.DataArray, species: xr.DataArray, centers: str | xr.DataArray | None, box: xr.DataArray
+) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Positions, species codes, centres and box, each checked, with the same labels."""
+    codes = species_codes(species)
+    given = arrays.together(
+        {
+            "position": arrays.array(position, "position", ["particle", "xyz"]),
+            "species": codes,
+            "centers": _centers(centers, codes),
+            "box": box_over_frames(box),
+        }
+    )
+    return given["position"], given["species"], given["centers"], given["box"]
+
+
+def _uniform(mu: ArrayLike) -> NDArray[np.float64]:
+    grid = np.asarray(mu)
+    if grid.ndim != 1 or grid.size == 0 or grid.dtype.kind not in "iuf" or not ((grid > 0) & np.isfinite(grid)).all():
+        raise DataError(f"mu must be a list of positive radii; got {mu!r}")
+    grid = grid.astype(np.float64)
+    if grid.size > 1:
+        arrays.step(grid, "mu")
+    return grid
+
+
+def _centers(centers: str | xr.DataArray | None, species: xr.DataArray) -> xr.DataArray:
+    if centers is None or isinstance(centers, str):
+        return is_species(species, centers)
+    if isinstance(centers, xr.DataArray) and (centers.dtype != np.bool_ or "particle" not in centers.dims):
+        raise DataError("centers must be the name of a species or a boolean array over particle")
+    return arrays.array(centers, "centers", ["particle"], "bool")
+
+
+def mu_grid(first: float, last: float, step: float) -> Sequence[float]:
+    """Radii from first to last, both included, free of accumulated rounding."""
+    return [round(first + step * k, 10) for k in range(round((last - first) / step) + 1)]

@@ -1,0 +1,387 @@
+"""Running a study: which tasks are left, handing them to Dask, and remembering what is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Future, wait
+
+from daskglass.errors import StoreError
+from daskglass.pipeline.dispatch import TICK, Outcome, Tick, state_of, work
+from daskglass.pipeline.memory import check_fits, system_kinds
+from daskglass.pipeline.plan import STAGES, Stage, SystemPlan, plan_study
+from daskglass.pipeline.tasks import Task, convert_tasks, stage_and_system, system_tasks
+from daskglass.sources.files import File, Look, Over, remember
+from daskglass.store import blocks as store
+from daskglass.store import wholeness
+from daskglass.store.aside import folder_aside
+from daskglass.store.ledger import Ledger, notes
+from daskglass.store.template import lay_out
+from daskglass.study.paths import ledger_path
+from daskglass.study.settings import Study
+
+Progress = Callable[[Stage, int, int], None]
+
+
+def study_tasks(study: Study) -> list[Task]:
+    """All tasks of a study, every one after those it waits for."""
+    return [task for plan in plan_study(study) for task in system_tasks(plan)]
+
+
+def run(
+    study: Study,
+    client: Client,
+    draw: Callable[[Path], Path],
+    stage: Stage | None = None,
+    start: Stage | None = None,
+    progress: Progress = lambda stage, done, total: None,
+    tick: Tick = lambda state: None,
+    memory: int | None = None,
+) -> Outcome:
+    """Do what is left of a study, in a store whose lock the caller holds until the workers are gone.
+
+    Parameters
+    ----------
+    study : the study
+    client : of the Dask cluster that works
+    draw : draws the figures of the store whose path it is given, and returns their page
+    stage : only what is left of this stage
+    start : this stage and all later ones, again
+    progress : called with a stage, the number of its tasks that are done, and their total
+    tick : called every two seconds with what goes on; see `work`
+    memory : of a worker process, bytes, where it is known
+
+    Raises
+    ------
+    StudyError
+        If a task that is left needs more memory than a worker has.
+    StoreError
+        If the store lies there without its ledger, or `stage` needs earlier stages that are not complete.
+    """
+    path = Path(study.store)
+    ledger = _ledger(path)
+    plans = plan_study(study, ledger, over_workers(client, ledger, tick))
+    tasks = [task for plan in plans for task in system_tasks(plan)]
+    ledger.create()
+    damaged = _take_damaged_back(path, ledger)
+    if start is not None:
+        again = STAGES[STAGES.index(start) :]
+        ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
+    todo = pending(tasks, ledger)
+    if stage is not None:
+        todo = _only(stage, todo, ledger)
+    if memory is not None:
+        left = {(task.system, task.stage) for task in todo}
+        kinds = (kind for plan in plans for kind in system_kinds(plan))
+        check_fits((kind for kind in kinds if (kind.system, kind.stage) in left), memory)
+    _lay_out(path, plans)
+    outcome = _work(client, study, plans, tasks, todo, ledger, progress, tick)
+    outcome.warnings |= damaged
+    if not outcome.failures and stage in (None, "figures"):
+        _draw(path, tasks, ledger, draw, progress)
+    store.consolidate(path)
+    return outcome
+
+
+def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) -> list[SystemPlan]:
+    """Plan what is to be converted, once the workers have looked into the files; the lock is the caller's to hold.
+
+    Raises
+    ------
+    StoreError
+        If the store lies there without its ledger.
+    StudyError, TrajectoryError
+        If it is not clear where files belong, none is found, or two belong in one place.
+    """
+    ledger = _ledger(Path(study.store))
+    return plan_study(study, ledger, over_workers(client, ledger, tick), adding=True)
+
+
+def over_workers(client: Client, ledger: Ledger, tick: Tick = lambda state: None) -> Over:
+    """Return a `map` that lets workers look into files, and the ledger remember what each holds as soon as it is known.
+
+    `tick` is called meanwhile with what goes on, as by `work`.
+    """
+
+    def over(look: Look, *lists: Sequence[Any]) -> Iterator[File]:
+        futures = client.map(look, *lists, pure=False)
+        found: dict[Future, File] = {}
+        left = set(futures)
+        while left:
+            try:
+                done, left = wait(left, timeout=TICK, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                tick(state_of(client))
+                continue
+            for future in done:
+                found[future] = future.result()
+                remember(ledger, found[future])
+        return iter([found[future] for future in futures])
+
+    return over
+
+
+def convert(
+    plans: list[SystemPlan],
+    client: Client,
+    progress: Progress = lambda stage, done, total: None,
+    tick: Tick = lambda state: None,
+) -> Outcome:
+    """Bring the files of a planned study into its store, and do nothing else; its lock is the caller's to hold.
+
+    Raises
+    ------
+    StoreError, TrajectoryError
+        If the store lies there without its ledger, or files are missing or do not agree.
+    """
+    path = plans[0].path
+    ledger = _ledger(path)
+    tasks = [task for plan in plans for task in convert_tasks(plan)]
+    ledger.create()
+    damaged = _take_damaged_back(path, ledger)
+    todo = pending(tasks, ledger)
+    _lay_out(path, plans)
+    outcome = _work(client, plans[0].study, plans, tasks, todo, ledger, progress, tick)
+    outcome.warnings |= damaged
+    store.consolidate(path)
+    return outcome
+
+
+def _ledger(path: Path) -> Ledger:
+    """The ledger of a store, once what a crash left is repaired."""
+    if path.exists() and not ledger_path(path).exists():
+        raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
+    store.recover(path)
+    return Ledger(path)
+
+
+def _lay_out(path: Path, plans: Iterable[SystemPlan]) -> None:
+    """Write the template of every run that is not there yet."""
+    if (path / "zarr.json").exists():
+        store.drop_consolidated(path)
+    for plan in plans:
+        for run, layout in plan.layouts.items():
+            lay_out(path, layout, plan.attributes(), plan.run_attributes(run))
+
+
+def _take_damaged_back(path: Path, ledger: Ledger) -> dict[str, list[str]]:
+    """Take back the marks of tasks whose files are not there as they were written; what is wrong, by task."""
+    files = wholeness.Files(path)
+    damaged = {
+        key: [f"{wrong}: done again"]
+        for key, mark in ledger.marks.items()
+        if "wrote" in mark and (wrong := wholeness.wrong_files(path, mark["wrote"], files))
+    }
+    ledger.begin(damaged)
+    return damaged
+
+
+@dataclass(frozen=True)
+class Check:
+    """What of a store is as it was written: numbers of tasks and bytes that were read, and what is wrong, by task."""
+
+    whole: int
+    nbytes: int
+    unknown: int
+    wrong: Mapping[str, str]
+
+
+def check(path: Path) -> Check:
+    """Read all that complete tasks wrote, and compare it with their checksums; the caller holds the store's lock.
+
+    What is not as it was written loses its mark: the next run does it again. `unknown` are tasks that were completed by a
+    version that kept no checksums.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or no ledger.
+    """
+    store.open_store(path)
+    ledger, files = _ledger(path), wholeness.Files(path)
+    marks = {key: mark for key, mark in ledger.marks.items() if "wrote" in mark}
+    wrong = {
+        key: problem
+        for key, mark in marks.items()
+        if (problem := wholeness.wrong_files(path, mark["wrote"], files, read=True))
+    }
+    ledger.begin(wrong)
+    of_store = [key for key in ledger.marks if stage_and_system(key)[0] in STAGES and not key.startswith("simulate-")]
+    sizes = (size for key, mark in marks.items() if key not in wrong for size, _ in mark["wrote"]["arrays"].values())
+    return Check(len(marks) - len(wrong), sum(sizes), len(set(of_store) - set(marks) - {"figures"}), wrong)
+
+
+def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:
+    """Take back the marks of what is to be done, and what it wrote before, so that tasks only ever add."""
+    refused = _refused(todo)  # what those wrote before stays, and its marks
+    mine = [task for task in todo if task.key not in refused]
+    ledger.begin(task.key for task in mine)
+    wholeness.erase(path, (region for task in mine for region in task.owns))
+
+
+def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
+    """Tasks that are left: not complete from the same inputs, or after one that is not; and the partial results they need."""
+    complete: dict[str, bool] = {}
+    for task in tasks:
+        complete[task.key] = all(complete[key] for key in (*task.needs, *task.after)) and (
+            task.inputs is None or ledger.is_done(task.key, task.inputs)
+        )
+    wanted: set[str] = set()
+    for task in reversed(tasks):
+        if task.key in wanted or (task.inputs is not None and not complete[task.key]):
+            wanted.add(task.key)
+            wanted.update(task.needs)
+    return [task for task in tasks if task.key in wanted]
+
+
+def _only(stage: Stage, todo: list[Task], ledger: Ledger) -> list[Task]:
+    """Tasks of one stage, all of whose inputs must be complete."""
+    mine = [task for task in todo if task.stage == stage]
+    keys = {task.key for task in mine}
+    before = {task.key for task in todo} - keys
+    for task in mine:
+        if missing := before & {*task.needs, *task.after}:
+            raise StoreError(f"stage {stage} needs {min(missing)}, which is not complete: run without --stage first")
+    # what follows from them is done no more, also when they are
+    refused = _refused(todo)
+    ledger.begin(task.key for task in todo if task.key not in refused)
+    return mine
+
+
+def _work(
+    client: Client,
+    study: Study,
+    plans: list[SystemPlan],
+    tasks: list[Task],
+    todo: list[Task],
+    ledger: Ledger,
+    progress: Progress,
+    tick: Tick,
+) -> Outcome:
+    left = {task.key for task in todo}
+    totals = _counts(tasks)
+    done = _counts(task for task in tasks if task.key not in left)
+    # who watches the ledger learns from this how much there is to do
+    particles = {plan.name: plan.particles for plan in plans}
+    ledger.complete("plan", {}, {"study": study.study, "particles": particles, "totals": totals, "done": done})
+    if not todo:
+        return Outcome()
+    of_stage = {stage: sum(counts.get(stage, 0) for counts in totals.values()) for stage in STAGES}
+    done_of = {stage: sum(counts.get(stage, 0) for counts in done.values()) for stage in STAGES}
+    for stage, total in of_stage.items():
+        if total:
+            progress(stage, done_of[stage], total)
+
+    def finished(task: Task) -> None:
+        done_of[task.stage] += 1
+        progress(task.stage, done_of[task.stage], of_stage[task.stage])
+
+    with folder_aside(ledger.store) as aside:
+        _take_back(ledger.store, todo, ledger)
+        return work(client, todo, ledger, aside, finished, tick)
+
+
+def _counts(tasks: Iterable[Task]) -> dict[str, dict[Stage, int]]:
+    """Numbers of the tasks that write, by system and stage."""
+    counts: dict[str, dict[Stage, int]] = {}
+    for task in tasks:
+        if task.inputs is not None:
+            of_system = counts.setdefault(task.system, {})
+            of_system[task.stage] = of_system.get(task.stage, 0) + 1
+    return counts
+
+
+def _refused(todo: list[Task]) -> dict[str, str]:
+    """Causes of the tasks that cannot be done, or wait for one that cannot: what they wrote before stays, and its marks."""
+    refused: dict[str, str] = {}
+    for task in todo:
+        causes = [refused[key] for key in (*task.needs, *task.after) if key in refused]
+        if task.problem or causes:
+            refused[task.key] = task.problem or causes[0]
+    return refused
+
+
+def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], Path], progress: Progress) -> None:
+    if left := pending(tasks, ledger):
+        raise StoreError(f"stage figures needs {left[0].key}, which is not complete: run without --stage first")
+    last = [task for task in tasks if task.stage == "barriers" and task.inputs is not None]
+    inputs = {f"{task.system}/{name}": value for task in last for name, value in (task.inputs or {}).items()}
+    if ledger.is_done("figures", inputs) and Path(ledger.marks["figures"]["page"]).exists():
+        return
+    progress("figures", 0, 1)
+    ledger.begin(["figures"])
+    page = draw(path)
+    ledger.complete("figures", inputs, {"page": str(page)})
+    progress("figures", 1, 1)
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """How far one stage of one system is: numbers of tasks, why some are stale or failed, and what was reported on the way."""
+
+    system: str
+    stage: Stage
+    done: int
+    stale: int
+    missing: int
+    seconds: float
+    reasons: tuple[str, ...]
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def status(study: Study) -> list[StageStatus]:
+    """How far every stage of every system is, from the ledger."""
+    ledger = Ledger(Path(study.store))
+    found = []
+    for plan in plan_study(study, ledger):
+        tasks = system_tasks(plan)
+        left = {task.key: task for task in pending(tasks, ledger)}
+        for stage in STAGES:
+            mine = [task for task in tasks if task.stage == stage and task.inputs is not None]
+            if not mine:
+                continue
+            marks = [ledger.marks.get(task.key) for task in mine]
+            stale = [task for task, mark in zip(mine, marks, strict=True) if mark is not None and task.key in left]
+            done = sum(task.key not in left for task in mine)
+            found.append(
+                StageStatus(
+                    system=plan.name,
+                    stage=stage,
+                    done=done,
+                    stale=len(stale),
+                    missing=len(mine) - done - len(stale),
+                    seconds=sum(mark["seconds"] for mark in marks if mark is not None),
+                    reasons=tuple(dict.fromkeys(_reason(task, ledger, left) for task in stale)),
+                    failures=tuple(
+                        dict.fromkeys(
+                            ledger.failures[task.key]["failed"] for task in mine if task.key in ledger.failures
+                        )
+                    ),
+                    notes=tuple(note for mark in marks if mark is not None for note in notes(mark)),
+                )
+            )
+    return found
+
+
+def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task]) -> str:
+    """Why a task that was complete once has to be done again."""
+    before, now = ledger.marks[task.key]["inputs"], task.inputs or {}
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if changed and changed != ["data"]:
+        return f"{', '.join(name for name in changed if name != 'data')} changed"
+    todo = {key: left[key].stage for key in (*task.needs, *task.after) if key in left}
+    while any(left[key].inputs is None for key in todo):
+        # partial results are not remembered: what they are made of may have changed
+        todo = {
+            deeper: left[deeper].stage
+            for key in todo
+            for deeper in ((*left[key].needs, *left[key].after) if left[key].inputs is None else (key,))
+            if deeper in left
+        }
+    return (
+        f"{', '.join(dict.fromkeys(todo.values()))} before it is to be done" if todo else "what it is made from changed"
+    )

@@ -1,0 +1,1 @@
+"""The Zarr store: reading and writing it, what is complete, questions, the way out."""

@@ -1,0 +1,266 @@
+"""What is complete in a store, and who may write to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from daskglass.errors import StoreError, reason
+from daskglass.store.durable import hard_link, replace_file, sync
+from daskglass.study.paths import ledger_path, lock_path
+
+Entry = dict[str, Any]
+PRIVATE = 0o600  # of the lock, which knows where the run can be reached
+
+
+class Ledger:
+    """What is complete in a store, and from which inputs: a journal of lines, the last one about a key holds.
+
+    A line cut short by a crash is ignored: its task then counts as not done.
+
+    Attributes
+    ----------
+    marks : entries of complete tasks, by key
+    failures : entries of the tasks that failed when they were last tried, by key
+
+    Raises
+    ------
+    StoreError
+        If the file is no ledger.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.store, self.path = store, ledger_path(store)
+        self.marks: dict[str, Entry] = {}
+        self.failures: dict[str, Entry] = {}
+        lines = self.path.read_bytes().splitlines() if self.path.exists() else []
+        for number, line in enumerate(lines, 1):
+            if (entry := read_entry(line, f"{self.path}:{number}")) is not None:
+                self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        key = entry["key"]
+        self.failures.pop(key, None)
+        if "failed" in entry:
+            # what a task wrote before it could be tried no more stays
+            self.failures[key] = entry
+            return
+        self.marks.pop(key, None)
+        if "inputs" in entry:
+            self.marks[key] = entry
+
+    def create(self) -> None:
+        """Make the file where there is none: a store without its ledger is refused."""
+        self.path.touch()
+        sync(self.path, self.path.parent)
+
+    def is_done(self, key: str, inputs: Mapping[str, str]) -> bool:
+        """Whether a task was completed from the same inputs."""
+        return key in self.marks and self.marks[key]["inputs"] == inputs
+
+    def begin(self, keys: Iterable[str]) -> None:
+        """Drop the marks of tasks about to run."""
+        self.record({"key": key} for key in keys if key in self.marks or key in self.failures)
+
+    def complete(self, key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -> None:
+        """Mark a task whose data is on disk, with hashes of what it was made from, by name."""
+        self.record([completed(key, inputs, receipt)])
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Write how tasks ended: entries that `completed` and `failed` make; all are on disk when this returns."""
+        written = list(entries)
+        self._append(written)
+        for entry in written:
+            self._take(entry)
+
+    def _append(self, entries: Iterable[Entry]) -> None:
+        text = "".join(json.dumps(entry) + "\n" for entry in entries)
+        if not text:
+            return
+        try:
+            with self.path.open("a+b") as file:
+                # after a line cut short, start a new one
+                if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+                    text = "\n" + text
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(reason(error, self.path)) from error
+
+
+def read_entry(line: bytes, where: str) -> Entry | None:
+    """Read a line of a ledger; None where it was cut short.
+
+    Raises
+    ------
+    StoreError
+        If it is whole, but nothing that a ledger holds.
+    """
+    remedy = "bring back a copy of the ledger, or delete it and its store to start over"
+    try:
+        entry = json.loads(line.decode("utf-8"))
+    except json.JSONDecodeError:
+        return None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise StoreError(f"{where}: no line of a ledger, {error}: {remedy}") from None
+    if not (
+        isinstance(entry, dict)
+        and isinstance(entry.get("key"), str)
+        and isinstance(entry.get("inputs", {}), dict)
+        and isinstance(entry.get("failed", ""), str)
+        and isinstance(entry.get("at", 0.0), int | float)
+    ):
+        raise StoreError(f"{where}: no entry of a ledger, {line[:60]!r}: {remedy}")
+    return entry
+
+
+def completed(key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -> Entry:
+    """Entry of a task whose data is on disk."""
+    return {"key": key, "inputs": dict(inputs), "at": round(time.time(), 3), **receipt}
+
+
+def failed(key: str, cause: str) -> Entry:
+    """Entry of a task that could not be done."""
+    return {"key": key, "failed": cause, "at": round(time.time(), 3)}
+
+
+def notes(mark: Entry) -> list[str]:
+    """What a task had to say, beside that it is done."""
+    said = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
+    if unconverged := mark.get("unconverged"):
+        said.append(f"{mark['key']}: {len(unconverged)} frames did not converge and are left out: {unconverged}")
+    return said
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Hold the store for writing; one process at a time.
+
+    Yields a function that lets others know what the process is at: it writes what it is given into the lock.
+
+    Raises
+    ------
+    StoreError
+        If another process holds it.
+    """
+    lock = lock_path(store)
+    mine = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "process": process_identity(os.getpid()),
+        "started": psutil.Process().create_time(),
+    }
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    while not _create(lock, json.dumps(mine)):
+        _take_if_stale(lock)
+    _clear_remains(lock, json.dumps(mine))
+    try:
+        yield lambda state: replace_file(lock, json.dumps({**mine, "at": round(time.time(), 3), **state}), PRIVATE)
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _create(lock: Path, text: str) -> bool:
+    """Make a file that was not there, with all it says; whether it was not."""
+    written = lock.with_name(f"{lock.name}.{uuid.uuid4().hex}")
+    try:
+        replace_file(written, text, PRIVATE)
+        if not hard_link(written, lock):
+            with open(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w", encoding="utf-8") as file:
+                file.write(text)
+    except (FileExistsError, FileNotFoundError):  # another process has it, and may have cleared what was written here
+        return False
+    finally:
+        written.unlink(missing_ok=True)
+    return True
+
+
+def _clear_remains(lock: Path, mine: str) -> None:
+    """Remove what processes left beside the lock that died as they wrote it."""
+    for file in list(lock.parent.iterdir()):
+        if file.name.startswith((f"{lock.name}.", f".{lock.name}.")):
+            with suppress(FileNotFoundError):
+                # one that judged an older lock may hold this one for a moment, and gives it back
+                if file.read_bytes() != mine.encode():
+                    file.unlink()
+
+
+def holder_of(lock: Path) -> Entry | None:
+    """Return what a lock says of the process that holds it; None if there is no lock.
+
+    Raises
+    ------
+    StoreError
+        If it is another user's.
+    """
+    try:
+        holder = json.loads(lock.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except PermissionError as error:
+        raise StoreError(
+            f"{lock}: a run of another user holds this store; what it is at, that user alone can see"
+        ) from error
+    except (ValueError, RecursionError):
+        holder = None
+    kinds = {"host": str, "pid": int, "started": int | float}
+    known = isinstance(holder, dict) and all(isinstance(holder.get(key), kind) for key, kind in kinds.items())
+    return holder if known else {"host": "an unknown host", "pid": "?"}
+
+
+def process_identity(pid: int) -> str:
+    """Return what tells a process from all others that had or will have its number: the boot, and the ticks since then.
+
+    Unlike the time at which it began, this does not change when someone sets the clock. Empty if there is no such process.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # the name, in brackets, may hold blanks and brackets
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else f"{boot}:{fields[18]}"
+
+
+def is_dead(holder: Mapping[str, Any]) -> bool:
+    """Whether the holder of a lock, a process on this host, is no more."""
+    if holder.get("process"):
+        return process_identity(holder["pid"]) != holder["process"]
+    try:
+        process = psutil.Process(holder["pid"])
+        return abs(process.create_time() - holder["started"]) >= 2 or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _take_if_stale(lock: Path) -> None:
+    if (holder := holder_of(lock)) is None:
+        return
+    who = f"process {holder['pid']} on {holder['host']}"
+    if holder["host"] != socket.gethostname():
+        raise StoreError(f"{lock}: {who} is writing to this store; if it is gone for certain, delete this file")
+    if not is_dead(holder):
+        raise StoreError(f"{lock}: {who} is writing to this store; wait for it, or stop it")
+    aside = lock.with_name(f"{lock.name}.{uuid.uuid4().hex}")
+    try:
+        os.rename(lock, aside)
+    except FileNotFoundError:
+        return
+    taken = holder_of(aside)
+    if taken is not None and (taken["host"], taken["pid"]) != (holder["host"], holder["pid"]):
+        # another process found it stale a moment before, and holds the store now
+        os.rename(aside, lock)
+        return
+    aside.unlink()
+    warnings.warn(f"{lock}: {who} died without releasing the store; taking it over", stacklevel=4)

@@ -1,0 +1,306 @@
+"""The template of a run: laid out before any data is written, and grown without rewriting what is there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+import zarr
+from zarr.codecs import BloscCodec, TransposeCodec
+
+from daskglass.errors import StoreError
+from daskglass.physics.labels import same
+from daskglass.store.blocks import (
+    Block,
+    add_arrays,
+    open_group,
+    put_attributes,
+    put_group,
+    restore_group,
+    strings_of_any_length,
+)
+from daskglass.store.durable import hard_link
+from daskglass.variables import FRAMES, RUN, Variable
+
+CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles
+CHUNK_FRAMES = 16
+SHARD_BYTES = 64_000_000
+MANY_FILES = 100_000
+GROWING = ("temperature", "replica", "time")
+KEPT = ("study", "study_file", "delta", "mixture")  # attributes that files joining a store do not take away
+TABLES = ("lag", "r")  # coordinates of derived tables only: another one takes the tables with it
+
+
+def frames_per_chunk(particles: int) -> int:
+    """Frames of one chunk: all particles of at most 16 frames, at most 6.3 MB of positions."""
+    return max(1, min(CHUNK_FRAMES, CHUNK_BYTES // (12 * particles)))
+
+
+def frames_per_block(particles: int, blocks: int) -> int:
+    """Frames of one block: a chunk, or a shard of 64 MB where chunks alone would be too many files."""
+    chunk = frames_per_chunk(particles)
+    if blocks <= MANY_FILES:
+        return chunk
+    return chunk * max(1, SHARD_BYTES // (12 * particles * chunk))
+
+
+def division(path: Path, group: str) -> tuple[int, int] | None:
+    """Frames of a chunk and of a block of a run that exists; None where there is none."""
+    if not (path / group / "position" / "zarr.json").is_file():
+        return None
+    array = zarr.open_array(path, path=f"{group}/position", mode="r")
+    time = FRAMES.index("time")
+    return array.chunks[time], (array.shards or array.chunks)[time]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shape of one run: coordinates, variables, and how its frames are divided."""
+
+    system: str
+    run: str
+    coordinates: Mapping[str, xr.DataArray]
+    variables: Sequence[Variable]
+    sizes: Mapping[str, int]
+    chunk: int
+    block: int
+
+    def blocks(self) -> list[Block]:
+        """Every block of the run, in order."""
+        frames = self.sizes["time"]
+        return [
+            Block(self.system, self.run, T, replica, start, min(start + self.block, frames))
+            for T in self.coordinates["temperature"].values.tolist()
+            for replica in self.coordinates["replica"].values.tolist()
+            for start in range(0, frames, self.block)
+        ]
+
+    def nbytes(self) -> dict[str, int]:
+        """Uncompressed bytes of each variable."""
+        return {
+            variable.name: int(np.prod([self.sizes[dim] for dim in variable.dims])) * np.dtype(variable.dtype).itemsize
+            for variable in self.variables
+        }
+
+
+def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Mapping[str, Any] | None = None) -> None:
+    """Write the metadata and coordinates of a run, and no data.
+
+    A new run is written aside and renamed into place. A run that exists keeps its data: variables it lacks are added,
+    and temperatures, replicas and later frames join it.
+
+    Parameters
+    ----------
+    path : the store
+    layout : of the run
+    attrs, run_attrs : attributes of the system and the run, and of the run alone
+
+    Raises
+    ------
+    StoreError
+        If the run exists with other particles, or with temperatures, replicas or frames that the layout leaves out.
+    """
+    group = f"{layout.system}/{layout.run}"
+    restore_group(path, group)
+    if not (path / group).exists():
+        dataset, encoding = _template(layout, attrs)
+        put_group(path, group, dataset, compute=False, encoding=encoding)
+    else:
+        present = open_group(path, group)
+        attrs = {name: present.attrs[name] for name in KEPT if name in present.attrs} | dict(attrs)
+        dataset, encoding = _template(_with_what_stands(present, layout), attrs)
+        _check_same(path, group, present, dataset)
+        if _differs(present, dataset):
+            put_group(
+                path,
+                group,
+                dataset,
+                lambda new: _bring(path / group, present, new, dataset),
+                compute=False,
+                encoding=encoding,
+            )
+        elif missing := [name for name in encoding if name not in present.variables]:
+            added = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
+            encoding = {name: encoding[name] for name in missing}
+            add_arrays(path, group, added, compute=False, encoding=encoding)
+    put_attributes(path / layout.system, dict(attrs))
+    put_attributes(path / group, {**attrs, **(run_attrs or {})})
+
+
+def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
+    """Coordinates, and lazy arrays of fill values with their encodings."""
+    dataset = strings_of_any_length(xr.Dataset(coords=dict(layout.coordinates), attrs=dict(attrs)))
+    encoding: dict[str, dict[str, Any]] = {}
+    for variable in layout.variables:
+        shape = tuple(layout.sizes[dim] for dim in variable.dims)
+        chunks, shards = _chunking(layout, variable)
+        lazy = da.full(shape, variable.fill_value, dtype=variable.dtype, chunks=shards or chunks)
+        dataset[variable.name] = xr.Variable(variable.dims, lazy, variable.attrs)
+        encoding[variable.name] = {
+            "chunks": chunks,
+            "shards": shards,
+            "compressors": BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+            "filters": _filters(variable),
+            "fill_value": variable.fill_value,
+        }
+    return dataset, encoding
+
+
+def _chunking(layout: Layout, variable: Variable) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    def along_time(frames: int) -> tuple[int, ...]:
+        # whatever the number of frames: more may join
+        each = {"temperature": 1, "replica": 1, "time": frames}
+        return tuple(each.get(dim, layout.sizes[dim]) for dim in variable.dims)
+
+    chunks = along_time(layout.chunk)
+    return chunks, along_time(layout.block) if layout.block > layout.chunk and "time" in variable.dims else None
+
+
+def _filters(variable: Variable) -> list[TransposeCodec]:
+    """Let time vary fastest in positions: the same coordinate of successive frames compresses better."""
+    if variable.dims[-3:] != ("time", "particle", "xyz"):
+        return []
+    order = list(range(len(variable.dims)))
+    return [TransposeCodec(order=(*order[:-3], order[-2], order[-1], order[-3]))]
+
+
+# --- growing -------------------------------------------------------------------------------------------------------
+
+
+def _check_same(path: Path, group: str, present: xr.Dataset, wanted: xr.Dataset) -> None:
+    """Refuse to lay out a run over one that holds what the new one does not."""
+    remedy = f"give the study another store, or delete {path} and {path.name}.ledger to start over"
+    for name, coordinate in wanted.coords.items():
+        if name not in present.coords or name in TABLES or coordinate.ndim > 1:
+            continue
+        have, want = present[name].values, coordinate.values
+        if name not in GROWING:
+            if not _equal(have, want):
+                raise StoreError(
+                    f"{path}: {group} has another {name} ({_short(have)}) than the study asks for ({_short(want)}): {remedy}"
+                )
+        elif name == "time" and not (have.size <= want.size and _equal(have, want[: have.size])):
+            raise StoreError(
+                f"{path}: {group} holds {have.size} frames at times {_short(have)}, of which the study's {want.size} "
+                f"({_short(want)}) are no continuation: {remedy}"
+            )
+        elif lost := [value for value in have.tolist() if not _where(want, value).any()]:
+            raise StoreError(f"{path}: {group} holds {name} {lost}, which the study leaves out: list it, or {remedy}")
+    for name, variable in wanted.data_vars.items():
+        fixed = [dim for dim in variable.dims if dim not in wanted.indexes and dim in present.sizes]
+        if name in present and any(present.sizes[dim] != wanted.sizes[dim] for dim in fixed):
+            raise StoreError(
+                f"{path}: {group}/{name} has shape {present[name].shape}, the study asks for {variable.shape}: {remedy}"
+            )
+
+
+def _differs(present: xr.Dataset, wanted: xr.Dataset) -> bool:
+    return any(
+        name not in present.coords or not _equal(present[name].values, wanted[name].values)
+        for name in (*GROWING, *TABLES)
+        if name in wanted.indexes
+    ) or ("box" in present.coords and "box" in wanted.data_vars)
+
+
+def _with_what_stands(present: xr.Dataset, layout: Layout) -> Layout:
+    """Add to a layout the variables, and coordinates of tables, that the store has and it does not name."""
+    spoken = {variable.name for variable in layout.variables}
+    variables = [
+        Variable(
+            str(name), tuple(map(str, there.dims)), str(there.dtype),
+            there.attrs.get("units", "1"), there.attrs.get("long_name", str(name)),
+        )
+        for name, there in present.variables.items()
+        if name not in spoken and there.dims[: len(RUN)] == RUN
+    ]  # fmt: skip
+    varying = {variable.name for variable in variables}
+    coordinates = {name: values for name, values in layout.coordinates.items() if name not in varying}
+    coordinates |= {name: present[name] for name in TABLES if name in present.coords and name not in coordinates}
+    sizes = {**{str(dim): size for dim, size in present.sizes.items()}, **layout.sizes}
+    sizes |= {name: values.size for name, values in coordinates.items() if values.dims == (name,)}
+    return replace(layout, coordinates=coordinates, variables=[*layout.variables, *variables], sizes=sizes)
+
+
+def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> None:
+    """Give a run laid out anew the chunks of the old one, at the places of their temperatures and replicas."""
+    rows = [
+        (f"c/{i}/{j}", f"c/{_place(wanted['temperature'], T)}/{_place(wanted['replica'], replica)}")
+        for i, T in enumerate(present["temperature"].values)
+        for j, replica in enumerate(present["replica"].values)
+    ]
+    for name in wanted.variables:
+        if (
+            name not in present.variables
+            or wanted[name].dims[: len(RUN)] != RUN
+            or present[name].dims != wanted[name].dims
+        ):
+            continue
+        # tables over another range of r or lag are computed anew
+        if all(_equal(present[dim], wanted[dim]) for dim in TABLES if dim in wanted[name].dims):
+            _check_same_chunks(old / str(name), new / str(name))
+            for before, after in rows:
+                _link(old / str(name) / before, new / str(name) / after)
+    if "box" in present.coords and "box" in wanted.data_vars:
+        box = zarr.open_array(new, path="box", mode="r+")
+        for T in present["temperature"].values:
+            for replica in present["replica"].values:
+                row = _place(wanted["temperature"], T), _place(wanted["replica"], replica)
+                box[(*row, slice(0, present.sizes["time"]))] = np.tile(
+                    present["box"].values, (present.sizes["time"], 1)
+                )
+
+
+def _where(labels: np.ndarray, value: float) -> np.ndarray:
+    return same(labels, value) if labels.dtype.kind == "f" else labels == value
+
+
+def _place(coordinate: xr.DataArray, value: float) -> int:
+    return int(np.argmax(_where(coordinate.values, value)))
+
+
+def _check_same_chunks(old: Path, new: Path) -> None:
+    """Refuse to carry the chunks of one array over to another, unless both are equal but for the lengths of what grows.
+
+    Raises
+    ------
+    StoreError
+        If they differ: what they hold would be lost.
+    """
+    first, second = (json.loads((array / "zarr.json").read_text()) for array in (old, new))
+    for metadata in (first, second):
+        grows = [k for k, dim in enumerate(metadata["dimension_names"]) if dim in GROWING]
+        metadata["shape"] = [None if k in grows else size for k, size in enumerate(metadata["shape"])]
+        metadata.pop("attributes", None)
+    if first != second:
+        raise StoreError(f"{old}: was written in other chunks, or with other codecs, than this version writes")
+
+
+def _link(old: Path, new: Path) -> None:
+    """Give a folder's files a second name; copy them where the file system has one name a file."""
+    for file in old.rglob("*"):
+        if file.is_dir():
+            continue
+        there = new / file.relative_to(old)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if not hard_link(file, there):
+            shutil.copy2(file, there)
+
+
+def _equal(first: np.ndarray | xr.DataArray, second: np.ndarray | xr.DataArray) -> bool:
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape:
+        return False
+    if np.issubdtype(second.dtype, np.floating):
+        return bool(same(first, second).all())
+    return [str(value) for value in first] == [str(value) for value in second]
+
+
+def _short(values: np.ndarray) -> str:
+    return np.array2string(np.asarray(values).ravel(), threshold=8, edgeitems=3, precision=4)

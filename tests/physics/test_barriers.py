@@ -1,0 +1,574 @@
+"""Strata, probabilities, Arrhenius barriers, onset and collapse, from data whose law is known."""
+
+import os
+from pathlib import Path
+
+import gsd.hoomd
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import daskglass as dg
+from daskglass.errors import DataError, StudyError
+from daskglass.physics.barriers import (
+    assign_strata,
+    merge_histograms,
+    probability_of,
+    stratum_counts,
+    stratum_edges,
+    supercooled_count,
+    value_histogram,
+)
+from daskglass.report import figures
+from daskglass.report.contents import read
+from daskglass.report.page import page
+from daskglass.stages import functions as stages
+from daskglass.store import blocks as store
+from daskglass.study.settings import Barriers, study_of_files
+from tests.conftest import particles
+from tests.report.synthetic import tree
+
+ONSET = 0.87
+AT_ONSET = np.log(0.3)  # ln P_R where all strata meet
+ENERGY = np.array([6.0, 5.0, 4.0, 3.0, 2.0])
+ENTROPY = AT_ONSET + ENERGY / ONSET
+TEMPERATURES = np.array([0.80, 0.75, 0.70, 0.67, 0.64, 0.61, 0.58, 0.55, 0.53, 0.51, 0.49, 0.47, 0.45])
+STRATUM = np.arange(5.0)
+
+
+def law(temperatures=TEMPERATURES, energy=ENERGY, entropy=ENTROPY):
+    """P_R(T, stratum) of strata that meet at the onset, and do not part again above it."""
+    T = np.minimum(np.asarray(temperatures), ONSET)[:, None]
+    return np.exp(entropy - energy / T)
+
+
+def counted(events, samples, temperatures=TEMPERATURES):
+    dims = ("temperature", "stratum")
+    P = xr.Dataset(
+        {"events": (dims, np.asarray(events)), "samples": (dims, np.broadcast_to(samples, np.shape(events)))},
+        coords={"temperature": temperatures, "stratum": np.arange(np.shape(events)[1])},
+    )
+    return probability_of(P)
+
+
+def sampled(seed, samples=200_000, temperatures=TEMPERATURES):
+    events = np.random.default_rng(seed).binomial(samples, law(temperatures))
+    return counted(events, samples, temperatures)
+
+
+# --- strata --------------------------------------------------------------------------------------------------------
+
+
+def test_strata_are_equal_parts_of_what_lies_between_the_percentiles():
+    values = xr.DataArray(
+        np.random.default_rng(0).normal(size=(40, 5000)).astype(np.float32), dims=("time", "particle")
+    )
+    low, high = np.percentile(values, [5, 95])
+    np.testing.assert_allclose(dg.strata(values), np.linspace(low, high, 6), atol=2 / 1024)
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 7, 40])
+def test_strata_do_not_depend_on_chunks_or_on_missing_values(chunks):
+    values = xr.DataArray(np.random.default_rng(0).normal(size=(40, 50)), dims=("time", "particle"))
+    padded = xr.concat([values, values * np.nan], "time")
+    np.testing.assert_array_equal(dg.strata(padded.chunk(time=chunks)).values, dg.strata(values).values)
+
+
+@given(st.lists(st.lists(st.floats(-50, 50), min_size=0, max_size=30), min_size=1, max_size=5))
+def test_histograms_of_blocks_merge_into_that_of_all(blocks):
+    parts = [value_histogram(np.array(block)) for block in blocks]
+    whole = value_histogram(np.concatenate([np.array(block) for block in blocks]))
+    np.testing.assert_array_equal(merge_histograms(parts), whole)
+
+
+def test_strata_of_no_values_are_refused():
+    with pytest.raises(DataError, match="no finite value to divide into strata"):
+        dg.strata(xr.DataArray([np.nan, np.nan], dims="particle"))
+
+
+def test_strata_of_values_that_are_all_alike_are_refused():
+    with pytest.raises(DataError, match=r"the percentiles \(5\.0, 95\.0\) coincide"):
+        dg.strata(xr.DataArray(np.ones(100), dims="particle"))
+
+
+def test_percentiles_zero_and_hundred_hold_everything():
+    values = np.array([0.5, 1.5, 2.5])
+    low, *_, high = stratum_edges(value_histogram(values), 2, (0, 100))
+    assert low <= 0.5 < 2.5 < high
+
+
+# --- counts --------------------------------------------------------------------------------------------------------
+
+
+def test_a_stratum_holds_its_lower_edge_and_the_last_its_upper_one_too():
+    values = np.array([-0.1, 0.0, 0.5, 1.0, 1.5, 2.0, 2.1, np.nan])
+    np.testing.assert_array_equal(assign_strata(values, np.array([0.0, 1.0, 2.0])), [-1, 0, 0, 1, 1, 1, -1, -1])
+
+
+def test_probability_is_the_fraction_of_a_stratum_that_rearranges():
+    hop = xr.DataArray([[0.3, 0.1, 0.3, 0.2, np.nan, 0.9]], dims=("time", "particle"))
+    values = xr.DataArray([[0.5, 0.6, 1.5, 1.6, 0.7, np.nan]], dims=("time", "particle"))
+    P = dg.rearrangement_probability(hop, values, xr.DataArray([0.0, 1.0, 2.0], dims="edge"))
+    np.testing.assert_array_equal(P.samples, [2, 2])
+    np.testing.assert_array_equal(P.events, [1, 1])
+    np.testing.assert_array_equal(P.probability, [0.5, 0.5])
+
+
+def histories(seed=0):
+    rng = np.random.default_rng(seed)
+    dims = ("temperature", "replica", "time", "particle")
+    coords = {"temperature": [0.6, 0.5], "time": np.arange(21.0)}
+    hop = xr.DataArray(rng.exponential(0.15, (2, 2, 21, 30)), dims=dims, coords=coords)
+    return hop.where((hop.time >= 5) & (hop.time <= 15)), xr.DataArray(
+        rng.normal(size=hop.shape), dims=dims, coords=coords
+    )
+
+
+def test_probability_pools_frames_and_replicas_and_keeps_temperatures_apart():
+    hop, values = histories()
+    edges = dg.strata(values)
+    together = dg.rearrangement_probability(hop, values, edges)
+    for k in range(2):
+        x, p = values[k].values.ravel(), hop[k].values.ravel()
+        for s in range(5):
+            here = (x >= float(edges[s])) & (x < float(edges[s + 1])) & np.isfinite(p)
+            assert int(together.samples[k, s]) == here.sum()
+            assert int(together.events[k, s]) == (p[here] > 0.2).sum()
+
+
+@pytest.mark.parametrize("chunks", [1, 3, 7, 21])
+def test_probability_is_lazy_and_the_same_for_any_chunks(chunks):
+    hop, values = histories()
+    edges = dg.strata(values)
+    lazy = dg.rearrangement_probability(hop.chunk(time=chunks), values.chunk(time=chunks), edges)
+    assert lazy.probability.chunks is not None
+    xr.testing.assert_equal(lazy.compute(), dg.rearrangement_probability(hop, values, edges))
+
+
+def test_lazy_hops_and_values_of_other_chunks_go_together(trajectory):
+    values = trajectory.position.isel(xyz=0, drop=True)
+    edges = dg.strata(values)
+    lazy = dg.rearrangement_probability(
+        dg.hop_indicator(trajectory.chunk(time=2).position), values.chunk(time=2), edges
+    )
+    eager = dg.rearrangement_probability(dg.hop_indicator(trajectory.position), values, edges)
+    xr.testing.assert_equal(lazy.compute(), eager)
+
+
+def test_an_empty_stratum_has_no_probability():
+    hop, values = histories()
+    P = dg.rearrangement_probability(hop, values, xr.DataArray([10.0, 11.0], dims="edge"))
+    assert P.probability.isnull().all()
+
+
+@pytest.mark.parametrize("edges", [[1.0], [0.0, 0.0], [1.0, 0.0], [0.0, np.nan]])
+def test_edges_that_do_not_rise_are_refused(edges):
+    hop, values = histories()
+    with pytest.raises(DataError, match="at least two rising edges"):
+        stratum_counts(hop, values, xr.DataArray(edges, dims="edge"))
+
+
+# --- barriers ------------------------------------------------------------------------------------------------------
+
+
+def exact():
+    """So many samples that rounding events to whole numbers does not matter."""
+    samples = 10**14
+    return counted(np.round(law() * samples).astype(np.int64), samples)
+
+
+def test_barriers_of_exact_probabilities_are_those_they_were_made_of():
+    fit = dg.arrhenius(exact())
+    np.testing.assert_allclose(fit.activation_energy, ENERGY, rtol=1e-7)
+    np.testing.assert_allclose(fit.activation_entropy, ENTROPY, rtol=1e-7)
+
+
+def test_barriers_of_sampled_probabilities_lie_within_their_errors():
+    deviations = []
+    for seed in range(40):
+        fit = dg.arrhenius(sampled(seed, 20_000))
+        deviations.append((fit.activation_energy - ENERGY) / fit.activation_energy_err)
+        deviations.append((fit.activation_entropy - ENTROPY) / fit.activation_entropy_err)
+    # the error takes a count for Poissonian, which is 1/√(1 − P) too much where P is not small
+    assert 0.8 < np.std(deviations) < 1.05
+    assert abs(np.mean(deviations)) < 0.25
+
+
+def test_errors_of_the_fit_are_those_of_weighted_least_squares():
+    events, T = np.array([100.0, 400.0, 900.0]), np.array([0.5, 0.6, 0.9])
+    P = xr.Dataset(
+        {"probability": ("temperature", [0.01, 0.03, 0.1]), "events": ("temperature", events)}, {"temperature": T}
+    )
+    fit = dg.arrhenius(P)
+    X = np.column_stack([np.ones(3), -1 / T])
+    covariance = np.linalg.inv(X.T @ (events[:, None] * X))
+    found = [float(fit[f"activation_{name}_err"]) for name in ("entropy", "energy")]
+    np.testing.assert_allclose(found, np.sqrt(np.diag(covariance)), rtol=1e-9)
+
+
+def test_the_fit_weights_each_temperature_by_its_events():
+    events, T = np.array([[1000], [300], [40]]), np.array([0.7, 0.6, 0.5])
+    fit = dg.arrhenius(counted(events, 10_000, T))
+    slope, intercept = np.polyfit(1 / T, np.log(events[:, 0] / 10_000), 1, w=np.sqrt(events[:, 0]))
+    assert float(fit.activation_energy[0]) == pytest.approx(-slope)
+    assert float(fit.activation_entropy[0]) == pytest.approx(intercept)
+
+
+def test_a_stratum_without_events_leaves_the_fit_at_that_temperature():
+    P = sampled(0)
+    silent = P.copy(deep=True)
+    silent.events[-1, 0] = 0
+    silent = probability_of(silent.drop_vars("probability"))
+    expected = dg.arrhenius(P.isel(temperature=slice(-1)))
+    fit = dg.arrhenius(silent)
+    assert float(fit.activation_energy[0]) == pytest.approx(float(expected.activation_energy[0]))
+    np.testing.assert_array_equal(fit.temperatures_used, [12, 13, 13, 13, 13])
+
+
+@pytest.mark.parametrize("temperatures", [0, 1])
+def test_fewer_than_two_temperatures_give_no_barrier_and_no_error(temperatures):
+    P = sampled(0)
+    silent = P.copy(deep=True)
+    silent.events[temperatures:, 2] = 0
+    fit = dg.arrhenius(probability_of(silent.drop_vars("probability"))).isel(stratum=2)
+    for name in ("activation_energy", "activation_entropy", "activation_energy_err", "activation_entropy_err"):
+        assert np.isnan(fit[name]), name
+
+
+def test_barriers_do_not_depend_on_the_order_of_temperatures():
+    P = sampled(0)
+    xr.testing.assert_allclose(dg.arrhenius(P[{"temperature": slice(None, None, -1)}]), dg.arrhenius(P), rtol=1e-12)
+
+
+def test_barriers_of_several_systems_are_those_of_each():
+    both = xr.concat([sampled(0), sampled(1)], "system")
+    fit = dg.arrhenius(both)
+    for k in range(2):
+        xr.testing.assert_allclose(fit.isel(system=k), dg.arrhenius(sampled(k)), rtol=1e-12)
+
+
+# --- onset and collapse --------------------------------------------------------------------------------------------
+
+
+def test_strata_that_meet_in_one_point_have_their_onset_there():
+    assert float(dg.onset_temperature(dg.arrhenius(exact()))) == pytest.approx(ONSET, rel=1e-6)
+
+
+def test_onset_of_sampled_probabilities_lies_within_its_bootstrapped_error():
+    P = sampled(5)
+    onset = float(dg.onset_temperature(dg.arrhenius(P)))
+    others = [float(dg.onset_temperature(dg.arrhenius(sampled(seed)))) for seed in range(100, 130)]
+    assert abs(onset - ONSET) < 3 * np.std(others)
+
+
+def barriers(energy, entropy):
+    return xr.Dataset({"activation_energy": ("stratum", energy), "activation_entropy": ("stratum", entropy)})
+
+
+def test_an_intersection_far_from_the_others_is_left_out_of_the_onset():
+    # three lines meet at 0.5; a fourth, nearly parallel to the third, meets it at 12
+    energy, entropy = np.array([3.0, 2.0, 1.0, 0.988]), np.array([6.0, 4.0, 2.0, 1.999])
+    T = dg.onset_temperature(barriers(energy, entropy))
+    pairs = [(energy[i] - energy[j]) / (entropy[i] - entropy[j]) for i in range(4) for j in range(i)]
+    low, high = np.percentile(pairs, [10, 90])
+    kept = [x for x in pairs if abs(x - np.median(pairs)) <= high - low]
+    assert len(kept) == 5
+    assert int(T.intersections) == 5
+    assert float(T) == pytest.approx(np.mean(kept))
+    assert float(T.spread) == pytest.approx(np.std(kept))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_onset_is_the_mean_of_intersections_within_one_interpercentile_range_of_their_median(seed):
+    rng = np.random.default_rng(seed)
+    energy, entropy = ENERGY + rng.normal(0, 0.4, 5), ENTROPY + rng.normal(0, 0.4, 5)
+    pairs = np.array([(energy[i] - energy[j]) / (entropy[i] - entropy[j]) for i in range(5) for j in range(i)])
+    kept = pairs[np.abs(pairs - np.median(pairs)) <= np.subtract(*np.percentile(pairs, [90, 10]))]
+    assert float(dg.onset_temperature(barriers(energy, entropy))) == pytest.approx(kept.mean())
+
+
+def test_a_single_stratum_meets_no_other():
+    assert np.isnan(dg.onset_temperature(barriers([3.0], [6.0])))
+
+
+def test_strata_without_a_fit_do_not_take_part_in_the_onset():
+    T = dg.onset_temperature(barriers([3.0, np.nan, 1.0], [6.0, np.nan, 2.0]))
+    assert float(T) == pytest.approx(0.5)
+
+
+def test_parallel_strata_meet_nowhere():
+    assert np.isnan(dg.onset_temperature(barriers([3.0, 3.5], [6.0, 6.0])))
+
+
+def test_onset_and_collapse_of_several_systems_are_those_of_each():
+    fit = xr.concat([dg.arrhenius(sampled(0)), dg.arrhenius(sampled(1))], "system")
+    onset = dg.onset_temperature(fit)
+    scaled = dg.collapse(fit, onset)
+    for k in range(2):
+        alone = dg.onset_temperature(fit.isel(system=k))
+        assert float(onset[k]) == float(alone)
+        xr.testing.assert_allclose(
+            scaled.isel(system=k).reset_coords(drop=True), dg.collapse(fit.isel(system=k), alone)
+        )
+
+
+def test_scaled_energy_is_scaled_entropy_less_one_where_strata_meet():
+    fit = dg.arrhenius(exact())
+    scaled = dg.collapse(fit, dg.onset_temperature(fit))
+    np.testing.assert_allclose(scaled.scaled_energy, scaled.scaled_entropy - 1, rtol=1e-5)
+    assert float(scaled.onset_probability) == pytest.approx(np.exp(AT_ONSET), rel=1e-6)
+
+
+def test_collapse_divides_by_the_mean_probability_at_onset():
+    fit = barriers([3.0, 1.0], [2.0, 1.5])
+    scaled = dg.collapse(fit, 0.8)
+    P = np.mean([np.exp(2.0 - 3.0 / 0.8), np.exp(1.5 - 1.0 / 0.8)])
+    np.testing.assert_allclose(scaled.scaled_entropy, np.array([2.0, 1.5]) / np.log(P))
+    np.testing.assert_allclose(scaled.scaled_energy, np.array([3.0, 1.0]) / (0.8 * np.log(P)))
+
+
+# --- supercooled range ---------------------------------------------------------------------------------------------
+
+
+def test_supercooled_temperatures_are_those_below_the_onset_they_give():
+    hot = np.array([1.20, 1.00, 0.90])
+    T = np.concatenate([hot, TEMPERATURES])
+    np.testing.assert_array_equal(np.sort(dg.supercooled(sampled(0, 10**7, T)).temperature), np.sort(TEMPERATURES))
+
+
+def test_supercooled_temperatures_do_not_depend_on_their_order():
+    T = np.concatenate([[1.20, 1.00, 0.90], TEMPERATURES])
+    P = sampled(0, 10**7, T)
+    backwards = dg.supercooled(P.isel(temperature=slice(None, None, -1)))
+    np.testing.assert_array_equal(backwards.temperature, dg.supercooled(P).temperature)
+
+
+def meeting_at(onset):
+    """P_R of two strata that meet at a temperature, over two temperatures near it."""
+    energy = np.array([4.0, 2.0]) * onset
+    T = np.array([0.8, 0.9]) * onset
+    samples = 10**12
+    return counted(np.round(samples * np.exp(-1 - energy / T[:, None] + energy / onset)).astype(np.int64), samples, T)
+
+
+def test_a_search_that_cycles_ends_at_the_smallest_range_of_its_cycle():
+    temperatures = np.arange(1, 11) / 10
+    # from ten down to three, from there up into a cycle of eight and nine
+    following = {10: 3, 3: 8, 8: 9, 9: 8}
+    count = supercooled_count(temperatures, lambda k: meeting_at(following[k] / 10 + 0.05))
+    assert count == 8
+
+
+def test_at_least_two_temperatures_are_supercooled():
+    assert supercooled_count(np.arange(1, 11) / 10, lambda k: meeting_at(0.01)) == 2
+
+
+# --- bootstrap -----------------------------------------------------------------------------------------------------
+
+
+def histories_of_counts(seed, block=1, replicas=3, frames=60, samples=2000, temperatures=TEMPERATURES):
+    """Binomial counts of every frame; frames of a block repeat one another, as within the window of a hop."""
+    rng = np.random.default_rng(seed)
+    P = law(temperatures)[:, None, None, :]
+    events = rng.binomial(samples, np.broadcast_to(P, (len(P), replicas, frames // block, 5))).repeat(block, axis=2)
+    dims = ("temperature", "replica", "time", "stratum")
+    return xr.Dataset(
+        {"samples": (dims, np.full(events.shape, samples)), "events": (dims, events)},
+        coords={"temperature": temperatures},
+    )
+
+
+def test_bootstrapped_errors_are_those_of_counting_where_frames_are_independent():
+    counts = histories_of_counts(0, temperatures=TEMPERATURES[::2])
+    errors = dg.bootstrap(counts, 100, seed=1, block=1)
+    P = probability_of(counts)
+    binomial = np.sqrt(P.probability * (1 - P.probability) / P.samples)
+    # a standard deviation of 180 units, from 100 samples: 5 % and 7 %
+    assert (abs(errors.probability_err / binomial - 1).values < 0.4).all()
+    assert abs(float((errors.probability_err / binomial).mean()) - 1) < 0.05
+
+
+def test_bootstrapped_blocks_see_that_their_frames_repeat_one_another():
+    counts = histories_of_counts(0, block=10, temperatures=TEMPERATURES[::4])
+    naive, honest = (dg.bootstrap(counts, 60, seed=1, block=block) for block in (1, 10))
+    ratio = float((honest.probability_err / naive.probability_err).mean())
+    assert ratio == pytest.approx(np.sqrt(10), rel=0.25)
+
+
+def test_bootstrapped_intervals_cover_the_truth():
+    inside, total = 0, 0
+    for seed in range(10):
+        counts = histories_of_counts(seed, frames=40, temperatures=TEMPERATURES[::2])
+        fit = dg.arrhenius(probability_of(counts))
+        errors = dg.bootstrap(counts, 30, seed, block=2)
+        for name, truth in (("activation_energy", ENERGY), ("activation_entropy", ENTROPY)):
+            inside += int((abs(fit[name] - truth) < 2 * errors[f"{name}_err"]).sum())
+            total += 5
+        inside += abs(float(dg.onset_temperature(fit)) - ONSET) < 2 * float(errors.onset_temperature_err)
+        total += 1
+    # two standard errors hold 95 %; energies and entropies of a stratum go together, so some 60 are independent
+    assert inside / total > 0.85
+
+
+def test_the_bootstrap_is_seeded():
+    counts = histories_of_counts(0, frames=20)
+    first, again, other = (dg.bootstrap(counts, 10, seed=seed, block=2) for seed in (1, 1, 2))
+    xr.testing.assert_identical(first, again)
+    assert float(first.onset_temperature_err) != float(other.onset_temperature_err)
+
+
+def test_the_bootstrap_takes_a_last_block_that_is_shorter():
+    counts = histories_of_counts(0, frames=20)
+    assert np.isfinite(dg.bootstrap(counts, 10, seed=1, block=7).activation_energy_err).all()
+
+
+# --- of a study ----------------------------------------------------------------------------------------------------
+
+ABOVE_AND_BELOW = np.concatenate([[1.2, 1.0], TEMPERATURES])  # as a study has them: from hot to cold
+RANGES = {"softness": ONSET, "local_entropy": 0.65}  # where the strata of each variable meet
+
+
+def ensemble_of_counts(edges=(-1.25, -0.75, -0.25, 0.25, 0.75, 1.25)):
+    """What a study holds before its barriers: the counts of each variable, of every candidate of the same strata."""
+    T, k = ABOVE_AND_BELOW, ABOVE_AND_BELOW.size
+    # at T times their ratio, strata that meet at one temperature are those that meet at the other
+    counts = [histories_of_counts(1, temperatures=T * ONSET / onset, samples=10**5) for onset in RANGES.values()]
+    table = xr.concat([each.assign_coords(temperature=T) for each in counts], xr.Variable("variable", list(RANGES)))
+    table = table.rename(samples="candidate_samples", events="candidate_events").expand_dims(candidate=k)
+    boundaries = np.broadcast_to(edges, (len(RANGES), k, len(edges)))
+    table["candidate_edges"] = ("variable", "candidate", "edge"), boundaries
+    time, replica = np.arange(float(table.sizes["time"])), np.arange(table.sizes["replica"])
+    return table.assign_coords(time=time, replica=replica)
+
+
+def fitted(folder, hottest):
+    study = study_of_files(folder / "out.zarr", format="gsd", path="{system}/{temperature}", timestep=0.004)
+    study = study.model_copy(update={"barriers": Barriers(hottest=hottest, resamples=10)})
+    store.write_table(folder / "out.zarr", "ka/ensemble", ensemble_of_counts())
+    return stages.fit_barriers(folder / "out.zarr", study, "ka")
+
+
+@pytest.mark.parametrize("hottest", [0.6, 0.7, 1.2, None])
+def test_temperatures_above_the_supercooled_ones_have_probabilities_that_no_fit_and_no_error_uses(tmp_path, hottest):
+    fits = fitted(tmp_path, hottest)
+    np.testing.assert_array_equal(fits["temperature"], ABOVE_AND_BELOW)
+    for name, onset in RANGES.items():
+        fit, cold = fits.sel(variable=name), (hottest or onset) >= ABOVE_AND_BELOW
+        counts = ensemble_of_counts().sel(variable=name).isel(candidate=0)
+        P = probability_of(
+            counts[["candidate_samples", "candidate_events"]].rename(
+                candidate_samples="samples", candidate_events="events"
+            )
+        )
+        np.testing.assert_array_equal(fit["probability"], P["probability"])
+        np.testing.assert_array_equal(fit["probability_err"].notnull().T, np.tile(cold, (5, 1)))
+        assert int(fit["supercooled"]) == cold.sum()
+        expected = dg.arrhenius(P.isel(temperature=cold))
+        np.testing.assert_array_equal(fit["activation_energy"], expected["activation_energy"])
+        np.testing.assert_array_equal(fit["temperatures_used"], np.full(5, cold.sum()))
+        for known in (
+            "onset_temperature",
+            "activation_energy",
+            "activation_entropy",
+            "scaled_energy",
+            "scaled_entropy",
+        ):
+            assert np.isfinite(fit[known]).all()
+            assert (fit[f"{known}_err"] > 0).all()
+
+
+def test_an_onset_found_from_the_data_is_that_of_the_law_however_many_temperatures_lie_above_it(tmp_path):
+    fits = fitted(tmp_path, None)
+    for name, onset in RANGES.items():
+        fit = fits.sel(variable=name)
+        assert float(fit["onset_temperature"]) == pytest.approx(onset, abs=4 * float(fit["onset_temperature_err"]))
+
+
+def test_a_hottest_temperature_below_all_of_them_is_refused(tmp_path):
+    with pytest.raises(StudyError, match=r"barriers: hottest: no temperature is as low as 0\.3: give one of \[1\.2"):
+        fitted(tmp_path, 0.3)
+
+
+def test_a_study_whose_hottest_temperatures_are_not_supercooled_is_drawn(tmp_path):
+    fits = fitted(tmp_path, None)
+
+    def fit(_, ensemble):
+        old = [name for name in ensemble.data_vars if name in fits or "stratum" in ensemble[name].dims]
+        return xr.merge([ensemble.drop_vars(old), fits], join="exact")
+
+    study = tree(temperatures=ABOVE_AND_BELOW, change=fit)
+    for figure in (figures.figure_3, figures.figure_4, figures.figure_6):
+        figure(study).draw_without_rendering()
+    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read(study), [])
+
+
+# --- published numbers ---------------------------------------------------------------------------------------------
+
+PUBLISHED = {
+    "0.90": {"relaxation": 1.67, "diffusivity": 7.97e-3, "entropy": -4.80, "without core": -3.245, "hops": 0.414},
+    "0.70": {"relaxation": 4.71, "diffusivity": 3.16e-3, "entropy": -5.43, "without core": -3.761, "hops": 0.101},
+}
+RELATIVE = {"relaxation": 0.05, "diffusivity": 0.05, "hops": 0.02}
+ABSOLUTE = {"entropy": 0.02, "without core": 0.02}
+
+
+@pytest.fixture(scope="module", params=PUBLISHED)
+def real(request):
+    """A run of 201 frames of the Kob-Andersen mixture, and its temperature."""
+    folder = os.environ.get("DASKGLASS_TRAJECTORIES")
+    if folder is None:
+        pytest.skip("DASKGLASS_TRAJECTORIES names no folder with ka_0.0_T0.90_r0.gsd and ka_0.0_T0.70_r0.gsd")
+    with gsd.hoomd.open(Path(folder) / f"ka_0.0_T{request.param}_r0.gsd", "r") as file:
+        box = np.asarray(file[0].configuration.box[:3], np.float64)
+        position = np.stack([frame.particles.position + frame.particles.image * box for frame in file])
+        time = np.array([frame.configuration.step for frame in file]) * 0.004
+        species = file[0].particles.typeid.astype(np.int8)
+    return request.param, particles(position.astype(np.float32), species, box, time=time - time[0])
+
+
+def relaxation(run):
+    return dg.relaxation_time(dg.scattering_function(run.position, run.species))
+
+
+def diffusion(run):
+    return dg.diffusivity(dg.mean_squared_displacement(run.position, run.species))
+
+
+def excess_entropy(run, core):
+    g = dg.radial_distribution(run.position, run.species, run.box)
+    return dg.excess_entropy(g, run.sizes["particle"] / float(run.box.prod()), core)
+
+
+def rearranging(run):
+    hop = dg.hop_indicator(run.position).where(run.species == 0)
+    return (hop > 0.2).sum() / hop.notnull().sum()
+
+
+# quantity, blocks in time that are long enough to give it
+MEASURES = {
+    "relaxation": (relaxation, 5),
+    "diffusivity": (diffusion, 2),
+    "entropy": (lambda run: excess_entropy(run, "limit"), 10),
+    "without core": (lambda run: excess_entropy(run, "omit"), 10),
+    "hops": (rearranging, 10),
+}
+
+
+@pytest.mark.parametrize("quantity", MEASURES)
+def test_real_trajectories_have_the_published_numbers(real, quantity, request):
+    """Within the stated tolerance, or two standard errors of blocks of this one run, whichever is larger."""
+    temperature, run = real
+    if temperature == "0.90" and quantity in ("entropy", "without core"):
+        reason = "all 201 frames give -4.823 and -3.265, with errors of 0.004: off by 0.023 and 0.0204, 0.02 is stated"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    measure, blocks = MEASURES[quantity]
+    published = PUBLISHED[temperature][quantity]
+    length = run.sizes["time"] // blocks
+    parts = [float(measure(run.isel(time=slice(k * length, (k + 1) * length + 1)))) for k in range(blocks)]
+    error = np.std(parts, ddof=1) / np.sqrt(blocks)
+    stated = RELATIVE.get(quantity, 0) * published + ABSOLUTE.get(quantity, 0)
+    found = float(measure(run))
+    print(f"T={temperature} {quantity}: {found:.5g} ± {error:.2g}, published {published} ± {stated:.2g}")
+    assert abs(found - published) <= max(stated, 2 * error)
