@@ -22,7 +22,7 @@ from benchmarks.timing import Row, jumps, ratio, write_gsd
 from daskglass.physics import barriers, dynamics, entropy, structure
 from daskglass.physics.softness import Softness, recall_precision, sample_examples
 from daskglass.pipeline import run as pipeline
-from daskglass.stages import functions as stages
+from daskglass.stages.softness import frames_together
 from daskglass.store import blocks as store
 from daskglass.study.paths import ledger_path
 from daskglass.study.settings import Study
@@ -93,7 +93,7 @@ def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
     model = timed(seconds, "structure", _train, study, runs[-1], label, mu)
     S, s2 = [], []
     for r in runs:
-        together = stages.frames_together(r.sizes["particle"] * 2 * len(mu))
+        together = frames_together(r.sizes["particle"] * 2 * len(mu))
         found = [timed(seconds, "softness", _soften, block, model, mu, width) for block in _blocks(r, together)]
         S.append(xr.concat([softness for softness, _ in found], "time"))
         s2.append(xr.concat([local for _, local in found], "time"))

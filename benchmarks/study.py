@@ -22,7 +22,7 @@ from benchmarks.conversion import workers
 from benchmarks.scaling import Seconds, bare, frames_of, run, small_study, study_of, timed, write_trajectory
 from benchmarks.timing import Row, ratio
 from daskglass.physics.structure import MU, WIDTH
-from daskglass.pipeline.memory import system_kinds
+from daskglass.pipeline.estimate import kinds_of
 from daskglass.pipeline.plan import plan_study
 
 PARTICLES, FRAMES, TEMPERATURE = 32_768, 101, 0.5
@@ -154,7 +154,7 @@ def rows() -> list[Row]:
             seconds = bare(each, in_memory)
             kernels.append(sum(seconds[stage] for stage in STAGES))
         (plan,) = plan_study(study)
-        foreseen = max(kind.memory for kind in system_kinds(plan) if kind.stage in STAGES) / 1e6
+        foreseen = max(kind.memory for kind in kinds_of(plan) if kind.stage in STAGES) / 1e6
         run_in_memory = in_memory[0]
         spent = script(run_in_memory.position.values, run_in_memory.species.values, float(run_in_memory.box[0]))
     for step, each in spent.most_common():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,10 @@ _VARIABLES = (
     # bulk
     Variable("density", (), "float64", "1/sigma**3", "number density"),
     Variable("g", (*RUN, "neighbor", "r"), "float64", "1", "radial distribution function around A"),
+    Variable(
+        "g_thermal", (*RUN, "neighbor", "r"), "float64", "1",
+        "radial distribution function around A, thermal positions",
+    ),
     Variable("s2", RUN, "float64", "k_B", "pair excess entropy of A"),
     Variable("scattering", (*RUN, "lag"), "float64", "1", "self-intermediate scattering function of A"),
     Variable("msd", (*RUN, "lag"), "float64", "sigma**2", "mean squared displacement of A"),
@@ -87,6 +91,12 @@ _VARIABLES = (
     Variable("activation_entropy", ("stratum",), "float64", "k_B", "activation entropy Σ"),
     Variable("onset_temperature", (), "float64", "epsilon/k_B", "onset temperature T_A"),
 )  # fmt: skip
+
+
+def over(dims: tuple[str, ...], variable: Variable) -> Variable:
+    """Return a variable over other dimensions."""
+    return replace(variable, dims=dims)
+
 
 VARIABLES = {variable.name: variable for variable in _VARIABLES}
 

@@ -81,11 +81,12 @@ def main(study: str, places: str) -> None:
 
         def result(key: str) -> Result:
             task = tasks[key]
-            return call(task.function, task.arguments, [result(need) for need in task.needs], aside)
+            needs = [result(need) for need in task.needs]
+            return call(task.function, task.arguments, task.settings, needs, aside)
 
         def copy(key: str, needs: list[Result], number: int) -> int:
             count = die_before(number)
-            call(tasks[key].function, tasks[key].arguments, needs, aside)
+            call(tasks[key].function, tasks[key].arguments, tasks[key].settings, needs, aside)
             return count[0]
 
         for (name, _), task in kinds.items():

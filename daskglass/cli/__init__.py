@@ -25,7 +25,8 @@ from daskglass.study.paths import expand_path, follow
 if TYPE_CHECKING:
     from daskglass.cluster.connect import Connection
     from daskglass.pipeline.dispatch import Tick
-    from daskglass.pipeline.plan import Stage, SystemPlan
+    from daskglass.sources.found import File
+    from daskglass.stages.declare import Plan
 
 app = typer.Typer(
     help="Softness, excess entropy and rearrangement barriers of glass-forming liquids.",
@@ -110,10 +111,9 @@ def run(
     from daskglass.cluster.job_script import CLUSTERS
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
-    from daskglass.pipeline.cost import costs, longer_than
-    from daskglass.pipeline.memory import check_fits, workers_of
+    from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
     from daskglass.report import draw
-    from daskglass.sources.files import sources_of
+    from daskglass.sources.found import find_files
     from daskglass.store.ledger import locked
     from daskglass.study.settings import load_study
 
@@ -123,8 +123,8 @@ def run(
     if stage is not None and start is not None:
         raise StudyError("give --stage or --from, not both")
     if dry_run:
-        if given.source.trajectories is not None:
-            print_sources(given, sources_of(given))
+        if found := find_files(given):
+            print_sources(given, found)
         planned = costs(given)
         print_costs(given.study, given.store, planned, workers)
         if workers is not None:
@@ -162,15 +162,12 @@ def run(
         say(f"{given.store}: {outcome.done} tasks done; page: {folder(path) / 'index.html'}")
 
 
-def _stage(name: str | None) -> Stage | None:
-    from daskglass.pipeline.plan import STAGES
+def _stage(name: str | None) -> str | None:
+    from daskglass.stages.registry import names
 
-    for stage in STAGES:
-        if stage == name:
-            return stage
-    if name is not None:
-        raise StudyError(f"no stage {name!r}: there are {', '.join(STAGES)}")
-    return None
+    if name is not None and name not in names():
+        raise StudyError(f"no stage {name!r}: there are {', '.join(names())}")
+    return name
 
 
 @app.command()
@@ -220,7 +217,7 @@ def convert(
     from daskglass.cluster.connect import connect
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
-    from daskglass.sources.files import sources_of
+    from daskglass.sources.found import find_files
     from daskglass.store.ledger import locked
     from daskglass.study.settings import study_of_files
 
@@ -246,13 +243,13 @@ def convert(
             precision=precision,
             systems=[{"system": system, "species": species}] if species else [],
         )
-        sources = sources_of(given)
+        sources = find_files(given)
     store = Path(given.store)
     if dry_run:
         print_sources(given, sources)
         return
     with _interruptible(), _in_options(), locked(store) as write_lock:
-        plans: list[SystemPlan] = []
+        plans: list[Plan] = []
         try:
             with connect(profile, store, _say) as connection, show_progress(quiet) as progress:
                 _announce(connection, quiet, store)
@@ -267,7 +264,7 @@ def convert(
     if not quiet:
         say(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
     if timestep is None:
-        stated = sorted({f.survey.timestep for p in plans for f in p.files.values() if f.survey and f.survey.timestep})
+        stated = sorted({f.survey.timestep for f in _files(plans).values() if f.survey and f.survey.timestep})
         by_files = (
             f"; by the times in the files it is {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""
         )
@@ -293,21 +290,28 @@ def _renaming(text: str) -> tuple[str, str]:
     return theirs, ours
 
 
-def _write_report(report: Path | None, plans: list[SystemPlan], problems: list[str]) -> None:
+def _write_report(report: Path | None, plans: list[Plan], problems: list[str]) -> None:
     """Say what every file holds, and what is wrong with it."""
     if report is None:
         return
-    of_files = [file.problem for plan in plans for file in plan.files.values() if file.problem]
-    problems = list(dict.fromkeys([*of_files, *problems]))
+    found = _files(plans)
+    problems = list(dict.fromkeys([*(file.problem for file in found.values() if file.problem), *problems]))
     files = [
-        {"path": str(file.path), "system": plan.name, "run": run, "temperature": T, "replica": replica}
+        {"path": str(file.path), "system": system, "run": run, "temperature": T, "replica": replica}
         | ({} if file.survey is None else file.survey.model_dump(exclude={"offsets", "last", "content", "parts"}))
         | {"problems": [text for text in problems if text.startswith(f"{file.path}:")]}
-        for plan in plans
-        for (run, T, replica), file in plan.files.items()
+        for (system, run, T, replica), file in found.items()
     ]
     with writing(report):
         replace_file(report, json.dumps({"files": files, "problems": problems}, indent=1) + "\n")
+
+
+def _files(plans: list[Plan]) -> dict[tuple[str, str, float, int], File]:
+    """Files of a study, by system, run, temperature and replica."""
+    from daskglass.sources.files import FromFiles
+
+    sources = [plan.source for plan in plans if isinstance(plan.source, FromFiles)]
+    return {(source.system, *place): file for source in sources for place, file in source.files.items()}
 
 
 def _say(text: str) -> None:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from daskglass.pipeline.cost import Cost
-    from daskglass.pipeline.memory import Workers
+    from daskglass.pipeline.estimate import Cost, Workers
     from daskglass.pipeline.run import StageStatus
     from daskglass.study.settings import Study
     from daskglass.trajectories.mapping import Source
@@ -101,8 +100,7 @@ def print_sources(study: Study, sources: Iterable[Source]) -> None:
 def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers | None = None) -> None:
     """Show what a study comes to: tasks, hours and memory of every stage, bytes, files, time steps; and time on workers."""
     from daskglass.cli.store_info import size_text
-    from daskglass.pipeline.cost import longer_than, wall_hours
-    from daskglass.pipeline.memory import largest_of
+    from daskglass.pipeline.estimate import largest_of, longer_than, wall_hours
 
     largest = largest_of(kind for plan in plans for kind in plan.kinds)
     table = Table(

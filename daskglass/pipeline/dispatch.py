@@ -98,6 +98,7 @@ def work(
                 call,
                 task.function,
                 task.arguments,
+                task.settings,
                 [agenda.results[key] for key in task.needs],
                 aside,
                 key=agenda.name(task),
@@ -146,12 +147,18 @@ def work(
             next_tick = time.monotonic() + TICK
 
 
-def call(function: Callable[..., Any], arguments: tuple[Any, ...], results: list[Result], aside: Path) -> Result:
+def call(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    settings: Mapping[str, Any],
+    results: list[Result],
+    aside: Path,
+) -> Result:
     """Run a task on a worker."""
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, writing(aside) as wrote:
         warnings.simplefilter("default")
-        value = function(*arguments, *(result.value for result in results))
+        value = function(*arguments, *(result.value for result in results), **settings)
     said = tuple(dict.fromkeys(str(warning.message) for warning in caught))
     return Result(value, said, time.perf_counter() - began, wrote.receipt())
 

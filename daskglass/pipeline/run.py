@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 from distributed import Client, Future, wait
 
 from daskglass.errors import StoreError
+from daskglass.pipeline import plan as planning
 from daskglass.pipeline.dispatch import TICK, Outcome, Tick, state_of, work
-from daskglass.pipeline.memory import check_fits, system_kinds
-from daskglass.pipeline.plan import STAGES, Stage, SystemPlan, plan_study
-from daskglass.pipeline.tasks import Task, convert_tasks, stage_and_system, system_tasks
-from daskglass.sources.files import File, Look, Over, remember
+from daskglass.pipeline.estimate import check_fits, kinds_of
+from daskglass.pipeline.plan import attributes, plan_study
+from daskglass.pipeline.tasks import Task, stage_and_system, tasks_of
+from daskglass.sources.found import File, Look, Over, remember
+from daskglass.stages import registry
+from daskglass.stages.declare import Plan
 from daskglass.store import blocks as store
 from daskglass.store import wholeness
 from daskglass.store.aside import folder_aside
@@ -23,20 +27,20 @@ from daskglass.store.template import lay_out
 from daskglass.study.paths import ledger_path
 from daskglass.study.settings import Study
 
-Progress = Callable[[Stage, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 def study_tasks(study: Study) -> list[Task]:
     """All tasks of a study, every one after those it waits for."""
-    return [task for plan in plan_study(study) for task in system_tasks(plan)]
+    return [task for plan in plan_study(study) for task in tasks_of(plan)]
 
 
 def run(
     study: Study,
     client: Client,
     draw: Callable[[Path], Path],
-    stage: Stage | None = None,
-    start: Stage | None = None,
+    stage: str | None = None,
+    start: str | None = None,
     progress: Progress = lambda stage, done, total: None,
     tick: Tick = lambda state: None,
     memory: int | None = None,
@@ -64,29 +68,30 @@ def run(
     path = Path(study.store)
     ledger = _ledger(path)
     plans = plan_study(study, ledger, over_workers(client, ledger, tick))
-    tasks = [task for plan in plans for task in system_tasks(plan)]
+    tasks = [task for plan in plans for task in tasks_of(plan)]
     ledger.create()
     damaged = _take_damaged_back(path, ledger)
     if start is not None:
-        again = STAGES[STAGES.index(start) :]
+        stages = registry.names()
+        again = stages[stages.index(start) :]
         ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
-    todo = pending(tasks, ledger)
+    todo = pending(tasks, ledger, plans)
     if stage is not None:
         todo = _only(stage, todo, ledger)
     if memory is not None:
         left = {(task.system, task.stage) for task in todo}
-        kinds = (kind for plan in plans for kind in system_kinds(plan))
+        kinds = (kind for plan in plans for kind in kinds_of(plan))
         check_fits((kind for kind in kinds if (kind.system, kind.stage) in left), memory)
-    _lay_out(path, plans)
-    outcome = _work(client, study, plans, tasks, todo, ledger, progress, tick)
+    _lay_out(path, plans, study)
+    outcome = _work(client, study.study, plans, tasks, todo, ledger, progress, tick)
     outcome.warnings |= damaged
     if not outcome.failures and stage in (None, "figures"):
-        _draw(path, tasks, ledger, draw, progress)
+        _draw(path, tasks, plans, ledger, draw, progress)
     store.consolidate(path)
     return outcome
 
 
-def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) -> list[SystemPlan]:
+def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) -> list[Plan]:
     """Plan what is to be converted, once the workers have looked into the files; the lock is the caller's to hold.
 
     Raises
@@ -97,7 +102,7 @@ def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) ->
         If it is not clear where files belong, none is found, or two belong in one place.
     """
     ledger = _ledger(Path(study.store))
-    return plan_study(study, ledger, over_workers(client, ledger, tick), adding=True)
+    return planning.plan_files(study, ledger, over_workers(client, ledger, tick))
 
 
 def over_workers(client: Client, ledger: Ledger, tick: Tick = lambda state: None) -> Over:
@@ -125,7 +130,7 @@ def over_workers(client: Client, ledger: Ledger, tick: Tick = lambda state: None
 
 
 def convert(
-    plans: list[SystemPlan],
+    plans: list[Plan],
     client: Client,
     progress: Progress = lambda stage, done, total: None,
     tick: Tick = lambda state: None,
@@ -139,12 +144,12 @@ def convert(
     """
     path = plans[0].path
     ledger = _ledger(path)
-    tasks = [task for plan in plans for task in convert_tasks(plan)]
+    tasks = [task for plan in plans for task in tasks_of(plan, ["convert"])]
     ledger.create()
     damaged = _take_damaged_back(path, ledger)
-    todo = pending(tasks, ledger)
+    todo = pending(tasks, ledger, plans)
     _lay_out(path, plans)
-    outcome = _work(client, plans[0].study, plans, tasks, todo, ledger, progress, tick)
+    outcome = _work(client, "convert", plans, tasks, todo, ledger, progress, tick)
     outcome.warnings |= damaged
     store.consolidate(path)
     return outcome
@@ -158,13 +163,13 @@ def _ledger(path: Path) -> Ledger:
     return Ledger(path)
 
 
-def _lay_out(path: Path, plans: Iterable[SystemPlan]) -> None:
+def _lay_out(path: Path, plans: Iterable[Plan], study: Study | None = None) -> None:
     """Write the template of every run that is not there yet."""
     if (path / "zarr.json").exists():
         store.drop_consolidated(path)
     for plan in plans:
         for run, layout in plan.layouts.items():
-            lay_out(path, layout, plan.attributes(), plan.run_attributes(run))
+            lay_out(path, layout, attributes(plan, study), plan.source.attributes(run))
 
 
 def _take_damaged_back(path: Path, ledger: Ledger) -> dict[str, list[str]]:
@@ -209,7 +214,9 @@ def check(path: Path) -> Check:
         if (problem := wholeness.wrong_files(path, mark["wrote"], files, read=True))
     }
     ledger.begin(wrong)
-    of_store = [key for key in ledger.marks if stage_and_system(key)[0] in STAGES and not key.startswith("simulate-")]
+    of_store = [
+        key for key in ledger.marks if stage_and_system(key)[0] in registry.names() and not key.startswith("simulate-")
+    ]
     sizes = (size for key, mark in marks.items() if key not in wrong for size, _ in mark["wrote"]["arrays"].values())
     return Check(len(marks) - len(wrong), sum(sizes), len(set(of_store) - set(marks) - {"figures"}), wrong)
 
@@ -222,22 +229,32 @@ def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:
     wholeness.erase(path, (region for task in mine for region in task.owns))
 
 
-def pending(tasks: list[Task], ledger: Ledger) -> list[Task]:
-    """Tasks that are left: not complete from the same inputs, or after one that is not; and the partial results they need."""
-    complete: dict[str, bool] = {}
+def pending(tasks: list[Task], ledger: Ledger, plans: Sequence[Plan] = ()) -> list[Task]:
+    """Tasks that are left, and the partial results they need.
+
+    A task is complete where it was completed from the same inputs, after all tasks that it waits for, which are complete.
+    """
+    earlier = plans[0].earlier if plans else {}
+    # marks are in the order in which tasks were completed
+    place = {key: number for number, key in enumerate(ledger.marks)}
+    done: dict[str, float] = {}
     for task in tasks:
-        complete[task.key] = all(complete[key] for key in (*task.needs, *task.after)) and (
-            task.inputs is None or ledger.is_done(task.key, task.inputs)
-        )
+        before = max((done[key] for key in (*task.needs, *task.after)), default=-1)
+        if task.inputs is None:
+            done[task.key] = before
+        else:
+            mine = place.get(task.key, math.inf)
+            complete = before < mine < math.inf and ledger.is_done(task.key, task.inputs, earlier)
+            done[task.key] = mine if complete else math.inf
     wanted: set[str] = set()
     for task in reversed(tasks):
-        if task.key in wanted or (task.inputs is not None and not complete[task.key]):
+        if task.key in wanted or (task.inputs is not None and done[task.key] == math.inf):
             wanted.add(task.key)
             wanted.update(task.needs)
     return [task for task in tasks if task.key in wanted]
 
 
-def _only(stage: Stage, todo: list[Task], ledger: Ledger) -> list[Task]:
+def _only(stage: str, todo: list[Task], ledger: Ledger) -> list[Task]:
     """Tasks of one stage, all of whose inputs must be complete."""
     mine = [task for task in todo if task.stage == stage]
     keys = {task.key for task in mine}
@@ -253,8 +270,8 @@ def _only(stage: Stage, todo: list[Task], ledger: Ledger) -> list[Task]:
 
 def _work(
     client: Client,
-    study: Study,
-    plans: list[SystemPlan],
+    study: str,
+    plans: list[Plan],
     tasks: list[Task],
     todo: list[Task],
     ledger: Ledger,
@@ -265,12 +282,12 @@ def _work(
     totals = _counts(tasks)
     done = _counts(task for task in tasks if task.key not in left)
     # who watches the ledger learns from this how much there is to do
-    particles = {plan.name: plan.particles for plan in plans}
-    ledger.complete("plan", {}, {"study": study.study, "particles": particles, "totals": totals, "done": done})
+    particles = {plan.system: plan.source.particles for plan in plans}
+    ledger.complete("plan", {}, {"study": study, "particles": particles, "totals": totals, "done": done})
     if not todo:
         return Outcome()
-    of_stage = {stage: sum(counts.get(stage, 0) for counts in totals.values()) for stage in STAGES}
-    done_of = {stage: sum(counts.get(stage, 0) for counts in done.values()) for stage in STAGES}
+    of_stage = {stage: sum(counts.get(stage, 0) for counts in totals.values()) for stage in registry.names()}
+    done_of = {stage: sum(counts.get(stage, 0) for counts in done.values()) for stage in registry.names()}
     for stage, total in of_stage.items():
         if total:
             progress(stage, done_of[stage], total)
@@ -284,9 +301,9 @@ def _work(
         return work(client, todo, ledger, aside, finished, tick)
 
 
-def _counts(tasks: Iterable[Task]) -> dict[str, dict[Stage, int]]:
+def _counts(tasks: Iterable[Task]) -> dict[str, dict[str, int]]:
     """Numbers of the tasks that write, by system and stage."""
-    counts: dict[str, dict[Stage, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for task in tasks:
         if task.inputs is not None:
             of_system = counts.setdefault(task.system, {})
@@ -304,17 +321,24 @@ def _refused(todo: list[Task]) -> dict[str, str]:
     return refused
 
 
-def _draw(path: Path, tasks: list[Task], ledger: Ledger, draw: Callable[[Path], Path], progress: Progress) -> None:
-    if left := pending(tasks, ledger):
+def _draw(
+    path: Path,
+    tasks: list[Task],
+    plans: list[Plan],
+    ledger: Ledger,
+    draw: Callable[[Path], Path],
+    progress: Progress,
+) -> None:
+    if left := pending(tasks, ledger, plans):
         raise StoreError(f"stage figures needs {left[0].key}, which is not complete: run without --stage first")
-    last = [task for task in tasks if task.stage == "barriers" and task.inputs is not None]
-    inputs = {f"{task.system}/{name}": value for task in last for name, value in (task.inputs or {}).items()}
-    if ledger.is_done("figures", inputs) and Path(ledger.marks["figures"]["page"]).exists():
+    tables = {task.key for task in tasks if any(region.block is None for region in task.owns)}
+    last = [key for key in ledger.marks if key in tables or key == "figures"][-1:]
+    if last == ["figures"] and Path(ledger.marks["figures"]["page"]).exists():
         return
     progress("figures", 0, 1)
     ledger.begin(["figures"])
     page = draw(path)
-    ledger.complete("figures", inputs, {"page": str(page)})
+    ledger.complete("figures", {}, {"page": str(page)})
     progress("figures", 1, 1)
 
 
@@ -323,7 +347,7 @@ class StageStatus:
     """How far one stage of one system is: numbers of tasks, why some are stale or failed, and what was reported on the way."""
 
     system: str
-    stage: Stage
+    stage: str
     done: int
     stale: int
     missing: int
@@ -338,9 +362,9 @@ def status(study: Study) -> list[StageStatus]:
     ledger = Ledger(Path(study.store))
     found = []
     for plan in plan_study(study, ledger):
-        tasks = system_tasks(plan)
-        left = {task.key: task for task in pending(tasks, ledger)}
-        for stage in STAGES:
+        tasks = tasks_of(plan)
+        left = {task.key: task for task in pending(tasks, ledger, [plan])}
+        for stage in registry.names():
             mine = [task for task in tasks if task.stage == stage and task.inputs is not None]
             if not mine:
                 continue
@@ -349,13 +373,13 @@ def status(study: Study) -> list[StageStatus]:
             done = sum(task.key not in left for task in mine)
             found.append(
                 StageStatus(
-                    system=plan.name,
+                    system=plan.system,
                     stage=stage,
                     done=done,
                     stale=len(stale),
                     missing=len(mine) - done - len(stale),
                     seconds=sum(mark["seconds"] for mark in marks if mark is not None),
-                    reasons=tuple(dict.fromkeys(_reason(task, ledger, left) for task in stale)),
+                    reasons=tuple(dict.fromkeys(_reason(task, ledger, left, plan) for task in stale)),
                     failures=tuple(
                         dict.fromkeys(
                             ledger.failures[task.key]["failed"] for task in mine if task.key in ledger.failures
@@ -367,12 +391,10 @@ def status(study: Study) -> list[StageStatus]:
     return found
 
 
-def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task]) -> str:
+def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task], plan: Plan) -> str:
     """Why a task that was complete once has to be done again."""
-    before, now = ledger.marks[task.key]["inputs"], task.inputs or {}
-    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    if changed and changed != ["data"]:
-        return f"{', '.join(name for name in changed if name != 'data')} changed"
+    if changed := ledger.changed(task.key, task.inputs or {}, plan.earlier):
+        return f"{', '.join(changed)} changed"
     todo = {key: left[key].stage for key in (*task.needs, *task.after) if key in left}
     while any(left[key].inputs is None for key in todo):
         # partial results are not remembered: what they are made of may have changed

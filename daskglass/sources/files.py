@@ -1,219 +1,299 @@
-"""Files of a study of existing trajectories: where they belong, what they hold, and whether they agree."""
+"""Frames that come from the user's files."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
-from daskglass.physics.systems import Mixture
-from daskglass.store.ledger import Ledger
-from daskglass.study.settings import Study, Trajectories
-from daskglass.trajectories import get_format
-from daskglass.trajectories.mapping import Source, find_sources, read_table
-from daskglass.trajectories.signac import project_rows
-from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
+from daskglass.physics.labels import distinct, find, same
+from daskglass.physics.particles import species_names
+from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
+from daskglass.sources.found import (
+    File,
+    Files,
+    check_agree,
+    check_composition,
+    check_density,
+    check_timestep,
+    composition,
+)
+from daskglass.store.blocks import Block, open_group
+from daskglass.study.settings import Study, System, Trajectories, fingerprint
+from daskglass.trajectories.parts import get_reader
+from daskglass.trajectories.survey import Survey
 from daskglass.trajectories.unwrapping import species_codes
+from daskglass.variables import VARIABLES
 
-COMPOSITION = 0.01  # of all particles, and one: what the numbers of a species may differ by from a mixture's
-DENSITY, DENSITY_VARYING = 0.02, 0.2  # relative, where all boxes are alike, and where they vary
+
+def of_files(study: Study, system: System, files: Files, adding: bool) -> FromFiles:
+    """Return the source of a system that there are files of; `adding`: they join what the store holds."""
+    given, trained = study.source.trajectories, study.softness.train_on
+    if given is None:
+        raise TypeError(f"{system.system}: the study names no files")
+    return FromFiles(
+        asked=system,
+        given=given,
+        files=files,
+        store=Path(study.store),
+        adding=adding,
+        trained_on=trained.run,
+        trained_at=study.training_temperature(system.system, system.temperatures),
+        trained_at_given=trained.temperature is not None,
+    )
 
 
 @dataclass(frozen=True)
-class File:
-    """A trajectory of the user's, and what it holds; None where it cannot be used: then `problem` says why."""
+class FromFiles:
+    """Frames of one system that come from files; see `Source`.
 
-    path: Path
-    survey: Survey | None
-    problem: str = ""
-
-
-Files = Mapping[tuple[str, float, int], File]  # by run, temperature and replica
-Look = Callable[[Source, str, Survey | None], File]
-Over = Callable[[Look, Sequence[Source], Sequence[str], Sequence[Survey | None]], Iterable[File]]
-
-
-def sources_of(study: Study) -> list[Source]:
-    """Files of a study, and where they belong, from their names alone.
-
-    Raises
-    ------
-    StudyError
-        If the study does not say where files belong.
-    TrajectoryError
-        If no file is found, or two belong in one place.
-    """
-    given = study.source.trajectories
-    assert given is not None
-    pattern: str = given.path
-    rows: Sequence[Mapping[str, str]] = ({},)
-    if given.format == "signac":
-        pattern, rows = project_rows(given.path)
-    elif given.table is not None:
-        rows = read_table(Path(given.table))
-    constants = dict(given.constants)
-    given_names = {given.rename.get(name, name) for name in (*constants, *(name for row in rows for name in row))}
-    if len(study.systems) == 1 and "system" not in given_names:
-        constants["system"] = study.systems[0].system
-    return find_sources(pattern, constants, rows, given.rename)
-
-
-def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, dict[tuple[str, float, int], File]]:
-    """Look into every file of a study that the ledger does not know as it is; by system.
-
-    Parameters
+    Attributes
     ----------
-    study : of existing trajectories
-    ledger : of its store
-    over : runs a function over lists of its arguments, as `map` does
+    asked : the system as the study describes it
+    given : where the files are, and how to read them
+    files : by run, temperature and replica
+    store : path of the store
+    adding : whether files join what is in the store, of which they need not be all
+    trained_on, trained_at, trained_at_given : run and temperature of the labelled examples, and whether the study names it
     """
-    assert study.source.trajectories is not None
-    wanted = {system.system for system in study.systems}
-    sources = [source for source in sources_of(study) if not wanted or source.system in wanted]
-    marks = [ledger.marks.get(file_key(source.path)) for source in sources]
-    known = [None if mark is None else Survey.model_validate(mark) for mark in marks]
-    form = study.source.trajectories.reader
-    files: dict[str, dict[tuple[str, float, int], File]] = {}
-    found = over(look, sources, [form] * len(sources), known)
-    for source, file in zip(sources, found, strict=True):
-        if study.source.trajectories.ignore_images and file.survey is not None:
-            # the ledger keeps what the file holds
-            file = replace(file, survey=file.survey.model_copy(update={"images": False}))
-        place = source.run, source.temperature, source.replica
-        files.setdefault(source.system, {})[place] = _reaching(file, study.source.trajectories.frames)
-    return files
 
+    asked: System
+    given: Trajectories
+    files: Files
+    store: Path
+    adding: bool
+    trained_on: str
+    trained_at: float | None
+    trained_at_given: bool
+    _opened: dict[str, xr.Dataset | None] = field(default_factory=dict)
 
-def _reaching(file: File, frames: int | None) -> File:
-    """Refuse a file that is damaged within its first `frames`, or anywhere where all are asked for."""
-    survey = file.survey
-    if survey is None or not survey.damage or (frames is not None and frames <= survey.frames):
-        return file
-    return File(file.path, None, survey.damage)
+    @property
+    def system(self) -> str:
+        return self.asked.system
 
+    @property
+    def timestep(self) -> float:
+        return self.given.timestep
 
-def look(source: Source, form: str, known: Survey | None) -> File:
-    """Survey a trajectory; what is wrong with it fails the tasks that read it, and stops no other."""
-    try:
-        return File(source.path, survey_file(source.path, get_format(form), known, source.steps))
-    except TrajectoryError as error:
-        return File(source.path, None, str(error))
+    @cached_property
+    def particles(self) -> int:
+        return self._first[1].particles
 
+    @cached_property
+    def species(self) -> tuple[str, ...]:
+        if self.asked.species:
+            return self.asked.species
+        if self.asked.mixture:
+            return self.asked.mixture.species
+        stored = self._stored("production")
+        return self._first[1].types if stored is None else tuple(species_names(stored["species"]))
 
-def remember(ledger: Ledger, file: File) -> None:
-    """Let the ledger know what a file holds."""
-    if file.survey is not None and not ledger.is_done(file_key(file.path), file.survey.inputs()):
-        ledger.complete(file_key(file.path), file.survey.inputs(), file.survey.model_dump())
+    @cached_property
+    def codes(self) -> NDArray[np.int8]:
+        """Species code of every particle, in the order of the store, or else of the first file."""
+        path, survey = self._first
+        reader = get_reader(self.given.reader, survey.parts)
+        frame = next(iter(reader.frames(path, 0, 1, survey.offsets)))
+        codes = species_codes(path, frame.types, frame.typeid, self.species, frame.elements)
+        stored = next((run for run in map(self._stored, self._surveys) if run is not None), None)
+        if stored is not None and np.array_equal(np.sort(stored["species"]), np.sort(codes)):
+            return np.asarray(stored["species"].values, np.int8)
+        return codes
 
+    @cached_property
+    def box(self) -> NDArray[np.float64] | None:
+        surveys = [survey for run in self._surveys for _, survey in self._readable(run)]
+        stored = [run["box"] for run in map(self._stored, self._surveys) if run is not None]
+        boxes = [survey.box for survey in surveys] + [tuple(box.values.tolist()) for box in stored if box.ndim == 1]
+        if any(survey.box_varies for survey in surveys) or any(box.ndim > 1 for box in stored) or len(set(boxes)) > 1:
+            return None
+        return np.array(boxes[0])
 
-def file_key(path: Path) -> str:
-    """Name under which the ledger knows a file."""
-    return f"file-{path.absolute()}"
+    @cached_property
+    def listed(self) -> tuple[float, ...]:
+        """Temperatures of the study, or all that have files."""
+        return self.asked.temperatures or self._found("production", 1, "temperature")
 
+    def temperatures(self, run: str) -> tuple[float, ...]:
+        return self._found(run, 1, "temperature") if run == "training" else self.listed
 
-def check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: int | None) -> None:
-    """Refuse two files of a run that do not hold the same particles at the same times.
+    def replicas(self, run: str) -> tuple[int, ...]:
+        if run == "training":
+            return tuple(reversed(self._found(run, 2, "replica")))
+        found = tuple(reversed(self._found("production", 2, "replica")))
+        if self.asked.replicas is not None and self.asked.replicas > len(found):
+            raise TrajectoryError(
+                f"{self.system}: the study asks for {self.asked.replicas} replicas; there are files of {list(found)}"
+            )
+        return found[: self.asked.replicas]
 
-    Raises
-    ------
-    TrajectoryError
-        Naming both files, what differs and a remedy.
-    """
-    asked = {
-        "particles": "they cannot be of one system",
-        "interval": "the frames of a run must be as many time steps apart in every file",
-        "frames": "`frames:` under source.trajectories, or --frames, reads the first N of every file",
-    }
-    for name, remedy in asked.items():
-        if name == "frames" and frames is not None:
-            continue
-        one, two = getattr(first, name), getattr(second, name)
-        if one != two:
-            raise TrajectoryError(f"{other}: {name} {two} differs from {one} of {path}: {remedy}")
+    def _found(self, run: str, place: int, name: str) -> tuple[Any, ...]:
+        """Temperatures or replicas of the files of a run, and where files are added of those in the store; falling."""
+        found: set[Any] = {key[place] for key in self.files if key[0] == run}
+        stored = self._stored(run)
+        there = stored[name].values.tolist() if self.adding and stored is not None else []
+        # what the store holds keeps its label
+        new = [label for label in distinct(found) if find(there, label) is None]
+        return tuple(sorted([*there, *new], reverse=True))
 
+    @cached_property
+    def training_temperature(self) -> float:
+        recorded = self._found("training", 1, "temperature")
+        if self.trained_on == "training" and len(recorded) == 1 and not self.trained_at_given:
+            return float(recorded[0])
+        T = self.trained_at
+        if T is None:
+            # the second-coldest, as in `Study.training_temperature`
+            T = self.listed[max(len(self.listed) - 2, 0)]
+        listed = find(self.temperatures(self.trained_on), T)
+        return T if listed is None else listed
 
-def composition(path: Path, survey: Survey, names: Sequence[str]) -> tuple[int, ...]:
-    """Number of particles of each species in a file.
+    @cached_property
+    def runs(self) -> Mapping[str, Recording]:
+        self._check_stated()
+        return {run: self._recording(run) for run in self._surveys}
 
-    Raises
-    ------
-    TrajectoryError
-        If a type of the file is none of the species.
-    """
-    codes = species_codes(path, survey.types, np.arange(len(survey.types), dtype=np.int8), names, survey.elements)
-    return tuple(np.bincount(codes, survey.counts, minlength=len(names)).astype(int).tolist())
+    def _recording(self, run: str) -> Recording:
+        interval = self._surveys[run].interval
+        frames = self.given.frames or self._surveys[run].frames
+        for path, survey in self._readable(run):
+            if survey.frames < frames:
+                raise TrajectoryError(
+                    f"{path}: holds {survey.frames} frames; source.trajectories.frames asks for {frames}"
+                )
+        stored = self._stored(run)
+        kept = any(not self._file(run, T, k) for T in self.temperatures(run) for k in self.replicas(run))
+        if stored is not None and kept and frames != stored.sizes["time"]:
+            raise TrajectoryError(
+                f"{self._readable(run)[0][0]}: {frames} frames join a run of {stored.sizes['time']}: --frames reads the "
+                "first N, and a run becomes longer with all of its files at once"
+            )
+        times = np.round(np.arange(frames) * (interval * self.timestep), 9)
+        names = ["position", *dict.fromkeys(name for _, survey in self._readable(run) for name in survey.quantities)]
+        lags = times if run == "production" else None
+        return Recording(frames, times, lags, tuple(VARIABLES[name] for name in names))
 
+    def has_frames(self, run: str, temperature: float, replica: int) -> bool:
+        if not self.adding or self._file(run, temperature, replica) is not None:
+            return True
+        stored = self._stored(run)
+        if stored is None or replica not in stored["replica"]:
+            return True
+        return not same(stored["temperature"].values, temperature).any()
 
-def check_composition(
-    path: Path, survey: Survey, names: Sequence[str], first: Path, expected: Sequence[int], mixture: Mixture | None
-) -> None:
-    """Refuse a file of other particles than the first of its system, than its mixture, or without those to be studied.
-
-    Raises
-    ------
-    TrajectoryError
-        Naming the file, its composition, the other, and a remedy.
-    """
-    counts = composition(path, survey, names)
-    found = _counted(names, counts)
-    if counts != tuple(expected):
-        raise TrajectoryError(
-            f"{path}: composition {found} differs from {_counted(names, expected)} of {first}: make files of another "
-            "composition a system of their own"
+    def feed(self, block: Block) -> Feed:
+        file = self._needed_file(block.run, block.temperature, block.replica)
+        survey = file.survey
+        inputs = {
+            "file": fingerprint(survey and survey.content),
+            "source.trajectories.timestep": fingerprint(self.timestep),
+        }
+        if self.given.ignore_images:
+            inputs["source.trajectories.ignore_images"] = fingerprint(True)
+        return Feed(
+            Origin(file.path, self.given.reader, survey and survey.around(block.start, block.stop), self.given.images),
+            inputs,
+            file.problem,
+            grew=bool(survey and survey.grew),
+            # without images, positions continue those of the block before
+            continues=bool(survey and not survey.images and block.start),
         )
-    if not counts[0]:
+
+    def simulations(self) -> Sequence[Simulation]:
+        return []
+
+    def effort(self) -> Effort:
+        return Effort()
+
+    def shortest_edges(self) -> Mapping[Path, float]:
+        return {path: survey.shortest for run in self._surveys for path, survey in self._readable(run)}
+
+    def attributes(self, run: str) -> dict[str, Any]:
+        files = self._files_of(run)
+        stored = self._stored(run) if self.adding else None
+        known = [] if stored is None else json.loads(stored.attrs.get("sources", "[]"))
+        found = [entry for entry in known if (entry["temperature"], entry["replica"]) not in files]
+        for (T, replica), file in files.items():
+            entry: dict[str, Any] = {"temperature": T, "replica": replica, "path": str(file.path.absolute())}
+            if survey := file.survey:
+                changed = datetime.fromtimestamp(survey.modified / 1e9, UTC).isoformat(timespec="seconds")
+                entry |= {"frames": survey.frames, "size": survey.size, "modified": changed, "sha256": survey.sha256}
+            found.append(entry)
+        found.sort(key=lambda entry: (-entry["temperature"], entry["replica"]))
+        return {"sources": json.dumps(found)}
+
+    # --- files and surveys ---
+
+    def _stored(self, run: str) -> xr.Dataset | None:
+        """The run as it was in the store when first asked for."""
+        if run not in self._opened:
+            group = f"{self.system}/{run}"
+            there = (self.store / group / "zarr.json").is_file()
+            self._opened[run] = open_group(self.store, group) if there else None
+        return self._opened[run]
+
+    def _file(self, run: str, temperature: float, replica: int) -> File | None:
+        if (exact := self.files.get((run, temperature, replica))) is not None:
+            return exact
+        near = (file for (r, T, k), file in self.files.items() if (r, k) == (run, replica) and same(T, temperature))
+        return next(near, None)
+
+    def _needed_file(self, run: str, temperature: float, replica: int) -> File:
+        if (file := self._file(run, temperature, replica)) is not None:
+            return file
+        there = sorted({f"T = {T:g}" for r, T, k in self.files if (r, k) == (run, replica)}) or ["none"]
         raise TrajectoryError(
-            f"{path}: there is no particle of species {names[0]}, the first, whose structure and motion are computed; "
-            f"the file holds {found}: name the one to study first, by `species:` of the system"
-        )
-    fractions = () if mixture is None else mixture.fractions
-    allowed = 1 + COMPOSITION * survey.particles
-    if any(
-        abs(count - part * survey.particles) > allowed for count, part in zip(counts, fractions, strict=bool(fractions))
-    ):
-        raise TrajectoryError(
-            f"{path}: composition {found}; the mixture of the system is of the fractions {_counted(names, fractions)}, "
-            f"held to one particle and {COMPOSITION:.0%}: put the types in the order of its species, by `species:` of the "
-            "system, or give the files another system"
+            f"{self.system}: no file of the {run} run at T = {temperature:g}, replica {replica}; of this replica there "
+            f"are {', '.join(there)}: every temperature needs the same replicas; `temperatures:` and `replicas:` of the "
+            "system leave some out, --dry-run shows which file is taken for what"
         )
 
+    def _files_of(self, run: str) -> dict[tuple[float, int], File]:
+        places = ((T, replica) for T in self.temperatures(run) for replica in self.replicas(run))
+        return {place: self._needed_file(run, *place) for place in places if self.has_frames(run, *place)}
 
-def check_density(path: Path, survey: Survey, mixture: Mixture, varies: bool) -> None:
-    """Refuse a file of another number density than that of the mixture its system has.
+    def _readable(self, run: str) -> list[tuple[Path, Survey]]:
+        return [(file.path, file.survey) for file in self._files_of(run).values() if file.survey is not None]
 
-    Raises
-    ------
-    TrajectoryError
-        Naming the file and both densities.
-    """
-    density, allowed = survey.particles / math.prod(survey.box), DENSITY_VARYING if varies else DENSITY
-    if not math.isclose(density, mixture.density, rel_tol=allowed):
-        raise TrajectoryError(
-            f"{path}: frame 0: the number density is {density:.4g}; that of the mixture of the system is "
-            f"{mixture.density:g}, held to {allowed:.0%}: lengths must be in σ of its first species; or give the files "
-            "another system"
-        )
+    @cached_property
+    def _surveys(self) -> dict[str, Survey]:
+        """Survey of the first readable file of each run, with which all others of the run agree."""
+        if not self.files:
+            raise TrajectoryError(
+                f"{self.system}: none of the files found is of this system; --dry-run shows what they are"
+            )
+        found = {}
+        for run in dict.fromkeys(run for run, _, _ in self.files):
+            readable = self._readable(run)
+            if not readable:
+                raise TrajectoryError("\n".join(file.problem for file in self._files_of(run).values()))
+            (first, found[run]), *others = readable
+            for path, survey in others:
+                check_agree(first, found[run], path, survey, self.given.frames)
+        return found
 
+    @cached_property
+    def _first(self) -> tuple[Path, Survey]:
+        """A readable file, which all others agree with in their particles."""
+        return self._readable(next(iter(self._surveys)))[0]
 
-def _counted(names: Sequence[str], numbers: Sequence[float]) -> str:
-    return ", ".join(f"{name} {number:g}" for name, number in zip(names, numbers, strict=True))
-
-
-def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
-    """Refuse a file whose times give another time step than the user.
-
-    Raises
-    ------
-    TrajectoryError
-        Naming the file and both.
-    """
-    found = survey.timestep
-    if found is not None and not given.in_steps and not math.isclose(found, given.timestep, rel_tol=ROUNDING):
-        raise TrajectoryError(
-            f"{path}: a time step is {found:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by `timestep:` "
-            f"under source.trajectories, or --timestep: give {found:g}, or take the times out of the file if they are wrong"
-        )
+    def _check_stated(self) -> None:
+        """Refuse files that are not of what was said of them."""
+        mixture = self.asked.mixture
+        first, survey = self._first
+        expected = composition(first, survey, self.species)
+        for run in self._surveys:
+            for path, survey in self._readable(run):
+                check_timestep(path, survey, self.given)
+                check_composition(path, survey, self.species, first, expected, mixture)
+                if mixture is not None:
+                    check_density(path, survey, mixture, self.box is None)

@@ -223,6 +223,19 @@ def row_on_disk(path: Path, block: Block) -> tuple[int, int]:
     return _row(_coordinates(path, block.group, _written(path, block.group)), block)
 
 
+def frames_in(path: Path, group: str, duration: float) -> int:
+    """Number of frames of a run in a time, τ."""
+    time = _coordinates(path, group, _written(path, group))["time"].values
+    return round(duration / float(time[1] - time[0]))
+
+
+def rows_of(path: Path, system: str, run: str, temperature: float) -> list[Block]:
+    """One block per replica of a run at one temperature, over all its frames."""
+    sizes = _coordinates(path, f"{system}/{run}", _written(path, f"{system}/{run}"))
+    replicas = sizes["replica"].values.tolist()
+    return [Block(system, run, temperature, replica, 0, sizes.sizes["time"]) for replica in replicas]
+
+
 def _written(path: Path, group: str) -> int:
     """When a group was put in its place; blocks are written since, and coordinates of each run alone."""
     return (path / group / "zarr.json").stat().st_mtime_ns

@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,26 @@ class Ledger:
         self.path.touch()
         sync(self.path, self.path.parent)
 
-    def is_done(self, key: str, inputs: Mapping[str, str]) -> bool:
-        """Whether a task was completed from the same inputs."""
-        return key in self.marks and self.marks[key]["inputs"] == inputs
+    def changed(
+        self, key: str, inputs: Mapping[str, str], earlier: Mapping[str, Collection[str]] | None = None
+    ) -> list[str]:
+        """Names of the inputs that differ from those a complete task was made from; what it noted besides does not count.
+
+        `earlier`: hashes of whole sections of settings, which stand for each of their keys in marks of daskglass 0.1.0.
+        """
+        mark, sections = self.marks[key]["inputs"], earlier or {}
+        return [
+            name
+            for name, value in inputs.items()
+            if mark.get(name, value) != value
+            or (name not in mark and mark.get(section := _section(name)) not in sections.get(section, ()))
+        ]
+
+    def is_done(
+        self, key: str, inputs: Mapping[str, str], earlier: Mapping[str, Collection[str]] | None = None
+    ) -> bool:
+        """Whether a task was completed from the same inputs; see `changed`."""
+        return key in self.marks and not self.changed(key, inputs, earlier)
 
     def begin(self, keys: Iterable[str]) -> None:
         """Drop the marks of tasks about to run."""
@@ -97,6 +114,11 @@ class Ledger:
                 os.fsync(file.fileno())
         except OSError as error:
             raise StoreError(reason(error, self.path)) from error
+
+
+def _section(name: str) -> str:
+    # which positions there are is decided by the section `inherent`
+    return "inherent" if name == "positions" else name.partition(".")[0]
 
 
 def read_entry(line: bytes, where: str) -> Entry | None:

@@ -72,6 +72,21 @@ class Layout:
     chunk: int
     block: int
 
+    @property
+    def rows(self) -> int:
+        """Number of temperatures times that of replicas."""
+        return self.sizes["temperature"] * self.sizes["replica"]
+
+    @property
+    def blocks_of_a_row(self) -> int:
+        """Number of blocks that the frames of one temperature and replica are divided into."""
+        return -(-self.sizes["time"] // self.block)
+
+    @property
+    def block_frames(self) -> int:
+        """Frames of the largest block."""
+        return min(self.block, self.sizes["time"])
+
     def blocks(self) -> list[Block]:
         """Every block of the run, in order."""
         frames = self.sizes["time"]

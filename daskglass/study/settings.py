@@ -554,10 +554,11 @@ class Study(_Section):
             raise StudyError(f"{wanted} is not among the temperatures of {name}, {_in_short(temperatures)}")
         return listed
 
-    def fingerprint(self, *values: object) -> str:
-        """Return a short hash of settings; equal settings give equal hashes, whatever the order of keys."""
-        plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
-        return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+def fingerprint(*values: object) -> str:
+    """Return a short hash of settings; equal settings give equal hashes, whatever the order of keys."""
+    plain = [value.model_dump(mode="json") if isinstance(value, BaseModel) else value for value in values]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _in_short(temperatures: Sequence[float]) -> str:

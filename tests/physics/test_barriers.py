@@ -24,9 +24,8 @@ from daskglass.physics.barriers import (
 from daskglass.report import figures
 from daskglass.report.contents import read
 from daskglass.report.page import page
-from daskglass.stages import functions as stages
+from daskglass.stages.barriers import fit_barriers
 from daskglass.store import blocks as store
-from daskglass.study.settings import Barriers, study_of_files
 from tests.conftest import particles
 from tests.report.synthetic import tree
 
@@ -444,10 +443,8 @@ def ensemble_of_counts(edges=(-1.25, -0.75, -0.25, 0.25, 0.75, 1.25)):
 
 
 def fitted(folder, hottest):
-    study = study_of_files(folder / "out.zarr", format="gsd", path="{system}/{temperature}", timestep=0.004)
-    study = study.model_copy(update={"barriers": Barriers(hottest=hottest, resamples=10)})
     store.write_table(folder / "out.zarr", "ka/ensemble", ensemble_of_counts())
-    return stages.fit_barriers(folder / "out.zarr", study, "ka")
+    return fit_barriers(folder / "out.zarr", "ka", hottest=hottest, resamples=10, seed=0, window=10.0)
 
 
 @pytest.mark.parametrize("hottest", [0.6, 0.7, 1.2, None])

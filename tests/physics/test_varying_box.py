@@ -10,10 +10,11 @@ import xarray as xr
 import daskglass as dg
 from daskglass.errors import DataError
 from daskglass.pipeline.plan import plan_study
-from daskglass.pipeline.tasks import convert_tasks, system_tasks
-from daskglass.stages import functions as stages
+from daskglass.pipeline.tasks import tasks_of
+from daskglass.stages.ensemble import bulk_dynamics
+from daskglass.stages.hops import hops
 from daskglass.store import template as layout
-from daskglass.study.settings import study_of_files
+from daskglass.study.settings import Hops, Radial, Structure, Study, study_of_files
 from tests.conftest import particles
 from tests.trajectories.files import Run, gsd_frames, write_frames
 
@@ -143,21 +144,28 @@ def write_wrapped(path: Path, run: xr.Dataset) -> None:
     write_frames(path, frames)
 
 
+def study_of(store: Path, pattern: str) -> Study:
+    """Return a study of files of small boxes."""
+    study = study_of_files(store, path=pattern, format="gsd", timestep=0.004)
+    small = {"structure": Structure(mu=(0.4, 1.2, 0.1)), "radial": Radial(r_max=1.5), "hops": Hops(window=WINDOW)}
+    return study.model_copy(update=small)
+
+
 def analysed(folder: Path, run: xr.Dataset) -> xr.Dataset:
     """Bring a run from a file of it into a store, compute its hops and bulk dynamics as a study does, and read it back."""
     write_wrapped(folder / "ka/T0.5.gsd", run)
     pattern = str(folder / "{system}/T{temperature:g}.gsd")
-    (plan,) = plan_study(study_of_files(folder / "out.zarr", path=pattern, format="gsd", timestep=0.004))
+    (plan,) = plan_study(study_of(folder / "out.zarr", pattern))
     template = plan.layouts["production"]
     lag = xr.DataArray(LAGS, dims="lag")
     coordinates, sizes = {**template.coordinates, "lag": lag}, {**template.sizes, "lag": lag.size}
     layout.lay_out(plan.path, replace(template, coordinates=coordinates, sizes=sizes), {})
-    for task in convert_tasks(plan):
-        task.function(*task.arguments)
+    for task in tasks_of(plan, ["convert"]):
+        task.function(*task.arguments, **task.settings)
     for block in reversed(template.blocks()):
-        stages.hops(plan.path, block, "position", WINDOW, round(WINDOW / 2))
+        hops(plan.path, block, positions="position", window=WINDOW)
     for row in plan.rows("production"):
-        stages.bulk_dynamics(plan.path, row, LAGS, 7.14)
+        bulk_dynamics(plan.path, row, q=7.14)
     return dg.open_store(plan.path)["ka/production"].to_dataset().isel(temperature=0, replica=0).load()
 
 
@@ -207,8 +215,8 @@ def test_hops_of_every_block_wait_for_the_box_of_the_first_frame_where_it_varies
     box = 3 * breathing() if varies else np.tile(3 * EDGES, (FRAMES, 1))
     write_wrapped(tmp_path / "ka/T0.5.gsd", over(walk(), box))
     pattern = str(tmp_path / "{system}/T{temperature:g}.gsd")
-    (plan,) = plan_study(study_of_files(tmp_path / "out.zarr", path=pattern, format="gsd", timestep=0.004))
-    first, *_, last = [task for task in system_tasks(plan) if task.key.startswith("hops-ka/production/T0.5/r0/")][:3]
+    (plan,) = plan_study(study_of(tmp_path / "out.zarr", pattern))
+    first, *_, last = [task for task in tasks_of(plan) if task.key.startswith("hops-ka/production/T0.5/r0/")][:3]
     assert first.key.endswith("/0")
     assert last.key.endswith("/32")
     assert ("convert-ka/production/T0.5/r0/0" in last.after) == varies

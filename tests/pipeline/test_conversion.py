@@ -20,7 +20,7 @@ from distributed import Client
 import daskglass as dg
 from daskglass.errors import DaskglassError, TrajectoryError
 from daskglass.pipeline import run as pipeline
-from daskglass.stages import functions as stages
+from daskglass.stages import convert as converting
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.settings import load_study, study_of_files
@@ -738,7 +738,7 @@ def test_a_file_that_changes_while_it_is_converted_is_not_taken(good, folder, cl
     if how == "before it is read":
         write_gsd(path, walk(9), log=True)
     else:
-        real = stages.read_frames
+        real = converting.read_frames
 
         def read_and_change(source, *arguments):
             frames = real(source, *arguments)
@@ -746,7 +746,7 @@ def test_a_file_that_changes_while_it_is_converted_is_not_taken(good, folder, cl
                 path.touch()
             return frames
 
-        monkeypatch.setattr(stages, "read_frames", read_and_change)
+        monkeypatch.setattr(converting, "read_frames", read_and_change)
     told = set(pipeline.convert(plans, client).failures.values())
     assert told == {f"{path}: changed while it was being read: run again once it is whole"}
     monkeypatch.undo()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import daskglass as dg
-from daskglass.stages.functions import BARRIERS
+from daskglass.stages.barriers import BARRIERS
 from daskglass.store.ledger import Ledger
 from tests import studies
 from tests.pipeline.test_pipeline import assert_same_store

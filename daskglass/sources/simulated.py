@@ -1,0 +1,182 @@
+"""Frames that an engine simulates: every replica from hot to cold, one link of a chain per temperature."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, lag_grid
+from daskglass.physics.systems import DENSITY, SIXTH_ROOT_OF_TWO, Mixture
+from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
+from daskglass.store.blocks import Block
+from daskglass.study.settings import Simulate, Study, System, fingerprint
+from daskglass.variables import FRAMES, VARIABLES, over
+
+LONGEST_LAG_STEPS = 10**9
+RECORDED = ("position", "potential_energy", "pressure")
+# Particle-steps per second of the embedded engine on one core of a 2024 server, for Δ = 0 and Δ > 0.
+STEPS_PER_SECOND = (2.2e6, 1.7e6)
+# Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
+# two; other Δ at the temperature of the same depth of supercooling.
+TAU, STRENGTH, DIVERGENCE = 0.42, 0.85, 0.35
+
+
+def simulated(study: Study, system: System) -> Simulated:
+    """Return the source of a system that the study simulates."""
+    given, mixture, replicas = study.source.simulate, system.mixture, system.replicas
+    trained_at = study.training_temperature(system.system, system.temperatures)
+    if given is None or mixture is None or replicas is None or trained_at is None:
+        raise TypeError(f"{system.system}: a system that is simulated has mixture, temperatures and replicas")
+    return Simulated(
+        system=system.system,
+        particles=system.particles,
+        mixture=mixture,
+        listed=system.temperatures,
+        number=replicas,
+        given=given,
+        training_temperature=trained_at,
+        root=Path(study.store).with_name(f"{Path(study.store).stem}.trajectories") / system.system,
+    )
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Frames of one system that an engine simulates; see `Source`."""
+
+    system: str
+    particles: int
+    mixture: Mixture
+    listed: tuple[float, ...]
+    number: int
+    given: Simulate
+    training_temperature: float
+    root: Path
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        return self.mixture.species
+
+    @property
+    def codes(self) -> NDArray[np.int8]:
+        return np.repeat(np.arange(len(self.species)), self.mixture.counts(self.particles)).astype(np.int8)
+
+    @property
+    def box(self) -> NDArray[np.float64]:
+        # trajectory files hold single precision
+        return np.full(3, np.float32(self.mixture.box_length(self.particles)), np.float64)
+
+    @property
+    def timestep(self) -> float:
+        return self.given.timestep
+
+    def temperatures(self, run: str) -> tuple[float, ...]:
+        return (self.training_temperature,) if run == "training" else self.listed
+
+    def replicas(self, run: str) -> tuple[int, ...]:
+        return tuple(range(self.number))
+
+    @cached_property
+    def runs(self) -> Mapping[str, Recording]:
+        given, recorded = self.given, tuple(VARIABLES[name] for name in RECORDED)
+        uniform = {"production": given.production} | ({"training": given.training} if given.training else {})
+        runs = {
+            run: Recording(of.frames, np.round(np.arange(of.frames) * of.interval, 9), None, recorded)
+            for run, of in uniform.items()
+        }
+        lags = np.array(lag_grid(LONGEST_LAG_STEPS)) * given.timestep
+        varying = (*recorded, over(FRAMES, VARIABLES["time"]))
+        relaxation = Recording(given.relaxation.frames, None, lags, varying)
+        return {"production": runs["production"], "relaxation": relaxation, **runs}
+
+    def has_frames(self, run: str, temperature: float, replica: int) -> bool:
+        return True
+
+    def feed(self, block: Block) -> Feed:
+        return Feed(Origin(self._folder(block.temperature, block.replica) / f"{block.run}.gsd"))
+
+    def simulations(self) -> Sequence[Simulation]:
+        found = []
+        for replica in self.replicas("production"):
+            previous: Path | None = None
+            before = ""
+            for T in self.listed:
+                link = self._link(T, replica, previous)
+                settings = {name: value for name, value in vars(link).items() if name not in ("folder", "previous")}
+                # the next colder link starts from this one
+                before = fingerprint(before, settings | {"mixture": self.mixture.model_dump()})
+                found.append(Simulation(link, {"source.simulate": before}))
+                previous = link.folder
+        return found
+
+    def _link(self, T: float, replica: int, previous: Path | None) -> Link:
+        given = self.given
+        training = given.training if self.training_temperature == T else None
+        return Link(
+            engine=given.engine,
+            system=self.system,
+            mixture=self.mixture,
+            particles=self.particles,
+            replica=replica,
+            seed=given.seed + zlib.crc32(self.system.encode()),
+            temperature=T,
+            timestep=given.timestep,
+            folder=self._folder(T, replica).resolve(),
+            previous=previous,
+            production=Uniform(given.production.frames, given.production.interval),
+            training=Uniform(training.frames, training.interval) if training else None,
+            relaxation=Logarithmic(**given.relaxation.model_dump()),
+            equilibration=Equilibration(given.equilibration.minimum, self._equilibration_multiple(T)),
+            relaxation_time=given.known_relaxation_time(T),
+        )
+
+    def _folder(self, temperature: float, replica: int) -> Path:
+        """Folder of the files that the engine writes for one temperature and replica."""
+        return self.root / f"r{replica}" / f"T{temperature:g}"
+
+    def _equilibration_multiple(self, T: float) -> float:
+        """Number of τ_α to equilibrate at a temperature: from the first value, at the hottest, to the second."""
+        hot, cold = self.given.equilibration.relaxation_times
+        return hot + (cold - hot) * self.listed.index(T) / max(len(self.listed) - 1, 1)
+
+    def effort(self) -> Effort:
+        given, notes, duration = self.given, [], 0.0
+        for T in self.listed:
+            tau = self.relaxation_time(T)
+            if tau is None:
+                notes.append(
+                    f"T = {T:g}: relaxation time unknown (source.simulate.relaxation_time): its steps are a minimum"
+                )
+                tau = 0.0
+            duration += max(given.equilibration.minimum, self._equilibration_multiple(T) * tau)
+            duration += (given.relaxation.longest + given.relaxation.origins - 1) * tau
+            duration += (given.production.frames - 1) * given.production.interval
+            if given.training and self.training_temperature == T:
+                duration += (given.training.frames - 1) * given.training.interval
+        steps = duration / given.timestep * self.number * self.particles
+        seconds = 0.0 if notes else steps / STEPS_PER_SECOND[self.mixture.delta > 0]
+        return Effort(steps, seconds, tuple(notes))
+
+    def relaxation_time(self, temperature: float) -> float | None:
+        """τ_α to plan with: of the study file, or of the built-in systems; None for other mixtures."""
+        if (known := self.given.known_relaxation_time(temperature)) is not None:
+            return known
+        mixture = self.mixture
+        if not self.system.startswith("ka_") or mixture.density != DENSITY.get(mixture.delta):
+            return None
+        depth = (mixture.density / DENSITY[0.0]) ** (2 / 3) / (1 - SIXTH_ROOT_OF_TWO * mixture.delta) ** 2
+        reduced = temperature / depth
+        return TAU * math.exp(STRENGTH / (reduced - DIVERGENCE)) if reduced > DIVERGENCE else math.inf
+
+    def shortest_edges(self) -> Mapping[Path, float]:
+        return {}
+
+    def attributes(self, run: str) -> dict[str, Any]:
+        return {"engine": self.given.engine}

@@ -1,0 +1,36 @@
+"""The source of every system of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daskglass.sources import Source
+from daskglass.sources.files import of_files
+from daskglass.sources.found import Over, survey_sources
+from daskglass.sources.simulated import simulated
+from daskglass.store.ledger import Ledger
+from daskglass.study.settings import Study, found_system
+
+
+def sources_of(study: Study, ledger: Ledger | None = None, over: Over = map, adding: bool = False) -> list[Source]:
+    """Return the source of every system; files are looked up, and surveyed where the ledger does not know them.
+
+    Parameters
+    ----------
+    study : the study
+    ledger : of its store
+    over : runs a function over lists of its arguments, as `map` does
+    adding : whether files join what is in the store, of which they need not be all
+
+    Raises
+    ------
+    StudyError
+        If the study does not say where files belong.
+    TrajectoryError
+        If no file is found, or two belong in one place.
+    """
+    if study.source.simulate is not None:
+        return [simulated(study, system) for system in study.systems]
+    files = survey_sources(study, Ledger(Path(study.store)) if ledger is None else ledger, over)
+    systems = study.systems or [found_system(name) for name in files]
+    return [of_files(study, system, files.get(system.system, {}), adding) for system in systems]

@@ -1,0 +1,233 @@
+"""Barriers: Arrhenius fits of every structural variable, their collapse, and structure grouped by softness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.errors import StudyError
+from daskglass.physics import barriers
+from daskglass.physics.entropy import excess_entropy
+from daskglass.physics.labels import SAME
+from daskglass.physics.structure import normalize_pairs
+from daskglass.stages.declare import (
+    CELLS,
+    POSITION,
+    POSITIONS,
+    PRODUCTION,
+    SMALL,
+    VALUE,
+    Blocks,
+    Plan,
+    Reduce,
+    Stage,
+    Step,
+    System,
+    Temperatures,
+    per_particle_frame,
+    reading,
+)
+from daskglass.stages.ensemble import counts_bytes
+from daskglass.stages.entropy import RADIAL
+from daskglass.stages.pairs import FINITE, add, held, kinds_of, pairs
+from daskglass.store.blocks import Block, add_to_table, open_group, read_block, read_table
+
+STRATIFYING = 10  # bytes: places of values between the edges, before they become groups
+BARRIERS = (
+    *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
+    *("onset_probability", "onset_temperature_spread"),
+    *(
+        name + error
+        for name in (
+            "probability",
+            "activation_energy",
+            "activation_entropy",
+            "scaled_energy",
+            "scaled_entropy",
+            "onset_temperature",
+        )
+        for error in ("", "_err")
+    ),
+    *(
+        f"{name}_grouped{thermal}{pooled}"
+        for name in ("g", "s2")
+        for thermal in ("", "_thermal")
+        for pooled in ("", "_pooled")
+    ),
+)  # arrays added to the ensemble
+
+
+def fit_barriers(
+    path: Path, system: str, *, hottest: float | None, resamples: int, seed: int, window: float
+) -> xr.Dataset:
+    """Arrhenius barriers for each structural variable in its self-consistent supercooled range, with errors."""
+    ensemble = read_table(path, f"{system}/ensemble")
+    fits = [_fit(ensemble.sel(variable=name), hottest, resamples, seed, window) for name in ensemble["variable"].values]
+    return xr.concat(fits, ensemble["variable"])
+
+
+def _fit(ensemble: xr.Dataset, hottest: float | None, resamples: int, seed: int, window: float) -> xr.Dataset:
+    counts = ensemble[["candidate_samples", "candidate_events"]]
+    counts = counts.rename(candidate_samples="samples", candidate_events="events").reset_coords(drop=True)
+    supercooled = _supercooled(counts, hottest)
+    counts = counts.isel(candidate=supercooled - 1)
+    cold = counts.isel(temperature=slice(-supercooled, None))
+    P = barriers.probability_of(counts)
+    fit = barriers.arrhenius(P.sel(temperature=cold["temperature"]))
+    onset = barriers.onset_temperature(fit)
+    block = max(1, round(window / float(ensemble["time"][1] - ensemble["time"][0])))
+    # resampling holds more than counting errors: it takes the place of those of the fit
+    errors = barriers.bootstrap(cold, resamples, seed, block)
+    errors = errors.reindex(temperature=P["temperature"])
+    table = xr.merge(
+        [P, fit.drop_vars(list(errors), errors="ignore"), barriers.collapse(fit, onset), errors], join="exact"
+    )
+    edges = ensemble["candidate_edges"].isel(candidate=supercooled - 1).reset_coords(drop=True)
+    return table.assign(
+        onset_temperature=onset.reset_coords(drop=True),
+        onset_temperature_spread=onset["spread"].reset_coords(drop=True),
+        stratum_edges=edges,
+        stratum_middle=("stratum", (edges[1:].values + edges[:-1].values) / 2),
+        supercooled=supercooled,
+    )
+
+
+def _supercooled(counts: xr.Dataset, hottest: float | None) -> int:
+    """Number of supercooled temperatures, the coldest ones: those the study names, or found from the data."""
+    T = counts["temperature"].values
+    if hottest is not None:
+        count = int((hottest * (1 + SAME) >= T).sum())
+        if count == 0:
+            raise StudyError(f"barriers: hottest: no temperature is as low as {hottest:g}: give one of {T.tolist()}")
+        return count
+    return barriers.supercooled_count(
+        T, lambda k: barriers.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))
+    )
+
+
+def softness_bins(fits: xr.Dataset, *, bins: int) -> NDArray[np.float64]:
+    """Edges of the softness bins of grouped radial distribution functions: equal, between the same percentiles."""
+    edges = fits["stratum_edges"].sel(variable="softness").values
+    return np.linspace(edges[0], edges[-1], bins + 1)
+
+
+def count_grouped_pairs(
+    path: Path, block: Block, edges: NDArray[np.float64], *, positions: str, r_max: float, bin_width: float
+) -> xr.Dataset:
+    """Pairs around the A particles of each softness bin, in both kinds of positions."""
+    kinds = kinds_of(positions)
+    run = read_block(path, block, [*kinds, "softness"])
+    group = run["softness"].copy(data=barriers.assign_strata(run["softness"].values, edges))
+    return xr.concat(
+        [pairs(run, kind, group, edges.size - 1, r_max, bin_width) for kind in kinds],
+        xr.DataArray(kinds, dims="positions", name="positions"),
+    )
+
+
+def write_barriers(
+    path: Path,
+    system: str,
+    fits: xr.Dataset,
+    edges: NDArray[np.float64],
+    *counts: xr.Dataset,
+    core: Literal["limit", "omit"],
+) -> dict[str, Any]:
+    """Add barriers and softness-grouped structure, from the summed pairs of each temperature, to the ensemble."""
+    ensemble = read_table(path, f"{system}/ensemble")
+    species = open_group(path, f"{system}/production")["species"]
+    density = ensemble["density"]
+    counted = xr.concat(list(counts), ensemble["temperature"])
+    cold = counted.isel(temperature=slice(-int(fits["supercooled"].sel(variable="softness")), None))
+    middles = (edges[1:] + edges[:-1]) / 2
+    each = _grouped(counted, species, density, core, middles)
+    if "temperature" in density.dims:
+        density = density.sel(temperature=cold["temperature"]).mean("temperature")
+    pooled = _grouped(cold.sum("temperature"), species, density, core, middles)
+    pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
+    add_to_table(path, f"{system}/ensemble", xr.merge([fits, each, pooled], join="exact"))
+    return {"onset_temperature": float(fits["onset_temperature"].sel(variable="softness"))}
+
+
+def _grouped(
+    counted: xr.Dataset,
+    species: xr.DataArray,
+    density: xr.DataArray,
+    core: Literal["limit", "omit"],
+    middles: NDArray[np.float64],
+) -> xr.Dataset:
+    grouped = {}
+    for positions in counted["positions"].values:
+        suffix = "_thermal" if positions == "position" and counted.sizes["positions"] > 1 else ""
+        g = normalize_pairs(counted.sel(positions=positions, drop=True), species)
+        g = g.rename(group="softness_bin").assign_coords(softness_bin=middles)
+        grouped[f"g_grouped{suffix}"] = g.drop_vars("fraction")
+        grouped[f"s2_grouped{suffix}"] = excess_entropy(g, density, core)
+    return xr.Dataset(grouped)
+
+
+def _memory_of_grouped(plan: Plan, run: str) -> int:
+    layout, N = plan.layouts[run], plan.source.particles
+    n, each = layout.block_frames * N, held(plan) + VALUE
+    work = n * (2 * each + 4 + FINITE + STRATIFYING) + N * CELLS
+    return max(n * each + reading(layout, layout.block_frames, POSITION), work)
+
+
+def _memory_of_tables(plan: Plan, run: str) -> int:
+    return SMALL + 2 * counts_bytes(plan)
+
+
+STAGE = Stage(
+    "barriers",
+    (
+        Step(
+            fit_barriers,
+            over=System(),
+            name="fits",
+            tables=("ensemble",),
+            settings={
+                "hottest": "barriers.hottest",
+                "resamples": "barriers.resamples",
+                "seed": "barriers.seed",
+                "window": "hops.window",
+            },
+            memory=_memory_of_tables,
+            whole_rows=PRODUCTION,
+        ),
+        Step(
+            softness_bins,
+            over=System(reads_store=False),
+            name="bins",
+            takes=("fits",),
+            settings={"bins": "radial.softness_bins"},
+        ),
+        Reduce(
+            "grouped",
+            Step(
+                count_grouped_pairs,
+                over=Blocks(PRODUCTION),
+                reads=(POSITIONS, "position", "softness"),
+                takes=("bins",),
+                settings={"positions": POSITIONS, **RADIAL},
+                memory=_memory_of_grouped,
+                seconds=per_particle_frame(4e-6),
+            ),
+            add,
+            into=Temperatures(),
+        ),
+        Step(
+            write_barriers,
+            over=System(),
+            tables=("ensemble",),
+            takes=("fits", "bins", "grouped"),
+            writes=BARRIERS,
+            table="ensemble",
+            settings={"core": "radial.core"},
+            memory=_memory_of_tables,
+            whole_rows=PRODUCTION,
+        ),
+    ),
+)

@@ -1,0 +1,366 @@
+"""Ensemble: averages over particles, frames and replicas at every temperature, and the counts of every stratum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.physics import barriers, dynamics, entropy
+from daskglass.physics.softness import recall_precision
+from daskglass.stages.declare import (
+    MOTION,
+    POSITION,
+    PRODUCTION,
+    SMALL,
+    STRUCTURAL,
+    VALUE,
+    Blocks,
+    Plan,
+    Reduce,
+    Rows,
+    Stage,
+    Step,
+    System,
+    Temperatures,
+    affine,
+    per_particle_frame,
+    reading,
+)
+from daskglass.stages.motion import moved
+from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES, StructuralVariable, names
+from daskglass.store.blocks import Block, open_arrays, open_group, read_block, write_rows, write_table
+from daskglass.variables import VARIABLES, named
+
+JOINT = 1.0 / 16.0  # bin width of the joint histograms of softness and other structural variables
+PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
+SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
+SUMMING = 66  # bytes: three variables, two in double precision, the cells they fall in, and those sorted
+COUNTING = 44  # bytes: three variables, strata, and the place of each in a table of frames and strata
+PAIR = 48  # bytes of a pair of frames: three indices, gathered and joined
+
+
+def bulk_dynamics(path: Path, row: Block, *, q: float) -> dict[str, Any]:
+    """Scattering function and mean squared displacement of one temperature and replica, over the lags it has."""
+    run = read_block(path, row, ["position"])
+    lags = np.asarray(open_arrays(path, row.group)["lag"])
+    position = moved(path, row, run["position"], run["box"])
+    times = run["time"].values
+    elapsed = times - times[0]
+    tolerance = 1e-3 * np.diff(times).min()
+    present = np.array([np.abs(elapsed - lag).min() <= tolerance for lag in lags])
+    values = {name: np.full(lags.size, np.nan) for name in ("scattering", "msd")}
+    values["scattering"][present] = dynamics.scattering_function(position, run["species"], q, lags[present])
+    values["msd"][present] = dynamics.mean_squared_displacement(position, run["species"], lags[present])
+    write_rows(path, row, values)
+    return {}
+
+
+def summarize(path: Path, block: Block, *, threshold: float) -> dict[str, Any]:
+    """Sums over a block from which percentiles, correlations, recall and precision follow; they merge exactly."""
+    run = read_block(path, block, ["hop", *names()])
+    counted = recall_precision(run["softness"], run["hop"], threshold)
+    S = run["softness"].values.ravel()
+    others = [name for name in names() if name != SOFTNESS.name]
+    return {
+        "histograms": {name: barriers.value_histogram(run[name].values) for name in names()},
+        "with_softness": {name: _correlated(S, run[name].values.ravel()) for name in others},
+        "counts": np.array([int(counted[name]) for name in PREDICTED]),
+    }
+
+
+def _correlated(S: NDArray[np.floating], values: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
+    """Moments, and the cells of the joint histogram with their counts, of softness and another variable."""
+    known = np.isfinite(S) & np.isfinite(values)
+    x, y = S[known].astype(np.float64), values[known].astype(np.float64)
+    cells, counts = np.unique(_cell(x) * SPAN + _cell(y) + SPAN // 2, return_counts=True)
+    return {
+        "joint": np.column_stack([cells // SPAN, cells % SPAN - SPAN // 2, counts]),
+        "moments": np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y]),
+    }
+
+
+def _cell(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.floor(values / JOINT).astype(np.int64)
+
+
+def merge_summaries(*parts: dict[str, Any]) -> dict[str, Any]:
+    """Merge the sums of `summarize`."""
+    first = parts[0]
+    return {
+        "histograms": {
+            name: barriers.merge_histograms(part["histograms"][name] for part in parts) for name in first["histograms"]
+        },
+        "with_softness": {
+            name: _merge_correlated([part["with_softness"][name] for part in parts]) for name in first["with_softness"]
+        },
+        "counts": np.sum([part["counts"] for part in parts], axis=0),
+    }
+
+
+def _merge_correlated(parts: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    rows = np.concatenate([part["joint"] for part in parts])
+    cells, where = np.unique(rows[:, :2], axis=0, return_inverse=True)
+    counts = np.zeros(len(cells), np.int64)
+    np.add.at(counts, where.ravel(), rows[:, 2])
+    moments = np.sum([part["moments"] for part in parts], axis=0)
+    return {"joint": np.column_stack([cells, counts]), "moments": moments}
+
+
+def candidate_edges(
+    *summaries: dict[str, Any], bins: int, percentiles: tuple[float, float]
+) -> dict[str, NDArray[np.float64]]:
+    """Edges of the strata for every candidate of the supercooled range: the k coldest temperatures, k = 1, 2, ….
+
+    Parameters
+    ----------
+    summaries : one per temperature, from hot to cold
+
+    Returns
+    -------
+    For each structural variable an array (candidate, edge); candidate k - 1 pools the k coldest temperatures.
+    """
+    edges = {}
+    for name in summaries[0]["histograms"]:
+        pooled, rows = np.empty((0, 2), np.int64), []
+        for summary in reversed(summaries):
+            pooled = barriers.merge_histograms([pooled, summary["histograms"][name]])
+            rows.append(barriers.stratum_edges(pooled, bins, percentiles))
+        edges[name] = np.stack(rows)
+    return edges
+
+
+def count_strata(
+    path: Path, block: Block, edges: dict[str, NDArray[np.float64]], *, threshold: float
+) -> dict[str, NDArray[np.int64]]:
+    """Samples and events (candidate, time, stratum, 2) of a block for every candidate of the strata."""
+    run = read_block(path, block, ["hop", *edges])
+    counted = {}
+    for name, candidates in edges.items():
+        tables = [
+            barriers.stratum_counts(run["hop"], run[name], xr.DataArray(row, dims="edge"), threshold)
+            for row in candidates
+        ]
+        counted[name] = np.stack([np.stack([t["samples"], t["events"]], axis=-1) for t in tables])
+    return counted
+
+
+def join_counts(*parts: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """Put the counts of successive blocks of a row behind one another."""
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+
+def write_ensemble(path: Path, system: str, *results: Any, core: Literal["limit", "omit"]) -> dict[str, Any]:
+    """Write the averages of a system: entropies, dynamics, and the counts from which the barriers follow.
+
+    `results`: the merged summary of each temperature, then the edges, then the joined counts of each row.
+    """
+    production = _without_particles(path, f"{system}/production")
+    n_T, n_R = production.sizes["temperature"], production.sizes["replica"]
+    summaries, edges, counts = results[:n_T], results[n_T], results[n_T + 1 :]
+    table = xr.Dataset(coords={"temperature": production["temperature"]})
+    density = _density(production)
+    table = table.assign(_bulk(path, system, production, density, core))
+    table["density"] = named(density.mean([dim for dim in density.dims if dim == "replica"]), "density")
+    table = table.assign(_correlations(summaries))
+    time = production["time"]
+    variables = list(edges)
+    rows = np.stack([np.stack([row[name] for row in counts]) for name in variables])
+    rows = rows.reshape(len(variables), n_T, n_R, *rows.shape[2:])
+    dims = ("variable", "temperature", "replica", "candidate", "time", "stratum")
+    table["candidate_samples"], table["candidate_events"] = (dims, rows[..., 0]), (dims, rows[..., 1])
+    table["candidate_edges"] = (("variable", "candidate", "edge"), np.stack([edges[name] for name in variables]))
+    table = table.assign_coords(variable=variables)
+    table = table.assign_coords(time=time, replica=production["replica"])
+    write_table(path, f"{system}/ensemble", table)
+    return {}
+
+
+def _density(run: xr.Dataset) -> xr.DataArray:
+    """Number density of particles, where the box varies over temperature and replica, at its mean volume."""
+    volume = run["box"].prod("xyz", skipna=False)
+    return (run["species"].size / volume.mean([dim for dim in volume.dims if dim == "time"])).reset_coords(drop=True)
+
+
+def _bulk(
+    path: Path, system: str, production: xr.Dataset, density: xr.DataArray, core: Literal["limit", "omit"]
+) -> dict[str, xr.DataArray]:
+    """Entropies, relaxation and diffusion over temperature, with standard errors over replicas."""
+    bulk: dict[str, xr.DataArray] = {}
+    fraction = np.bincount(production["species"].values, minlength=production.sizes["neighbor"])
+    for name in ("g", "g_thermal"):
+        if name in production:
+            g = production[name].assign_coords(fraction=("neighbor", fraction / fraction.sum()))
+            bulk |= _over_replicas(name, production[name])
+            bulk |= _over_replicas(name.replace("g", "s2", 1), entropy.excess_entropy(g, density, core))
+    motion = production if "scattering" in production else _without_particles(path, f"{system}/relaxation")
+    bulk |= _over_replicas("relaxation_time", dynamics.relaxation_time(motion["scattering"]))
+    D = dynamics.diffusivity(motion["msd"])
+    bulk |= _over_replicas("diffusivity", D)
+    bulk |= _over_replicas("reduced_diffusivity", dynamics.reduced_diffusivity(D, density, production["temperature"]))
+    for name in ("potential_energy", "pressure"):
+        if name in production:
+            bulk |= _over_replicas(name, production[name].mean("time"))
+    return bulk
+
+
+def _without_particles(path: Path, group: str) -> xr.Dataset:
+    """Tables of a run that are small, and its species."""
+    run = open_group(path, group)
+    small = run[[name for name in run.variables if "particle" not in run[name].dims]]
+    return small.assign_coords(species=run["species"]).load()
+
+
+def _over_replicas(name: str, values: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Mean over replicas and its standard error; NaN where a replica has none, the error also with one replica."""
+    attrs = VARIABLES[name.removesuffix("_thermal")].attrs
+    mean = values.mean("replica", skipna=False).assign_attrs(attrs)
+    if values.sizes["replica"] > 1:
+        error = values.std("replica", ddof=1, skipna=False) / np.sqrt(values.sizes["replica"])
+    else:
+        error = xr.full_like(mean, np.nan)
+    error = error.assign_attrs(attrs, long_name=f"standard error of the {attrs['long_name']}")
+    return {name: mean, f"{name}_err": error}
+
+
+def _correlations(summaries: Sequence[dict[str, Any]]) -> dict[str, xr.DataArray]:
+    """Recall and precision of softness, and its correlation with all other structural variables."""
+    counts = np.stack([summary["counts"] for summary in summaries]).astype(np.float64)
+    both, rearranging, soft, samples = counts.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        recall, precision, fraction = both / rearranging, both / soft, rearranging / samples
+    table = {
+        "recall": _over_T(recall, "recall P(S>0 | R)"),
+        "precision": _over_T(precision, "precision P(R | S>0)"),
+        "rearranging_fraction": _over_T(fraction, "fraction of A that rearranges, p_hop > threshold"),
+    }
+    for variable in STRUCTURAL_VARIABLES:
+        if variable != SOFTNESS:
+            table = _with_softness(variable, [summary["with_softness"][variable.name] for summary in summaries]) | table
+    return table
+
+
+def _over_T(values: NDArray, long_name: str, units: str = "1") -> xr.DataArray:
+    return xr.DataArray(values, dims="temperature", attrs={"long_name": long_name, "units": units})
+
+
+def _with_softness(
+    variable: StructuralVariable, summaries: Sequence[dict[str, NDArray[Any]]]
+) -> dict[str, xr.DataArray]:
+    """Means, Pearson correlation and joint histogram of softness and another structural variable."""
+    moments = np.stack([summary["moments"] for summary in summaries])
+    pooled = _merge_correlated(summaries)
+    joint = pooled["joint"]
+    low = joint[:, :2].min(axis=0)
+    image = np.zeros(joint[:, :2].max(axis=0) - low + 1, np.int64)
+    image[tuple((joint[:, :2] - low).T)] = joint[:, 2]
+    n, x, y = moments[:, 0], moments[:, 1], moments[:, 2]
+    name, suffix, pair = variable.name, variable.suffix, f"softness and {variable.name.replace('_', ' ')}"
+    axes = (f"joint_softness{suffix}", f"joint_{name}")
+    return {
+        f"mean_softness{suffix}": _over_T(x / n, "mean softness of A"),
+        f"mean_{name}": _over_T(y / n, f"mean {variable.label} of A", variable.units),
+        f"pearson{suffix}": _over_T(_pearson(moments), f"Pearson correlation of {pair}"),
+        f"pearson_pooled{suffix}": xr.DataArray(_pearson(pooled["moments"][None])[0]),
+        f"joint{suffix}": xr.DataArray(
+            image,
+            dims=axes,
+            coords={axis: (np.arange(image.shape[k]) + low[k] + 0.5) * JOINT for k, axis in enumerate(axes)},
+            attrs={"long_name": f"joint histogram of {pair}"},
+        ),
+    }
+
+
+def _pearson(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    n, x, y, xx, yy, xy = moments.T
+    return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+
+
+def _memory_of_dynamics(plan: Plan, run: str) -> int:
+    layout, N = plan.layouts[run], plan.source.particles
+    F = layout.sizes["time"]
+    pairs = min(F * (F - 1) // 2, F * layout.sizes["lag"]) * PAIR
+    return F * N * POSITION + max(reading(layout, F, POSITION), F * N * affine(plan) + pairs)
+
+
+def _memory_of_values(each: int) -> Callable[[Plan, str], int]:
+    """Bytes of a step that reads the hop indicator and all structural variables; `each` a particle and frame, of three."""
+
+    def memory(plan: Plan, run: str) -> int:
+        layout, n = plan.layouts[run], plan.layouts[run].block_frames * plan.source.particles
+        read = n * VALUE * (1 + len(STRUCTURAL_VARIABLES)) + reading(layout, layout.block_frames, VALUE)
+        return max(read, n * each * (1 + len(STRUCTURAL_VARIABLES)) // 3)
+
+    return memory
+
+
+def counts_bytes(plan: Plan) -> int:
+    """Bytes of samples and events of every frame, stratum and candidate, of all structural variables."""
+    layout = plan.layouts["production"]
+    candidates, strata = layout.sizes["temperature"], int(plan.settings["strata.bins"])
+    return len(STRUCTURAL_VARIABLES) * layout.rows * candidates * layout.sizes["time"] * strata * 2 * 8
+
+
+STAGE = Stage(
+    "ensemble",
+    (
+        Step(
+            bulk_dynamics,
+            over=Rows(MOTION),
+            name="dynamics",
+            reads=("position",),
+            writes=("scattering", "msd"),
+            settings={"q": "dynamics.q"},
+            memory=_memory_of_dynamics,
+            whole_rows=MOTION,
+        ),
+        Reduce(
+            "summary",
+            Step(
+                summarize,
+                over=Blocks(PRODUCTION),
+                reads=("hop", STRUCTURAL),
+                settings={"threshold": "hops.soft"},
+                memory=_memory_of_values(SUMMING),
+                seconds=per_particle_frame(1e-6),
+            ),
+            merge_summaries,
+            into=Temperatures(),
+        ),
+        Step(
+            candidate_edges,
+            over=System(reads_store=False),
+            name="edges",
+            takes=("summary",),
+            settings={"bins": "strata.bins", "percentiles": "strata.percentiles"},
+        ),
+        Reduce(
+            "counts",
+            Step(
+                count_strata,
+                over=Blocks(PRODUCTION),
+                reads=("hop", STRUCTURAL),
+                takes=("edges",),
+                settings={"threshold": "hops.soft"},
+                memory=_memory_of_values(COUNTING),
+            ),
+            join_counts,
+            into=Rows(PRODUCTION),
+            memory=lambda plan, run: SMALL + 2 * counts_bytes(plan) // plan.layouts["production"].rows,
+        ),
+        Step(
+            write_ensemble,
+            over=System(),
+            reads=("g", "g_thermal", "scattering", "msd", "potential_energy", "pressure"),
+            takes=("summary", "edges", "counts"),
+            table="ensemble",
+            settings={"core": "radial.core"},
+            memory=lambda plan, run: SMALL + 3 * counts_bytes(plan),
+            whole_rows=PRODUCTION,
+        ),
+    ),
+)

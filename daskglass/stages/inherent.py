@@ -1,0 +1,87 @@
+"""Inherent: every frame is minimised to its inherent structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daskglass.engines import Minimizer, get_engine
+from daskglass.physics.systems import Mixture
+from daskglass.stages.declare import (
+    PARTICLES,
+    POSITION,
+    Blocks,
+    Plan,
+    Stage,
+    Step,
+    minimized,
+    particle_frames,
+    reading,
+)
+from daskglass.stages.simulate import ENGINE
+from daskglass.store.blocks import Block, quantize, read_block, write_block
+
+MINIMIZING = POSITION + 24 + 24 + POSITION  # as stored; in double precision before and after; as they are written
+# Force evaluations of a frame to 1e-5, and particles evaluated per second.
+EVALUATIONS = {"fire": 1500, "cg": 1700}
+EVALUATIONS_PER_SECOND = 1.7e6
+
+
+def minimize(
+    path: Path,
+    block: Block,
+    *,
+    mixture: Mixture,
+    engine: str,
+    minimizer: Minimizer,
+    tolerance: float,
+    precision: float | None,
+) -> dict[str, Any]:
+    """Minimise the frames of a block; a frame that did not converge is left NaN and counted."""
+    run = read_block(path, block, ["position"])
+    minima = get_engine(engine).minimize(
+        mixture, run["position"].values, run["species"].values, run["box"].values, tolerance, minimizer
+    )
+    positions = quantize(minima.positions, precision)
+    positions[~minima.converged] = np.nan
+    write_block(path, block, {"inherent": positions, "inherent_force": minima.force_rms})
+    return {
+        "frames": block.stop - block.start,
+        "unconverged": [int(block.start + k) for k in np.flatnonzero(~minima.converged)],
+        "evaluations": int(minima.evaluations.sum()),
+    }
+
+
+def _memory(plan: Plan, run: str) -> int:
+    layout, N = plan.layouts[run], plan.source.particles
+    n = layout.block_frames * N
+    return max(n * POSITION + reading(layout, layout.block_frames, POSITION), n * MINIMIZING + N * ENGINE)
+
+
+def _seconds(plan: Plan) -> float:
+    return particle_frames(plan) * EVALUATIONS[plan.settings["inherent.minimizer"]] / EVALUATIONS_PER_SECOND
+
+
+STAGE = Stage(
+    "inherent",
+    (
+        Step(
+            minimize,
+            over=Blocks(PARTICLES),
+            reads=("position",),
+            writes=("inherent", "inherent_force"),
+            settings={
+                "mixture": "mixture",
+                "engine": "inherent.engine",
+                "minimizer": "inherent.minimizer",
+                "tolerance": "inherent.force_tolerance",
+                "precision": "precision",
+            },
+            memory=_memory,
+            seconds=_seconds,
+            when=minimized,
+        ),
+    ),
+)

@@ -1,0 +1,37 @@
+"""The stages of a study, in order: a line each."""
+
+from __future__ import annotations
+
+from daskglass.stages import (
+    barriers,
+    convert,
+    ensemble,
+    entropy,
+    hops,
+    inherent,
+    simulate,
+    softness,
+    structure,
+    train,
+)
+from daskglass.stages.declare import Stage
+
+STAGES: list[Stage] = [
+    simulate.STAGE,
+    convert.STAGE,
+    inherent.STAGE,
+    hops.STAGE,
+    structure.STAGE,
+    train.STAGE,
+    softness.STAGE,
+    entropy.STAGE,
+    ensemble.STAGE,
+    barriers.STAGE,
+    # drawn at the end by the run itself
+    Stage("figures", ()),
+]
+
+
+def names() -> tuple[str, ...]:
+    """Names of the stages, in order."""
+    return tuple(stage.name for stage in STAGES)
