@@ -36,6 +36,7 @@ from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES, Structur
 from daskglass.store.blocks import Block, open_arrays, open_group, read_block, write_rows, write_table
 from daskglass.variables import VARIABLES, named
 
+AVERAGES = ("g", "g_thermal", "scattering", "msd", "potential_energy", "pressure")  # over particles, of each row
 JOINT = 1.0 / 16.0  # bin width of the joint histograms of softness and other structural variables
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
 SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
@@ -159,7 +160,7 @@ def write_ensemble(path: Path, system: str, *results: Any, core: Literal["limit"
 
     `results`: the merged summary of each temperature, then the edges, then the joined counts of each row.
     """
-    production = _without_particles(path, f"{system}/production")
+    production = _averages(path, f"{system}/production")
     n_T, n_R = production.sizes["temperature"], production.sizes["replica"]
     summaries, edges, counts = results[:n_T], results[n_T], results[n_T + 1 :]
     table = xr.Dataset(coords={"temperature": production["temperature"]})
@@ -197,7 +198,7 @@ def _bulk(
             g = production[name].assign_coords(fraction=("neighbor", fraction / fraction.sum()))
             bulk |= _over_replicas(name, production[name])
             bulk |= _over_replicas(name.replace("g", "s2", 1), entropy.excess_entropy(g, density, core))
-    motion = production if "scattering" in production else _without_particles(path, f"{system}/relaxation")
+    motion = production if "scattering" in production else _averages(path, f"{system}/relaxation")
     bulk |= _over_replicas("relaxation_time", dynamics.relaxation_time(motion["scattering"]))
     D = dynamics.diffusivity(motion["msd"])
     bulk |= _over_replicas("diffusivity", D)
@@ -208,11 +209,14 @@ def _bulk(
     return bulk
 
 
-def _without_particles(path: Path, group: str) -> xr.Dataset:
-    """Tables of a run that are small, and its species."""
+def _averages(path: Path, group: str) -> xr.Dataset:
+    """Averages of a run, its box and its species."""
     run = open_group(path, group)
-    small = run[[name for name in run.variables if "particle" not in run[name].dims]]
-    return small.assign_coords(species=run["species"]).load()
+    return (
+        run[[name for name in (*AVERAGES, "box", "time") if name in run.variables]]
+        .assign_coords(species=run["species"])
+        .load()
+    )
 
 
 def _over_replicas(name: str, values: xr.DataArray) -> dict[str, xr.DataArray]:
@@ -355,7 +359,7 @@ STAGE = Stage(
         Step(
             write_ensemble,
             over=System(),
-            reads=("g", "g_thermal", "scattering", "msd", "potential_energy", "pressure"),
+            reads=AVERAGES,
             takes=("summary", "edges", "counts"),
             table="ensemble",
             settings={"core": "radial.core"},
