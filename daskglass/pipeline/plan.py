@@ -49,14 +49,14 @@ def plan_files(study: Study, ledger: Ledger, over: Over = map) -> list[Plan]:
 
 
 def _plan(study: Study, source: Source, analysed: bool) -> Plan:
-    settings = _settings(study, source)
+    settings = _settings(study, source, analysed)
     runs = source.runs
     frames = sum(of.frames * len(source.temperatures(run)) * len(source.replicas(run)) for run, of in runs.items())
     layouts = {run: _layout(study, source, settings, run, of, frames, analysed) for run, of in runs.items()}
     return Plan(Path(study.store), source, settings, layouts, _earlier(study))
 
 
-def _settings(study: Study, source: Source) -> dict[str, Any]:
+def _settings(study: Study, source: Source, analysed: bool) -> dict[str, Any]:
     """All settings by their keys, and what they come to for a system."""
     listed = next((system for system in study.systems if system.system == source.system), None)
     settings: dict[str, Any] = {"precision": study.precision}
@@ -66,7 +66,7 @@ def _settings(study: Study, source: Source) -> dict[str, Any]:
         POSITIONS: "position" if study.inherent == "none" else "inherent",
         "species": source.species,
         "mixture": listed and listed.mixture,
-        "softness.train_on.temperature": source.training_temperature,
+        "softness.train_on.temperature": source.training_temperature if analysed else None,
     }
 
 

@@ -196,9 +196,9 @@ class FromFiles:
         inputs = {
             "file": fingerprint(survey and survey.content),
             "source.trajectories.timestep": fingerprint(self.timestep),
+            # marks of what was read before there was a choice do not name it
+            "source.trajectories.ignore_images": fingerprint(True) if self.given.ignore_images else "",
         }
-        if self.given.ignore_images:
-            inputs["source.trajectories.ignore_images"] = fingerprint(True)
         return Feed(
             Origin(file.path, self.given.reader, survey and survey.around(block.start, block.stop), self.given.images),
             inputs,

@@ -69,14 +69,15 @@ class Ledger:
     ) -> list[str]:
         """Names of the inputs that differ from those a complete task was made from; what it noted besides does not count.
 
-        `earlier`: hashes of whole sections of settings, which stand for each of their keys in marks of daskglass 0.1.0.
+        A mark may lack what is empty. `earlier`: hashes of whole sections of settings, which stand for each of their keys in
+        marks of daskglass 0.1.0.
         """
         mark, sections = self.marks[key]["inputs"], earlier or {}
         return [
             name
             for name, value in inputs.items()
             if mark.get(name, value) != value
-            or (name not in mark and mark.get(section := _section(name)) not in sections.get(section, ()))
+            or (name not in mark and value and mark.get(section := _section(name)) not in sections.get(section, ()))
         ]
 
     def is_done(
