@@ -19,6 +19,7 @@ import typer
 
 from daskglass.cli.tables import out, print_costs, print_rows, print_sources, print_status, say, show_progress
 from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
+from daskglass.registry import READERS
 from daskglass.store.durable import replace_file
 from daskglass.study.paths import expand_path, follow
 
@@ -183,7 +184,7 @@ def convert(
     ],
     store: Annotated[Path, typer.Argument(help="store to write, or to add to", show_default=False)],
     form: Annotated[
-        str, typer.Option("--format", help="gsd, lammps or signac (pattern: the project, or files in a job)")
+        str, typer.Option("--format", help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()))
     ],
     timestep: Annotated[
         float | None, typer.Option(help="τ per time step of the files; else time counts time steps")

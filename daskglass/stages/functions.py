@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.engines import Minimizer, get_engine
+from daskglass.engines import get_engine
 from daskglass.engines.sweep import Link
 from daskglass.engines.sweep import simulate as simulate_link
 from daskglass.errors import DataError, StudyError, TrajectoryError
@@ -155,7 +155,7 @@ def minimize(
     block: Block,
     mixture: Mixture,
     engine: str,
-    minimizer: Minimizer,
+    minimizer: str,
     tolerance: float,
     precision: float | None,
 ) -> Receipt:
