@@ -19,7 +19,7 @@ import typer
 
 from daskglass.cli.tables import out, print_costs, print_rows, print_sources, print_status, say, show_progress
 from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
-from daskglass.registry import READERS
+from daskglass.registry import BATCH_SYSTEMS, READERS, listed
 from daskglass.store.durable import replace_file
 from daskglass.study.paths import expand_path, follow
 
@@ -108,7 +108,6 @@ def run(
 ) -> None:
     """Run a study, or what is left of it: simulate or read, analyse, fit, draw."""
     from daskglass.cluster.connect import connect
-    from daskglass.cluster.job_script import CLUSTERS
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
     from daskglass.pipeline.cost import costs, longer_than
@@ -131,7 +130,12 @@ def run(
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
         return
-    if workers is not None and profile.kind in CLUSTERS and given.source.simulate is not None and not path.exists():
+    if (
+        workers is not None
+        and profile.kind in BATCH_SYSTEMS
+        and given.source.simulate is not None
+        and not path.exists()
+    ):
         # of files, and of what an earlier run left, it is known later, before any task is handed out
         planned = costs(given)
         kinds = (kind for cost in planned for kind in cost.kinds)
@@ -416,7 +420,12 @@ def watch(store: Store, debug: Debug = False) -> None:
 
 @app.command()
 def cluster(
-    name: Annotated[str, typer.Argument(help="profile of cluster.yaml", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help=f"profile of cluster.yaml, of type local, address, {listed(BATCH_SYSTEMS)}", show_default=False
+        ),
+    ],
     job_script: Annotated[
         bool, typer.Option("--job-script", help="show what the batch system would be given; start nothing")
     ] = False,
@@ -424,14 +433,13 @@ def cluster(
 ) -> None:
     """Start the cluster of a profile and keep it until Ctrl-C: to try a profile before a study."""
     from daskglass.cluster.connect import connect
-    from daskglass.cluster.job_script import CLUSTERS
     from daskglass.cluster.job_script import job_script as script_of
     from daskglass.cluster.profiles import load_profile
 
     profile = load_profile(name)
-    if job_script and profile.kind not in CLUSTERS:
+    if job_script and profile.kind not in BATCH_SYSTEMS:
         raise StudyError(f"cluster {name!r} is {profile.kind}: it has no job script")
-    if profile.kind in CLUSTERS:
+    if profile.kind in BATCH_SYSTEMS:
         say(script_of(profile))
     if job_script:
         return
