@@ -153,7 +153,7 @@ FIGURES: dict[str, FigureEntry] = {
     "strata": FigureEntry("daskglass.report.figures.strata"),
     "correlation": FigureEntry("daskglass.report.figures.correlation"),
     "grouped": FigureEntry("daskglass.report.figures.grouped"),
-    "collapse": FigureEntry("daskglass.report.figures.collapse"),
+    "barriers": FigureEntry("daskglass.report.figures.barriers"),
 }
 
 

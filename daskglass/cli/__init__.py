@@ -19,7 +19,7 @@ import typer
 
 from daskglass.cli.tables import out, print_costs, print_rows, print_sources, print_status, say, show_progress
 from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
-from daskglass.registry import BATCH_SYSTEMS, READERS, listed
+from daskglass.registry import BATCH_SYSTEMS, FIGURES, READERS, listed
 from daskglass.store.durable import replace_file
 from daskglass.study.paths import expand_path, follow
 
@@ -594,9 +594,9 @@ def _labels(name: str, text: str | None) -> float | slice | None:
     raise StudyError(f"--{name} {text}: give a number, or a range such as 0.4:0.6, 0.4: or :0.6")
 
 
-@app.command()
+@app.command(help=f"Draw the figures of a store ({', '.join(FIGURES)}) and its page.")
 def figures(store: Store, debug: Debug = False) -> None:
-    """Draw the six figures and the page of a store."""
+    """Draw the figures and the page of a store."""
     from daskglass.report import draw
 
     say(str(draw(store)))
