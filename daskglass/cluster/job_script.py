@@ -81,11 +81,11 @@ def cluster_keys(kind: str) -> frozenset[str]:
 
 
 def _arguments(of: type[Any]) -> frozenset[str]:
-    """Names of the arguments that a class of dask-jobqueue hands up, class by class, and uses."""
+    """Names of the arguments that a class hands up, class by class, to those of dask-jobqueue, and uses."""
     own = [
         vars(base)["__init__"]
         for base in of.__mro__
-        if base.__module__.startswith("dask_jobqueue") and "__init__" in vars(base)
+        if "__init__" in vars(base) and any(parent.__module__.startswith("dask_jobqueue") for parent in base.__mro__)
     ]
     parameters = [parameter for function in own for parameter in inspect.signature(function).parameters.values()]
     return frozenset(p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD) - {"self"}
