@@ -125,7 +125,7 @@ ENGINES: dict[str, EngineEntry] = {
     # Core: about half of LAMMPS's. GPU: half of what HOOMD-blue's benchmark MDPairLJ reports for an A100 and 64,000
     # particles at ρ = 1, 4,400 steps a second: fewer particles do not fill it. ExpandedLJ is taken to cost what it costs
     # in LAMMPS. Evaluations: LAMMPS's at its longer time step of FIRE. Memory: twice LAMMPS's, for neighbour lists
-    # that hold each pair twice. None of these is measured.
+    # that hold each pair twice. None of these was measured by us.
     "hoomd": EngineEntry(
         "daskglass.engines.hoomd:Hoomd", "HOOMD-blue; one GPU, or one core",
         minimizers={"fire": 2200}, memory=1600, core=Speed((1.1e6, 0.8e6), 0.8e6), gpu=Speed((1.4e8, 1.1e8), 1.1e8),

@@ -377,7 +377,7 @@ def test_a_frame_that_does_not_converge_is_reported(name, engine, liquid, monkey
 
 def test_an_unknown_minimizer_is_refused(engine, liquid):
     positions, species = liquid
-    with pytest.raises(EngineError, match="minimizer 'sd'"):
+    with pytest.raises(StudyError, match="minimizer 'sd'"):
         engine.minimize(MIXTURE, positions[:1], species, BOX, minimizer="sd")
 
 
