@@ -19,6 +19,7 @@ import typer
 
 from daskglass.cli.tables import out, print_costs, print_rows, print_sources, print_status, say, show_progress
 from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
+from daskglass.registry import BATCH_SYSTEMS, FIGURES, READERS, listed
 from daskglass.store.durable import replace_file
 from daskglass.study.paths import expand_path, follow
 
@@ -108,7 +109,6 @@ def run(
 ) -> None:
     """Run a study, or what is left of it: simulate or read, analyse, fit, draw."""
     from daskglass.cluster.connect import connect
-    from daskglass.cluster.job_script import CLUSTERS
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
     from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
@@ -130,7 +130,12 @@ def run(
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
         return
-    if workers is not None and profile.kind in CLUSTERS and given.source.simulate is not None and not path.exists():
+    if (
+        workers is not None
+        and profile.kind in BATCH_SYSTEMS
+        and given.source.simulate is not None
+        and not path.exists()
+    ):
         # of files, and of what an earlier run left, it is known later, before any task is handed out
         planned = costs(given)
         kinds = (kind for cost in planned for kind in cost.kinds)
@@ -180,7 +185,7 @@ def convert(
     ],
     store: Annotated[Path, typer.Argument(help="store to write, or to add to", show_default=False)],
     form: Annotated[
-        str, typer.Option("--format", help="gsd, lammps or signac (pattern: the project, or files in a job)")
+        str, typer.Option("--format", help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()))
     ],
     timestep: Annotated[
         float | None, typer.Option(help="τ per time step of the files; else time counts time steps")
@@ -419,7 +424,12 @@ def watch(store: Store, debug: Debug = False) -> None:
 
 @app.command()
 def cluster(
-    name: Annotated[str, typer.Argument(help="profile of cluster.yaml", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help=f"profile of cluster.yaml, of type local, address, {listed(BATCH_SYSTEMS)}", show_default=False
+        ),
+    ],
     job_script: Annotated[
         bool, typer.Option("--job-script", help="show what the batch system would be given; start nothing")
     ] = False,
@@ -427,14 +437,13 @@ def cluster(
 ) -> None:
     """Start the cluster of a profile and keep it until Ctrl-C: to try a profile before a study."""
     from daskglass.cluster.connect import connect
-    from daskglass.cluster.job_script import CLUSTERS
     from daskglass.cluster.job_script import job_script as script_of
     from daskglass.cluster.profiles import load_profile
 
     profile = load_profile(name)
-    if job_script and profile.kind not in CLUSTERS:
+    if job_script and profile.kind not in BATCH_SYSTEMS:
         raise StudyError(f"cluster {name!r} is {profile.kind}: it has no job script")
-    if profile.kind in CLUSTERS:
+    if profile.kind in BATCH_SYSTEMS:
         say(script_of(profile))
     if job_script:
         return
@@ -589,9 +598,9 @@ def _labels(name: str, text: str | None) -> float | slice | None:
     raise StudyError(f"--{name} {text}: give a number, or a range such as 0.4:0.6, 0.4: or :0.6")
 
 
-@app.command()
+@app.command(help=f"Draw the figures of a store ({', '.join(FIGURES)}) and its page.")
 def figures(store: Store, debug: Debug = False) -> None:
-    """Draw the six figures and the page of a store."""
+    """Draw the figures and the page of a store."""
     from daskglass.report import draw
 
     say(str(draw(store)))

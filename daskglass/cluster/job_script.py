@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
 import os
@@ -19,24 +18,10 @@ import dask
 from dask.utils import parse_timedelta
 
 from daskglass.errors import StudyError
+from daskglass.registry import BATCH_SYSTEMS, load
 
 LOOPBACK = "127.0.0.1"
 WORKER = "daskglass.cluster.servers.PrivateWorker"
-CLUSTERS = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "lsf": "LSFCluster",
-    "sge": "SGECluster",
-    "htcondor": "HTCondorCluster",
-    "oar": "OARCluster",
-}
-WALLTIMES = {
-    "slurm": ("M", "M:S", "H:M:S", "D-H", "D-H:M", "D-H:M:S"),
-    "pbs": ("S", "H:M:S"),
-    "lsf": ("M", "H:M"),
-    "sge": ("S", "H:M:S"),
-    "oar": ("H:M:S",),
-}  # as the manuals of sbatch -t, qsub -l walltime, bsub -W, qsub -l h_rt and oarsub -l walltime have them
 DEPRECATED = {
     "extra": "worker_extra_args",
     "job_extra": "job_extra_directives",
@@ -80,9 +65,9 @@ class Profile:
 
 
 def cluster_class(kind: str) -> type[Any]:
-    """Return the class of dask-jobqueue that starts clusters of this kind."""
+    """Return the class of dask-jobqueue that starts clusters of a batch system."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    found = getattr(importlib.import_module("dask_jobqueue"), CLUSTERS[kind])
+    found: type[Any] = load(BATCH_SYSTEMS[kind].place)
     # being imported, dask-jobqueue has Ctrl-C end the process as if all were done
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -96,11 +81,11 @@ def cluster_keys(kind: str) -> frozenset[str]:
 
 
 def _arguments(of: type[Any]) -> frozenset[str]:
-    """Names of the arguments that a class of dask-jobqueue hands up, class by class, and uses."""
+    """Names of the arguments that a class hands up, class by class, to those of dask-jobqueue, and uses."""
     own = [
         vars(base)["__init__"]
         for base in of.__mro__
-        if base.__module__.startswith("dask_jobqueue") and "__init__" in vars(base)
+        if "__init__" in vars(base) and any(parent.__module__.startswith("dask_jobqueue") for parent in base.__mro__)
     ]
     parameters = [parameter for function in own for parameter in inspect.signature(function).parameters.values()]
     return frozenset(p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD) - {"self"}
@@ -119,7 +104,8 @@ def walltime_seconds(kind: str, text: str) -> int:
     StudyError
         If it is in none of the formats of that batch system, or is no time at all.
     """
-    for form in WALLTIMES[kind]:
+    walltimes = BATCH_SYSTEMS[kind].walltimes
+    for form in walltimes:
         found = re.fullmatch(re.sub("[DHMS]", "([0-9]{1,9})", form), text)
         if found is None:
             continue
@@ -128,7 +114,7 @@ def walltime_seconds(kind: str, text: str) -> int:
         seconds = sum(number * _SECONDS[unit] for number, unit in zip(numbers, units, strict=True))
         if seconds and all(number < _BELOW[unit] for number, unit in zip(numbers[1:], units[1:], strict=True)):
             return seconds
-    forms = ", ".join(re.sub("[HMS]", lambda unit: 2 * unit.group(), form) for form in WALLTIMES[kind])
+    forms = ", ".join(re.sub("[HMS]", lambda unit: 2 * unit.group(), form) for form in walltimes)
     raise StudyError(f"{text!r} is no walltime of {kind}; write it as one of {forms}")
 
 
@@ -150,23 +136,24 @@ def job_options(profile: Profile) -> dict[str, Any]:
     if profile.resources:
         arguments += ["--resources", ",".join(f"{name}={number}" for name, number in profile.resources.items())]
     own = given.get("worker_extra_args", [])
-    if profile.kind in WALLTIMES and "--lifetime" not in words(own):
+    if BATCH_SYSTEMS[profile.kind].walltimes and "--lifetime" not in words(own):
         walltime = walltime_seconds(profile.kind, given["walltime"])
         margin = min(walltime // 8, 300)
         arguments += ["--lifetime", f"{walltime - 2 * margin}s", "--lifetime-stagger", f"{margin}s"]
     scheduler = {"dashboard_address": f"{LOOPBACK}:0"} | given.get("scheduler_options", {})
     if "host" not in scheduler:
         scheduler = {"interface": given["interface"]} | scheduler
+    # importing the class brings the defaults of the configuration with it
+    configured = f"jobqueue.{cluster_class(profile.kind).job_cls.config_name}"
     shell = given.get("job_script_prologue")
     if shell is None:
-        cluster_class(profile.kind)  # brings the defaults of the configuration with it
-        shell = dask.config.get(f"jobqueue.{profile.kind}.job-script-prologue")
+        shell = dask.config.get(f"{configured}.job-script-prologue")
     # dask-jobqueue would look at the old name only if there were no lines at all
-    shell = shell or dask.config.get(f"jobqueue.{profile.kind}.env-extra", None) or []
+    shell = shell or dask.config.get(f"{configured}.env-extra", None) or []
     # what follows becomes part of a line of shell
     given["python"] = command(given.get("python", shlex.quote(sys.executable)))
     exports = [f"export {name}={value}" for name, value in MALLOC.items()]
-    parent = given.get("local_directory") or dask.config.get(f"jobqueue.{profile.kind}.local-directory", None)
+    parent = given.get("local_directory") or dask.config.get(f"{configured}.local-directory", None)
     return (
         {"processes": given["cores"]}
         | given

@@ -16,6 +16,7 @@ from distributed.deploy.spec import ProcessInterface
 from tornado.ioloop import PeriodicCallback
 
 from daskglass.errors import ClusterError
+from daskglass.registry import BATCH_SYSTEMS
 
 if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster
@@ -28,9 +29,6 @@ LOST = 20.0  # s without a worker after which a job that is there still is repla
 AGAIN = 60.0  # s after a rejection before the next try
 SOON, SELDOM = 5.0, 600.0  # s after a job that died young: first, doubled with each that follows, and at most
 MOST_STILLBORN = 3  # jobs that end before their workers connect, when none ever did
-QUEUES = {"slurm": ["squeue", "--noheader", "--me", "--format=%i %T (%r)"], "sge": ["qstat"]}  # first word: the job
-LISTS = {"slurm": "squeue --me", "sge": "qstat", "pbs": "qstat -f", "lsf": "bjobs -p", "htcondor": "condor_q -better-analyze",
-         "oar": "oarstat -f"}  # fmt: skip
 
 
 class Jobs:
@@ -198,7 +196,7 @@ class Jobs:
             elif seen is not None and now - seen > LOST:
                 await self._replace(cluster, name)
         waiting = sorted({(states or {}).get(number, "") for number in missing.values()} - {""})
-        reasons = ", ".join(waiting) or f"`{LISTS[self.kind]}` says why"
+        reasons = ", ".join(waiting) or f"`{BATCH_SYSTEMS[self.kind].why}` says why"
         message = f"no worker: {len(missing)} jobs, {reasons}" if not working else ""
         if message != self._reported and (not message or now - self._since > ASK):
             self._reported = message
@@ -209,10 +207,10 @@ class Jobs:
 
     async def _states(self) -> dict[str, str] | None:
         """What the batch system says of jobs, by number; None where it is not known how to ask, or it does not answer."""
-        if self.kind not in QUEUES:
+        if not (asking := BATCH_SYSTEMS[self.kind].states):
             return None
         command = await asyncio.create_subprocess_exec(
-            *QUEUES[self.kind], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            *asking, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
         output, _ = await command.communicate()
         if command.returncode:

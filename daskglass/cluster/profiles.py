@@ -17,8 +17,6 @@ import yaml
 from dask.utils import parse_bytes, parse_timedelta
 
 from daskglass.cluster.job_script import (
-    CLUSTERS,
-    WALLTIMES,
     Profile,
     check_plain,
     cluster_keys,
@@ -29,12 +27,12 @@ from daskglass.cluster.job_script import (
     words,
 )
 from daskglass.errors import StudyError
+from daskglass.registry import BATCH_SYSTEMS
 from daskglass.study.paths import check_no_address, expand_path, expand_variables
 from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
 
 FILE = "cluster.yaml"
 SHIPPED = Path(__file__).with_name(FILE)
-KINDS = ("local", "address", *CLUSTERS)
 WAIT = "24h"
 MOST = 1_000_000  # jobs, cores, processes: no batch system has more
 LARGEST_SIZE = 2**60  # bytes of a job
@@ -46,7 +44,8 @@ IN_DIRECTIVES = (*DIRECTORIES, "job_name", "interface", *MAY_BE_NUMBERS)  # not 
 OWN = {
     "local": ("type", "wait", "workers"),
     "address": ("type", "wait", "address", *CERTIFICATES),
-} | {kind: ("type", "wait", "jobs", "resources") for kind in CLUSTERS}
+}  # keys of a profile that are daskglass's, by type
+OWN_OF_BATCH_SYSTEMS = ("type", "wait", "jobs", "resources")
 REQUIRED = {
     "jobs": "say how many jobs to keep running, such as 10",
     "cores": "say how many cores a job has, such as 16",
@@ -119,10 +118,11 @@ def _read(path: Path) -> tuple[yaml.Node | None, dict[Any, Any]]:
 def _profile(name: str, given: Mapping[str, Any]) -> Profile:
     kind = given["type"]
     said = {key: _expanded(key, value) for key, value in given.items() if value is not None}
-    own = {key: said[key] for key in OWN[kind] if key in said and key != "type"}
+    ours = OWN.get(kind, OWN_OF_BATCH_SYSTEMS)
+    own = {key: said[key] for key in ours if key in said and key != "type"}
     files = {key: Path(own[key]) for key in CERTIFICATES if key in own}
     wait = parse_timedelta(own.get("wait", WAIT))
-    options = {key: value for key, value in said.items() if key not in OWN[kind]}
+    options = {key: value for key, value in said.items() if key not in ours}
     return Profile(name=name, kind=kind, options=options, **(own | files | {"wait": wait}))
 
 
@@ -148,16 +148,16 @@ def _problems(given: Any) -> Iterator[Problem]:
     if not isinstance(given, dict):
         yield (), "a profile is a mapping of keys such as type, queue, cores"
         return
-    kind = given.get("type")
+    kind, kinds = given.get("type"), (*OWN, *BATCH_SYSTEMS)
     if kind is None:
         close = get_close_matches("type", map(str, given), 1)
         yield (
             ("type",),
-            f"missing: say one of {', '.join(KINDS)}" + (f"; is {close[0]} meant to be it?" if close else ""),
+            f"missing: say one of {', '.join(kinds)}" + (f"; is {close[0]} meant to be it?" if close else ""),
         )
         return
-    if kind not in KINDS:
-        yield ("type",), f"{kind!r} is no kind of cluster{_nearest(kind, KINDS)}"
+    if kind not in kinds:
+        yield ("type",), f"{kind!r} is no kind of cluster{_nearest(kind, kinds)}"
         return
     yield from _unknown_keys(kind, given)
     yield from _path_problems(kind, given)
@@ -167,12 +167,13 @@ def _problems(given: Any) -> Iterator[Problem]:
             yield (key,), message
     if kind == "address":
         yield from _address_problems(given)
-    if kind in CLUSTERS:
+    if kind in BATCH_SYSTEMS:
         yield from _batch_problems(kind, given)
 
 
 def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
     """What is wrong with paths, and with words that become part of a job script."""
+    system = BATCH_SYSTEMS.get(kind)
     for key in (*CERTIFICATES, "local_directory", "python", "worker_extra_args", *IN_DIRECTIVES):
         value = given.get(key)
         if value is None or (key in MAY_BE_NUMBERS and isinstance(value, int) and not isinstance(value, bool)):
@@ -189,16 +190,16 @@ def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
                 check_plain(expanded)
             if key == "python":
                 expanded = command(expanded)
-            if kind == "htcondor" and "$(" in str(expanded):
-                yield (key,), f"$( begins a macro of HTCondor; got {value!r}"
+            if system is not None and system.described and "$(" in str(expanded):
+                yield (key,), f"$( begins a macro of {system.about}; got {value!r}"
         except StudyError as error:
             node = "; a variable of the nodes' own can be used in lines of shell, job_script_prologue"
-            yield (key,), f"{error}{node * ('is not set' in str(error) and kind in CLUSTERS)}"
+            yield (key,), f"{error}{node * ('is not set' in str(error) and system is not None)}"
 
 
 def _unknown_keys(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
-    renamed, set_by_us, known = {}, {}, set(OWN[kind])
-    if kind in CLUSTERS:
+    renamed, set_by_us, known = {}, {}, set(OWN.get(kind, OWN_OF_BATCH_SYSTEMS))
+    if kind in BATCH_SYSTEMS:
         renamed = deprecated_keys(kind)
         set_by_us = {key: why for key, why in SET_BY_DASKGLASS.items() if key in cluster_keys(kind)}
         known |= cluster_keys(kind) - set(renamed) - set(set_by_us)
@@ -277,22 +278,21 @@ CHECKS: Mapping[str, Callable[[Any], str | None]] = {
 
 
 def _batch_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
+    system = BATCH_SYSTEMS[kind]
     walltime = f"say how long a job may run, in quotes, as one of {kind}'s formats"
-    required = REQUIRED | (
-        {"walltime": walltime} if kind in WALLTIMES else {"disk": "say how much a job has, such as 10GB"}
-    )
+    required = REQUIRED | ({"walltime": walltime} if system.walltimes else {}) | dict(system.required)
     for key, remedy in required.items():
         if given.get(key) is None:
             yield (key,), f"missing: {remedy}"
     if given.get("resources") is not None and given.get("processes") is None:
         yield ("resources",), "each process has them: say how many `processes` share the job's GPUs, such as 1"
-    if given.get("walltime") is not None and kind in WALLTIMES:
+    if given.get("walltime") is not None and system.walltimes:
         yield from _walltime_problems(kind, given["walltime"])
     if given.get("job_extra_directives") is not None:
         yield from _directive_problems(kind, given["job_extra_directives"])
     for keys, text in _texts(given):
-        # these lines go into a shell script as they are; HTCondor has but one line for them
-        if not text.isprintable() and (keys[0] != SHELL_LINES or kind == "htcondor"):
+        # these lines go into a shell script as they are; a description has but one line for them
+        if not text.isprintable() and (keys[0] != SHELL_LINES or system.described):
             yield keys, f"line breaks and control characters would end up in the job script; got {text!r}"
     yield from _argument_problems(given.get("worker_extra_args"))
     yield from _lifetime_problems(kind, given)
@@ -315,7 +315,7 @@ def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
 def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
     """Workers that leave after their walltime never leave: they are killed with all they hold."""
     arguments = _words_of(given.get("worker_extra_args"))
-    if "--lifetime" not in arguments or kind not in WALLTIMES:
+    if "--lifetime" not in arguments or not BATCH_SYSTEMS[kind].walltimes:
         return
     try:
         lifetime = parse_timedelta(arguments[arguments.index("--lifetime") + 1])
@@ -331,7 +331,7 @@ def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]
 
 
 def _directive_problems(kind: str, directives: Any) -> Iterator[Problem]:
-    if kind == "htcondor":
+    if BATCH_SYSTEMS[kind].described:
         if not isinstance(directives, dict):
             yield (
                 ("job_extra_directives",),

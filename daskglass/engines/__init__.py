@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from daskglass.errors import EngineError
 from daskglass.physics.systems import Mixture
+from daskglass.registry import ENGINES, entry_of, load
 
 if TYPE_CHECKING:
     import gsd.hoomd
-
-Minimizer = Literal["fire", "cg"]
 
 THERMODYNAMICS = "md/compute/ThermodynamicQuantities/"
 ENERGY, PRESSURE, TEMPERATURE = (
@@ -53,38 +50,93 @@ class Simulation(Protocol):
         """Time steps done since the simulation was started from its lattice."""
 
     def run(self, steps: int) -> None:
-        """Integrate the equations of motion for this many steps."""
+        """Integrate the equations of motion for this many steps.
+
+        Raises
+        ------
+        EngineError
+            If the engine gives up, in its own words.
+        """
 
     def set_temperature(self, temperature: float) -> None:
-        """Thermostat to this temperature (ε_AA/k_B) from here on."""
+        """Thermostat to this temperature (ε_AA/k_B) from here on; a thermostat already running starts afresh."""
 
     def positions(self) -> NDArray[np.float64]:
         """Unwrapped positions, (particles, 3), σ_AA, in the order of particle ids."""
 
     def frame(self) -> gsd.hoomd.Frame:
-        """Present state as a GSD frame, with energy (total), pressure and temperature in its log."""
+        """Present state as a GSD frame: positions wrapped and centred on the origin, images, and thermodynamics.
+
+        Energy (total), pressure and temperature are in its log.
+
+        Raises
+        ------
+        EngineError
+            If the energy is not finite any more.
+        """
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint from which `Engine.load` continues."""
+        """Write a checkpoint from which `Engine.load` continues, with the state of the thermostat.
+
+        Raises
+        ------
+        EngineError
+            If it cannot be written.
+        """
 
     def close(self) -> None:
         """Give the engine's memory back."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 class Engine(Protocol):
-    """A program that integrates and minimises mixtures."""
+    """A program that integrates and minimises mixtures.
+
+    Raises
+    ------
+    EngineError
+        If the program is missing or cannot be used, with the command that installs it.
+    """
 
     def start(self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float) -> Simulation:
-        """Start from a simple cubic lattice with species and velocities drawn at random."""
+        """Start from the lattice and the velocities of `daskglass.engines.states.initial_state`.
+
+        Parameters
+        ----------
+        mixture : species, interactions and density
+        particles : number of particles N
+        seed : of every random choice
+        temperature : ε_AA/k_B
+        timestep : τ_A
+
+        Raises
+        ------
+        EngineError
+            If the engine cannot simulate such a system, say in a box too small for the cut-off.
+        """
 
     def load(self, path: Path, mixture: Mixture, timestep: float, temperature: float) -> Simulation:
-        """Continue from a checkpoint, at this temperature."""
+        """Continue from a checkpoint.
+
+        Parameters
+        ----------
+        path : file written by `Simulation.save`
+        mixture : the mixture it was written for
+        timestep : τ_A
+        temperature : of the thermostat from here on, ε_AA/k_B
+
+        Raises
+        ------
+        EngineError
+            If it cannot be read, or holds other species.
+        """
 
     def minimize(
         self,
@@ -93,7 +145,7 @@ class Engine(Protocol):
         species: ArrayLike,
         box: ArrayLike,
         tolerance: float = 1e-5,
-        minimizer: Minimizer = "fire",
+        minimizer: str = "fire",
     ) -> Minima:
         """Bring every frame of a block to its inherent structure, each on its own and from rest.
 
@@ -115,7 +167,9 @@ class Engine(Protocol):
         Raises
         ------
         EngineError
-            If a position is not finite, an array has the wrong shape, or the engine lacks the minimizer.
+            If a position is not finite, or an array has the wrong shape.
+        StudyError
+            If the engine lacks the minimizer.
         """
 
 
@@ -124,22 +178,10 @@ def get_engine(name: str) -> Engine:
 
     Raises
     ------
+    StudyError
+        If there is none of this name.
     EngineError
-        If the engine is unknown or not installed; the message says how to install it.
+        If it is not installed; the message says how to install it.
     """
-    engines: dict[str, Callable[[], Engine]] = {"lammps": _lammps, "hoomd": _hoomd}
-    if name not in engines:
-        raise EngineError(f"unknown engine {name!r}: available are {' and '.join(engines)}")
-    return engines[name]()
-
-
-def _lammps() -> Engine:
-    from daskglass.engines.lammps import Lammps
-
-    return Lammps()
-
-
-def _hoomd() -> Engine:
-    from daskglass.engines.hoomd import Hoomd
-
-    return Hoomd()
+    engine: Engine = load(entry_of(ENGINES, name, "engine").place)()
+    return engine

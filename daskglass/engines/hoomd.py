@@ -7,17 +7,19 @@ import importlib
 import itertools
 import zipfile
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, NamedTuple, Self
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import override
 
-from daskglass.engines import Minima, Minimizer
+from daskglass.engines import Engine, Minima, Simulation
 from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame, shortest_time
 from daskglass.errors import EngineError
 from daskglass.physics.systems import Mixture, reduced_size
+from daskglass.registry import ENGINES, entry_of
 
 REMEDY = "install it with: conda install -c conda-forge hoomd"
 OLDEST = 4
@@ -33,55 +35,22 @@ SEEDS = 2**16  # HOOMD-blue's seeds are 16 bits long
 ANY = 1e9  # a tolerance that is always met
 
 
-class Hoomd:
-    """The engine protocol over HOOMD-blue.
-
-    Raises
-    ------
-    EngineError
-        If HOOMD-blue is missing, too old or built for single precision, with the command that installs it.
-    """
+class Hoomd(Engine):
+    """HOOMD-blue 4 or later, built for double precision; force evaluations of its minimiser are counted in tens."""
 
     def __init__(self) -> None:
         library()
 
+    @override
     def start(
         self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float
     ) -> HoomdSimulation:
-        """Start from the lattice and the velocities of `daskglass.engines.states.initial_state`.
-
-        Parameters
-        ----------
-        mixture : species, interactions and density
-        particles : number of particles N
-        seed : of every random choice
-        temperature : ε_AA/k_B
-        timestep : τ_A
-
-        Raises
-        ------
-        EngineError
-            If the box is too small for the cut-off.
-        """
         state = initial_state(mixture, particles, seed, temperature)
         point = _point(state)._replace(velocities=state.velocities, seed=seed % SEEDS)
         return HoomdSimulation(mixture, point, temperature, timestep)
 
+    @override
     def load(self, path: Path, mixture: Mixture, timestep: float, temperature: float) -> HoomdSimulation:
-        """Continue from a checkpoint, in double precision and with the state of its thermostat.
-
-        Parameters
-        ----------
-        path : file written by `HoomdSimulation.save`
-        mixture : the mixture it was written for
-        timestep : τ_A
-        temperature : of the thermostat from here on, ε_AA/k_B
-
-        Raises
-        ------
-        EngineError
-            If it cannot be read, or holds other species.
-        """
         try:
             with np.load(path, allow_pickle=False) as file:
                 point = _Point(**{name: file[name][()] for name in _Point._fields})
@@ -95,6 +64,7 @@ class Hoomd:
             )
         return HoomdSimulation(mixture, point, temperature, timestep)
 
+    @override
     def minimize(
         self,
         mixture: Mixture,
@@ -102,21 +72,16 @@ class Hoomd:
         species: ArrayLike,
         box: ArrayLike,
         tolerance: float = 1e-5,
-        minimizer: Minimizer = "fire",
+        minimizer: str = "fire",
     ) -> Minima:
-        """Minimise as `daskglass.engines.Engine` says, each frame by a fresh simulation, by FIRE.
-
-        Force evaluations are counted in tens. A box too small for the cut-off is an `EngineError`, too.
-        """
-        if minimizer != "fire":
-            raise EngineError(f"engine hoomd has no minimizer {minimizer!r}: choose fire, or engine lammps")
+        entry_of(ENGINES["hoomd"].minimizers, minimizer, "hoomd minimizer")
         return minimize_frames(
             mixture, positions, species, box, tolerance, functools.partial(_minimize, mixture, tolerance)
         )
 
 
-class HoomdSimulation:
-    """NVT dynamics of one system; see `daskglass.engines.Simulation`.
+class HoomdSimulation(Simulation):
+    """NVT dynamics; a checkpoint is a NumPy archive in double precision.
 
     The thermostat is HOOMD-blue's Nosé-Hoover one (Martyna, Tobias & Klein 1994). It is a single thermostat, not a chain,
     and a change of temperature makes it ring for tens of τ_A; so for the first 10 τ_A after a start or a change of
@@ -144,18 +109,12 @@ class HoomdSimulation:
         self._advance(0)
 
     @property
+    @override
     def step(self) -> int:
-        """Time steps done since the simulation was started from its lattice."""
         return int(self._simulation.timestep)
 
+    @override
     def run(self, steps: int) -> None:
-        """Integrate for this many steps.
-
-        Raises
-        ------
-        EngineError
-            If particles leave the box or HOOMD-blue gives up, in its own words.
-        """
         stop = self.step + int(steps)
         # HOOMD-blue holds Python's lock while it integrates: slices let the other threads of a worker live
         longest = max(1, SLICE // self._simulation.state.N_particles)
@@ -167,24 +126,18 @@ class HoomdSimulation:
                 self._advance(0)
                 self._method.thermostat.thermalize_dof()
 
+    @override
     def set_temperature(self, temperature: float) -> None:
-        """Thermostat to this temperature (ε_AA/k_B) from here on; a thermostat already running starts afresh."""
         self._temperature = float(temperature)
         self._settled = self.step + max(1, round(SETTLING / self._timestep))
         self._set_thermostat((0.0, 0.0))
 
+    @override
     def positions(self) -> NDArray[np.float64]:
-        """Unwrapped positions, (particles, 3), σ_AA, in the order of particle ids."""
         return self._state().positions
 
+    @override
     def frame(self) -> gsd.hoomd.Frame:
-        """Present state as a GSD frame: positions wrapped and centred on the origin, images, and thermodynamics.
-
-        Raises
-        ------
-        EngineError
-            If the energy is not finite any more.
-        """
         # the virial costs a fifth of the speed, so it is computed for the present state only
         self._simulation.always_compute_pressure = True
         self._advance(0)
@@ -199,14 +152,8 @@ class HoomdSimulation:
         self._simulation.always_compute_pressure = False
         return frame
 
+    @override
     def save(self, path: Path) -> None:
-        """Write a NumPy archive of everything the simulation continues from, in double precision.
-
-        Raises
-        ------
-        EngineError
-            If it cannot be written.
-        """
         snapshot = self._simulation.state.get_snapshot()
         thermostat = getattr(self._method.thermostat, "translational_dof", (0.0, 0.0))
         point = _Point(
@@ -227,17 +174,9 @@ class HoomdSimulation:
         except OSError as error:
             raise EngineError(f"cannot write checkpoint {path}: {error}") from error
 
+    @override
     def close(self) -> None:
-        """Give HOOMD-blue's memory back."""
         self._simulation = self._pair = self._method = self._thermodynamics = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _set_thermostat(self, momentum: tuple[float, ...]) -> None:
         thermostats = library().md.methods.thermostats

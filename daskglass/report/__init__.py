@@ -14,7 +14,7 @@ def folder(store: Path) -> Path:
 
 
 def draw(store: Path) -> Path:
-    """Draw the six figures and the page of a store into `folder(store)`, which is replaced as a whole.
+    """Draw the figures and the page of a store into `folder(store)`, which is replaced as a whole.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def draw(store: Path) -> Path:
 
     Returns
     -------
-    Path of the page, `index.html`; beside it lie `figure_1.png`, `figure_1.svg`, … `figure_6.svg`.
+    Path of the page, `index.html`; beside it lie `figure_1.png`, `figure_1.svg`, `figure_2.png`, …
 
     Raises
     ------

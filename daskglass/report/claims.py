@@ -240,7 +240,7 @@ def _correlation(contents: Contents) -> Claim:
 
 
 def _collapse(contents: Contents, of: str, text: str) -> Claim:
-    inherent = all(system.inherent for system in contents.systems)
+    inherent = contents.inherent
     found = {system.name: collapse.points(system, inherent) for system in contents.systems}
     usable = {name: points for name, points in found.items() if not points.refused}
     refused = [f"{name}: {points.refused}" for name, points in found.items() if points.refused]

@@ -128,6 +128,11 @@ class Contents:
         return _differ_in_delta([system.mixture for system in self.systems])
 
     @property
+    def inherent(self) -> bool:
+        """Whether structure of all systems was computed in inherent structures."""
+        return all(system.inherent for system in self.systems)
+
+    @property
     def units(self) -> tuple[str, str, str]:
         """Symbols of the units of length, energy and time, for mathematical text.
 

@@ -14,10 +14,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from daskglass.report.captions import TITLES, captions
+from daskglass.registry import FIGURES
+from daskglass.report.captions import data
 from daskglass.report.claims import judge, with_error
 from daskglass.report.contents import Contents, System, read
-from daskglass.report.figures import FIGURES
+from daskglass.report.figures import drawn, get_figure
 from daskglass.report.style import styled
 
 # a date, or the version of a library, would make two drawings of the same store differ
@@ -47,12 +48,14 @@ def write(tree: xr.DataTree, folder: Path) -> None:
     """
     contents = read(tree)
     images = []
-    for number, (draw, title, caption) in enumerate(zip(FIGURES, TITLES, captions(contents), strict=True), start=1):
-        save(draw(tree), folder / f"figure_{number}")
+    for number, name in enumerate(FIGURES, start=1):
+        figure = get_figure(name)
+        save(drawn(name, contents), folder / f"figure_{number}")
         svg = base64.b64encode((folder / f"figure_{number}.svg").read_bytes()).decode()
-        images.append(
-            {"number": number, "title": title, "caption": caption, "source": f"data:image/svg+xml;base64,{svg}"}
-        )
+        images.append({
+            "number": number, "title": figure.TITLE, "caption": f"{figure.caption(contents)} {data(contents)}",
+            "source": f"data:image/svg+xml;base64,{svg}",
+        })  # fmt: skip
     (folder / "index.html").write_text(page(contents, images), encoding="utf-8")
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial, wraps
-from typing import Any, ParamSpec
+from functools import partial
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -28,6 +28,7 @@ GREY = "#5a5a5a"
 LABELS = 3  # on a logarithmic axis, at least
 NEIGHBORS = 3  # species around A that have room in one panel
 S2 = r"$s^{(2)}$ ($k_\mathrm{B}$)"
+FAR_ONSET = 2.0  # an onset temperature beyond this many times the hottest one is printed, not drawn
 SOFTNESS_MAP = "RdBu_r"  # diverging, and safe for every kind of colour vision
 
 _RC: dict[str, Any] = {
@@ -64,8 +65,6 @@ _RC: dict[str, Any] = {
 # parameters of Matplotlib are global: figures drawn by several threads take turns
 _turn = threading.RLock()
 
-P = ParamSpec("P")
-
 
 @contextmanager
 def styled() -> Iterator[None]:
@@ -75,17 +74,6 @@ def styled() -> Iterator[None]:
         for name, value in _RC.items():
             matplotlib.rcParams[name] = value  # type: ignore[index]
         yield
-
-
-def in_style(function: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Make a function draw in the style of the report."""
-
-    @wraps(function)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with styled():
-            return function(*args, **kwargs)
-
-    return wrapped
 
 
 def new_figure(height: float) -> Figure:

@@ -20,6 +20,8 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -27,6 +29,7 @@ from pydantic_core import PydanticCustomError
 from daskglass.errors import StudyError
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.systems import Mixture, NotNegative, Positive, built_in
+from daskglass.registry import ENGINES, READERS, entry_of
 from daskglass.study.paths import check_no_address, expand_path, follow, ledger_path
 from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
 
@@ -89,10 +92,21 @@ def _constant(value: Any) -> Any:
     return value
 
 
+def _known(registry: Mapping[str, Any], name: str, what: str) -> str:
+    """Refuse a name that is not in a registry, with those that are."""
+    try:
+        entry_of(registry, name, what)
+    except StudyError as error:
+        raise _at(message=str(error)) from None
+    return name
+
+
 FilePath = Annotated[str, Field(min_length=1), AfterValidator(lambda path: expand_path(path))]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 StorePath = Annotated[str, Field(min_length=1), AfterValidator(_store)]
 Constant = Annotated[str | int | float, BeforeValidator(_constant)]
+FormatName = Annotated[str, AfterValidator(lambda name: _known(READERS, name, "trajectory format"))]
+EngineName = Annotated[str, AfterValidator(lambda name: _known(ENGINES, name, "engine"))]
 
 
 class _Section(BaseModel):
@@ -183,7 +197,7 @@ class Equilibration(_Section):
 class Simulate(_Section):
     """Simulate the trajectories with an engine."""
 
-    engine: Literal["lammps", "hoomd"] = "lammps"
+    engine: EngineName = "lammps"
     timestep: Timestep = 1e-3
     seed: Seed = 1
     equilibration: Equilibration = Equilibration()
@@ -205,7 +219,7 @@ class Trajectories(_Section):
     state-point key of theirs is which of ours. `ignore_images` follows particles by the minimum image instead of theirs.
     """
 
-    format: Literal["gsd", "lammps", "signac"] = "gsd"
+    format: FormatName = "gsd"
     path: Pattern
     timestep: Timestep
     constants: Mapping[str, Constant] = {}
@@ -227,13 +241,13 @@ class Trajectories(_Section):
 
     @property
     def reader(self) -> str:
-        """Format of the files themselves: a signac project holds GSD files."""
-        return "gsd" if self.format == "signac" else self.format
+        """Format of the files."""
+        return self.format
 
     @model_validator(mode="after")
     def _one_table(self) -> Trajectories:
-        if self.format == "signac" and self.table is not None:
-            raise _at("table", message="the state points of a signac project are its table")
+        if READERS[self.format].project and self.table is not None:
+            raise _at("table", message=f"a project of format {self.format} is its own table: leave `table` out")
         return self
 
 
@@ -253,9 +267,16 @@ class Source(_Section):
 class Inherent(_Section):
     """Minimisation of every frame to its inherent structure, to a root-mean-square force per particle."""
 
-    engine: Literal["lammps", "hoomd"] = "lammps"
-    minimizer: Literal["fire", "cg"] = "fire"
+    engine: EngineName = "lammps"
+    minimizer: Annotated[str, Field(validate_default=True)] = "fire"
     force_tolerance: Annotated[Positive, Field(le=1e-5)] = 1e-5
+
+    @field_validator("minimizer")
+    @classmethod
+    def _of_the_engine(cls, name: str, before: ValidationInfo) -> str:
+        engine = before.data.get("engine")
+        # an unknown engine is reported alone
+        return name if engine is None else _known(ENGINES[engine].minimizers, name, f"{engine} minimizer")
 
 
 class Hops(_Section):

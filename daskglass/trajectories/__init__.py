@@ -1,19 +1,17 @@
-"""Readers of trajectory files: one module per format, each of the two functions of `Format`."""
+"""Readers of trajectory files: one module for each format, with the two functions of `Format`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.errors import StudyError, TrajectoryError
-
-FORMATS = ("gsd", "lammps")
+from daskglass.errors import TrajectoryError
+from daskglass.registry import READERS, entry_of, load
 
 
 @dataclass(frozen=True)
@@ -110,14 +108,12 @@ class Format(Protocol):
 
 
 def get_format(name: str) -> Format:
-    """Return the module of a format.
+    """Return the module that reads a format.
 
     Raises
     ------
     StudyError
         If there is none of this name.
     """
-    if name not in FORMATS:
-        raise StudyError(f"unknown trajectory format {name!r}: there are {', '.join(FORMATS)}")
-    module: Format = import_module(f"daskglass.trajectories.{name}")
-    return module
+    reader: Format = load(entry_of(READERS, name, "trajectory format").place)
+    return reader

@@ -17,9 +17,7 @@ from hypothesis import strategies as st
 
 from daskglass.cluster.folders import is_private
 from daskglass.cluster.job_script import (
-    CLUSTERS,
     DEPRECATED,
-    WALLTIMES,
     cluster_class,
     cluster_keys,
     job_options,
@@ -28,9 +26,10 @@ from daskglass.cluster.job_script import (
 )
 from daskglass.cluster.profiles import SHIPPED, load_profile
 from daskglass.errors import StudyError
+from daskglass.registry import BATCH_SYSTEMS
 
 CONTENT = yaml.safe_load(SHIPPED.read_text())
-BATCH = [name for name, profile in CONTENT.items() if profile["type"] in CLUSTERS]
+BATCH = [name for name, profile in CONTENT.items() if profile["type"] in BATCH_SYSTEMS]
 USERS = {
     "slurm": ("#SBATCH -p normal", "#SBATCH --cpus-per-task=16", "#SBATCH --mem=60G", "#SBATCH -t 04:00:00"),
     "slurm-gpu": ("#SBATCH -p gpu", "#SBATCH --gres=gpu:1", "#SBATCH --no-requeue"),
@@ -98,7 +97,7 @@ def test_the_cluster_class_takes_the_options_and_gives_its_jobs_the_same_script(
 
 
 def test_every_kind_of_cluster_has_a_shipped_profile():
-    assert {profile["type"] for profile in CONTENT.values()} == {"local", *CLUSTERS}
+    assert {profile["type"] for profile in CONTENT.values()} == {"local", *BATCH_SYSTEMS}
 
 
 def test_the_file_at_the_top_of_the_repository_is_the_shipped_one():
@@ -193,8 +192,8 @@ def test_what_dask_jobqueue_refuses_is_told_with_its_reason(load):
 
 @st.composite
 def walltimes(draw):
-    kind = draw(st.sampled_from(sorted(WALLTIMES)))
-    form = draw(st.sampled_from(WALLTIMES[kind]))
+    kind = draw(st.sampled_from([name for name, system in BATCH_SYSTEMS.items() if system.walltimes]))
+    form = draw(st.sampled_from(BATCH_SYSTEMS[kind].walltimes))
     first, *rest = re.findall("[DHMS]", form)
     most = {"H": 23, "M": 59, "S": 59}
     numbers = {first: draw(st.integers(1, 400))} | {unit: draw(st.integers(0, most[unit])) for unit in rest}
@@ -546,7 +545,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         load_profile("local", tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("kind", CLUSTERS)
+@pytest.mark.parametrize("kind", BATCH_SYSTEMS)
 def test_keys_come_from_the_classes_that_take_them(kind):
     assert {
         "cores",

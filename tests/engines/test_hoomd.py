@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from daskglass.engines import ENERGY, TEMPERATURE, get_engine, hoomd
-from daskglass.errors import EngineError
+from daskglass.errors import EngineError, StudyError
 from daskglass.physics.systems import kob_andersen
 
 MIXTURE = kob_andersen(0.0)
@@ -85,7 +85,7 @@ def test_a_box_too_small_is_refused_with_the_least_number_of_particles(engine):
 
 
 def test_conjugate_gradients_are_refused(engine):
-    with pytest.raises(EngineError, match="no minimizer 'cg': choose fire"):
+    with pytest.raises(StudyError, match="unknown hoomd minimizer 'cg': choose fire"):
         engine.minimize(MIXTURE, np.zeros((1, 2, 3)), [0, 1], [9.0] * 3, minimizer="cg")
 
 

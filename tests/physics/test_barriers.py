@@ -496,8 +496,8 @@ def test_a_study_whose_hottest_temperatures_are_not_supercooled_is_drawn(tmp_pat
         return xr.merge([ensemble.drop_vars(old), fits], join="exact")
 
     study = tree(temperatures=ABOVE_AND_BELOW, change=fit)
-    for figure in (figures.figure_3, figures.figure_4, figures.figure_6):
-        figure(study).draw_without_rendering()
+    for name in ("strata", "correlation", "barriers"):
+        figures.drawn(name, read(study)).draw_without_rendering()
     assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read(study), [])
 
 

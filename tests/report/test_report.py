@@ -23,6 +23,7 @@ from matplotlib.text import Text
 
 from daskglass.errors import StoreError
 from daskglass.physics.systems import kob_andersen
+from daskglass.registry import FIGURES
 from daskglass.report import draw, figures, folder, snapshot, style
 from daskglass.report.claims import judge, with_error
 from daskglass.report.collapse import points
@@ -65,6 +66,10 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, small_pictures: None) -> Pat
 def html_of(study: xr.DataTree) -> str:
     """Page of a store without its figures."""
     return page(read(study), [])
+
+
+def figure_of(name: str, study: xr.DataTree) -> Figure:
+    return figures.drawn(name, read(study))
 
 
 def texts(figure: Figure) -> str:
@@ -126,8 +131,8 @@ def test_the_page_holds_the_numbers_behind_the_figures(drawn: Path) -> None:
 
 def test_drawing_twice_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None:
     study = tree(title="<script>alert(1)</script> & co")
-    for number, draw_one in ((1, figures.figure_1), (4, figures.figure_4)):
-        save(draw_one(study), tmp_path / f"figure_{number}")
+    for number, name in ((1, "liquid"), (4, "correlation")):
+        save(figure_of(name, study), tmp_path / f"figure_{number}")
         for form in ("png", "svg"):
             name = f"figure_{number}.{form}"
             assert (tmp_path / name).read_bytes() == drawn.with_name(name).read_bytes(), name
@@ -153,7 +158,7 @@ def test_drawing_leaves_the_parameters_of_matplotlib_alone() -> None:
     study = tree()
     with matplotlib.rc_context({"font.size": 21.0}):
         before = dict(matplotlib.rcParams)
-        figures.figure_2(study)
+        figure_of("diffusion", study)
         assert dict(matplotlib.rcParams) == before
 
 
@@ -200,35 +205,35 @@ def test_temperatures_that_do_not_diffuse_are_named() -> None:
         return ensemble.assign({name: ensemble[name].where(ensemble["temperature"] > 0.65) for name in names})
 
     study = tree(change=change)
-    assert "not diffusive at T = 0.60, 0.50" in texts(figures.figure_1(study))
-    assert "not diffusive at T = 0.60, 0.50" in texts(figures.figure_2(study))
+    assert "not diffusive at T = 0.60, 0.50" in texts(figure_of("liquid", study))
+    assert "not diffusive at T = 0.60, 0.50" in texts(figure_of("diffusion", study))
 
 
 def test_without_any_diffusion_the_panels_say_so() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign(reduced_diffusivity=ensemble["reduced_diffusivity"] * np.nan)
 
-    assert texts(figures.figure_2(tree(change=change))).count("not diffusive at T = 0.90") == 2
+    assert texts(figure_of("diffusion", tree(change=change))).count("not diffusive at T = 0.90") == 2
 
 
 def test_one_temperature_has_no_fit() -> None:
     study = tree(temperatures=[0.7], replicas=1, inherent=False)
-    assert "1 supercooled temperature: no fit" in texts(figures.figure_3(study))
-    assert "no T_A from S and s^(2)_i" in texts(figures.figure_4(study))
-    assert "no supercooled fit" in texts(figures.figure_6(study))
+    assert "1 supercooled temperature: no fit" in texts(figure_of("strata", study))
+    assert "no T_A from S and s^(2)_i" in texts(figure_of("correlation", study))
+    assert "no supercooled fit" in texts(figure_of("barriers", study))
     assert "confirmed: ln" not in reasons(study)
 
 
 def test_two_temperatures_fit_any_line() -> None:
     study = tree(temperatures=[0.7, 0.6])
-    assert "a line fits always" in texts(figures.figure_3(study))
+    assert "a line fits always" in texts(figure_of("strata", study))
     assert verdict(study, "linear in 1/T") == "not decidable here"
 
 
 def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
     study = tree(temperatures=[0.75, 0.7, 0.6, 0.5])
-    assert "extrapolated" in texts(figures.figure_3(study))
-    assert "open: extrapolated" in texts(figures.figure_4(study))
+    assert "extrapolated" in texts(figure_of("strata", study))
+    assert "open: extrapolated" in texts(figure_of("correlation", study))
     assert "extrapolated" in html_of(study)
     assert verdict(study, "same onset") == "not decidable here"
 
@@ -239,15 +244,15 @@ def test_no_onset_is_said_and_not_drawn() -> None:
         return ensemble.assign({name: ensemble[name] * np.nan for name in names})
 
     study = tree(change=change)
-    assert "the strata do not meet" in texts(figures.figure_3(study))
-    assert "nothing to scale by" in texts(figures.figure_6(study))
+    assert "the strata do not meet" in texts(figure_of("strata", study))
+    assert "nothing to scale by" in texts(figure_of("barriers", study))
 
 
 def test_an_absurd_onset_is_said_and_not_drawn() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign(onset_temperature=ensemble["onset_temperature"] * 0 + 40.0)
 
-    figure = figures.figure_3(tree(change=change))
+    figure = figure_of("strata", tree(change=change))
     assert "far outside the simulated range: not drawn" in texts(figure)
     assert figure.axes[0].get_xlim()[0] > 0.9
 
@@ -262,7 +267,7 @@ def test_strata_without_events_leave_the_figure_and_are_counted() -> None:
         )
 
     study = tree(change=change)
-    figure = figures.figure_3(study)
+    figure = figure_of("strata", study)
     assert "no event in 2 of 25 (stratum, T)" in texts(figure)
     assert figure.axes[0].get_ylim()[0] > 1e-3
     assert "an outermost stratum has no event" in reasons(study)
@@ -273,21 +278,21 @@ def test_a_probability_above_one_refuses_the_collapse() -> None:
         return ensemble.assign(onset_probability=ensemble["onset_probability"] * 0 + 1.2)
 
     study = tree(change=change)
-    assert "1.20 is no probability below 1" in texts(figures.figure_6(study))
-    assert "> 1: no probability" in texts(figures.figure_3(study))
+    assert "1.20 is no probability below 1" in texts(figure_of("barriers", study))
+    assert "> 1: no probability" in texts(figure_of("strata", study))
 
 
 def test_scaled_barriers_of_unknown_scale_are_refused() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign(scaled_entropy_err=30 * abs(ensemble["scaled_entropy"]))
 
-    assert "is 0 within its error" in texts(figures.figure_6(tree(change=change)))
+    assert "is 0 within its error" in texts(figure_of("barriers", tree(change=change)))
 
 
 def test_a_thermal_study_says_that_inherent_structures_are_missing() -> None:
     study = tree(inherent=False, replicas=1)
-    assert "no inherent structures" in texts(figures.figure_5(study))
-    said = texts(figures.figure_6(study))
+    assert "no inherent structures" in texts(figure_of("grouped", study))
+    said = texts(figure_of("barriers", study))
     assert "no inherent structures: the entropy is thermal" in said
     assert "inherent s^" not in said
 
@@ -300,8 +305,8 @@ def test_one_replica_has_no_errors_over_replicas() -> None:
 
 def test_one_system_shows_no_trend() -> None:
     study = tree()
-    assert "one system: no trend with Delta" in texts(figures.figure_4(study))
-    assert "nothing to collapse" in texts(figures.figure_6(study))
+    assert "one system: no trend with Delta" in texts(figure_of("correlation", study))
+    assert "nothing to collapse" in texts(figure_of("barriers", study))
     assert verdict(study, "rises with Δ") == "not decidable here"
 
 
@@ -309,7 +314,7 @@ def test_a_frame_without_softness_leaves_no_snapshot() -> None:
     unfinished = groups()
     unfinished["ka_0.0/production"]["softness"][...] = np.nan
     study = xr.DataTree.from_dict(unfinished)
-    assert "no frame with softness" in texts(figures.figure_1(study))
+    assert "no frame with softness" in texts(figure_of("liquid", study))
 
 
 # --- mixtures ------------------------------------------------------------------------------------------------------
@@ -320,9 +325,9 @@ def test_systems_of_unknown_potential_are_drawn_too() -> None:
     for node in study.subtree:
         node.attrs.pop("mixture", None)
         node.attrs.pop("delta", None)
-    for draw_one in figures.FIGURES:
-        draw_one(study).draw_without_rendering()
-    assert "no potential is known" in texts(figures.figure_1(study))
+    for name in FIGURES:
+        figure_of(name, study).draw_without_rendering()
+    assert "no potential is known" in texts(figure_of("liquid", study))
     written = page(read(study), [])
     assert "ρ = 1.2" in written
     assert "Δ = " not in written
@@ -331,7 +336,7 @@ def test_systems_of_unknown_potential_are_drawn_too() -> None:
 @pytest.mark.parametrize("species", [("Ar",), ("Ni", "P", "Zr_2"), ("A", "B", "C", "D")])
 def test_any_number_of_species_is_drawn_by_name(species: tuple[str, ...]) -> None:
     study = tree(systems={"glass_$x$": mixture_of(*species)})
-    first, *others = [draw_one(study) for draw_one in figures.FIGURES]
+    first, *others = [figure_of(name, study) for name in FIGURES]
     first.draw_without_rendering()
     first, fifth = texts(first), texts(others[3])
     for a, b in itertools.islice(itertools.combinations_with_replacement(species, 2), 6):
@@ -341,14 +346,14 @@ def test_any_number_of_species_is_drawn_by_name(species: tuple[str, ...]) -> Non
 
 def test_systems_that_differ_in_delta_are_named_by_it() -> None:
     study = tree(systems={f"ka_{d}": kob_andersen(d) for d in (0.2, 0.0)})
-    said = texts(figures.figure_4(study))
+    said = texts(figure_of("correlation", study))
     assert "Delta = 0.2" in said
     assert "Delta (sigma_AA)" in said
 
 
 def test_systems_that_differ_otherwise_keep_their_names() -> None:
     study = tree(systems={"light": mixture_of("A", "B"), "heavy": mixture_of("A", "B", density=1.3)})
-    said = texts(figures.figure_4(study))
+    said = texts(figure_of("correlation", study))
     assert "light" in said
     assert "systems differ in more than Delta: no trend" in said
 

@@ -80,7 +80,7 @@ def test_every_pipeline_is_a_valid_study(path):
         ("strata:", "radial: {r_max: 5.0, bin_width: 0.3}\nstrata:", 12, "radial", "whole number of bin widths"),
         ("strata:", "structure: {mu: [0.4, 3.05, 0.1]}\nstrata:", 12, "structure", "whole steps"),
         ("temperature: 0.62}}", "temperature: 0.56}}", 11, "softness.train_on.temperature", "not where the training run"),
-        ("engine: lammps", "engine: gromacs", 7, "source.simulate.engine", "'lammps' or 'hoomd'"),
+        ("engine: lammps", "engine: gromacs", 7, "source.simulate.engine", "unknown engine 'gromacs': choose lammps or hoomd"),
         ("hops:", "inherent: {force_tolerance: 1.0e-3}\nhops:", 10, "inherent.force_tolerance", "less than or equal"),
         ("    training: {frames: 301, interval: 1.0, temperature: 0.62}\n", "    training: null\n", 11,
          "softness.train_on", "no training run"),

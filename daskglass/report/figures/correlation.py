@@ -1,4 +1,4 @@
-"""Figures 3 and 4: rearrangement by stratum, and what softness and local entropy have in common."""
+"""Joint histogram of softness and local entropy, their correlation, and the onset temperatures of both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
@@ -14,156 +13,27 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from daskglass.report.contents import Contents, System, read, tex
+from daskglass.report.captions import of_each
+from daskglass.report.contents import Contents, tex
 from daskglass.report.style import (
+    FAR_ONSET,
     GREY,
     colour,
-    error_bars,
-    in_style,
     instead,
     letter,
     letters_of_panels,
-    log_y,
     marker,
     new_figure,
     number,
-    strata_bar,
-    strata_colours,
 )
 
+TITLE = "Softness against local pair excess entropy"
 JOINT_MAP = "magma_r"  # few counts are pale, like the paper they stand on
 PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "boxstyle": "square,pad=0.15"}
-FAR_ONSET = 2.0  # an onset temperature beyond this many times the hottest one is printed, not drawn
-VARIABLES = {"softness": "$S$", "local_entropy": r"$s^{(2)}_i$ ($k_\mathrm{B}$)"}
 
 
-# --- 3: rearrangement by stratum -----------------------------------------------------------------------------------
-
-
-@in_style
-def figure_3(tree: xr.DataTree) -> Figure:
-    """Probability of rearrangement against 1/T by stratum, of softness and of local entropy; a row per system."""
-    contents = read(tree)
-    rows = len(contents.systems)
-    figure = new_figure(3.0 if rows == 1 else 2.35 * rows)
-    grid = figure.subplots(rows, 2, sharey="row", squeeze=False)
-    letters = letters_of_panels()
-    for row, system in zip(grid, contents.systems, strict=True):
-        for ax, variable in zip(row, VARIABLES, strict=True):
-            said = _strata(ax, contents, system, variable)
-            if rows > 1:
-                said[0] = f"{system.label}: {said[0]}"
-            letter(ax, next(letters), said, 50)
-            fits = system.fits(variable)
-            strata_bar(
-                figure,
-                ax,
-                fits["stratum_edges"].values,
-                fits["stratum_middle"].values,
-                f"stratum of {VARIABLES[variable]}",
-            )
-        row[0].set_ylabel(r"$P_\mathrm{R}$")
-    for ax in grid[-1]:
-        ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{contents.units[1]}$)")
-    return figure
-
-
-def _strata(ax: Axes, contents: Contents, system: System, variable: str) -> list[str]:
-    """Draw one panel of figure 3; returns what must be said about it."""
-    fits = system.fits(variable)
-    T = system.temperature
-    P, error = fits["probability"].transpose("temperature", "stratum").values, None
-    if "probability_err" in fits:
-        error = fits["probability_err"].reindex(temperature=T).transpose("temperature", "stratum").values
-    happened = fits["events"].transpose("temperature", "stratum").values > 0
-    cold = np.arange(T.size) >= T.size - system.cold(variable)
-    energy, entropy = fits["activation_energy"].values, fits["activation_entropy"].values
-    onset, onset_err = system.onset(variable)
-    near = np.isfinite(onset) and onset <= FAR_ONSET * T.max()
-    x = 1 / T
-    left, right = min(x.min(), 1 / onset if near else np.inf), x.max()
-    span = max(right - left, 0.08 * right)
-    colours, _ = strata_colours(fits["stratum_edges"].values)
-    for k in range(P.shape[1]):
-        shade = colours(k)
-        for chosen, face in ((cold, shade), (~cold, "white")):
-            points = chosen & happened[:, k]
-            if points.any():
-                bars = error_bars(error[points, k]) if error is not None else None
-                ax.errorbar(
-                    x[points], P[points, k], bars, fmt="o", color=shade, markerfacecolor=face, markersize=3.6, linewidth=0.8
-                )  # fmt: skip
-        if np.isfinite(energy[k]):
-            inside = np.linspace(1 / T[cold].max(), x.max() + 0.02 * span, 50)
-            ax.plot(inside, np.exp(entropy[k] - energy[k] * inside), color=shade, linewidth=1.0)
-            if near and onset > T[cold].max():
-                beyond = np.linspace(1 / onset, 1 / T[cold].max(), 50)
-                ax.plot(
-                    beyond,
-                    np.exp(entropy[k] - energy[k] * beyond),
-                    color=shade,
-                    linewidth=0.9,
-                    linestyle=(0, (1.5, 1.5)),
-                )
-    seen = P[happened]
-    low = seen.min() if seen.size else 1e-3
-    ax.set_ylim(min(low / 1.6, ax.get_ylim()[0] if ax.get_yscale() == "log" else 1.0), 1.25)
-    log_y(ax)
-    if near:
-        if np.isfinite(onset_err) and onset_err < onset:
-            ax.axvspan(1 / (onset + onset_err), 1 / (onset - onset_err), color=GREY, alpha=0.18, linewidth=0)
-        ax.axvline(1 / onset, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
-        ax.text(
-            1 / onset + 0.015 * span, 0.04, r"$1/T_\mathrm{A}$", transform=ax.get_xaxis_transform(), color=GREY, fontsize=8.0
-        )  # fmt: skip
-    ax.axhline(1.0, color="black", linewidth=0.4)
-    ax.set_xlim(left - 0.09 * span, right + 0.06 * span)
-    said = [_said_of_onset(system, variable)]
-    empty = int((~happened).sum())
-    if empty:
-        said.append(f"no event in {empty} of {happened.size} (stratum, $T$)")
-    return said
-
-
-def _said_of_onset(system: System, variable: str) -> str:
-    cold = system.cold(variable)
-    used = (
-        int(system.fits(variable)["temperatures_used"].max()) if "temperatures_used" in system.fits(variable) else cold
-    )
-    if not np.isfinite(system.fits(variable)["activation_energy"].values).any():
-        reason = f"{cold} supercooled temperature{'s' * (cold != 1)}" if used >= min(cold, 2) else "too few events"
-        return f"{reason}: no fit"
-    onset, error = system.onset(variable)
-    if not np.isfinite(onset):
-        return r"no $T_\mathrm{A}$: the strata do not meet"
-    text = rf"$T_\mathrm{{A}}$ = {_pm(onset, error)}"
-    if onset > FAR_ONSET * system.temperature.max():
-        return f"{text}, far outside the simulated range: not drawn"
-    if system.extrapolated(variable):
-        text += ", extrapolated"
-    P = float(system.fits(variable)["onset_probability"])
-    if P > 1:
-        text += rf"; $P_\mathrm{{R}}(T_\mathrm{{A}})$ = {P:.2f} > 1: no probability"
-    if cold == 2:
-        text += "; 2 temperatures: a line fits always"
-    return text
-
-
-def _pm(value: float, error: float) -> str:
-    """Value and error with digits that the error allows, for short labels."""
-    if not np.isfinite(error) or error <= 0:
-        return number(value, 3)
-    digits = int(np.clip(1 - np.floor(np.log10(error)), 0, 4))
-    return f"{number(value, digits)} ± {number(error, digits)}"
-
-
-# --- 4: softness and local entropy ---------------------------------------------------------------------------------
-
-
-@in_style
-def figure_4(tree: xr.DataTree) -> Figure:
-    """Joint histogram of softness and local entropy, their correlation, and the onset temperatures of both."""
-    contents = read(tree)
+def draw(contents: Contents) -> Figure:
+    """Draw the figure."""
     count = len(contents.systems)
     letters = letters_of_panels()
     if count == 1:
@@ -188,6 +58,16 @@ def figure_4(tree: xr.DataTree) -> Figure:
     _pearson(pearson, contents, next(letters))
     _onsets(onset, contents, next(letters))
     return figure
+
+
+def caption(contents: Contents) -> str:
+    """Write the caption."""
+    pairs = of_each(contents, lambda system: f"{int(system.ensemble['joint'].sum()):,}")
+    return (
+        f"Joint histogram of softness and local pair excess entropy of {contents.systems[0].first}, all temperatures pooled "
+        f"(particles × frames: {pairs}), their Pearson correlation r, and the onset temperatures from the strata of both; "
+        f"dashed: equality. Correlations carry no error bar: their scatter over temperature is shown instead."
+    )
 
 
 def _joint(panels: list[Axes], contents: Contents, letters: Iterator[str]) -> ScalarMappable:

@@ -1,4 +1,4 @@
-"""Figures 1 and 2: interaction, a snapshot, structure, diffusion."""
+"""Pair potentials, a snapshot coloured by softness, g(r) and D(1/T)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -16,15 +15,14 @@ from matplotlib.lines import Line2D
 
 from daskglass.physics.systems import pair_energy
 from daskglass.report import snapshot
-from daskglass.report.contents import Contents, System, plain, read, tex
+from daskglass.report.captions import not_diffusive, standard_errors
+from daskglass.report.contents import Contents, plain, tex
 from daskglass.report.style import (
     DASHES,
     NEIGHBORS,
-    S2,
     SOFTNESS_MAP,
     colour,
     error_bars,
-    in_style,
     instead,
     letter,
     log_y,
@@ -33,13 +31,11 @@ from daskglass.report.style import (
     temperatures,
 )
 
-# --- 1: potentials, a snapshot, structure, diffusion ---------------------------------------------------------------
+TITLE = "Interaction, structure and diffusion"
 
 
-@in_style
-def figure_1(tree: xr.DataTree) -> Figure:
-    """Pair potentials, a snapshot coloured by softness, g(r) and D(1/T)."""
-    contents = read(tree)
+def draw(contents: Contents) -> Figure:
+    """Draw the figure."""
     figure = new_figure(6.2)
     (a, b), (c, d) = figure.subplots(2, 2)
     _potentials(a, contents)
@@ -47,6 +43,27 @@ def figure_1(tree: xr.DataTree) -> Figure:
     _radial(c, contents)
     _diffusion(d, contents)
     return figure
+
+
+def caption(contents: Contents) -> str:
+    """Write the caption."""
+    first = contents.systems[0]
+    A = first.first
+    size = "species other than the first at 0.8 of their size" if len(first.neighbors) > 1 else "at full size"
+    potentials = (
+        "Pair potentials V_ij(r), zero at the cut-off; Δ shifts the potential and leaves its minimum in place."
+        if any(system.mixture is not None for system in contents.systems)
+        else "Pair potentials: none is known of these trajectories."
+    )
+    return (
+        f"(a) {potentials} "
+        f"(b) One frame of {first.name} at the coldest temperature, in "
+        f"{'its inherent structure' if contents.inherent else 'thermal motion'}; "
+        f"{A} coloured by softness, other species grey; spheres have diameter σ_ii, {size}. "
+        f"(c) Thermal radial distribution functions around {A} at the coldest temperature of each system, shifted for "
+        f"clarity. (d) Diffusion coefficient of {A} from the diffusive part of the mean squared displacement. "
+        f"{standard_errors(contents)}."
+    )
 
 
 def _potentials(ax: Axes, contents: Contents) -> None:
@@ -174,7 +191,7 @@ def _diffusion(ax: Axes, contents: Contents) -> None:
         D = system.ensemble["diffusivity"].values
         error = system.ensemble["diffusivity_err"].values
         known = np.isfinite(D) & (D > 0)
-        lacking += _not_diffusive(contents, system, ~known)
+        lacking += not_diffusive(contents, system, ~known)
         if known.any():
             drawn = True
             ax.errorbar(
@@ -190,49 +207,3 @@ def _diffusion(ax: Axes, contents: Contents) -> None:
     else:
         letter(ax, "d")
         instead(ax, "; ".join(lacking))
-
-
-def _not_diffusive(contents: Contents, system: System, missing: np.ndarray) -> list[str]:
-    """What to say of temperatures at which particles never diffuse within a run."""
-    if not missing.any():
-        return []
-    name = f"{system.label}: " if len(contents.systems) > 1 else ""
-    return [f"{name}not diffusive at $T$ = {temperatures(system.temperature[missing])}"]
-
-
-# --- 2: reduced diffusion ------------------------------------------------------------------------------------------
-
-
-@in_style
-def figure_2(tree: xr.DataTree) -> Figure:
-    """Reduced diffusion against mean softness and against pair excess entropy."""
-    contents = read(tree)
-    figure = new_figure(2.9)
-    axes = figure.subplots(1, 2, sharey=True)
-    name = tex(contents.systems[0].first)
-    lacking, drawn = [], False
-    for system in contents.systems:
-        D, error = (system.ensemble[f"reduced_diffusivity{end}"].values for end in ("", "_err"))
-        known = np.isfinite(D) & (D > 0)
-        lacking += _not_diffusive(contents, system, ~known)
-        if not known.any():
-            continue
-        drawn = True
-        s2, s2_err = system.thermal("s2").values, system.thermal("s2_err").values
-        for ax, x, x_err in ((axes[0], system.ensemble["mean_softness"].values, None), (axes[1], s2, s2_err)):
-            ax.errorbar(
-                x[known], D[known], error_bars(error[known]), error_bars(x_err[known]) if x_err is not None else None,
-                fmt=marker(system.index), color=colour(system.index), elinewidth=0.8, label=system.label,
-            )  # fmt: skip
-    labels = (rf"mean softness $\langle S \rangle$ of $\mathrm{{{name}}}$", rf"thermal {S2}")
-    for ax, which, label in zip(axes, "ab", labels, strict=True):
-        letter(ax, which, lacking if drawn and which == "a" else [], 52)
-        ax.set_xlabel(label)
-        if drawn:
-            log_y(ax)
-        else:
-            instead(ax, "; ".join(lacking))
-    axes[0].set_ylabel(rf"$D^*_\mathrm{{{name}}} = \rho^{{1/3}} (m/k_\mathrm{{B}}T)^{{1/2}} D_\mathrm{{{name}}}$")
-    if drawn:
-        axes[0].legend(loc="best")
-    return figure

@@ -1,0 +1,41 @@
+"""Figures of the page, a file each; the registry has them in order."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from matplotlib.figure import Figure
+
+from daskglass.registry import FIGURES, entry_of, load
+from daskglass.report.contents import Contents
+from daskglass.report.style import styled
+
+
+class Drawing(Protocol):
+    """A figure: its title, how it is drawn, and its caption."""
+
+    TITLE: str
+
+    def draw(self, contents: Contents) -> Figure:
+        """Draw the figure."""
+
+    def caption(self, contents: Contents) -> str:
+        """Write the caption; amounts of data are added to it."""
+
+
+def get_figure(name: str) -> Drawing:
+    """Return the module of a figure.
+
+    Raises
+    ------
+    StudyError
+        If there is none of this name.
+    """
+    figure: Drawing = load(entry_of(FIGURES, name, "figure").place)
+    return figure
+
+
+def drawn(name: str, contents: Contents) -> Figure:
+    """Draw a figure in the style of the report."""
+    with styled():
+        return get_figure(name).draw(contents)

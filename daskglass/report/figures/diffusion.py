@@ -1,0 +1,62 @@
+"""Reduced diffusion against mean softness and against pair excess entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from daskglass.report.captions import not_diffusive, standard_errors
+from daskglass.report.contents import Contents, tex
+from daskglass.report.style import (
+    S2,
+    colour,
+    error_bars,
+    instead,
+    letter,
+    log_y,
+    marker,
+    new_figure,
+)
+
+TITLE = "Reduced diffusion, softness and excess entropy"
+
+
+def draw(contents: Contents) -> Figure:
+    """Draw the figure."""
+    figure = new_figure(2.9)
+    axes = figure.subplots(1, 2, sharey=True)
+    name = tex(contents.systems[0].first)
+    lacking, drawn = [], False
+    for system in contents.systems:
+        D, error = (system.ensemble[f"reduced_diffusivity{end}"].values for end in ("", "_err"))
+        known = np.isfinite(D) & (D > 0)
+        lacking += not_diffusive(contents, system, ~known)
+        if not known.any():
+            continue
+        drawn = True
+        s2, s2_err = system.thermal("s2").values, system.thermal("s2_err").values
+        for ax, x, x_err in ((axes[0], system.ensemble["mean_softness"].values, None), (axes[1], s2, s2_err)):
+            ax.errorbar(
+                x[known], D[known], error_bars(error[known]), error_bars(x_err[known]) if x_err is not None else None,
+                fmt=marker(system.index), color=colour(system.index), elinewidth=0.8, label=system.label,
+            )  # fmt: skip
+    labels = (rf"mean softness $\langle S \rangle$ of $\mathrm{{{name}}}$", rf"thermal {S2}")
+    for ax, which, label in zip(axes, "ab", labels, strict=True):
+        letter(ax, which, lacking if drawn and which == "a" else [], 52)
+        ax.set_xlabel(label)
+        if drawn:
+            log_y(ax)
+        else:
+            instead(ax, "; ".join(lacking))
+    axes[0].set_ylabel(rf"$D^*_\mathrm{{{name}}} = \rho^{{1/3}} (m/k_\mathrm{{B}}T)^{{1/2}} D_\mathrm{{{name}}}$")
+    if drawn:
+        axes[0].legend(loc="best")
+    return figure
+
+
+def caption(contents: Contents) -> str:
+    """Write the caption."""
+    return (
+        f"Reduced diffusion coefficient D* = ρ^(1/3) (m/k_BT)^(1/2) D of {contents.systems[0].first} against (a) the mean "
+        f"softness and (b) the thermal pair excess entropy, one point per temperature. {standard_errors(contents)}."
+    )

@@ -1,0 +1,1 @@
+"""A file each for what can be registered: the least that works."""
