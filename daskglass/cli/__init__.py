@@ -125,7 +125,7 @@ def run(
     if dry_run:
         if found := find_files(given):
             print_sources(given, found)
-        planned = costs(given)
+        planned = costs(given, "GPU" in profile.resources)
         print_costs(given.study, given.store, planned, workers)
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
@@ -137,7 +137,7 @@ def run(
         and not path.exists()
     ):
         # of files, and of what an earlier run left, it is known later, before any task is handed out
-        planned = costs(given)
+        planned = costs(given, "GPU" in profile.resources)
         kinds = (kind for cost in planned for kind in cost.kinds)
         check_fits((kind for kind in kinds if only in (None, kind.stage)), workers.memory)
         for warning in longer_than(planned, workers.lifetime):

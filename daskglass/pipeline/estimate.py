@@ -187,9 +187,9 @@ class Cost:
     notes: tuple[str, ...]
 
 
-def costs(study: Study) -> list[Cost]:
+def costs(study: Study, gpu: bool = False) -> list[Cost]:
     """Estimate the cost of every system of a study; reads headers of files, writes nothing."""
-    return [cost_of(plan) for plan in plan_study(study)]
+    return [cost_of(plan, gpu) for plan in plan_study(study)]
 
 
 def wall_hours(plans: Sequence[Cost], workers: int) -> float:
@@ -215,9 +215,10 @@ def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
     return found
 
 
-def cost_of(plan: Plan) -> Cost:
-    """Estimate the cost of a system."""
+def cost_of(plan: Plan, gpu: bool = False) -> Cost:
+    """Estimate the cost of a system, on workers that offer GPUs or not."""
     source, kinds, effort = plan.source, kinds_of(plan), plan.source.effort()
+    hours = {stage: seconds / 3600 for stage, seconds in _seconds(plan, gpu).items() if seconds}
     tasks: dict[str, int] = {}
     for kind in kinds:
         tasks[kind.stage] = tasks.get(kind.stage, 0) + kind.number
@@ -231,17 +232,19 @@ def cost_of(plan: Plan) -> Cost:
         files=sum(_files(layout) for layout in layouts),
         kinds=tuple(kinds),
         tasks=tasks,
-        hours={name: seconds / 3600 for name, seconds in _seconds(plan).items() if seconds},
-        chain=effort.seconds / 3600 / len(source.replicas("production")),
+        hours=hours,
+        chain=hours.get("simulate", 0.0) / len(source.replicas("production")),
         notes=effort.notes,
     )
 
 
-def _seconds(plan: Plan) -> dict[str, float]:
+def _seconds(plan: Plan, gpu: bool) -> dict[str, float]:
     """Seconds of one core, by stage."""
     return {
         stage.name: sum(
-            (step.count if isinstance(step, Reduce) else step).seconds(plan) for step in stage.steps if step.when(plan)
+            (step.count if isinstance(step, Reduce) else step).seconds(plan, gpu)
+            for step in stage.steps
+            if step.when(plan)
         )
         for stage in registry.STAGES
     }

@@ -82,10 +82,11 @@ class Simulation:
 
 @dataclass(frozen=True)
 class Effort:
-    """What simulating takes: time steps times particles, seconds of one core, and what is not known."""
+    """What simulating takes: time steps times particles, with which engine, whether Δ > 0, and what is not known."""
 
     particle_steps: float = 0.0
-    seconds: float = 0.0
+    engine: str = ""
+    shifted: bool = False
     notes: tuple[str, ...] = ()
 
 

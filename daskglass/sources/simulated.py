@@ -22,8 +22,6 @@ from daskglass.variables import FRAMES, VARIABLES, over
 
 LONGEST_LAG_STEPS = 10**9
 RECORDED = ("position", "potential_energy", "pressure")
-# Particle-steps per second of the embedded engine on one core of a 2024 server, for Δ = 0 and Δ > 0.
-STEPS_PER_SECOND = (2.2e6, 1.7e6)
 # Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
 # two; other Δ at the temperature of the same depth of supercooling.
 TAU, STRENGTH, DIVERGENCE = 0.42, 0.85, 0.35
@@ -161,8 +159,7 @@ class Simulated:
             if given.training and self.training_temperature == T:
                 duration += (given.training.frames - 1) * given.training.interval
         steps = duration / given.timestep * self.number * self.particles
-        seconds = 0.0 if notes else steps / STEPS_PER_SECOND[self.mixture.delta > 0]
-        return Effort(steps, seconds, tuple(notes))
+        return Effort(steps, given.engine, self.mixture.delta > 0, tuple(notes))
 
     def relaxation_time(self, temperature: float) -> float | None:
         """τ_α to plan with: of the study file, or of the built-in systems; None for other mixtures."""

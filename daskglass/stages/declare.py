@@ -245,7 +245,7 @@ class Step:
     constants : keywords that are the same in all studies
     memory : bytes of arrays at the peak, for the largest block of a run
     whole_rows : run of which it holds all frames of a temperature and replica at once
-    seconds : of one core, for all its tasks
+    seconds : of one core, or of one GPU where workers offer them and the function uses one, for all its tasks
     when : whether a study has this step
     """
 
@@ -263,7 +263,7 @@ class Step:
     constants: Mapping[str, Any] = field(default_factory=dict)
     memory: Callable[[Plan, str], int] = _small
     whole_rows: str = ""
-    seconds: Callable[[Plan], float] = lambda plan: 0.0
+    seconds: Callable[[Plan, bool], float] = lambda plan, gpu: 0.0
     when: Callable[[Plan], bool] = always
 
     @property
@@ -304,9 +304,9 @@ class Stage:
     steps: tuple[Step | Reduce, ...]
 
 
-def per_particle_frame(seconds: float) -> Callable[[Plan], float]:
+def per_particle_frame(seconds: float) -> Callable[[Plan, bool], float]:
     """Seconds of one core in all, of a step that works on every particle of every frame."""
-    return lambda plan: seconds * particle_frames(plan)
+    return lambda plan, gpu: seconds * particle_frames(plan)
 
 
 def particle_frames(plan: Plan) -> int:

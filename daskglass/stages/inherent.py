@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from daskglass.engines import Minimizer, get_engine
+from daskglass.engines import get_engine
 from daskglass.physics.systems import Mixture
+from daskglass.registry import ENGINES
 from daskglass.stages.declare import (
     PARTICLES,
     POSITION,
@@ -20,13 +21,9 @@ from daskglass.stages.declare import (
     particle_frames,
     reading,
 )
-from daskglass.stages.simulate import ENGINE
 from daskglass.store.blocks import Block, quantize, read_block, write_block
 
 MINIMIZING = POSITION + 24 + 24 + POSITION  # as stored; in double precision before and after; as they are written
-# Force evaluations of a frame to 1e-5, and particles evaluated per second.
-EVALUATIONS = {"fire": 1500, "cg": 1700}
-EVALUATIONS_PER_SECOND = 1.7e6
 
 
 def minimize(
@@ -35,7 +32,7 @@ def minimize(
     *,
     mixture: Mixture,
     engine: str,
-    minimizer: Minimizer,
+    minimizer: str,
     tolerance: float,
     precision: float | None,
 ) -> dict[str, Any]:
@@ -56,12 +53,13 @@ def minimize(
 
 def _memory(plan: Plan, run: str) -> int:
     layout, N = plan.layouts[run], plan.source.particles
-    n = layout.block_frames * N
-    return max(n * POSITION + reading(layout, layout.block_frames, POSITION), n * MINIMIZING + N * ENGINE)
+    n, memory = layout.block_frames * N, ENGINES[plan.settings["inherent.engine"]].memory
+    return max(n * POSITION + reading(layout, layout.block_frames, POSITION), n * MINIMIZING + N * memory)
 
 
-def _seconds(plan: Plan) -> float:
-    return particle_frames(plan) * EVALUATIONS[plan.settings["inherent.minimizer"]] / EVALUATIONS_PER_SECOND
+def _seconds(plan: Plan, gpu: bool) -> float:
+    engine = ENGINES[plan.settings["inherent.engine"]]
+    return particle_frames(plan) * engine.minimizers[plan.settings["inherent.minimizer"]] / engine.core.evaluations
 
 
 STAGE = Stage(

@@ -8,9 +8,8 @@ from typing import Any
 
 from daskglass.engines.sweep import Link
 from daskglass.engines.sweep import simulate as simulate_link
+from daskglass.registry import ENGINES
 from daskglass.stages.declare import RECORDED, Item, Place, Plan, Stage, Step
-
-ENGINE = 800  # bytes of a particle: neighbour lists and all else in LAMMPS, measured
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,14 @@ def simulate(link: Link) -> dict[str, Any]:
     }
 
 
+def _seconds(plan: Plan, gpu: bool) -> float:
+    effort = plan.source.effort()
+    engine = ENGINES[effort.engine]
+    speed = engine.gpu if gpu and engine.gpu else engine.core
+    # steps that nobody knows would make a time of no use
+    return 0.0 if effort.notes else effort.particle_steps / speed.steps[effort.shifted]
+
+
 STAGE = Stage(
     "simulate",
     (
@@ -51,8 +58,8 @@ STAGE = Stage(
             simulate,
             over=Simulations(),
             writes=(RECORDED,),
-            memory=lambda plan, run: plan.source.particles * ENGINE,
-            seconds=lambda plan: plan.source.effort().seconds,
+            memory=lambda plan, run: plan.source.particles * ENGINES[plan.source.effort().engine].memory,
+            seconds=_seconds,
             when=lambda plan: bool(plan.source.simulations()),
         ),
     ),
