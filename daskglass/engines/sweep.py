@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine
 from daskglass.errors import EngineError, StudyError
-from daskglass.physics.dynamics import Q_PEAK
+from daskglass.physics.defaults import LAGS, LONGEST, ORIGINS, Q_PEAK
 from daskglass.physics.systems import Mixture
 from daskglass.store.durable import publish, sync
 
@@ -49,9 +49,9 @@ class Uniform(NamedTuple):
 class Logarithmic(NamedTuple):
     """A run of frames spaced logarithmically from each of several overlapping origins."""
 
-    origins: int = 10
-    points: int = 30
-    longest: float = 25.0  # τ_α
+    origins: int = ORIGINS
+    points: int = LAGS
+    longest: float = LONGEST  # τ_α
 
 
 class Equilibration(NamedTuple):

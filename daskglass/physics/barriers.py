@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from daskglass.errors import DataError
 from daskglass.physics import arrays
+from daskglass.physics.defaults import PERCENTILES, REARRANGING, STRATA
 from daskglass.variables import VARIABLES, named
 
 RESOLUTION = 1.0 / 1024.0  # of the histograms from which percentiles are read
 INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
-REARRANGING = 0.2  # σ²
 MOST_STRATA = int(np.iinfo(np.int16).max)
 FARTHEST = 2.0**40  # values beyond have no bin of that width
 FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
@@ -79,7 +79,7 @@ def stratum_edges(histogram: NDArray[np.int64], bins: int, percentiles: tuple[fl
     return np.linspace(low, high, bins + 1)
 
 
-def strata(values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float] = (5.0, 95.0)) -> xr.DataArray:
+def strata(values: xr.DataArray, bins: int = STRATA, percentiles: tuple[float, float] = PERCENTILES) -> xr.DataArray:
     """Edges of equal strata of a structural variable, between two percentiles of all its values pooled.
 
     Percentiles are read from a histogram of bin width 1/1024 (exact merging of blocks, any order); computes Dask arrays.

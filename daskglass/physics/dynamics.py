@@ -13,8 +13,17 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from daskglass.errors import DataError
-from daskglass.kernels import displacement, hop
+from daskglass.kernels import displacement
+from daskglass.kernels import hop as hop_kernel
 from daskglass.physics import arrays
+from daskglass.physics.defaults import (
+    HARD_SEPARATION,
+    Q_PEAK,
+    REARRANGING,
+    RESTING,
+    SOFT_SEPARATION,
+    WINDOW,
+)
 from daskglass.physics.particles import (
     Who,
     box_over_frames,
@@ -25,8 +34,6 @@ from daskglass.physics.particles import (
     species_codes,
 )
 from daskglass.variables import VARIABLES, named
-
-Q_PEAK = 7.14
 
 
 def without_affine_motion(
@@ -94,7 +101,7 @@ def without_affine_motion(
     )
 
 
-def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
+def hop_indicator(position: xr.DataArray, window: float = WINDOW) -> xr.DataArray:
     """Hop indicator p_hop of every particle at every time.
 
     p_hop(i,t) = √( ⟨|x_i − ⟨x_i⟩_B|²⟩_A ⟨|x_i − ⟨x_i⟩_A|²⟩_B ) with windows A = [t − t_R/2, t] and
@@ -125,7 +132,7 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
         for run in np.ndindex(positions.shape[:-3]):
             x, who = _of_whom(positions[run])
             part = values[run][:, who]
-            hop.hop_indicator(x, drift(x, who, run), half, part)
+            hop_kernel.hop_indicator(x, drift(x, who, run), half, part)
             values[run][:, who] = part
         return values
 
@@ -179,12 +186,12 @@ def half_window(position: xr.DataArray, window: float) -> int:
 
 
 def rearrangement_labels(
-    hop_values: xr.DataArray,
+    hop: xr.DataArray,
     species: xr.DataArray,
-    soft: float = 0.2,
-    hard: float = 0.05,
-    soft_separation: float = 10.0,
-    hard_separation: float = 80.0,
+    soft: float = REARRANGING,
+    hard: float = RESTING,
+    soft_separation: float = SOFT_SEPARATION,
+    hard_separation: float = HARD_SEPARATION,
 ) -> xr.DataArray:
     """Label moments of rearrangement and of rest of the particles of the first species.
 
@@ -194,7 +201,7 @@ def rearrangement_labels(
 
     Parameters
     ----------
-    hop_values : (…, time, particle) p_hop in σ²; NaN at the ends, where no window fits, and where frames are missing
+    hop : (…, time, particle) p_hop in σ²; NaN at the ends, where no window fits, and where frames are missing
     species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle
     soft, hard : thresholds in σ²
     soft_separation, hard_separation : in τ
@@ -208,8 +215,8 @@ def rearrangement_labels(
     DataError
         If dimensions, lengths or labels do not match, a code has no name, or frames are not equally spaced in rising time.
     """
-    hop_values = arrays.array(hop_values, "hop_values", ["time", "particle"])
-    interval = frame_interval(hop_values)
+    hop = arrays.array(hop, "hop", ["time", "particle"])
+    interval = frame_interval(hop)
     soft, hard = arrays.number(soft, "soft", False), arrays.number(hard, "hard", False)
     # "at least" this many frames, whatever the last digit of the times says
     least_soft = arrays.number(soft_separation, "soft_separation", False) / interval - 1e-3
@@ -219,12 +226,12 @@ def rearrangement_labels(
         labels = np.empty(values.shape, np.int8)
         for run in np.ndindex(values.shape[:-2]):
             chosen = codes[run] == 0
-            hop.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
+            hop_kernel.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
         return labels
 
     labels = arrays.apply(
         compute,
-        {"hop_values": hop_values, "species": species_codes(species)},
+        {"hop": hop, "species": species_codes(species)},
         core=[["time", "particle"], ["particle"]],
         out=[["time", "particle"]],
         dtypes=[np.int8],
@@ -233,7 +240,7 @@ def rearrangement_labels(
 
 
 def scattering_function(
-    position: xr.DataArray, species: xr.DataArray, q: float = Q_PEAK, lags: ArrayLike | None = None
+    position: xr.DataArray, species: xr.DataArray, lags: ArrayLike | None = None, q: float = Q_PEAK
 ) -> xr.DataArray:
     """Self-intermediate scattering function of the first species, F(Q,t) = ⟨ sin(QΔr)/(QΔr) ⟩.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from daskglass.errors import DataError
 from daskglass.kernels.softness import linear
-from daskglass.physics import arrays
+from daskglass.physics import arrays, defaults
 from daskglass.variables import named
 
 CLASSES = {"hard": 0, "soft": 1}
@@ -71,7 +71,13 @@ class Softness:
     metrics: dict[str, Any]
 
     @classmethod
-    def fit(cls, examples: xr.Dataset, seed: int = 0, samples_per_class: int = 10_000, C: float = 1.0) -> Softness:
+    def fit(
+        cls,
+        examples: xr.Dataset,
+        seed: int = 0,
+        samples_per_class: int = defaults.EXAMPLES_PER_CLASS,
+        C: float = defaults.C,
+    ) -> Softness:
         """Fit to labelled examples, balanced by random undersampling, a quarter held out.
 
         `StandardScaler`, then `LinearSVC` (L2 penalty, squared hinge loss, `dual="auto"`).
@@ -240,7 +246,7 @@ def _species(G: xr.DataArray) -> bool:
     return "neighbor" in G.indexes and G.indexes["neighbor"].is_unique
 
 
-def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float = 0.2) -> xr.Dataset:
+def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float = defaults.REARRANGING) -> xr.Dataset:
     """How well softness predicts rearrangement (R: p_hop > threshold), over all particles and frames where both exist.
 
     Parameters

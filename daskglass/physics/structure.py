@@ -13,13 +13,20 @@ from daskglass.kernels import structure as kernel
 from daskglass.kernels.radial import pair_histogram
 from daskglass.kernels.structure import SUPPORT
 from daskglass.physics import arrays
+from daskglass.physics.defaults import BIN_WIDTH, R_MAX, RADII, WIDTH
 from daskglass.physics.particles import box_over_frames, frames, held, is_species, species_codes, species_names
 from daskglass.variables import VARIABLES, named
 
-MU = tuple(round(0.4 + 0.1 * k, 10) for k in range(27))
-WIDTH = 0.1
 MOST_BINS = 1_000_000
 FINEST = 1000  # widths between two radii at most: each costs memory
+
+
+def mu_grid(first: float, last: float, step: float) -> Sequence[float]:
+    """Radii from first to last, both included, free of accumulated rounding."""
+    return [round(first + step * k, 10) for k in range(round((last - first) / step) + 1)]
+
+
+MU = tuple(mu_grid(*RADII))
 
 
 def structure_functions(
@@ -92,8 +99,8 @@ def radial_distribution(
     position: xr.DataArray,
     species: xr.DataArray,
     box: xr.DataArray,
-    r_max: float = 5.0,
-    bin_width: float = 0.02,
+    r_max: float = R_MAX,
+    bin_width: float = BIN_WIDTH,
     centers: str | xr.DataArray | None = None,
 ) -> xr.DataArray:
     """Radial distribution functions around the centres, averaged over the dimension `time` if there is one.
@@ -248,8 +255,3 @@ def _centers(centers: str | xr.DataArray | None, species: xr.DataArray) -> xr.Da
     if isinstance(centers, xr.DataArray) and (centers.dtype != np.bool_ or "particle" not in centers.dims):
         raise DataError("centers must be the name of a species or a boolean array over particle")
     return arrays.array(centers, "centers", ["particle"], "bool")
-
-
-def mu_grid(first: float, last: float, step: float) -> Sequence[float]:
-    """Radii from first to last, both included, free of accumulated rounding."""
-    return [round(first + step * k, 10) for k in range(round((last - first) / step) + 1)]

@@ -335,7 +335,7 @@ def bulk_dynamics(path: Path, row: Block, lags: NDArray[np.float64], q: float) -
     tolerance = 1e-3 * np.diff(times).min()
     present = np.array([np.abs(elapsed - lag).min() <= tolerance for lag in lags])
     values = {name: np.full(lags.size, np.nan) for name in ("scattering", "msd")}
-    values["scattering"][present] = dynamics.scattering_function(moved, run["species"], q, lags[present])
+    values["scattering"][present] = dynamics.scattering_function(moved, run["species"], lags[present], q)
     values["msd"][present] = dynamics.mean_squared_displacement(moved, run["species"], lags[present])
     store.write_rows(path, row, values)
     return {}
