@@ -631,10 +631,34 @@ def study_of_files(
 def load_study(path: str | os.PathLike[str]) -> Study:
     """Read and validate a study file.
 
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Study file, YAML.
+
+    Returns
+    -------
+    Study
+        All settings of the study, each given or by default.
+
     Raises
     ------
     StudyError
         Naming the file, and for each problem its line and key.
+
+    Examples
+    --------
+    >>> text = '''
+    ... study: example
+    ... store: example.zarr
+    ... systems: [{system: ka_0.0, particles: 1200, temperatures: [0.80, 0.62]}]
+    ... source: {simulate: {engine: lammps}}
+    ... '''
+    >>> with open("example.yaml", "w") as file:
+    ...     _ = file.write(text)
+    >>> study = dg.load_study("example.yaml")
+    >>> study.systems[0].temperatures, study.hops.window
+    ((0.8, 0.62), 10.0)
     """
     path = Path(path)
     text, root, content = read_yaml(path)
