@@ -33,6 +33,7 @@ from daskglass.physics.particles import (
     frame_times,
     species_codes,
 )
+from daskglass.physics.relaxation import crossing_time
 from daskglass.variables import VARIABLES, named
 
 
@@ -518,8 +519,7 @@ def relaxation_time(scattering: xr.DataArray) -> xr.DataArray:
             warnings.warn(f"no relaxation time: F(Q,t) {reason}", RuntimeWarning, stacklevel=2)
             return np.nan
         k = below[0]
-        fraction = (values[k - 1] - np.exp(-1)) / (values[k - 1] - values[k])
-        return float(np.exp(np.log(t[k - 1]) + fraction * np.log(t[k] / t[k - 1])))
+        return crossing_time((t[k - 1], values[k - 1]), (t[k], values[k]))
 
     return named(_reduce_lags(compute, scattering, "scattering"), "relaxation_time")
 
