@@ -16,6 +16,7 @@ from daskglass.variables import named
 
 CLASSES = {"hard": 0, "soft": 1}
 EXAMPLES = ("soft_examples", "hard_examples")
+CONFUSION = ("true", "predicted")  # dimensions of the confusion matrix
 HELD_OUT = 0.25
 MAX_ITERATIONS = 10_000
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
@@ -26,13 +27,17 @@ def sample_examples(label: NDArray[np.int8], per_class: int, seed: int) -> NDArr
 
     Parameters
     ----------
-    label : any shape; 1 soft, 0 hard, others unlabelled
-    per_class : largest number per class
-    seed : of the random choice
+    label : numpy.ndarray
+        Labels, of any shape: 1 soft, 0 hard, others unlabelled.
+    per_class : int
+        Largest number per class.
+    seed : int
+        Seed of the random choice.
 
     Returns
     -------
-    (example,) flat indices into `label`, ascending
+    numpy.ndarray
+        Flat indices (example,) into `label`, rising.
 
     Raises
     ------
@@ -304,9 +309,9 @@ class Softness:
         dataset = xr.Dataset({name: array.drop_attrs() for name, array in arrays.items()})
         dataset = dataset.assign(bias=self.bias, norm=self.norm)
         for name, value in self.metrics.items():
-            dims = ("true", "predicted") if name == "confusion" else ()
+            dims = CONFUSION if name == "confusion" else ()
             dataset[name] = (dims, value)
-        return dataset.assign_coords(true=list(CLASSES), predicted=list(CLASSES)).assign_attrs(width=self.width)
+        return dataset.assign_coords({dim: list(CLASSES) for dim in CONFUSION}).assign_attrs(width=self.width)
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Softness:
@@ -325,7 +330,7 @@ class Softness:
         Raises
         ------
         DataError
-            If a variable is missing, is not over (neighbor, mu), or is not finite.
+            If a variable is missing, has other dimensions than `to_dataset` gives it, or is not finite.
 
         Examples
         --------
@@ -342,13 +347,13 @@ class Softness:
         """
         parts, numbers = ("weights", "mean", "scale"), ("accuracy", "trained_on", "held_out", *EXAMPLES)
         axes = ("neighbor", "mu")
-        dataset = arrays.table(
-            dataset, "model", {**dict.fromkeys(parts, axes), "bias": (), "confusion": (), **dict.fromkeys(numbers, ())}
-        )
-        metrics = {
-            name: dataset[name].values if dataset[name].ndim else dataset[name].item()
-            for name in (*numbers, "confusion")
-        }
+        of_single = dict.fromkeys(("bias", *numbers), ())
+        dataset = arrays.table(dataset, "model", {**dict.fromkeys(parts, axes), "confusion": CONFUSION, **of_single})
+        for name, dims in {"confusion": CONFUSION, **of_single}.items():
+            if set(dataset[name].dims) != set(dims):
+                raise DataError(f"model.{name} must be over {dims}; it has {dict(dataset[name].sizes)}")
+        metrics = {name: dataset[name].item() for name in numbers}
+        metrics["confusion"] = dataset["confusion"].transpose(*CONFUSION).values
         found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}
         for name, values in found.items():
             if set(values.dims) != set(axes) or not _species(values):

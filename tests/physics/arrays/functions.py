@@ -214,6 +214,8 @@ def below_onset(probability, events, temperature):
 
 
 def scaled(activation_energy, activation_entropy, onset):
+    # there is nothing at or below zero
+    onset = onset if onset > 0 else np.nan
     P = np.exp(activation_entropy - activation_energy / onset)
     P = np.mean(P[~np.isnan(P)])
     return np.array(
