@@ -134,12 +134,19 @@ def stratum_counts(
 
     Parameters
     ----------
-    hop : (…, particle) in σ²; values : (…, particle), with the same labels; edges : (edge,), rising
-    threshold : p_hop of a rearrangement, in σ²
+    hop : xarray.DataArray
+        Values of p_hop over (…, particle) in σ².
+    values : xarray.DataArray
+        Structural variable over (…, particle), with the same labels.
+    edges : xarray.DataArray
+        Edges of the strata over (edge,), rising.
+    threshold : float, optional
+        Value of p_hop in σ² above which a particle rearranges.
 
     Returns
     -------
-    Dataset of `samples` and `events` (…, stratum) int64; coordinate `stratum` holds the middle of each.
+    xarray.Dataset
+        Variables `samples` and `events` over (…, stratum), int64; coordinate `stratum` holds the middle of each.
 
     Raises
     ------
@@ -450,13 +457,16 @@ def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int]
 
     Parameters
     ----------
-    temperatures : all of them
-    coldest : gives P_R over (temperature, stratum) of the k coldest ones, in strata of their own
+    temperatures : numpy.ndarray
+        All of them, rising.
+    coldest : callable
+        Gives P_R over (temperature, stratum) of the k coldest ones, in strata of their own.
 
     Returns
     -------
-    k, at least 2 (or 1 of 1). Where the strata of a range meet nowhere, that range. Where the search cycles
-    between ranges, the smallest of them, which every one of them calls supercooled.
+    int
+        Number k, at least 2 (or 1 of 1). Where the strata of a range meet nowhere, that range. Where the search cycles
+        between ranges, the smallest of them, which every one of them calls supercooled.
     """
     count, seen = min(INITIAL_TEMPERATURES, temperatures.size), list[int]()
     while count not in seen:

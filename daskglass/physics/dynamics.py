@@ -456,9 +456,19 @@ def frame_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Find all pairs of frames whose distance in time is one of the lags.
 
+    Parameters
+    ----------
+    times : numpy.ndarray
+        Times (time,) of the frames, rising.
+    lags : numpy.ndarray
+        Lags (lag,), in any order.
+
     Returns
     -------
-    first, second, which : (pair,) indices of the two frames, and of the lag
+    first, second : numpy.ndarray
+        Indices (pair,) of the two frames.
+    which : numpy.ndarray
+        Indices (pair,) of the lag.
 
     Raises
     ------

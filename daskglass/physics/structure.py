@@ -205,11 +205,23 @@ def pair_counts(
 
     Parameters
     ----------
-    group : (…, particle) integer group of each centre below `groups`, negative where a particle is none
+    position, species, box, r_max, bin_width
+        As for `radial_distribution`.
+    group : xarray.DataArray
+        Group of each centre over (…, particle), below `groups`; negative where a particle is none.
+    groups : int
+        Number of groups.
 
     Returns
     -------
-    Dataset of `pairs` (…, group, neighbor, r), each pair weighted with its frame's volume V, and `centers` (…, group).
+    xarray.Dataset
+        Variables `pairs` (…, group, neighbor, r), each pair weighted with its frame's volume V, and `centers` (…,
+        group).
+
+    Raises
+    ------
+    DataError
+        Where `radial_distribution` does, if species vary along time, or a group is not below `groups`.
     """
     r = bin_middles(r_max, bin_width)
     bins = r.size
