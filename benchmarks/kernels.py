@@ -19,7 +19,7 @@ from sklearn.svm import LinearSVC
 import daskglass as dg
 from benchmarks.timing import Row, compare, jumps, liquid
 from daskglass.kernels.cells import gather_candidates, most_candidates, sort_into_cells, squared_distances
-from daskglass.physics.dynamics import Q_PEAK
+from daskglass.physics.defaults import Q_PEAK
 from daskglass.physics.structure import MU, WIDTH, pair_counts
 
 PARTICLES = 32_768
@@ -219,7 +219,7 @@ def motion() -> list[Row]:
         dynasor.logging_tools.set_logging_level("ERROR")
         found += compare(
             f"F(Q,t), {few} frames, {lags.size} lags",
-            lambda: dg.scattering_function(short, kinds, Q_PEAK, lags),
+            lambda: dg.scattering_function(short, kinds, lags, Q_PEAK),
             {"dynasor, 24 wave vectors, every lag": (incoherent, 3)},
             runs=3,
         )

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine
 from daskglass.errors import EngineError, StudyError
-from daskglass.physics.dynamics import Q_PEAK
+from daskglass.physics.defaults import LAGS, LONGEST, ORIGINS
+from daskglass.physics.relaxation import crossing_time, self_scattering
 from daskglass.physics.systems import Mixture
 from daskglass.store.durable import publish, sync
 
@@ -49,9 +50,9 @@ class Uniform(NamedTuple):
 class Logarithmic(NamedTuple):
     """A run of frames spaced logarithmically from each of several overlapping origins."""
 
-    origins: int = 10
-    points: int = 30
-    longest: float = 25.0  # τ_α
+    origins: int = ORIGINS
+    points: int = LAGS
+    longest: float = LONGEST  # τ_α
 
 
 class Equilibration(NamedTuple):
@@ -256,19 +257,6 @@ def uniform_steps(frames: int, interval: float, timestep: float) -> list[int]:
             f"interval {interval} = {interval / timestep:.6g} time steps of {timestep}"
         )
     return [i * steps for i in range(frames)]
-
-
-def crossing_time(earlier: tuple[float, float], later: tuple[float, float]) -> float:
-    """Time at which F(t) crosses 1/e, between two points (t, F): linear in (log t, F), or in (t, F) from t = 0."""
-    (t0, F0), (t1, F1) = earlier, later
-    weight = (F0 - math.exp(-1)) / (F0 - F1)
-    return weight * t1 if t0 == 0 else math.exp(math.log(t0) + weight * math.log(t1 / t0))
-
-
-def self_scattering(displacement: NDArray[np.float64], drift: NDArray[np.float64]) -> float:
-    """F(Q,t) = ⟨ sin(QΔr)/(QΔr) ⟩ of particles displaced by (particles, 3) in a system that drifted by (3,)."""
-    distance = np.linalg.norm(displacement - drift, axis=1)
-    return float(np.mean(np.sinc(Q_PEAK * distance / np.pi)))
 
 
 @dataclass(frozen=True)

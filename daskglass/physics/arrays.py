@@ -239,15 +239,30 @@ def apply(
 ) -> Any:
     """Apply a function of numpy blocks to arrays over any leading dimensions: `xarray.apply_ufunc`, lazy where they are.
 
-    The function gets arrays of the same leading shape, `core` dimensions last, in C order, read-only. Chunks are merged along
-    `core`.
+    The function gets arrays of the same leading shape, `core` dimensions last, in C order, read-only. Chunks are merged
+    along `core`.
 
     Parameters
     ----------
-    function : of one block of each array, to one array (or a tuple of them) over the leading dimensions and `out`
-    arrays : by the name errors give them
-    core, out, dtypes : one each per array, and per result
-    sizes : lengths of the dimensions in `out` that are new
+    function : callable
+        Function of one block of each array, to one array (or a tuple of them) over the leading dimensions and `out`.
+    arrays : dict of str to xarray.DataArray
+        Arrays, by the name errors give them.
+    core : sequence of sequence of str
+        Dimensions of each array that the function needs whole.
+    out : sequence of sequence of str
+        Dimensions of each result besides the leading ones.
+    dtypes : sequence of dtype
+        Type of each result.
+    keep_attrs : bool or str, optional
+        As for `xarray.apply_ufunc`.
+    **sizes : int
+        Lengths of the dimensions in `out` that are new.
+
+    Returns
+    -------
+    xarray.DataArray or tuple of xarray.DataArray
+        One for each of `out`.
 
     Raises
     ------

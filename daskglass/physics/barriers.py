@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from daskglass.errors import DataError
 from daskglass.physics import arrays
+from daskglass.physics.defaults import PERCENTILES, REARRANGING, STRATA
 from daskglass.variables import VARIABLES, named
 
 RESOLUTION = 1.0 / 1024.0  # of the histograms from which percentiles are read
 INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
-REARRANGING = 0.2  # σ²
 MOST_STRATA = int(np.iinfo(np.int16).max)
 FARTHEST = 2.0**40  # values beyond have no bin of that width
 FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
@@ -79,25 +79,36 @@ def stratum_edges(histogram: NDArray[np.int64], bins: int, percentiles: tuple[fl
     return np.linspace(low, high, bins + 1)
 
 
-def strata(values: xr.DataArray, bins: int = 5, percentiles: tuple[float, float] = (5.0, 95.0)) -> xr.DataArray:
-    """Edges of equal strata of a structural variable, between two percentiles of all its values pooled.
+def strata(values: xr.DataArray, bins: int = STRATA, percentiles: tuple[float, float] = PERCENTILES) -> xr.DataArray:
+    """Divide a structural variable into equal strata between two percentiles of all its values pooled.
 
-    Percentiles are read from a histogram of bin width 1/1024 (exact merging of blocks, any order); computes Dask arrays.
+    Percentiles are read from a histogram of bin width 1/1024, so that blocks merge exactly, in any order. Computes Dask
+    arrays.
 
     Parameters
     ----------
-    values : any dimensions; NaN left out
-    bins : number of strata
-    percentiles : lower and upper
+    values : xarray.DataArray
+        Structural variable over any dimensions. NaN is left out.
+    bins : int, optional
+        Number of strata.
+    percentiles : tuple of float, optional
+        Lower and upper percentile.
 
     Returns
     -------
-    (edge,) in the units of `values`
+    xarray.DataArray
+        Edges over (edge,), rising, float64, in the units of `values`.
 
     Raises
     ------
     DataError
         If percentiles are not two that rise between 0 and 100, or there is nothing between them.
+
+    Examples
+    --------
+    >>> softness = xr.DataArray(np.linspace(-1, 1, 2001), dims="particle", name="softness")
+    >>> print(dg.strata(softness, bins=4, percentiles=(10, 90)).values.round(2))
+    [-0.8 -0.4  0.   0.4  0.8]
     """
     bins = arrays.whole(bins, "bins", most=MOST_STRATA)
     limits = arrays.distinct(percentiles, "percentiles")
@@ -123,12 +134,19 @@ def stratum_counts(
 
     Parameters
     ----------
-    hop : (…, particle) in σ²; values : (…, particle), with the same labels; edges : (edge,), rising
-    threshold : p_hop of a rearrangement, in σ²
+    hop : xarray.DataArray
+        Values of p_hop over (…, particle) in σ².
+    values : xarray.DataArray
+        Structural variable over (…, particle), with the same labels.
+    edges : xarray.DataArray
+        Edges of the strata over (edge,), rising.
+    threshold : float, optional
+        Value of p_hop in σ² above which a particle rearranges.
 
     Returns
     -------
-    Dataset of `samples` and `events` (…, stratum) int64; coordinate `stratum` holds the middle of each.
+    xarray.Dataset
+        Variables `samples` and `events` over (…, stratum), int64; coordinate `stratum` holds the middle of each.
 
     Raises
     ------
@@ -182,15 +200,44 @@ def rearrangement_probability(
 ) -> xr.Dataset:
     """P_R: fraction of the particles of each stratum with p_hop above the threshold.
 
+    As in [1]_, counts are summed over replica and time. A stratum holds its lower edge; the last one its upper edge
+    too. Particles without p_hop or value are left out.
+
     Parameters
     ----------
-    hop : ([temperature,] …, time, particle) in σ²; values : the structural variable, of the same dimensions
-    edges : (edge,) of the strata, from `strata`
-    threshold : in σ²
+    hop : xarray.DataArray
+        Values of p_hop over ([temperature,] …, time, particle) in σ².
+    values : xarray.DataArray
+        Structural variable over the same dimensions, with the same labels.
+    edges : xarray.DataArray
+        Edges of the strata over (edge,), rising, as `strata` returns them.
+    threshold : float, optional
+        Value of p_hop in σ² above which a particle rearranges.
 
     Returns
     -------
-    Dataset over (…, stratum), replica and time summed over: `probability`, `events`, `samples`.
+    xarray.Dataset
+        Variables `probability`, `events` and `samples` over (…, stratum). NaN where nothing was counted. Coordinate
+        `stratum` holds the middle of each.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, or edges do not rise.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> hop = xr.DataArray([[0.0, 0.3, 0.5, 0.1]], dims=("time", "particle"))
+    >>> softness = xr.DataArray([[-0.5, -0.2, 0.4, 0.6]], dims=("time", "particle"))
+    >>> edges = xr.DataArray([-1.0, 0.0, 1.0], dims="edge")
+    >>> P = dg.rearrangement_probability(hop, softness, edges)
+    >>> print(P.probability.values, P.stratum.values)
+    [0.5 0.5] [-0.5  0.5]
     """
     return probability_of(stratum_counts(hop, values, edges, threshold))
 
@@ -218,24 +265,43 @@ def probability_of(counts: xr.Dataset) -> xr.Dataset:
 
 
 def arrhenius(P: xr.Dataset) -> xr.Dataset:
-    """Fit ln P_R = Σ − ΔE/T over `temperature`, weighted by the number of events (paper, Eq. 6).
+    """Fit ln P_R = Σ − ΔE/T over `temperature`, weighted by the number of events.
 
-    A temperature at which a stratum has no event has no logarithm and leaves that stratum's fit.
+    The law is Eq. 6 of [1]_, first found in [2]_. A temperature at which a stratum has no event has no logarithm and
+    leaves that stratum's fit.
 
     Parameters
     ----------
-    P : `probability` and `events` over (temperature, …), as `rearrangement_probability` returns them; temperatures in
-        any order
+    P : xarray.Dataset
+        Variables `probability` and `events` over (temperature, …), as `rearrangement_probability` returns them;
+        temperatures in ε/k_B, in any order.
 
     Returns
     -------
-    Dataset over (…): `activation_energy` ΔE and `activation_entropy` Σ, their standard errors `…_err` from the
-    counts alone, and `temperatures_used`; NaN with fewer than two temperatures.
+    xarray.Dataset
+        Variables over (…): `activation_energy` ΔE in ε, `activation_entropy` Σ in k_B, their standard errors
+        `activation_energy_err` and `activation_entropy_err` from the counts alone, and `temperatures_used`. NaN with
+        fewer than two temperatures.
 
     Raises
     ------
     DataError
         If temperatures are not positive numbers, one is there twice, or a probability is none.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] S. S. Schoenholz, E. D. Cubuk, D. M. Sussman, E. Kaxiras and A. J. Liu, "A structural approach to relaxation
+       in glassy liquids", Nature Physics 12, 469 (2016).
+
+    Examples
+    --------
+    >>> T = xr.DataArray([0.5, 0.6, 0.8], dims="temperature", coords={"temperature": [0.5, 0.6, 0.8]})
+    >>> P = xr.Dataset({"probability": np.exp(1.0 - 3.0 / T), "events": xr.full_like(T, 100.0)})
+    >>> fit = dg.arrhenius(P)
+    >>> round(fit.activation_energy.item(), 3), round(fit.activation_entropy.item(), 3)
+    (3.0, 1.0)
     """
     P = _by_temperature(P)
     x = 1.0 / P["temperature"].values.astype(np.float64)
@@ -282,22 +348,38 @@ def _by_temperature(P: xr.Dataset) -> xr.Dataset:
 def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     """Onset temperature T_A, where the strata meet.
 
-    All pairs of strata intersect at T_ij = (ΔE_i − ΔE_j)/(Σ_i − Σ_j). Those within one inter-percentile range
+    All pairs of strata intersect at T_ij = (ΔE_i − ΔE_j)/(Σ_i − Σ_j) [1]_. Those within one inter-percentile range
     (10th to 90th) of the median are kept; T_A is their mean.
 
     Parameters
     ----------
-    fit : `activation_energy` and `activation_entropy` over (…, stratum), as `arrhenius` returns them
+    fit : xarray.Dataset
+        Variables `activation_energy` and `activation_entropy` over (…, stratum), as `arrhenius` returns them.
 
     Returns
     -------
-    (…) in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and `intersections` (their number);
-    NaN with fewer than two fitted strata.
+    xarray.DataArray
+        Temperatures over (…) in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and
+        `intersections` (their number). NaN with fewer than two fitted strata.
 
     Raises
     ------
     DataError
         If a variable or the dimension `stratum` is missing.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> fit = xr.Dataset(
+    ...     {"activation_energy": ("stratum", [3.0, 2.0, 1.0]), "activation_entropy": ("stratum", [3.0, 1.0, -1.0])}
+    ... )
+    >>> T_A = dg.onset_temperature(fit)
+    >>> T_A.item(), T_A.intersections.item()
+    (0.5, 3)
     """
 
     def meet(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[float, float, int]:
@@ -331,20 +413,37 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
 
 
 def supercooled(P: xr.Dataset) -> xr.Dataset:
-    """Select the temperatures below the onset temperature that they themselves give, found from the ten coldest.
+    """Select the temperatures below the onset temperature that they themselves give.
+
+    The search starts from the ten coldest temperatures.
 
     Parameters
     ----------
-    P : over (temperature, stratum), as `rearrangement_probability` returns it
+    P : xarray.Dataset
+        Variables `probability` and `events` over (temperature, stratum), as `rearrangement_probability` returns them.
 
     Returns
     -------
-    `P` at the supercooled temperatures, rising.
+    xarray.Dataset
+        Part of `P` at the supercooled temperatures, rising.
 
     Raises
     ------
     DataError
-        Where `arrhenius` does, or if there are other dimensions: each system has a range of its own.
+        If temperatures are not positive numbers, one is there twice, a probability is none, or there are other
+        dimensions: each system has a range of its own.
+
+    Examples
+    --------
+    Two strata that meet at T = 0.8:
+
+    >>> T = xr.DataArray([1.0, 0.9, 0.7, 0.6, 0.5], dims="temperature", name="temperature")
+    >>> T = T.assign_coords(temperature=T)
+    >>> energy = xr.DataArray([3.0, 2.0], dims="stratum")
+    >>> P = np.exp(energy / 0.8 - energy / T - 2.0)
+    >>> P = xr.Dataset({"probability": P, "events": xr.full_like(P, 100.0)})
+    >>> print(dg.supercooled(P).temperature.values)
+    [0.5 0.6 0.7]
     """
     P = _by_temperature(P)
     if more := [dim for dim in P["probability"].dims if dim not in ("temperature", "stratum")]:
@@ -358,13 +457,16 @@ def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int]
 
     Parameters
     ----------
-    temperatures : all of them
-    coldest : gives P_R over (temperature, stratum) of the k coldest ones, in strata of their own
+    temperatures : numpy.ndarray
+        All of them, rising.
+    coldest : callable
+        Gives P_R over (temperature, stratum) of the k coldest ones, in strata of their own.
 
     Returns
     -------
-    k, at least 2 (or 1 of 1). Where the strata of a range meet nowhere, that range. Where the search cycles
-    between ranges, the smallest of them, which every one of them calls supercooled.
+    int
+        Number k, at least 2 (or 1 of 1). Where the strata of a range meet nowhere, that range. Where the search cycles
+        between ranges, the smallest of them, which every one of them calls supercooled.
     """
     count, seen = min(INITIAL_TEMPERATURES, temperatures.size), list[int]()
     while count not in seen:
@@ -380,21 +482,40 @@ def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int]
 
 
 def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
-    """Scaled barriers y_Σ = Σ/ln P_R(T_A) and y_E = ΔE/(T_A ln P_R(T_A)); y_E = y_Σ − 1 where strata meet (Eq. 8).
+    """Scaled barriers y_Σ = Σ/ln P_R(T_A) and y_E = ΔE/(T_A ln P_R(T_A)).
+
+    Where the strata meet at T_A, y_E = y_Σ − 1 (Eq. 8 of [1]_).
 
     Parameters
     ----------
-    fit : over (…, stratum), as `arrhenius` returns it; onset : T_A, (…)
+    fit : xarray.Dataset
+        Variables `activation_energy` and `activation_entropy` over (…, stratum), as `arrhenius` returns them.
+    onset : xarray.DataArray or float
+        Onset temperature T_A over (…) in ε/k_B.
 
     Returns
     -------
-    Dataset of `scaled_entropy`, `scaled_energy` (stratum,) and `onset_probability` P_R(T_A), the mean over strata of
-    exp(Σ − ΔE/T_A), of the strata that are fitted; NaN where T_A is missing or not positive.
+    xarray.Dataset
+        Variables `scaled_entropy` y_Σ and `scaled_energy` y_E over (…, stratum), and `onset_probability` P_R(T_A) over
+        (…), the mean of exp(Σ − ΔE/T_A) over the strata that are fitted; all dimensionless. NaN where T_A is missing or
+        not positive.
 
     Raises
     ------
     DataError
         If a variable or the dimension `stratum` is missing, or labels of fit and onset differ.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> fit = xr.Dataset({"activation_energy": ("stratum", [3.0, 2.0]), "activation_entropy": ("stratum", [3.0, 1.0])})
+    >>> scaled = dg.collapse(fit, onset=0.5)
+    >>> print(scaled.scaled_entropy.values.round(3), scaled.scaled_energy.values.round(3))
+    [-1.    -0.333] [-2.    -1.333]
     """
     fit = arrays.table(fit, "fit", FIT)
     onset = arrays.array_or_number(onset, "onset").reset_coords(drop=True)
@@ -422,23 +543,49 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
 def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
     """Standard errors of P_R, ΔE, Σ, T_A and the collapse, by resampling replicas and blocks of time.
 
+    Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself.
+
     Parameters
     ----------
-    counts : `samples` and `events` over (temperature, replica, time, stratum), at the temperatures of the fit
-    resamples : number of bootstrap samples
-    seed : of the resampling
-    block : frames per block of time; frames closer than a hop window are not independent
+    counts : xarray.Dataset
+        Variables `samples` and `events` over (temperature, replica, time, stratum), at the temperatures of the fit.
+    resamples : int
+        Number of bootstrap samples.
+    seed : int
+        Seed of the resampling.
+    block : int
+        Frames in a block of time; frames closer than a hop window are not independent.
 
     Returns
     -------
-    Dataset of `probability_err` (temperature, stratum), `activation_energy_err`, `activation_entropy_err`,
-    `scaled_energy_err`, `scaled_entropy_err` (stratum,) and `onset_temperature_err`: standard deviations, of the resamples
-    that have a value.
+    xarray.Dataset
+        Variables `probability_err` (…, temperature, stratum), `activation_energy_err`, `activation_entropy_err`,
+        `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err` (…): standard deviations
+        of the resamples that have a value, in the units of what they are errors of.
 
     Raises
     ------
     DataError
-        If a variable or dimension is missing, or temperatures are not positive numbers, each once.
+        If a variable or dimension is missing, temperatures are not positive numbers, each once, or a number is not
+        whole.
+
+    References
+    ----------
+    .. [1] H. R. Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", The Annals of Statistics
+       17, 1217 (1989).
+
+    Examples
+    --------
+    >>> T = xr.DataArray([0.5, 0.6], dims="temperature", coords={"temperature": [0.5, 0.6]})
+    >>> energy = xr.DataArray([3.0, 2.0], dims="stratum")
+    >>> events = (1000 * np.exp(energy - energy / T)).round().astype(int)
+    >>> events = events.expand_dims(replica=2, time=4) + xr.DataArray([-5, 5], dims="replica")
+    >>> counts = xr.Dataset({"samples": xr.full_like(events, 1000), "events": events})
+    >>> errors = dg.bootstrap(counts, resamples=10, seed=0, block=2)
+    >>> dict(errors.probability_err.sizes)
+    {'temperature': 2, 'stratum': 2}
+    >>> 0 < errors.onset_temperature_err.item() < 0.2
+    True
     """
     resamples, seed, block = (
         arrays.whole(value, name, least)

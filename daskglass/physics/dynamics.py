@@ -13,8 +13,17 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from daskglass.errors import DataError
-from daskglass.kernels import displacement, hop
+from daskglass.kernels import displacement
+from daskglass.kernels import hop as hop_kernel
 from daskglass.physics import arrays
+from daskglass.physics.defaults import (
+    HARD_SEPARATION,
+    Q_PEAK,
+    REARRANGING,
+    RESTING,
+    SOFT_SEPARATION,
+    WINDOW,
+)
 from daskglass.physics.particles import (
     Who,
     box_over_frames,
@@ -24,40 +33,61 @@ from daskglass.physics.particles import (
     frame_times,
     species_codes,
 )
+from daskglass.physics.relaxation import crossing_time
 from daskglass.variables import VARIABLES, named
-
-Q_PEAK = 7.14
 
 
 def without_affine_motion(
     position: xr.DataArray, box: xr.DataArray, reference: xr.DataArray | None = None
 ) -> xr.DataArray:
-    """Positions as they would be in a box that keeps its size, x(t) L₀/L(t) along each edge.
+    """Rescale positions to a box that keeps its size, x(t) L₀/L(t) along each edge.
 
     A barostat moves all particles with the box. An unwrapped position x = w + nL takes this up n times over: a particle
-    at fixed fractions of the edges seems to move by x δL/L, the farther from the origin the more. Divided by L(t), only
-    motion relative to the box is left. The origin does not matter to dynamics: another one shifts all particles alike,
-    as drift, which they remove.
+    at fixed fractions of the edges seems to move by x δL/L, the farther from the origin the more [1]_. Divided by L(t),
+    only motion relative to the box is left. The origin does not matter to dynamics: another one shifts all particles
+    alike, as drift, which they remove.
 
-    Dynamics at constant pressure (`hop_indicator`, `scattering_function`, `mean_squared_displacement`) are those of
-    these positions; structure, of those at each time. Images cost digits: in single precision a particle at rest |x| from
-    the origin is so up to 2⁻²³ |x| (half of it stored, half from here), which is 2e-5 σ at 150 σ, 4e-10 σ² squared.
+    At constant pressure, give these positions to `hop_indicator`, `scattering_function` and
+    `mean_squared_displacement`; structure is that of the positions at each time. Images cost digits: in single
+    precision a particle at rest |x| from the origin moves by up to 2⁻²³ |x| (half of it stored, half from here), which
+    is 2e-5 σ at 150 σ, 4e-10 σ² squared.
 
     Parameters
     ----------
-    position : (…, time, particle, xyz) unwrapped, in σ
-    box : edges (…, time, xyz) in σ; of a box without time, `position` is returned as it is
-    reference : edges L₀ (…, xyz) in σ; those of the first frame by default
+    position : xarray.DataArray
+        Unwrapped positions over (…, time, particle, xyz) in σ.
+    box : xarray.DataArray
+        Edge lengths over (…, time, xyz) in σ. Without the dimension `time`, `position` is returned as it is.
+    reference : xarray.DataArray, optional
+        Edge lengths L₀ over (…, xyz) in σ; those of the first frame by default.
 
     Returns
     -------
-    (…, time, particle, xyz) in σ, of the type of `position`
+    xarray.DataArray
+        Positions over (…, time, particle, xyz) in σ, of the type of `position`.
 
     Raises
     ------
     DataError
-        If dimensions, lengths or labels do not match, times do not rise, or a frame with positions, or the reference, has
-        edges that are not positive and finite; frames are counted within the block at hand.
+        If dimensions, lengths or labels do not match, times do not rise, or a frame with positions, or the reference,
+        has edges that are not positive and finite; frames are counted within the block at hand.
+
+    References
+    ----------
+    .. [1] S. von Bülow, J. T. Bullerjahn and G. Hummer, "Systematic errors in diffusion coefficients from long-time
+       molecular dynamics simulations at constant pressure", The Journal of Chemical Physics 153, 021101 (2020).
+
+    Examples
+    --------
+    A box grows by 1 %; one particle moves with it, another one stays:
+
+    >>> x = np.zeros((2, 2, 3))
+    >>> x[:, 0, 0], x[:, 1, 0] = [8.0, 8.08], [8.0, 8.0]
+    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": [0.0, 1.0]})
+    >>> box = xr.DataArray([[10.0, 10.0, 10.0], [10.1, 10.1, 10.1]], dims=("time", "xyz"))
+    >>> print(dg.without_affine_motion(position, box).isel(xyz=0).values.round(3))
+    [[8.    8.   ]
+     [8.    7.921]]
     """
     position = arrays.array(position, "position", ["time", "particle", "xyz"])
     given = arrays.together({"position": position, "box": box_over_frames(box)})
@@ -94,27 +124,52 @@ def without_affine_motion(
     )
 
 
-def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
+def hop_indicator(position: xr.DataArray, window: float = WINDOW) -> xr.DataArray:
     """Hop indicator p_hop of every particle at every time.
 
-    p_hop(i,t) = √( ⟨|x_i − ⟨x_i⟩_B|²⟩_A ⟨|x_i − ⟨x_i⟩_A|²⟩_B ) with windows A = [t − t_R/2, t] and
-    B = [t, t + t_R/2], both with frame t (paper, Eq. 1). The drift of the centre of mass is removed first.
+    p_hop(i,t) = √( ⟨|x_i − ⟨x_i⟩_B|²⟩_A ⟨|x_i − ⟨x_i⟩_A|²⟩_B ) with windows A = [t − t_R/2, t] and B = [t, t + t_R/2],
+    both with frame t (Eq. 1 of [1]_; [2]_). The drift of the centre of mass is removed first. A particle that jumps by
+    a at t has p_hop(t) = a² (h/(h+1))^{3/2}, where h is the number of frames in t_R/2.
 
     Parameters
     ----------
-    position : (…, time, particle, xyz) unwrapped, in σ; frames equally spaced in `time` (τ); where the box varies,
-        those of `without_affine_motion`. NaN where a frame is missing, or a particle that a smaller system does not have
-    window : t_R in τ; half of it must be a whole number of frames
+    position : xarray.DataArray
+        Unwrapped positions over (…, time, particle, xyz) in σ, frames equally spaced in `time` (τ). Where the box
+        varies, those of `without_affine_motion`. NaN where a frame is missing, or a particle that a smaller system does
+        not have.
+    window : float, optional
+        Window t_R in τ; half of it is a whole number of frames.
 
     Returns
     -------
-    (…, time, particle) float32 in σ², NaN where a window does not fit into the series or holds a missing frame.
+    xarray.DataArray
+        Values of p_hop over (…, time, particle), float32, in σ². NaN where a window does not fit into the series or
+        holds a missing frame.
 
     Raises
     ------
     DataError
-        If a dimension is missing, a part of a frame is not finite, frames are not equally spaced in rising time, are fewer
-        than a window, or the window is no whole number of frames.
+        If a dimension is missing, a part of a frame is not finite, frames are not equally spaced in rising time, are
+        fewer than a window, or half the window is no whole number of frames.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] R. Candelier, A. Widmer-Cooper, J. K. Kummerfeld, O. Dauchot, G. Biroli, P. Harrowell and D. R. Reichman,
+       "Spatiotemporal Hierarchy of Relaxation Events, Dynamical Heterogeneities, and Structural Reorganization in a
+       Supercooled Liquid", Physical Review Letters 105, 135702 (2010).
+
+    Examples
+    --------
+    Two particles jump by 1 σ, in opposite directions, between the times 9 and 10:
+
+    >>> x = np.zeros((21, 2, 3), np.float32)
+    >>> x[10:, :, 0] = [1, -1]
+    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": np.arange(21.0)})
+    >>> hop = dg.hop_indicator(position, window=10.0)
+    >>> print(hop.isel(particle=0).sel(time=[4, 5, 7, 9, 10]).values.round(2))
+    [ nan 0.07 0.35 0.76 0.76]
     """
     position = arrays.array(position, "position", ["time", "particle", "xyz"])
     half = half_window(position, window)
@@ -125,7 +180,7 @@ def hop_indicator(position: xr.DataArray, window: float = 10.0) -> xr.DataArray:
         for run in np.ndindex(positions.shape[:-3]):
             x, who = _of_whom(positions[run])
             part = values[run][:, who]
-            hop.hop_indicator(x, drift(x, who, run), half, part)
+            hop_kernel.hop_indicator(x, drift(x, who, run), half, part)
             values[run][:, who] = part
         return values
 
@@ -179,37 +234,67 @@ def half_window(position: xr.DataArray, window: float) -> int:
 
 
 def rearrangement_labels(
-    hop_values: xr.DataArray,
+    hop: xr.DataArray,
     species: xr.DataArray,
-    soft: float = 0.2,
-    hard: float = 0.05,
-    soft_separation: float = 10.0,
-    hard_separation: float = 80.0,
+    soft: float = REARRANGING,
+    hard: float = RESTING,
+    soft_separation: float = SOFT_SEPARATION,
+    hard_separation: float = HARD_SEPARATION,
 ) -> xr.DataArray:
     """Label moments of rearrangement and of rest of the particles of the first species.
 
     Soft (1): local maxima of p_hop(t) above `soft`, at least `soft_separation` apart, the highest kept. Hard (0): local
     minima below `hard`, at least `hard_separation` apart, the deepest kept. Plateaus count once, at their middle
-    (`scipy.signal.find_peaks` on p_hop and on −p_hop).
+    (`scipy.signal.find_peaks` on p_hop and on −p_hop). The rule is that of [1]_ and [2]_.
 
     Parameters
     ----------
-    hop_values : (…, time, particle) p_hop in σ²; NaN at the ends, where no window fits, and where frames are missing
-    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle
-    soft, hard : thresholds in σ²
-    soft_separation, hard_separation : in τ
+    hop : xarray.DataArray
+        Values of p_hop over (…, time, particle) in σ², as `hop_indicator` returns them. NaN at the ends, where no
+        window fits, and where frames are missing.
+    species : xarray.DataArray
+        Species codes over (…, particle), with their names in `attrs["names"]`. -1 where there is no particle.
+    soft : float, optional
+        Threshold of a rearrangement in σ².
+    hard : float, optional
+        Threshold of rest in σ².
+    soft_separation : float, optional
+        Least time between two soft labels of a particle, in τ.
+    hard_separation : float, optional
+        Least time between two hard labels of a particle, in τ.
 
     Returns
     -------
-    (…, time, particle) int8: 1 soft, 0 hard, -1 neither. A value beside a missing one is no extremum, as at the ends.
+    xarray.DataArray
+        Labels over (…, time, particle), int8: 1 soft, 0 hard, -1 neither. A value beside a missing one is no extremum,
+        as at the ends.
 
     Raises
     ------
     DataError
-        If dimensions, lengths or labels do not match, a code has no name, or frames are not equally spaced in rising time.
+        If dimensions, lengths or labels do not match, a code has no name, or frames are not equally spaced in rising
+        time.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] S. S. Schoenholz, E. D. Cubuk, D. M. Sussman, E. Kaxiras and A. J. Liu, "A structural approach to relaxation
+       in glassy liquids", Nature Physics 12, 469 (2016).
+
+    Examples
+    --------
+    >>> series = [0.1, 0.3, 0.9, 0.3, 0.1, 0.02, 0.1, 0.4, 0.1]
+    >>> hop = xr.DataArray(
+    ...     np.float32(series)[:, None], dims=("time", "particle"), coords={"time": np.arange(9.0)}
+    ... )
+    >>> species = xr.DataArray(np.int8([0]), dims="particle", attrs={"names": ["A"]})
+    >>> labels = dg.rearrangement_labels(hop, species, soft_separation=3.0)
+    >>> print(labels.isel(particle=0).values)
+    [-1 -1  1 -1 -1  0 -1  1 -1]
     """
-    hop_values = arrays.array(hop_values, "hop_values", ["time", "particle"])
-    interval = frame_interval(hop_values)
+    hop = arrays.array(hop, "hop", ["time", "particle"])
+    interval = frame_interval(hop)
     soft, hard = arrays.number(soft, "soft", False), arrays.number(hard, "hard", False)
     # "at least" this many frames, whatever the last digit of the times says
     least_soft = arrays.number(soft_separation, "soft_separation", False) / interval - 1e-3
@@ -219,12 +304,12 @@ def rearrangement_labels(
         labels = np.empty(values.shape, np.int8)
         for run in np.ndindex(values.shape[:-2]):
             chosen = codes[run] == 0
-            hop.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
+            hop_kernel.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
         return labels
 
     labels = arrays.apply(
         compute,
-        {"hop_values": hop_values, "species": species_codes(species)},
+        {"hop": hop, "species": species_codes(species)},
         core=[["time", "particle"], ["particle"]],
         out=[["time", "particle"]],
         dtypes=[np.int8],
@@ -233,30 +318,55 @@ def rearrangement_labels(
 
 
 def scattering_function(
-    position: xr.DataArray, species: xr.DataArray, q: float = Q_PEAK, lags: ArrayLike | None = None
+    position: xr.DataArray, species: xr.DataArray, lags: ArrayLike | None = None, q: float = Q_PEAK
 ) -> xr.DataArray:
     """Self-intermediate scattering function of the first species, F(Q,t) = ⟨ sin(QΔr)/(QΔr) ⟩.
 
-    The average runs over particles and over all pairs of frames that far apart (isotropic form of the equation in
-    Sec. II.A of the paper); the drift of the centre of mass is removed.
+    The average runs over particles and over all pairs of frames a lag t apart (isotropic form of the equation in
+    Sec. II.A of [1]_; [2]_). The drift of the centre of mass is removed.
 
     Parameters
     ----------
-    position : (…, time, particle, xyz) unwrapped, in σ; where the box varies, those of `without_affine_motion`. NaN where a
-        frame is missing: the pairs of frames that exist are averaged
-    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle, whose position is NaN
-    q : wave number Q in 1/σ
-    lags : times in τ, each once, in any order; those elapsed since the first frame by default
+    position : xarray.DataArray
+        Unwrapped positions over (…, time, particle, xyz) in σ, `time` in τ. Where the box varies, those of
+        `without_affine_motion`. NaN where a frame is missing: the pairs of frames that exist are averaged.
+    species : xarray.DataArray
+        Species codes over (…, particle), with their names in `attrs["names"]`. -1 where there is no particle, whose
+        position is NaN.
+    lags : array_like, optional
+        Times between two frames in τ, each once, in any order; those elapsed since the first frame by default.
+    q : float, optional
+        Wave number Q in 1/σ.
 
     Returns
     -------
-    (…, lag) float64; NaN where no pair of frames exists
+    xarray.DataArray
+        Values of F over (…, lag), float64, dimensionless. NaN where no pair of frames exists.
 
     Raises
     ------
     DataError
-        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not finite,
-        times do not rise, or no two of them are a lag apart.
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not
+        finite, times do not rise, or no two of them are a lag apart.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] W. Kob and H. C. Andersen, "Testing mode-coupling theory for a supercooled binary Lennard-Jones mixture. II.
+       Intermediate scattering function and dynamic susceptibility", Physical Review E 52, 4134 (1995).
+
+    Examples
+    --------
+    Two particles leave each other, each at a speed of 0.1 σ/τ:
+
+    >>> x = np.zeros((5, 2, 3), np.float32)
+    >>> x[..., 0] = np.outer(np.arange(5), [0.1, -0.1])
+    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": np.arange(5.0)})
+    >>> species = xr.DataArray(np.int8([0, 0]), dims="particle", attrs={"names": ["A"]})
+    >>> F = dg.scattering_function(position, species, lags=[0.0, 1.0, 2.0], q=7.14)
+    >>> print(F.values.round(4))
+    [1.     0.9172 0.6932]
     """
     kernel = partial(displacement.self_scattering, q=arrays.number(q, "q"))
     return named(_over_pairs(kernel, position, species, lags), "scattering", q=q)
@@ -265,7 +375,45 @@ def scattering_function(
 def mean_squared_displacement(
     position: xr.DataArray, species: xr.DataArray, lags: ArrayLike | None = None
 ) -> xr.DataArray:
-    """Mean squared displacement ⟨|Δr|²⟩ of the first species in σ², (…, lag); see `scattering_function`."""
+    """Mean squared displacement ⟨|Δr|²⟩ of the first species.
+
+    The average runs over particles and over all pairs of frames a lag apart, as in `scattering_function`. The drift of
+    the centre of mass is removed.
+
+    Parameters
+    ----------
+    position : xarray.DataArray
+        Unwrapped positions over (…, time, particle, xyz) in σ, `time` in τ. Where the box varies, those of
+        `without_affine_motion`. NaN where a frame is missing: the pairs of frames that exist are averaged.
+    species : xarray.DataArray
+        Species codes over (…, particle), with their names in `attrs["names"]`. -1 where there is no particle, whose
+        position is NaN.
+    lags : array_like, optional
+        Times between two frames in τ, each once, in any order; those elapsed since the first frame by default.
+
+    Returns
+    -------
+    xarray.DataArray
+        Displacements over (…, lag), float64, in σ². NaN where no pair of frames exists.
+
+    Raises
+    ------
+    DataError
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not
+        finite, times do not rise, or no two of them are a lag apart.
+
+    Examples
+    --------
+    Two particles leave each other, each at a speed of 0.1 σ/τ:
+
+    >>> x = np.zeros((5, 2, 3), np.float32)
+    >>> x[..., 0] = np.outer(np.arange(5), [0.1, -0.1])
+    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": np.arange(5.0)})
+    >>> species = xr.DataArray(np.int8([0, 0]), dims="particle", attrs={"names": ["A"]})
+    >>> msd = dg.mean_squared_displacement(position, species)
+    >>> print(msd.values.round(4))
+    [0.   0.01 0.04 0.09 0.16]
+    """
     return named(_over_pairs(displacement.mean_squared_displacement, position, species, lags), "msd")
 
 
@@ -308,9 +456,19 @@ def frame_pairs(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Find all pairs of frames whose distance in time is one of the lags.
 
+    Parameters
+    ----------
+    times : numpy.ndarray
+        Times (time,) of the frames, rising.
+    lags : numpy.ndarray
+        Lags (lag,), in any order.
+
     Returns
     -------
-    first, second, which : (pair,) indices of the two frames, and of the lag
+    first, second : numpy.ndarray
+        Indices (pair,) of the two frames.
+    which : numpy.ndarray
+        Indices (pair,) of the lag.
 
     Raises
     ------
@@ -338,16 +496,26 @@ def relaxation_time(scattering: xr.DataArray) -> xr.DataArray:
 
     Parameters
     ----------
-    scattering : (…, lag), lags in any order; NaN where a value is missing
+    scattering : xarray.DataArray
+        Values of F over (…, lag), as `scattering_function` returns them; lags in any order. NaN where a value is
+        missing.
 
     Returns
     -------
-    (…) in τ; NaN, with a warning, where F does not cross 1/e between two positive lags.
+    xarray.DataArray
+        Times over (…) in τ. NaN, with a warning, where F does not cross 1/e between two positive lags.
 
     Raises
     ------
     DataError
         If lags are not numbers, or one is there twice.
+
+    Examples
+    --------
+    >>> lag = np.array([1.0, 2.0, 4.0, 8.0])
+    >>> F = xr.DataArray(np.exp(-lag / 3), dims="lag", coords={"lag": lag})
+    >>> print(dg.relaxation_time(F).round(2).item())
+    3.0
     """
 
     def compute(lags: NDArray[np.float64], F: NDArray[np.float64]) -> float:
@@ -361,8 +529,7 @@ def relaxation_time(scattering: xr.DataArray) -> xr.DataArray:
             warnings.warn(f"no relaxation time: F(Q,t) {reason}", RuntimeWarning, stacklevel=2)
             return np.nan
         k = below[0]
-        fraction = (values[k - 1] - np.exp(-1)) / (values[k - 1] - values[k])
-        return float(np.exp(np.log(t[k - 1]) + fraction * np.log(t[k] / t[k - 1])))
+        return crossing_time((t[k - 1], values[k - 1]), (t[k], values[k]))
 
     return named(_reduce_lags(compute, scattering, "scattering"), "relaxation_time")
 
@@ -371,21 +538,30 @@ def diffusivity(msd: xr.DataArray) -> xr.DataArray:
     """Diffusion coefficient D: slope/6 of the mean squared displacement in its diffusive part.
 
     The diffusive part is where d ln MSD / d ln t > 0.95 and MSD > 1 σ². The logarithmic slope at t is that of a line
-    through ln MSD between t/1.5 and 1.5 t. The line MSD = 6Dt + c is fitted with weights 1/t², since relative,
-    not absolute, errors are alike.
+    through ln MSD between t/1.5 and 1.5 t. The line MSD = 6Dt + c is fitted with weights 1/t², since relative, not
+    absolute, errors are alike.
 
     Parameters
     ----------
-    msd : (…, lag) in σ², lags in any order; NaN where a value is missing
+    msd : xarray.DataArray
+        Mean squared displacement over (…, lag) in σ²; lags in any order. NaN where a value is missing.
 
     Returns
     -------
-    (…) in σ²/τ; NaN where the run never becomes diffusive.
+    xarray.DataArray
+        Coefficients over (…) in σ²/τ. NaN where the run never becomes diffusive.
 
     Raises
     ------
     DataError
         If lags are not numbers, one is there twice, or a displacement is negative.
+
+    Examples
+    --------
+    >>> lag = np.array([10.0, 20.0, 40.0, 50.0, 60.0, 70.0])
+    >>> msd = xr.DataArray(6 * 0.02 * lag + 0.1, dims="lag", coords={"lag": lag})
+    >>> print(dg.diffusivity(msd).round(4).item())
+    0.02
     """
 
     def compute(lags: NDArray[np.float64], values: NDArray[np.float64]) -> float:
@@ -404,16 +580,41 @@ def diffusivity(msd: xr.DataArray) -> xr.DataArray:
 def reduced_diffusivity(
     D: xr.DataArray, density: xr.DataArray | float, temperature: xr.DataArray | float
 ) -> xr.DataArray:
-    """D* = ρ^{1/3} √(m/k_BT) D (paper, Sec. III.A), dimensionless.
+    """Reduced diffusion coefficient D* = ρ^{1/3} √(m/k_BT) D.
+
+    The length is ρ^{−1/3}, the time that of a free particle over it (Sec. III.A of [1]_; [2]_).
 
     Parameters
     ----------
-    D : (…) in σ²/τ; density : ρ in σ⁻³; temperature : in ε/k_B; arrays with the same labels, or numbers
+    D : xarray.DataArray or float
+        Diffusion coefficients over (…) in σ²/τ.
+    density : xarray.DataArray or float
+        Number density ρ over (…) in σ⁻³.
+    temperature : xarray.DataArray or float
+        Temperature over (…) in ε/k_B.
+
+    Returns
+    -------
+    xarray.DataArray
+        Values of D* over (…), float64, dimensionless.
 
     Raises
     ------
     DataError
         If labels of the arrays differ, or a density or temperature is not positive.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] Y. Rosenfeld, "Relation between the transport coefficients and the internal entropy of simple systems",
+       Physical Review A 15, 2545 (1977).
+
+    Examples
+    --------
+    >>> D = xr.DataArray([0.02, 0.001], dims="temperature", coords={"temperature": [1.0, 0.5]})
+    >>> print(dg.reduced_diffusivity(D, 1.2, D.temperature).values.round(5))
+    [0.02125 0.0015 ]
     """
 
     def compute(D: NDArray[np.floating], rho: NDArray[np.floating], T: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -21,25 +21,53 @@ def excess_entropy(
 ) -> xr.DataArray:
     """Pair excess entropy s⁽²⁾ of the particles around which g(r) was taken.
 
-    s⁽²⁾ = −2π Σ_K ρ_K ∫ [ g_K ln g_K − g_K + 1 ] r² dr (paper, Eq. 4), up to the last r of `g`.
+    s⁽²⁾ = −2π Σ_K ρ_K ∫ [ g_K ln g_K − g_K + 1 ] r² dr (Eq. 4 of [1]_; [2]_), up to the last r of `g`.
 
     Parameters
     ----------
-    g : (…, neighbor, r), as `radial_distribution` returns it; r equally spaced, in any order
-    density : number density ρ in σ⁻³, split by the `fraction` of each species that `g` carries; or ρ_K over `neighbor`
-    core : "limit" takes the integrand where g = 0 at its limit, +1. "omit" leaves the empty core out as the published
-        curves do, by −(2π/3) Σ_K ρ_K r_0K³. The core counts as empty where g < 3e-5: were it where no pair was
-        counted at all, s⁽²⁾ would depend on how many frames were averaged, through single rare pairs.
+    g : xarray.DataArray
+        Radial distribution functions over (…, neighbor, r), as `radial_distribution` returns them; r in σ, equally
+        spaced, in any order.
+    density : float or xarray.DataArray
+        Number density ρ over (…) in σ⁻³, split by the `fraction` of each species that `g` carries; or ρ_K over
+        (…, neighbor).
+    core : {"limit", "omit"}, optional
+        What the empty core, g = 0, adds. "limit" uses the limit of the integrand, +1. "omit" leaves the core out as the
+        published curves do, by −(2π/3) Σ_K ρ_K r_0K³. The core counts as empty where g < 3e-5: were it where no pair
+        was counted at all, s⁽²⁾ would depend on how many frames were averaged, through single rare pairs.
 
     Returns
     -------
-    (…) in k_B, float64; NaN where a value of g is missing
+    xarray.DataArray
+        Entropies over (…), float64, in k_B per particle. NaN where a value of g is missing.
 
     Raises
     ------
     DataError
-        If `core` is neither, r is not equally spaced, labels of g and density differ, one of them is negative, or the densities
-        of the species are not known.
+        If `core` is neither, r is not equally spaced, labels of g and density differ, one of them is negative, or the
+        densities of the species are not known.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] A. Baranyai and D. J. Evans, "Direct entropy calculation from computer simulation of liquids", Physical
+       Review A 40, 3817 (1989).
+
+    Examples
+    --------
+    Around a core of 1 σ in a fluid without further structure, −(2π/3) ρ is the core's:
+
+    >>> r = np.arange(0.01, 3, 0.02)
+    >>> g = xr.DataArray(
+    ...     np.where(r < 1, 0.0, 1.0)[None],
+    ...     dims=("neighbor", "r"),
+    ...     coords={"neighbor": ["A"], "r": r, "fraction": ("neighbor", [1.0])},
+    ... )
+    >>> print(dg.excess_entropy(g, density=1.2).round(3).item())
+    -2.513
+    >>> print(abs(dg.excess_entropy(g, density=1.2, core="omit")).item())
+    0.0
     """
     if core not in ("limit", "omit"):
         raise DataError(f'core must be "limit" or "omit"; got {core!r}')
@@ -73,23 +101,50 @@ def local_excess_entropy(G: xr.DataArray, cutoff: float = 2.0, smoothing: float 
     """Local pair excess entropy s⁽²⁾_i of every particle.
 
     s⁽²⁾_i = −2π Σ_K ρ*_K Σ_r [ ĝ ln ĝ − ĝ + 1 ] r² L(r − η) Δr, with ĝ_K(r) = G_K(r) / (√(2π) Δμ 4π ρ*_K r²),
-    ρ*_K = Σ_r G_K(r) Δr / (√(2π) Δμ (4/3)π r_max³) and L(x) = 1/(1 + e^{x/w}) (paper, Eqs. 5 and 6, the norm
-    √(2π) Δμ of the Gaussian restored). A species that is absent contributes 0.
+    ρ*_K = Σ_r G_K(r) Δr / (√(2π) Δμ (4/3)π r_max³) and L(x) = 1/(1 + e^{x/w}) (Eqs. 5 and 6 of [1]_, the norm
+    √(2π) Δμ of the Gaussian restored; [2]_). A species that is absent contributes 0.
 
     Parameters
     ----------
-    G : (…, neighbor, mu), as `structure_functions` returns it, with `attrs["width"]`; mu equally spaced, in any order
-    cutoff : η in σ
-    smoothing : w in σ
+    G : xarray.DataArray
+        Structure functions over (…, neighbor, mu), as `structure_functions` returns them, with `attrs["width"]`; mu in
+        σ, equally spaced, in any order.
+    cutoff : float, optional
+        Distance η in σ at which L falls to 1/2.
+    smoothing : float, optional
+        Width w of that fall in σ.
 
     Returns
     -------
-    (…) float32 in k_B; NaN where G is.
+    xarray.DataArray
+        Entropies over (…), float32, in k_B. NaN where G is.
 
     Raises
     ------
     DataError
         If `G` does not say its width, is negative, has fewer than two radii, or radii that are not equally spaced.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] P. M. Piaggi and M. Parrinello, "Entropy based fingerprint for local crystalline order", The Journal of
+       Chemical Physics 147, 114112 (2017).
+
+    Examples
+    --------
+    A particle in an even surrounding, and one with a sharp first shell:
+
+    >>> mu = np.arange(0.4, 3.05, 0.1)
+    >>> even, sharp = mu**2, np.where(abs(mu - 1.1) < 0.05, 12.0, 0.0)
+    >>> G = xr.DataArray(
+    ...     np.float32([[even], [sharp]]),
+    ...     dims=("particle", "neighbor", "mu"),
+    ...     coords={"neighbor": ["A"], "mu": mu},
+    ...     attrs={"width": 0.1},
+    ... )
+    >>> print(dg.local_excess_entropy(G).values.round(2))
+    [-0.01 -6.71]
     """
     G = arrays.array(G, "G", ["neighbor", "mu"])
     cutoff, smoothing = arrays.number(cutoff, "cutoff", False), arrays.number(smoothing, "smoothing")

@@ -108,14 +108,27 @@ def frames(
 
     Parameters
     ----------
-    positions : (…, particle, 3); codes : (…, particle), -1 where there is no particle, whose position is NaN; boxes : (…, 3)
-    reach : minimum images are wanted up to here
+    positions : numpy.ndarray
+        Positions (…, particle, 3).
+    codes : numpy.ndarray
+        Species codes (…, particle), -1 where there is no particle, whose position is NaN.
+    boxes : numpy.ndarray
+        Edge lengths (…, 3).
+    reach : float
+        Largest distance at which minimum images are wanted.
+
+    Yields
+    ------
+    frame : tuple of int
+        Index of the frame.
+    who : slice or numpy.ndarray
+        Particles of the frame.
 
     Raises
     ------
     DataError
-        If a part of a frame is not finite, a box is too small or not positive; naming the frame (counted within the block
-        at hand) and the particle, or the box. Whole frames may be missing.
+        If a part of a frame is not finite, a box is too small or not positive; naming the frame (counted within the
+        block at hand) and the particle, or the box. Whole frames may be missing.
     """
     for frame in np.ndindex(positions.shape[:-2]):
         x, box, who = positions[frame], boxes[frame], everyone(positions[frame], codes[frame], frame)
@@ -224,17 +237,27 @@ def frame_times(position: xr.DataArray) -> NDArray[np.float64]:
 
 
 def drift(positions: NDArray[np.floating], who: Who, run: tuple[int, ...] = ()) -> NDArray[np.float64]:
-    """Position (time, 3) of the centre of mass of (time, particle, 3), all masses equal; NaN for missing frames.
+    """Centre of mass of each frame, all masses equal; NaN for missing frames.
 
     Parameters
     ----------
-    who : particles of the system that these are, and `run`, where: for errors
+    positions : numpy.ndarray
+        Positions (time, particle, 3).
+    who : slice or numpy.ndarray
+        Which particles of the system these are, for errors.
+    run : tuple of int, optional
+        Which series this is, for errors.
+
+    Returns
+    -------
+    numpy.ndarray
+        Positions (time, 3).
 
     Raises
     ------
     DataError
-        If some positions of a frame are not finite, which would spoil all of it; naming the frame (counted within the block
-        of frames at hand) and the particle. Whole frames may be missing.
+        If some positions of a frame are not finite, which would spoil all of it; naming the frame (counted within the
+        block of frames at hand) and the particle. Whole frames may be missing.
     """
     mean = np.empty((len(positions), 3))
     center_of_mass(positions, mean)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from daskglass.errors import DataError
 from daskglass.kernels.softness import linear
-from daskglass.physics import arrays
+from daskglass.physics import arrays, defaults
 from daskglass.variables import named
 
 CLASSES = {"hard": 0, "soft": 1}
 EXAMPLES = ("soft_examples", "hard_examples")
+CONFUSION = ("true", "predicted")  # dimensions of the confusion matrix
 HELD_OUT = 0.25
 MAX_ITERATIONS = 10_000
 LARGEST_SEED = 2**32 - 1  # of scikit-learn
@@ -26,13 +27,17 @@ def sample_examples(label: NDArray[np.int8], per_class: int, seed: int) -> NDArr
 
     Parameters
     ----------
-    label : any shape; 1 soft, 0 hard, others unlabelled
-    per_class : largest number per class
-    seed : of the random choice
+    label : numpy.ndarray
+        Labels, of any shape: 1 soft, 0 hard, others unlabelled.
+    per_class : int
+        Largest number per class.
+    seed : int
+        Seed of the random choice.
 
     Returns
     -------
-    (example,) flat indices into `label`, ascending
+    numpy.ndarray
+        Flat indices (example,) into `label`, rising.
 
     Raises
     ------
@@ -55,12 +60,40 @@ def sample_examples(label: NDArray[np.int8], per_class: int, seed: int) -> NDArr
 class Softness:
     """Softness S = w·z + b of standardised structure functions z = (G − mean) / scale.
 
-    Attributes
+    S/‖w‖ is the signed distance from the hyperplane of a linear support-vector machine that separates particles about
+    to rearrange (S > 0) from particles at rest (S < 0) [1]_ [2]_. Made by `fit` or `from_dataset`.
+
+    Parameters
     ----------
-    weights, mean, scale : (neighbor, mu), of the hyperplane and of the standardisation
-    bias : b
-    width : Δμ of the structure functions, in σ
-    metrics : held-out accuracy, confusion matrix, and numbers of examples
+    weights : xarray.DataArray
+        Normal w of the hyperplane over (neighbor, mu).
+    mean : xarray.DataArray
+        Mean of each structure function over (neighbor, mu).
+    scale : xarray.DataArray
+        Standard deviation of each structure function over (neighbor, mu).
+    bias : float
+        Offset b.
+    width : float
+        Width Δμ of the structure functions in σ.
+    metrics : dict
+        Held-out `accuracy` and `confusion` matrix, and numbers of examples: `trained_on`, `held_out`, `soft_examples`
+        and `hard_examples`.
+
+    References
+    ----------
+    .. [1] S. S. Schoenholz, E. D. Cubuk, D. M. Sussman, E. Kaxiras and A. J. Liu, "A structural approach to relaxation
+       in glassy liquids", Nature Physics 12, 469 (2016).
+    .. [2] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
+    >>> weights, mean, scale = (xr.DataArray([v], labels, axes) for v in ([2.0, -1.0], [1.0, 3.0], [1.0, 0.5]))
+    >>> model = dg.Softness(weights, mean, scale, bias=0.1, width=0.1, metrics={})
+    >>> G = xr.DataArray([[1.5, 3.0]], labels, axes, attrs={"width": 0.1})
+    >>> round(model.transform(G).item(), 2)
+    1.1
     """
 
     weights: xr.DataArray
@@ -71,23 +104,60 @@ class Softness:
     metrics: dict[str, Any]
 
     @classmethod
-    def fit(cls, examples: xr.Dataset, seed: int = 0, samples_per_class: int = 10_000, C: float = 1.0) -> Softness:
+    def fit(
+        cls,
+        examples: xr.Dataset,
+        seed: int = 0,
+        samples_per_class: int = defaults.EXAMPLES_PER_CLASS,
+        C: float = defaults.C,
+    ) -> Softness:
         """Fit to labelled examples, balanced by random undersampling, a quarter held out.
 
-        `StandardScaler`, then `LinearSVC` (L2 penalty, squared hinge loss, `dual="auto"`).
+        `StandardScaler`, then `LinearSVC` (L2 penalty, squared hinge loss, `dual="auto"`) of scikit-learn [1]_.
 
         Parameters
         ----------
-        examples : `G` (example, neighbor, mu) and `label` (example,), 1 soft and 0 hard, others left out
-        seed : of the undersampling, the division and the optimiser
-        samples_per_class : the most of each class
-        C : inverse strength of the penalty
+        examples : xarray.Dataset
+            Structure functions `G` (example, neighbor, mu) and `label` (example,): 1 soft and 0 hard, others left out.
+        seed : int, optional
+            Seed of the undersampling, the division and the optimiser.
+        samples_per_class : int, optional
+            Largest number of examples of each class.
+        C : float, optional
+            Inverse strength of the penalty.
+
+        Returns
+        -------
+        Softness
+            Model, with its held-out accuracy and confusion matrix in `metrics`.
 
         Raises
         ------
         DataError
             If dimensions or variables are missing, a class has no example, or too few to hold some out, or a structure
             function is not finite.
+
+        References
+        ----------
+        .. [1] R.-E. Fan, K.-W. Chang, C.-J. Hsieh, X.-R. Wang and C.-J. Lin, "LIBLINEAR: A Library for Large Linear
+           Classification", Journal of Machine Learning Research 9, 1871 (2008).
+
+        Examples
+        --------
+        Soft particles have fewer neighbours at 1 σ:
+
+        >>> label = np.repeat(np.int8([0, 1]), 40)
+        >>> G = np.ones((80, 1, 2))
+        >>> G[:, 0, 0] = 5 - 2 * label + np.linspace(0, 1, 80)
+        >>> examples = xr.Dataset(
+        ...     {"G": (("example", "neighbor", "mu"), G, {"width": 0.1}), "label": ("example", label)},
+        ...     coords={"neighbor": ["A"], "mu": [1.0, 1.5]},
+        ... )
+        >>> model = dg.Softness.fit(examples)
+        >>> model.metrics["accuracy"], model.metrics["held_out"]
+        (1.0, 20)
+        >>> print(np.sign(model.weights.values))
+        [[-1.  0.]]
         """
         # a heavy import that opening a store does not need
         from sklearn.metrics import confusion_matrix
@@ -149,7 +219,15 @@ class Softness:
 
     @property
     def norm(self) -> float:
-        """‖w‖: S/‖w‖ is the signed distance from the hyperplane."""
+        """Norm ‖w‖ of the weights: S/‖w‖ is the signed distance from the hyperplane.
+
+        Examples
+        --------
+        >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
+        >>> one = xr.DataArray([[1.0, 1.0]], labels, axes)
+        >>> dg.Softness(weights=one * [3.0, 4.0], mean=one, scale=one, bias=0.0, width=0.1, metrics={}).norm
+        5.0
+        """
         return float(np.linalg.norm(self.weights))
 
     def transform(self, G: xr.DataArray, normalize: bool = False) -> xr.DataArray:
@@ -157,17 +235,32 @@ class Softness:
 
         Parameters
         ----------
-        G : (…, neighbor, mu), on the radii (in any order) and with the width the model was trained on
-        normalize : return S/‖w‖, the signed distance from the hyperplane
+        G : xarray.DataArray
+            Structure functions over (…, neighbor, mu), on the radii (in any order) and of the width that the model was
+            trained on.
+        normalize : bool, optional
+            Return S/‖w‖, the signed distance from the hyperplane.
 
         Returns
         -------
-        (…) float32, NaN where G is; lazy when G is.
+        xarray.DataArray
+            Softness over (…), float32, dimensionless. NaN where G is; lazy when G is.
 
         Raises
         ------
         DataError
             If radii, species or width differ from the model's.
+
+        Examples
+        --------
+        >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
+        >>> one = xr.DataArray([[1.0, 1.0]], labels, axes)
+        >>> model = dg.Softness(weights=one * [3.0, 4.0], mean=one, scale=one, bias=0.0, width=0.1, metrics={})
+        >>> G = xr.DataArray([[[1.5, 1.0]], [[0.5, 1.0]]], labels, ("particle", *axes), attrs={"width": 0.1})
+        >>> print(model.transform(G).values)
+        [ 1.5 -1.5]
+        >>> print(model.transform(G, normalize=True).values)
+        [ 0.3 -0.3]
         """
         if not isinstance(normalize, bool | np.bool_):
             raise DataError(f"normalize must be True or False; got {normalize!r}")
@@ -195,33 +288,72 @@ class Softness:
         return named(S, "softness", normalized=int(normalize))
 
     def to_dataset(self) -> xr.Dataset:
-        """Return the model as plain arrays; `from_dataset` takes it back."""
+        """Return the model as plain arrays, from which `from_dataset` rebuilds it.
+
+        Returns
+        -------
+        xarray.Dataset
+            Variables `weights`, `mean` and `scale` (neighbor, mu), `bias`, `norm` and the metrics; `attrs["width"]`
+            holds Δμ.
+
+        Examples
+        --------
+        >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
+        >>> one = xr.DataArray([[1.0, 1.0]], labels, axes)
+        >>> model = dg.Softness(one, mean=one, scale=one, bias=0.5, width=0.1, metrics={"accuracy": 0.9})
+        >>> saved = model.to_dataset()
+        >>> saved.bias.item(), saved.accuracy.item(), saved.attrs["width"]
+        (0.5, 0.9, 0.1)
+        """
         arrays = {"weights": self.weights, "mean": self.mean, "scale": self.scale}
         dataset = xr.Dataset({name: array.drop_attrs() for name, array in arrays.items()})
         dataset = dataset.assign(bias=self.bias, norm=self.norm)
         for name, value in self.metrics.items():
-            dims = ("true", "predicted") if name == "confusion" else ()
+            dims = CONFUSION if name == "confusion" else ()
             dataset[name] = (dims, value)
-        return dataset.assign_coords(true=list(CLASSES), predicted=list(CLASSES)).assign_attrs(width=self.width)
+        return dataset.assign_coords({dim: list(CLASSES) for dim in CONFUSION}).assign_attrs(width=self.width)
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Softness:
         """Rebuild a model from the arrays of `to_dataset`.
 
+        Parameters
+        ----------
+        dataset : xarray.Dataset
+            Variables that `to_dataset` returns, as a store holds them under `model`.
+
+        Returns
+        -------
+        Softness
+            Model, which gives the same softness as the one that was saved.
+
         Raises
         ------
         DataError
-            If one of them is missing, is not over (neighbor, mu), or is not finite.
+            If a variable is missing, has other dimensions than `to_dataset` gives it, or is not finite.
+
+        Examples
+        --------
+        >>> label = np.repeat(np.int8([0, 1]), 40)
+        >>> G = 5 + np.linspace(0, 1, 80)[:, None, None] - 2 * label[:, None, None]
+        >>> examples = xr.Dataset(
+        ...     {"G": (("example", "neighbor", "mu"), G, {"width": 0.1}), "label": ("example", label)},
+        ...     coords={"neighbor": ["A"], "mu": [1.0]},
+        ... )
+        >>> model = dg.Softness.fit(examples)
+        >>> again = dg.Softness.from_dataset(model.to_dataset())
+        >>> again.transform(examples.G).identical(model.transform(examples.G))
+        True
         """
         parts, numbers = ("weights", "mean", "scale"), ("accuracy", "trained_on", "held_out", *EXAMPLES)
         axes = ("neighbor", "mu")
-        dataset = arrays.table(
-            dataset, "model", {**dict.fromkeys(parts, axes), "bias": (), "confusion": (), **dict.fromkeys(numbers, ())}
-        )
-        metrics = {
-            name: dataset[name].values if dataset[name].ndim else dataset[name].item()
-            for name in (*numbers, "confusion")
-        }
+        of_single = dict.fromkeys(("bias", *numbers), ())
+        dataset = arrays.table(dataset, "model", {**dict.fromkeys(parts, axes), "confusion": CONFUSION, **of_single})
+        for name, dims in {"confusion": CONFUSION, **of_single}.items():
+            if set(dataset[name].dims) != set(dims):
+                raise DataError(f"model.{name} must be over {dims}; it has {dict(dataset[name].sizes)}")
+        metrics = {name: dataset[name].item() for name in numbers}
+        metrics["confusion"] = dataset["confusion"].transpose(*CONFUSION).values
         found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}
         for name, values in found.items():
             if set(values.dims) != set(axes) or not _species(values):
@@ -240,23 +372,45 @@ def _species(G: xr.DataArray) -> bool:
     return "neighbor" in G.indexes and G.indexes["neighbor"].is_unique
 
 
-def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float = 0.2) -> xr.Dataset:
-    """How well softness predicts rearrangement (R: p_hop > threshold), over all particles and frames where both exist.
+def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float = defaults.REARRANGING) -> xr.Dataset:
+    """How well softness predicts rearrangement, p_hop above the threshold (R).
+
+    Recall is P(S>0|R), precision P(R|S>0), over all particles and frames where both softness and p_hop exist. The paper
+    [1]_ prints "P(R|S>0)" for numbers that are the recall.
 
     Parameters
     ----------
-    softness, hop : (…, time, particle), with the same labels; NaN where one is missing
-    threshold : of p_hop in σ²
+    softness : xarray.DataArray
+        Softness over (…, time, particle). NaN where it is missing.
+    hop : xarray.DataArray
+        Values of p_hop over (…, time, particle) in σ², with the same labels. NaN where one is missing.
+    threshold : float, optional
+        Value of p_hop in σ² above which a particle rearranges.
 
     Returns
     -------
-    Dataset over what remains of the dimensions: `recall` P(S>0|R), `precision` P(R|S>0), NaN where there is nothing to
-    count, and the counts behind them.
+    xarray.Dataset
+        Variables `recall` and `precision` over what remains of the dimensions without replica, time and particle, NaN
+        where there is nothing to count; and the counts behind them: `soft_and_rearranging`, `rearranging`, `soft` and
+        `samples`.
 
     Raises
     ------
     DataError
         If dimensions, lengths or labels of the arrays do not match.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> softness = xr.DataArray([[1.0, 0.5, -0.2, -1.0]], dims=("time", "particle"))
+    >>> hop = xr.DataArray([[0.7, 0.1, 0.4, np.nan]], dims=("time", "particle"))
+    >>> found = dg.recall_precision(softness, hop)
+    >>> found.recall.item(), found.precision.item(), found.samples.item()
+    (0.5, 0.5, 3)
     """
     threshold = arrays.number(threshold, "threshold", False)
     checked = {

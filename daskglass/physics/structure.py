@@ -13,13 +13,20 @@ from daskglass.kernels import structure as kernel
 from daskglass.kernels.radial import pair_histogram
 from daskglass.kernels.structure import SUPPORT
 from daskglass.physics import arrays
+from daskglass.physics.defaults import BIN_WIDTH, R_MAX, RADII, WIDTH
 from daskglass.physics.particles import box_over_frames, frames, held, is_species, species_codes, species_names
 from daskglass.variables import VARIABLES, named
 
-MU = tuple(round(0.4 + 0.1 * k, 10) for k in range(27))
-WIDTH = 0.1
 MOST_BINS = 1_000_000
 FINEST = 1000  # widths between two radii at most: each costs memory
+
+
+def mu_grid(first: float, last: float, step: float) -> Sequence[float]:
+    """Radii from first to last, both included, free of accumulated rounding."""
+    return [round(first + step * k, 10) for k in range(round((last - first) / step) + 1)]
+
+
+MU = tuple(mu_grid(*RADII))
 
 
 def structure_functions(
@@ -32,27 +39,58 @@ def structure_functions(
 ) -> xr.DataArray:
     """Radial structure functions of every centre in every frame.
 
-    G_K(μ) = Σ_{j∈K, j≠i} exp[ −(r_ij − μ)² / (2 Δμ²) ] (paper, Eq. 3, whose minus sign is missing in print),
-    with minimum images; a neighbour is left out where its term is below 4e-6 of its peak, |r − μ| > 5 Δμ.
+    G_K(μ) = Σ_{j∈K, j≠i} exp[ −(r_ij − μ)² / (2 Δμ²) ] (Eq. 3 of [1]_, whose minus sign is missing in print; [2]_),
+    with minimum images. A neighbour is left out where its term is below 4e-6 of its peak, |r − μ| > 5 Δμ.
 
     Parameters
     ----------
-    position : (…, particle, xyz) in σ; NaN where a frame is missing
-    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle, whose position is NaN
-    box : (…, xyz) edge lengths in σ
-    mu : radii μ in σ, equally spaced; 0.4, 0.5, …, 3.0 by default
-    width : Δμ in σ
-    centers : name of a species, or boolean (…, particle); the first species by default
+    position : xarray.DataArray
+        Positions over (…, particle, xyz) in σ. NaN where a frame is missing.
+    species : xarray.DataArray
+        Species codes over (…, particle), with their names in `attrs["names"]`. -1 where there is no particle, whose
+        position is NaN.
+    box : xarray.DataArray
+        Edge lengths over (…, xyz) in σ.
+    mu : array_like, optional
+        Radii μ in σ, equally spaced; 0.4, 0.5, …, 3.0 by default.
+    width : float, optional
+        Width Δμ of the Gaussian in σ.
+    centers : str or xarray.DataArray, optional
+        Name of a species, or booleans over (…, particle); the first species by default.
 
     Returns
     -------
-    (…, particle, neighbor, mu) float32, NaN where a particle is no centre or a frame is missing; `attrs["width"]` holds Δμ.
+    xarray.DataArray
+        G over (…, particle, neighbor, mu), float32, dimensionless. NaN where a particle is no centre or a frame is
+        missing. `attrs["width"]` holds Δμ.
 
     Raises
     ------
     DataError
-        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not finite, the
-        box is shorter than 2 (μ_max + 5 Δμ), or μ is not equally spaced.
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not
+        finite, the box is shorter than 2 (μ_max + 5 Δμ), or μ is not equally spaced.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+    .. [2] J. Behler and M. Parrinello, "Generalized neural-network representation of high-dimensional potential-energy
+       surfaces", Physical Review Letters 98, 146401 (2007).
+
+    Examples
+    --------
+    A particle with an A particle at 1 σ and a B particle at 1.5 σ:
+
+    >>> sites = np.float32([[1, 1, 1], [2, 1, 1], [1, 2.5, 1]])
+    >>> position = xr.DataArray(sites, dims=("particle", "xyz"))
+    >>> species = xr.DataArray(np.int8([0, 0, 1]), dims="particle", attrs={"names": ["A", "B"]})
+    >>> box = xr.DataArray([8.0, 8.0, 8.0], dims="xyz")
+    >>> G = dg.structure_functions(position, species, box, mu=[0.8, 1.0, 1.2, 1.4])
+    >>> G.dims
+    ('particle', 'neighbor', 'mu')
+    >>> print(G.isel(particle=0).values.round(2))
+    [[0.14 1.   0.14 0.  ]
+     [0.   0.   0.01 0.61]]
     """
     grid = _uniform(mu)
     width = arrays.number(width, "width")
@@ -92,33 +130,62 @@ def radial_distribution(
     position: xr.DataArray,
     species: xr.DataArray,
     box: xr.DataArray,
-    r_max: float = 5.0,
-    bin_width: float = 0.02,
+    r_max: float = R_MAX,
+    bin_width: float = BIN_WIDTH,
     centers: str | xr.DataArray | None = None,
 ) -> xr.DataArray:
     """Radial distribution functions around the centres, averaged over the dimension `time` if there is one.
 
-    g_K(r) = V n_K(r) / (N_K v(r)): n_K(r) neighbours of species K per centre in the shell of exact volume v(r).
-    The density is N_K/V with the centre counted, so an ideal gas of N particles has g_AA = 1 − 1/N_A.
+    g_K(r) = V n_K(r) / (N_K v(r)): n_K(r) neighbours of species K per centre in the shell of exact volume v(r). The
+    density is N_K/V with the centre counted, so an ideal gas of N particles has g_AA = 1 − 1/N_A [1]_.
 
     Parameters
     ----------
-    position : (…, [time,] particle, xyz) in σ; NaN where a frame is missing, which is left out of the average
-    species : (…, particle) codes, with `attrs["names"]`; -1 where there is no particle, whose position is NaN
-    box : (…, [time,] xyz) edge lengths in σ
-    r_max : upper limit in σ, at most half the shortest edge
-    bin_width : in σ
-    centers : name of a species, or boolean (…, [time,] particle); the first species by default
+    position : xarray.DataArray
+        Positions over (…, [time,] particle, xyz) in σ. NaN where a frame is missing, which the average leaves out.
+    species : xarray.DataArray
+        Species codes over (…, particle), with their names in `attrs["names"]`. -1 where there is no particle, whose
+        position is NaN.
+    box : xarray.DataArray
+        Edge lengths over (…, [time,] xyz) in σ.
+    r_max : float, optional
+        Upper limit of r in σ, at most half the shortest edge and a whole number of bin widths.
+    bin_width : float, optional
+        Width of a bin in σ.
+    centers : str or xarray.DataArray, optional
+        Name of a species, or booleans over (…, [time,] particle); the first species by default.
 
     Returns
     -------
-    (…, neighbor, r) float64, NaN where no frame is; `r` are the middles of the bins; coordinate `fraction` holds N_K/N.
+    xarray.DataArray
+        Values of g over (…, neighbor, r), float64, dimensionless. NaN where no frame exists. Coordinate `r` holds the
+        middles of the bins in σ, coordinate `fraction` the number fraction N_K/N of each species.
 
     Raises
     ------
     DataError
-        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not finite, or
-        `r_max` exceeds half the box.
+        If dimensions, lengths or labels of the arrays do not match, a code has no name, a part of a frame is not
+        finite, or `r_max` exceeds half the box.
+
+    References
+    ----------
+    .. [1] M. P. Allen and D. J. Tildesley, "Computer Simulation of Liquids", second edition, Oxford University Press
+       (2017).
+
+    Examples
+    --------
+    A simple cubic lattice has 6 neighbours at 1 σ and 12 at 1.41 σ:
+
+    >>> sites = np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
+    >>> position = xr.DataArray(sites, dims=("particle", "xyz"))
+    >>> species = xr.DataArray(np.zeros(64, np.int8), dims="particle", attrs={"names": ["A"]})
+    >>> box = xr.DataArray([4.0, 4.0, 4.0], dims="xyz")
+    >>> g = dg.radial_distribution(position, species, box, r_max=1.5, bin_width=0.1).sel(neighbor="A")
+    >>> print(g.r[g > 0].values)
+    [1.05 1.45]
+    >>> shell = 4 / 3 * np.pi * ((g.r + 0.05) ** 3 - (g.r - 0.05) ** 3)
+    >>> print((g * shell)[g > 0].values.round(6))
+    [ 6. 12.]
     """
     position, codes, chosen, box = _particles(position, species, centers, box)
     pairs = pair_counts(position, codes, box, xr.where(chosen, 0, -1), 1, r_max, bin_width)
@@ -138,11 +205,23 @@ def pair_counts(
 
     Parameters
     ----------
-    group : (…, particle) integer group of each centre below `groups`, negative where a particle is none
+    position, species, box, r_max, bin_width
+        As for `radial_distribution`.
+    group : xarray.DataArray
+        Group of each centre over (…, particle), below `groups`; negative where a particle is none.
+    groups : int
+        Number of groups.
 
     Returns
     -------
-    Dataset of `pairs` (…, group, neighbor, r), each pair weighted with its frame's volume V, and `centers` (…, group).
+    xarray.Dataset
+        Variables `pairs` (…, group, neighbor, r), each pair weighted with its frame's volume V, and `centers` (…,
+        group).
+
+    Raises
+    ------
+    DataError
+        Where `radial_distribution` does, if species vary along time, or a group is not below `groups`.
     """
     r = bin_middles(r_max, bin_width)
     bins = r.size
@@ -248,8 +327,3 @@ def _centers(centers: str | xr.DataArray | None, species: xr.DataArray) -> xr.Da
     if isinstance(centers, xr.DataArray) and (centers.dtype != np.bool_ or "particle" not in centers.dims):
         raise DataError("centers must be the name of a species or a boolean array over particle")
     return arrays.array(centers, "centers", ["particle"], "bool")
-
-
-def mu_grid(first: float, last: float, step: float) -> Sequence[float]:
-    """Radii from first to last, both included, free of accumulated rounding."""
-    return [round(first + step * k, 10) for k in range(round((last - first) / step) + 1)]

@@ -47,16 +47,51 @@ class Pair(BaseModel):
 
 
 class Mixture(BaseModel):
-    """A mixture of expanded Lennard-Jones particles.
+    """A mixture of expanded Lennard-Jones particles, in units of σ_AA and ε_AA.
 
-    Attributes
+    The built-in ones are Kob-Andersen mixtures [1]_ with a potential shifted by Δ [2]_.
+
+    Parameters
     ----------
-    species : names, in the order of their codes
-    fractions : number fraction of each species, summing to 1
-    pairs : {"AA": Pair, "AB": Pair, ...}; names of species joined, each unordered pair once
-    delta : Δ, shift of the potential in σ_AA, 0 ≤ Δ < 2^{1/6} min σ_ij
-    cutoff : cut-off of r in units of σ_ij
-    density : number density ρ = N/V in σ_AA^-3
+    species : tuple of str
+        Names, in the order of their codes.
+    fractions : tuple of float
+        Number fraction of each species; they sum to 1.
+    pairs : dict of str to Pair
+        Well depth ε and size σ of each unordered pair of species, once, by the two names joined, such as "AB".
+    delta : float, optional
+        Shift Δ of the potential in σ_AA, 0 ≤ Δ < 2^{1/6} min σ_ij; see `pair_energy`.
+    cutoff : float, optional
+        Cut-off of r in units of σ_ij.
+    density : float
+        Number density ρ = N/V in σ_AA^-3.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        If a name or number is not allowed, a pair is missing, or the fractions do not sum to 1. It is a `ValueError`.
+
+    References
+    ----------
+    .. [1] W. Kob and H. C. Andersen, "Testing mode-coupling theory for a supercooled binary Lennard-Jones mixture I:
+       The van Hove correlation function", Physical Review E 51, 4626 (1995).
+    .. [2] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> mixture = dg.Mixture(
+    ...     species=("A", "B"),
+    ...     fractions=(0.8, 0.2),
+    ...     pairs={
+    ...         "AA": {"epsilon": 1.0, "sigma": 1.0},
+    ...         "AB": {"epsilon": 1.5, "sigma": 0.8},
+    ...         "BB": {"epsilon": 0.5, "sigma": 0.88},
+    ...     },
+    ...     density=1.2,
+    ... )
+    >>> mixture == dg.built_in("ka_0.0")[0]
+    True
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,23 +127,70 @@ class Mixture(BaseModel):
         return self
 
     def pair(self, first: str, second: str) -> Pair:
-        """Return the interaction of two species, in either order."""
+        """Return the interaction of two species, in either order.
+
+        Parameters
+        ----------
+        first : str
+            Name of a species.
+        second : str
+            Name of the other species.
+
+        Returns
+        -------
+        Pair
+            Well depth `epsilon` in ε_AA and size `sigma` in σ_AA.
+
+        Raises
+        ------
+        StudyError
+            If there is no such species.
+
+        Examples
+        --------
+        >>> mixture, temperatures = dg.built_in("ka_0.0")
+        >>> mixture.pair("B", "A")
+        Pair(epsilon=1.5, sigma=0.8)
+        """
         if unknown := [name for name in (first, second) if name not in self.species]:
             raise StudyError(f"no species {unknown[0]!r}: there are {list(self.species)}")
         return self.pairs.get(first + second) or self.pairs[second + first]
 
     @property
     def longest_cutoff(self) -> float:
-        """Largest distance at which any pair interacts, in σ_AA."""
+        """Largest distance at which any pair interacts, in σ_AA.
+
+        Examples
+        --------
+        >>> mixture, temperatures = dg.built_in("ka_0.0")
+        >>> mixture.longest_cutoff
+        2.5
+        """
         return self.cutoff * max(pair.sigma for pair in self.pairs.values())
 
     def counts(self, particles: int) -> tuple[int, ...]:
-        """Numbers of particles of each species; the last species takes the rounding.
+        """Count the particles of each species; the last species absorbs the rounding.
+
+        Parameters
+        ----------
+        particles : int
+            Number N of particles in all.
+
+        Returns
+        -------
+        tuple of int
+            Numbers of particles, in the order of `species`.
 
         Raises
         ------
         StudyError
-            If they are no whole number, or so few that rounding leaves less than none of the last.
+            If `particles` is no whole number, or so small that rounding leaves less than none of the last.
+
+        Examples
+        --------
+        >>> mixture, temperatures = dg.built_in("ka_0.0")
+        >>> mixture.counts(1201)
+        (961, 240)
         """
         particles = _whole(particles)
         counts = [round(particles * fraction) for fraction in self.fractions[:-1]]
@@ -117,7 +199,29 @@ class Mixture(BaseModel):
         return (*counts, particles - sum(counts))
 
     def box_length(self, particles: int) -> float:
-        """Edge of the cubic box of N particles, (N/ρ)^{1/3}, in σ_AA."""
+        """Edge of the cubic box of N particles, (N/ρ)^{1/3}.
+
+        Parameters
+        ----------
+        particles : int
+            Number N of particles in all.
+
+        Returns
+        -------
+        float
+            Length in σ_AA.
+
+        Raises
+        ------
+        StudyError
+            If `particles` is no whole number, 1 or more.
+
+        Examples
+        --------
+        >>> mixture, temperatures = dg.built_in("ka_0.0")
+        >>> round(mixture.box_length(1200), 6)
+        10.0
+        """
         return float((_whole(particles) / self.density) ** (1.0 / 3.0))
 
 
@@ -130,12 +234,38 @@ def _whole(particles: int) -> int:
 def built_in(name: str) -> tuple[Mixture, tuple[float, ...]]:
     """Return the mixture and the temperatures of a built-in system, `ka_0.0` to `ka_0.4`.
 
-    `ka_0.5` is known to crystallise: it is returned with a warning.
+    80:20 Kob-Andersen mixtures [1]_ whose well width varies by Δ, the number in the name, at equal depth of
+    supercooling (Sec. II of [2]_). `ka_0.5` is known to crystallise: it is returned with a warning.
+
+    Parameters
+    ----------
+    name : str
+        Name of the system.
+
+    Returns
+    -------
+    mixture : Mixture
+        Composition, density and pair potential.
+    temperatures : tuple of float
+        Temperatures in ε_AA/k_B, from high to low.
 
     Raises
     ------
     StudyError
         For an unknown name.
+
+    References
+    ----------
+    .. [1] W. Kob and H. C. Andersen, "Testing mode-coupling theory for a supercooled binary Lennard-Jones mixture I:
+       The van Hove correlation function", Physical Review E 51, 4626 (1995).
+    .. [2] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> mixture, temperatures = dg.built_in("ka_0.2")
+    >>> mixture.delta, mixture.density, temperatures[0], temperatures[-1]
+    (0.2, 1.16, 3.25, 0.73)
     """
     match = re.fullmatch(r"ka_(0\.[0-5])", str(name))
     if match is None:
@@ -170,18 +300,25 @@ def temperatures(delta: float) -> tuple[float, ...]:
 def pair_energy(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArray[np.float64]:
     """Energy V_ij(r), zero at the cut-off and beyond.
 
-    V_ij(r) = 4 ε [ (σ'/(r−Δ))^12 − (σ'/(r−Δ))^6 ] − V(r_c), with σ' = σ − Δ/2^{1/6}, which keeps the
-    minimum of every pair at 2^{1/6} σ_ij, and r_c = 2.5 σ_ij a cut-off of r, not of r − Δ.
+    V_ij(r) = 4 ε [ (σ'/(r−Δ))^12 − (σ'/(r−Δ))^6 ] − V(r_c), with σ' = σ − Δ/2^{1/6}, which keeps the minimum of every
+    pair at 2^{1/6} σ_ij, and r_c = 2.5 σ_ij a cut-off of r, not of r − Δ. The paper [1]_ prints σ' = σ (1 − Δ/2^{1/6}),
+    which keeps the minimum of A with A alone.
 
     Parameters
     ----------
-    mixture : the mixture
-    first, second : names of the two species
-    r : distances in σ_AA, beyond Δ; NaN where missing
+    mixture : Mixture
+        Mixture whose potential is meant.
+    first : str
+        Name of a species.
+    second : str
+        Name of the other species.
+    r : array_like
+        Distances in σ_AA, beyond Δ. NaN where missing.
 
     Returns
     -------
-    Energies in ε_AA, of the shape of `r`.
+    numpy.ndarray
+        Energies in ε_AA, of the shape of `r`, float64.
 
     Raises
     ------
@@ -189,6 +326,17 @@ def pair_energy(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDAr
         If there is no such species, or mixture.
     DataError
         If a distance is no number, or lies where the potential is not defined, r ≤ Δ.
+
+    References
+    ----------
+    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
+       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
+
+    Examples
+    --------
+    >>> mixture, temperatures = dg.built_in("ka_0.2")
+    >>> print(dg.pair_energy(mixture, "A", "A", [1.0, 2 ** (1 / 6), 2.5]).round(3))
+    [ 0.832 -0.992  0.   ]
     """
     r, pair = _distances(mixture, r), mixture.pair(first, second)
     r_c = np.asarray(mixture.cutoff * pair.sigma)
@@ -197,7 +345,37 @@ def pair_energy(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDAr
 
 
 def pair_force(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArray[np.float64]:
-    """Force −dV_ij/dr in ε_AA/σ_AA, positive when repulsive; see `pair_energy`."""
+    """Force −dV_ij/dr, positive when repulsive and zero beyond the cut-off; see `pair_energy`.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        Mixture whose potential is meant.
+    first : str
+        Name of a species.
+    second : str
+        Name of the other species.
+    r : array_like
+        Distances in σ_AA, beyond Δ. NaN where missing.
+
+    Returns
+    -------
+    numpy.ndarray
+        Forces in ε_AA/σ_AA, of the shape of `r`, float64.
+
+    Raises
+    ------
+    StudyError
+        If there is no such species, or mixture.
+    DataError
+        If a distance is no number, or lies where the potential is not defined, r ≤ Δ.
+
+    Examples
+    --------
+    >>> mixture, temperatures = dg.built_in("ka_0.0")
+    >>> print(dg.pair_force(mixture, "A", "A", [1.0, 1.2, 2.5]).round(3))
+    [24.    -2.212  0.   ]
+    """
     r, pair = _distances(mixture, r), mixture.pair(first, second)
     inverse = reduced_size(mixture, pair) / (r - mixture.delta)
     force = 24.0 * pair.epsilon * (2.0 * inverse**12 - inverse**6) / (r - mixture.delta)

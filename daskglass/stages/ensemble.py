@@ -55,7 +55,7 @@ def bulk_dynamics(path: Path, row: Block, *, q: float) -> dict[str, Any]:
     tolerance = 1e-3 * np.diff(times).min()
     present = np.array([np.abs(elapsed - lag).min() <= tolerance for lag in lags])
     values = {name: np.full(lags.size, np.nan) for name in ("scattering", "msd")}
-    values["scattering"][present] = dynamics.scattering_function(position, run["species"], q, lags[present])
+    values["scattering"][present] = dynamics.scattering_function(position, run["species"], lags[present], q)
     values["msd"][present] = dynamics.mean_squared_displacement(position, run["species"], lags[present])
     write_rows(path, row, values)
     return {}

@@ -67,10 +67,30 @@ class Block:
 def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     """Open a store lazily: a tree of a group per system, and a group per run under it.
 
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Folder of the store.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups `SYSTEM/RUN`, such as `ka_0.0/production`, whose variables are Dask arrays.
+
     Raises
     ------
     StoreError
         If there is no store at `path`, or it cannot be read.
+
+    Examples
+    --------
+    >>> hop = xr.DataArray(np.zeros((2, 3)), dims=("temperature", "particle"), name="hop")
+    >>> run = hop.assign_coords(temperature=[0.6, 0.5]).to_dataset()
+    >>> tree = xr.DataTree.from_dict({"ka_0.0/production": run})
+    >>> _ = tree.to_zarr("example.zarr", zarr_format=3, consolidated=False)
+    >>> tree = dg.open_store("example.zarr")
+    >>> tree["ka_0.0/production"].dataset.hop.sel(temperature=0.47, method="nearest").sizes["particle"]
+    3
     """
     path = Path(path)
     check_is_store(path)

@@ -134,19 +134,23 @@ def write_gsd(
     """Write one row of a run as a GSD trajectory in the HOOMD schema, which HOOMD-blue, OVITO and freud read.
 
     Positions are wrapped into the box around the origin, −L/2 ≤ w < L/2, and carry their images n = ⌊p/L + 1/2⌋, so
-    that w + nL in double precision, rounded to single, is p to the last bit (−0 comes back as 0); the box stands in
-    single precision, as GSD has it. `configuration.step` is time over `run.attrs["timestep"]`, rounded, and the number
-    of the frame in `run` where that is not known. Logged with each frame are `time` in τ, and every scalar as
+    that w + nL in double precision, rounded to single, is p to the last bit (−0 comes back as 0); the box is written in
+    single precision, as GSD holds it. `configuration.step` is time over `run.attrs["timestep"]`, rounded, and the
+    number of the frame in `run` where that is not known. Logged with each frame are `time` in τ, and every scalar as
     `particles/<name>`, of which OVITO makes a particle property to colour by. Floating-point values are written as they
-    are, NaN too; codes as int32.
+    are, NaN too; codes as int32. The file appears whole or not at all, and replaces one that exists.
 
     Parameters
     ----------
-    path : file to write; it appears whole or not at all, in place of what stood there
-    run : of dims time, particle, xyz, with `species` (particle), `box` (xyz) or (time, xyz) in σ and `time` in τ; read in
-        blocks of frames
-    positions : variable (time, particle, xyz) of unwrapped positions in σ, single precision
-    scalars : variables (time, particle) to write along
+    path : str or os.PathLike
+        File to write.
+    run : xarray.Dataset
+        Dataset of dimensions time, particle, xyz, with `species` (particle,), `box` (xyz,) or (time, xyz) in σ and
+        `time` in τ; read in blocks of frames.
+    positions : str, optional
+        Variable (time, particle, xyz) of unwrapped positions in σ, single precision.
+    scalars : sequence of str, optional
+        Variables (time, particle) to write with them.
 
     Raises
     ------
@@ -155,6 +159,25 @@ def write_gsd(
     StoreError
         If a variable is missing or has other dimensions, a frame was not written, or a position cannot be given exactly
         by a box and a number of images; it names the frame and the particle.
+
+    Examples
+    --------
+    A particle that has left the box of 10 σ by one image:
+
+    >>> run = xr.Dataset(
+    ...     {
+    ...         "position": (("time", "particle", "xyz"), np.float32([[[4.0, 0.0, 0.0]], [[6.0, 0.0, 0.0]]])),
+    ...         "species": ("particle", np.int8([0]), {"names": ["A"]}),
+    ...         "box": ("xyz", [10.0, 10.0, 10.0]),
+    ...     },
+    ...     coords={"time": [0.0, 1.0]},
+    ... )
+    >>> dg.write_gsd("example.gsd", run)
+    >>> import gsd.hoomd
+    >>> with gsd.hoomd.open("example.gsd") as file:
+    ...     frame = file[1]
+    >>> print(frame.particles.position[0], frame.particles.image[0])
+    [-4.  0.  0.] [1 0 0]
     """
     path = Path(path)
     expected = {positions: ("time", "particle", "xyz"), **{name: ("time", "particle") for name in scalars}}

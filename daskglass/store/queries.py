@@ -30,30 +30,53 @@ def query(
 ) -> xr.Dataset:
     """Return one Dataset with a `system` dimension, of the same run of several systems.
 
+    Systems are joined along every dimension: labels of any of them are there, and where a system lacks one, numbers are
+    NaN and codes are -1; likewise all of a system that holds nothing of the selection, and the particles that a smaller
+    system does not have. A dimension without labels gets its numbers, so that particles keep theirs. A coordinate that
+    differs between systems, such as `species`, or the `temperature` nearest to a number, is given per system; one they
+    share is not repeated. Species codes count along the names of all systems.
+
     Parameters
     ----------
-    store : path, or tree from `open_store`
-    system : name or names, in this order; all by default, in that of their names
-    run : group under the system, such as `production`, `training` or `ensemble`
-    variables : names; all by default. `species` and `box` become data variables where they are asked for by name
-    selection : what to keep along each dimension, by its labels:
-        a number, the nearest label where labels are real numbers, the same label where they are whole ones;
-        a slice, the range of values between its ends, in either order, both included, either left open;
-        a list, those labels, within 1e-9 of their size. `species="A"` keeps the particles of a species.
+    store : str, os.PathLike or xarray.DataTree
+        Folder of the store, or a tree from `open_store`.
+    system : str or sequence of str, optional
+        Name or names, in this order; all by default, in alphabetical order.
+    run : str, optional
+        Group under the system, such as `production`, `training` or `ensemble`.
+    variables : str or sequence of str, optional
+        Names of variables; all by default. `species` and `box` become data variables where they are asked for by name.
+    **selection : number, slice or list
+        What to keep along each dimension, by its labels.
+        A number keeps the nearest label where labels are real numbers, the same label where they are whole ones.
+        A slice keeps the values between its ends, in either order, both included, either left open.
+        A list keeps those labels, within 1e-9 of their size. `species="A"` keeps the particles of a species.
 
     Returns
     -------
-    Lazy Dataset. Systems are joined along every dimension: labels of any of them are there, and where a system lacks one,
-    numbers are NaN and codes are -1; likewise all of a system that holds nothing of the selection, and the particles
-    that a smaller system does not have. A dimension without labels gets its numbers, so that particles keep theirs.
-    A coordinate that differs between systems, such as `species`, or the `temperature` nearest to a number, is given per
-    system; one they share is not repeated. Species codes count along the names of all systems.
+    xarray.Dataset
+        Variables over (system, …), lazy, with the units and dimensions that the store gives them.
 
     Raises
     ------
     StoreError
         If a system, run, variable or dimension does not exist, or nothing in any system matches; the message lists what
-        there is.
+        exists.
+
+    Examples
+    --------
+    >>> hop = xr.DataArray([[0.1, 0.2], [0.3, 0.4]], dims=("temperature", "particle"), name="hop")
+    >>> groups = {
+    ...     "ka_0.0/production": hop.assign_coords(temperature=[0.6, 0.5]).to_dataset(),
+    ...     "ka_0.2/production": hop.assign_coords(temperature=[0.9, 0.8]).to_dataset(),
+    ... }
+    >>> tree = xr.DataTree.from_dict(groups)
+    >>> found = dg.query(tree, temperature=slice(0.5, 0.8), variables="hop")
+    >>> print(found.temperature.values)
+    [0.8 0.6 0.5]
+    >>> print(found.hop.sel(particle=0).values)
+    [[nan 0.1 0.3]
+     [0.3 nan nan]]
     """
     tree = store if isinstance(store, xr.DataTree) else open_store(store)
     wanted = list(dict.fromkeys([system] if isinstance(system, str) else system or sorted(tree.children)))

@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
+from daskglass.physics import defaults
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.systems import Mixture, NotNegative, Positive, built_in
 from daskglass.registry import ENGINES, READERS, entry_of
@@ -177,9 +178,9 @@ class Relaxation(_Section):
     Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
     """
 
-    origins: Frames = 10
-    points: Frames = 30
-    longest: Annotated[Positive, Field(ge=5)] = 25.0
+    origins: Frames = defaults.ORIGINS
+    points: Frames = defaults.LAGS
+    longest: Annotated[Positive, Field(ge=5)] = defaults.LONGEST
 
     @property
     def frames(self) -> int:
@@ -282,11 +283,11 @@ class Inherent(_Section):
 class Hops(_Section):
     """Hop indicator and labels, times in τ_A, thresholds in σ²."""
 
-    window: Positive = 10.0
-    soft: Positive = 0.2
-    hard: Positive = 0.05
-    soft_separation: Positive = 10.0
-    hard_separation: Positive = 80.0
+    window: Positive = defaults.WINDOW
+    soft: Positive = defaults.REARRANGING
+    hard: Positive = defaults.RESTING
+    soft_separation: Positive = defaults.SOFT_SEPARATION
+    hard_separation: Positive = defaults.HARD_SEPARATION
     lead: NotNegative = 0.0
 
     @model_validator(mode="after")
@@ -299,8 +300,8 @@ class Hops(_Section):
 class Structure(_Section):
     """Radial structure functions: `mu` is [first, last, step] and `width` Δμ, in σ_AA."""
 
-    mu: tuple[Positive, Positive, Positive] = (0.4, 3.0, 0.1)
-    width: Positive = 0.1
+    mu: tuple[Positive, Positive, Positive] = defaults.RADII
+    width: Positive = defaults.WIDTH
 
     @model_validator(mode="after")
     def _grid(self) -> Structure:
@@ -324,16 +325,16 @@ class Softness(_Section):
     """The linear support-vector machine that defines softness."""
 
     train_on: TrainOn = TrainOn()
-    samples_per_class: Annotated[int, Field(gt=0, le=MOST_EXAMPLES, strict=True)] = 10_000
-    C: Positive = 1.0
+    samples_per_class: Annotated[int, Field(gt=0, le=MOST_EXAMPLES, strict=True)] = defaults.EXAMPLES_PER_CLASS
+    C: Positive = defaults.C
     seed: Seed = 0
 
 
 class Strata(_Section):
     """Equal bins of a structural variable between two percentiles of its pooled distribution."""
 
-    bins: Bins = 5
-    percentiles: tuple[Percentile, Percentile] = (5.0, 95.0)
+    bins: Bins = defaults.STRATA
+    percentiles: tuple[Percentile, Percentile] = defaults.PERCENTILES
 
     @model_validator(mode="after")
     def _ordered(self) -> Strata:
@@ -345,8 +346,8 @@ class Strata(_Section):
 class Radial(_Section):
     """Radial distribution functions: upper limit and bin width in σ_AA, and number of softness bins."""
 
-    r_max: Positive = 5.0
-    bin_width: Positive = 0.02
+    r_max: Positive = defaults.R_MAX
+    bin_width: Positive = defaults.BIN_WIDTH
     softness_bins: Bins = 10
     core: Literal["limit", "omit"] = "limit"
 
@@ -363,7 +364,7 @@ class Radial(_Section):
 class Dynamics(_Section):
     """Self-intermediate scattering at wave number `q` in 1/σ_AA."""
 
-    q: Positive = 7.14
+    q: Positive = defaults.Q_PEAK
 
 
 class Barriers(_Section):
@@ -652,10 +653,34 @@ def study_of_files(
 def load_study(path: str | os.PathLike[str]) -> Study:
     """Read and validate a study file.
 
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Study file, YAML.
+
+    Returns
+    -------
+    Study
+        All settings of the study, each given or by default.
+
     Raises
     ------
     StudyError
         Naming the file, and for each problem its line and key.
+
+    Examples
+    --------
+    >>> text = '''
+    ... study: example
+    ... store: example.zarr
+    ... systems: [{system: ka_0.0, particles: 1200, temperatures: [0.80, 0.62]}]
+    ... source: {simulate: {engine: lammps}}
+    ... '''
+    >>> with open("example.yaml", "w") as file:
+    ...     _ = file.write(text)
+    >>> study = dg.load_study("example.yaml")
+    >>> study.systems[0].temperatures, study.hops.window
+    ((0.8, 0.62), 10.0)
     """
     path = Path(path)
     text, root, content = read_yaml(path)

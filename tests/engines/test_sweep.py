@@ -106,19 +106,6 @@ def test_number_of_relaxation_frames_never_depends_on_the_relaxation_time(origin
     assert all(later > earlier for earlier, later in itertools.pairwise(steps))
 
 
-def test_crossing_is_linear_in_log_time_and_linear_in_time_at_first():
-    assert sweep.crossing_time((1.0, 0.5), (100.0, 2 / np.e - 0.5)) == pytest.approx(10.0)
-    assert sweep.crossing_time((0.0, 1.0), (1.0, 2 / np.e - 1.0)) == pytest.approx(0.5)
-
-
-def test_scattering_ignores_the_drift():
-    displacement = np.tile([0.3, -0.2, 5.0], (10, 1))
-    assert sweep.self_scattering(displacement, displacement.mean(axis=0)) == 1.0
-    assert sweep.self_scattering(displacement, np.zeros(3)) == pytest.approx(
-        np.sin(7.14 * (r := np.sqrt(25.13))) / (7.14 * r)
-    )
-
-
 @pytest.mark.parametrize("interval", [0.0, 0.003, 0.0101])
 def test_an_interval_that_is_no_whole_number_of_steps_is_refused(link, interval):
     with pytest.raises(StudyError, match="whole number of time steps"):

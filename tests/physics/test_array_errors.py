@@ -117,7 +117,7 @@ def test_single_numbers_are_finite_numbers(value):
         lambda: dg.scattering_function(position, species, q=value),
         lambda: dg.structure_functions(position, species, box, width=value),
         lambda: dg.radial_distribution(position, species, box, r_max=value),
-        lambda: dg.rearrangement_labels(system_arrays()["hop_values"], species, soft=value),
+        lambda: dg.rearrangement_labels(system_arrays()["hop"], species, soft=value),
         lambda: dg.recall_precision(system_arrays()["values"], system_arrays()["values"], value),
     ):
         with pytest.raises(DataError, match="must be"):
@@ -136,8 +136,8 @@ def changed(array, value):
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize(("name", "call"), {
     "position": lambda a: dg.hop_indicator(a["position"], 4.0),
-    "hop_values": lambda a: dg.rearrangement_labels(a["hop_values"], a["species"]),
-    "values": lambda a: dg.recall_precision(a["values"], a["hop_values"]),
+    "hop": lambda a: dg.rearrangement_labels(a["hop"], a["species"]),
+    "values": lambda a: dg.recall_precision(a["values"], a["hop"]),
     "scattering": lambda a: dg.relaxation_time(a["scattering"]),
     "msd": lambda a: dg.diffusivity(a["msd"]),
     "g": lambda a: dg.excess_entropy(a["g"], 1.2),
@@ -225,10 +225,10 @@ def test_labels_that_are_parts_of_others_are_refused():
     arrays = everything()
     rows = arrays["values"].stack(row=("system", "time"))
     with pytest.raises(DataError, match="system labels row of softness, but system of hop: unstack one of them"):
-        dg.recall_precision(rows, arrays["hop_values"])
+        dg.recall_precision(rows, arrays["hop"])
     xr.testing.assert_equal(
-        dg.recall_precision(rows, arrays["hop_values"].stack(row=("system", "time"))).recall.unstack("row"),
-        dg.recall_precision(*(arrays[name].rename(time="moment") for name in ("values", "hop_values"))).recall.rename(
+        dg.recall_precision(rows, arrays["hop"].stack(row=("system", "time"))).recall.unstack("row"),
+        dg.recall_precision(*(arrays[name].rename(time="moment") for name in ("values", "hop"))).recall.rename(
             moment="time"
         ),
     )
@@ -241,10 +241,10 @@ def test_the_last_digit_of_a_label_does_not_matter():
     assert sums != fractions
     found = dg.recall_precision(
         arrays["values"].assign_coords(time=sums).isel(time=slice(None, None, -1)),
-        arrays["hop_values"].assign_coords(time=fractions),
+        arrays["hop"].assign_coords(time=fractions),
     )
-    xr.testing.assert_equal(found, dg.recall_precision(arrays["values"], arrays["hop_values"]))
-    single = arrays["hop_values"].assign_coords(time=np.float32(sums))
+    xr.testing.assert_equal(found, dg.recall_precision(arrays["values"], arrays["hop"]))
+    single = arrays["hop"].assign_coords(time=np.float32(sums))
     with pytest.raises(DataError, match=r"hop has no label 0\.1 \(softness has float64, hop float32\)"):
         dg.recall_precision(arrays["values"].assign_coords(time=fractions), single)
 

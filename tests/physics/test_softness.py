@@ -204,6 +204,18 @@ def test_species_of_one_name_are_refused(examples, model):
         dg.Softness.from_dataset(model.to_dataset().assign_coords(neighbor=["A", "A"]))
 
 
+def test_metrics_of_a_model_have_the_dimensions_they_were_written_with(model):
+    saved = model.to_dataset()
+
+    turned = dg.Softness.from_dataset(saved.assign(confusion=saved.confusion.T))
+
+    np.testing.assert_array_equal(turned.metrics["confusion"], model.metrics["confusion"])
+    with pytest.raises(DataError, match="confusion"):
+        dg.Softness.from_dataset(saved.assign(confusion=saved.confusion.isel(true=0)))
+    with pytest.raises(DataError, match="accuracy must be over"):
+        dg.Softness.from_dataset(saved.assign(accuracy=saved.accuracy.expand_dims(replica=2)))
+
+
 def test_a_seed_is_one_of_scikit_learn(examples):
     with pytest.raises(DataError, match="seed must be a whole number, 4294967295 at most"):
         dg.Softness.fit(examples, seed=2**32)

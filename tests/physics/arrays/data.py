@@ -47,7 +47,7 @@ def system_arrays(seed=0):
         "position": of(walk, *frames, "xyz"),
         "species": of((rng.random((SYSTEMS, N)) < 0.4).astype(np.int8), "system", "particle", names=["A", "B"]),
         "box": of(BOX + rng.random((SYSTEMS, FRAMES, 3)) * 0.2, "system", "time", "xyz"),
-        "hop_values": of(hop, *frames),
+        "hop": of(hop, *frames),
         "values": of(rng.normal(0, 0.5, (SYSTEMS, FRAMES, N)), *frames),
         "G": of(G, "system", "particle", "neighbor", "mu", width=WIDTH),
         "g": of(g, "system", "neighbor", "r").assign_coords(r),

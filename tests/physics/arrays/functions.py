@@ -71,10 +71,10 @@ def local_entropy(G, mu):
 # --- motion --------------------------------------------------------------------------------------------------------
 
 
-def labels(hop_values, species):
-    found = np.full(hop_values.shape, -1)
+def labels(hop, species):
+    found = np.full(hop.shape, -1)
     for i in np.flatnonzero(species == 0):
-        series = hop_values[:, i]
+        series = hop[:, i]
         quiet, _ = scipy.signal.find_peaks(-series, height=np.nextafter(-0.05, np.inf), distance=4)
         moving, _ = scipy.signal.find_peaks(series, height=np.nextafter(0.2, np.inf), distance=2)
         found[quiet, i], found[moving, i] = 0, 1
@@ -160,9 +160,9 @@ def stratified(values):
     return np.array([low + (high - low) * k / BINS for k in range(BINS + 1)])
 
 
-def probability(hop_values, values):
+def probability(hop, values):
     samples, events = np.zeros(3), np.zeros(3)
-    for p, x in zip(hop_values.ravel(), values.ravel(), strict=True):
+    for p, x in zip(hop.ravel(), values.ravel(), strict=True):
         if not (np.isnan(p) or np.isnan(x)) and EDGES[0] <= x <= EDGES[-1]:
             k = min(np.searchsorted(EDGES, x, side="right") - 1, 2)
             samples[k] += 1
@@ -170,9 +170,9 @@ def probability(hop_values, values):
     return np.array([samples, events, events / samples])
 
 
-def recall(values, hop_values):
-    known = ~np.isnan(values) & ~np.isnan(hop_values)
-    moving, soft = known & (hop_values > 0.2), known & (values > 0)
+def recall(values, hop):
+    known = ~np.isnan(values) & ~np.isnan(hop)
+    moving, soft = known & (hop > 0.2), known & (values > 0)
     return np.array([(moving & soft).sum() / moving.sum(), (moving & soft).sum() / soft.sum()])
 
 
@@ -214,6 +214,8 @@ def below_onset(probability, events, temperature):
 
 
 def scaled(activation_energy, activation_entropy, onset):
+    # there is nothing at or below zero
+    onset = onset if onset > 0 else np.nan
     P = np.exp(activation_entropy - activation_energy / onset)
     P = np.mean(P[~np.isnan(P)])
     return np.array(
@@ -371,7 +373,7 @@ FUNCTIONS = {
     "hop_indicator": Function(lambda **a: dg.hop_indicator(**a, window=4.0), {"position": SERIES}, FRAME, hops, 1e-3),
     "rearrangement_labels": Function(
         lambda **a: dg.rearrangement_labels(**a, soft_separation=2.0, hard_separation=4.0),
-        {"hop_values": FRAME, "species": PARTICLE},
+        {"hop": FRAME, "species": PARTICLE},
         FRAME,
         labels,
     ),
@@ -416,8 +418,8 @@ FUNCTIONS = {
         MODEL_PARTS, PARTICLE, softness_by, given=("model",), fixed=("neighbor",),
     ),
     "recall_precision": Function(
-        lambda values, hop_values: dg.recall_precision(values, hop_values)[["recall", "precision"]].to_array("quantity"),
-        {"values": FRAME, "hop_values": FRAME},
+        lambda values, hop: dg.recall_precision(values, hop)[["recall", "precision"]].to_array("quantity"),
+        {"values": FRAME, "hop": FRAME},
         ("quantity",),
         recall,
     ),
@@ -425,9 +427,9 @@ FUNCTIONS = {
         lambda values: dg.strata(values, BINS, PERCENTILES), {"values": None}, ("edge",), stratified, 1e-9
     ),
     "rearrangement_probability": Function(
-        lambda hop_values, values: dg.rearrangement_probability(hop_values, values, xr.DataArray(EDGES, dims="edge"))
+        lambda hop, values: dg.rearrangement_probability(hop, values, xr.DataArray(EDGES, dims="edge"))
         [["samples", "events", "probability"]].to_array("quantity"),
-        {"hop_values": FRAME, "values": FRAME},
+        {"hop": FRAME, "values": FRAME},
         ("quantity", "stratum"),
         probability,
     ),

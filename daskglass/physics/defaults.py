@@ -1,0 +1,28 @@
+"""The published choices, each stated once: defaults of the functions and of the study file; lengths in σ, times in τ."""
+
+# hop indicator and labels
+WINDOW = 10.0  # t_R
+REARRANGING = 0.2  # σ², p_S: a particle rearranges where p_hop is above
+RESTING = 0.05  # σ², p_H: a particle rests where p_hop is below
+SOFT_SEPARATION = 10.0
+HARD_SEPARATION = 80.0
+
+# structure functions and softness
+RADII = (0.4, 3.0, 0.1)  # μ: first, last, step
+WIDTH = 0.1  # Δμ
+EXAMPLES_PER_CLASS = 10_000
+C = 1.0  # inverse strength of the penalty
+
+# strata
+STRATA = 5
+PERCENTILES = (5.0, 95.0)
+
+# radial distribution functions
+R_MAX = 5.0
+BIN_WIDTH = 0.02
+
+# relaxation: lags up to LONGEST τ_α from each of ORIGINS origins
+Q_PEAK = 7.14  # 1/σ: first peak of the structure factor
+ORIGINS = 10
+LAGS = 30
+LONGEST = 25.0
