@@ -12,17 +12,7 @@ from matplotlib.lines import Line2D
 from daskglass.report import collapse
 from daskglass.report.captions import structure
 from daskglass.report.contents import Contents
-from daskglass.report.style import (
-    GREY,
-    S2,
-    colour,
-    error_bars,
-    instead,
-    letter,
-    marker,
-    new_figure,
-    wrapped,
-)
+from daskglass.report.style import GREY, S2, colour, error_bars, instead, letter, marker, new_figure, wrapped
 
 TITLE = "Collapse of the barriers"
 

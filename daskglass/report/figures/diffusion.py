@@ -7,16 +7,7 @@ from matplotlib.figure import Figure
 
 from daskglass.report.captions import not_diffusive, standard_errors
 from daskglass.report.contents import Contents, tex
-from daskglass.report.style import (
-    S2,
-    colour,
-    error_bars,
-    instead,
-    letter,
-    log_y,
-    marker,
-    new_figure,
-)
+from daskglass.report.style import S2, colour, error_bars, instead, letter, log_y, marker, new_figure
 
 TITLE = "Reduced diffusion, softness and excess entropy"
 

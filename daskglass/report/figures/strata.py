@@ -65,7 +65,7 @@ def caption(contents: Contents) -> str:
 
 
 def _strata(ax: Axes, contents: Contents, system: System, variable: str) -> list[str]:
-    """Draw one panel of figure 3; returns what must be said about it."""
+    """Draw one panel; returns its notes."""
     fits = system.fits(variable)
     T = system.temperature
     P, error = fits["probability"].transpose("temperature", "stratum").values, None
