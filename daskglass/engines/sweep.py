@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine
 from daskglass.errors import EngineError, StudyError
-from daskglass.physics.defaults import LAGS, LONGEST, ORIGINS
 from daskglass.physics.relaxation import crossing_time, self_scattering
 from daskglass.physics.systems import Mixture
 from daskglass.store.durable import publish, sync
@@ -50,20 +49,16 @@ class Uniform(NamedTuple):
 class Logarithmic(NamedTuple):
     """A run of frames spaced logarithmically from each of several overlapping origins."""
 
-    origins: int = ORIGINS
-    points: int = LAGS
-    longest: float = LONGEST  # τ_α
+    origins: int
+    points: int
+    longest: float  # τ_α
 
 
 class Equilibration(NamedTuple):
     """Least time before anything is recorded."""
 
-    minimum: float = 100.0  # τ_A
-    multiple: float = 20.0  # τ_α
-
-
-PRODUCTION = Uniform(101, 1.0)
-EQUILIBRATION = Equilibration()
+    minimum: float  # τ_A
+    multiple: float  # τ_α
 
 
 @dataclass(frozen=True)
@@ -81,10 +76,10 @@ class Link:
     temperature : ε_AA/k_B
     timestep : τ_A
     folder : where this link's files go
-    previous : folder of the link at the next hotter temperature; None to start from a lattice
     production, training : runs of uniform frames
-    relaxation : run of logarithmic frames
     equilibration : how long before recording
+    previous : folder of the link at the next hotter temperature; None to start from a lattice
+    relaxation : run of logarithmic frames
     relaxation_time : τ_α in τ_A where it is known; None to measure it
 
     Raises
@@ -102,11 +97,11 @@ class Link:
     temperature: float
     timestep: float
     folder: Path
+    production: Uniform
+    equilibration: Equilibration
     previous: Path | None = None
-    production: Uniform = PRODUCTION
     training: Uniform | None = None
     relaxation: Logarithmic | None = None
-    equilibration: Equilibration = EQUILIBRATION
     relaxation_time: float | None = None
 
     def __post_init__(self) -> None:

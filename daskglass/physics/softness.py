@@ -351,7 +351,8 @@ class Softness:
         dataset = arrays.table(dataset, "model", {**dict.fromkeys(parts, axes), "confusion": CONFUSION, **of_single})
         for name, dims in {"confusion": CONFUSION, **of_single}.items():
             if set(dataset[name].dims) != set(dims):
-                raise DataError(f"model.{name} must be over {dims}; it has {dict(dataset[name].sizes)}")
+                wanted = f"over {dims}" if dims else "one number"
+                raise DataError(f"model.{name} must be {wanted}; it has {dict(dataset[name].sizes)}")
         metrics = {name: dataset[name].item() for name in numbers}
         metrics["confusion"] = dataset["confusion"].transpose(*CONFUSION).values
         found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}

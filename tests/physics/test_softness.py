@@ -212,7 +212,7 @@ def test_metrics_of_a_model_have_the_dimensions_they_were_written_with(model):
     np.testing.assert_array_equal(turned.metrics["confusion"], model.metrics["confusion"])
     with pytest.raises(DataError, match="confusion"):
         dg.Softness.from_dataset(saved.assign(confusion=saved.confusion.isel(true=0)))
-    with pytest.raises(DataError, match="accuracy must be over"):
+    with pytest.raises(DataError, match="accuracy must be one number"):
         dg.Softness.from_dataset(saved.assign(accuracy=saved.accuracy.expand_dims(replica=2)))
 
 
