@@ -449,9 +449,9 @@ def cluster(
 @app.command()
 def info(store: Store, debug: Debug = False) -> None:
     """Show what is in a store: coordinates, variables, their sizes, what is written, and what it was made from."""
-    from daskglass.cli.store_info import contents, files_below, size_text
+    from daskglass.cli.store_info import describe_store, files_below, size_text
 
-    groups = list(contents(store))
+    groups = list(describe_store(store))
     out.print(f"{store}: {size_text(files_below(store)[1])} on disk", highlight=False, soft_wrap=True)
     for group in groups:
         out.print(group, highlight=False)

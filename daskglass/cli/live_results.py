@@ -18,7 +18,7 @@ VARIABLE = "softness"
 
 
 @dataclass(frozen=True)
-class Relaxation:
+class RelaxationTimes:
     """τ_α of the rows (temperature and replica) whose scattering functions are there.
 
     Attributes
@@ -54,7 +54,7 @@ class Rearrangement:
     entropy: NDArray[np.float64] | None
 
 
-def relaxation(path: Path, system: str) -> Relaxation:
+def relaxation(path: Path, system: str) -> RelaxationTimes:
     """Relaxation times of the temperatures and replicas of a system that are done."""
     run = "relaxation" if (path / system / "relaxation").is_dir() else "production"
     scattering = store.open_group(path, f"{system}/{run}")["scattering"].load()
@@ -65,7 +65,7 @@ def relaxation(path: Path, system: str) -> Relaxation:
     falls = np.where(known, rows.values, np.inf).min(axis=1) <= np.exp(-1)
     crossing = there & falls & (first > np.exp(-1))
     drawn = rows.isel(row=crossing)
-    return Relaxation(
+    return RelaxationTimes(
         drawn["temperature"].values,
         drawn["replica"].values,
         dynamics.relaxation_time(named(drawn.reset_index("row"), "scattering")).values,

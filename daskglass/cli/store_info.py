@@ -25,7 +25,7 @@ HEAD = ("variable", "type", "units", "size", "on disk", "ratio", "chunks")
 TABLE = (0, 1, 2, 3, 6)
 
 
-def contents(path: Path) -> Iterator[RenderableType]:
+def describe_store(path: Path) -> Iterator[RenderableType]:
     """Yield what a person is shown of a store, a group at a time.
 
     Sizes on disk and the number of chunks that are there come from the names and sizes of files: no data is read but

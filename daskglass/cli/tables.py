@@ -35,7 +35,7 @@ def printable(text: str) -> str:
     )
 
 
-class Screen(Console):
+class SafeConsole(Console):
     """A console that shows all texts as they are: no markup, no emoji codes, and no control characters."""
 
     def __init__(self, **options: Any) -> None:
@@ -47,7 +47,7 @@ class Screen(Console):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
-out = Screen()
+out = SafeConsole()
 
 
 def say(text: str, error: bool = False) -> None:

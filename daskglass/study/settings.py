@@ -157,7 +157,7 @@ class Training(Recording):
     temperature: Positive | None = None
 
 
-class Relaxation(_Section):
+class RelaxationSettings(_Section):
     """Frames spaced logarithmically: `points` lags up to `longest` τ_α, from each of `origins` origins τ_α apart.
 
     Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
@@ -173,7 +173,7 @@ class Relaxation(_Section):
         return self.origins * (self.points + 1)
 
 
-class Equilibration(_Section):
+class EquilibrationSettings(_Section):
     """Time before recording: at least `minimum` τ_A, and n τ_α with n falling from hottest to coldest."""
 
     minimum: NotNegative = 100.0
@@ -186,10 +186,10 @@ class Simulate(_Section):
     engine: Literal["lammps", "hoomd"] = "lammps"
     timestep: Timestep = 1e-3
     seed: Seed = 1
-    equilibration: Equilibration = Equilibration()
+    equilibration: EquilibrationSettings = EquilibrationSettings()
     production: Recording = Recording(frames=101)
     training: Training | None = Training(frames=1001)
-    relaxation: Relaxation = Relaxation()
+    relaxation: RelaxationSettings = RelaxationSettings()
     relaxation_time: Mapping[Positive, Positive] = {}
 
     def known_relaxation_time(self, temperature: float) -> float | None:
@@ -237,14 +237,14 @@ class Trajectories(_Section):
         return self
 
 
-class Source(_Section):
+class SourceSettings(_Section):
     """Where trajectories come from: exactly one of `simulate` and `trajectories`."""
 
     simulate: Simulate | None = None
     trajectories: Trajectories | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Source:
+    def _one(self) -> SourceSettings:
         if (self.simulate is None) == (self.trajectories is None):
             raise ValueError("give exactly one of simulate and trajectories")
         return self
@@ -258,7 +258,7 @@ class Inherent(_Section):
     force_tolerance: Annotated[Positive, Field(le=1e-5)] = 1e-5
 
 
-class Hops(_Section):
+class HopSettings(_Section):
     """Hop indicator and labels, times in τ_A, thresholds in σ²."""
 
     window: Positive = 10.0
@@ -269,20 +269,20 @@ class Hops(_Section):
     lead: NotNegative = 0.0
 
     @model_validator(mode="after")
-    def _ordered(self) -> Hops:
+    def _ordered(self) -> HopSettings:
         if self.hard >= self.soft:
             raise ValueError(f"hard must lie below soft; got hard={self.hard}, soft={self.soft}")
         return self
 
 
-class Structure(_Section):
+class StructureSettings(_Section):
     """Radial structure functions: `mu` is [first, last, step] and `width` Δμ, in σ_AA."""
 
     mu: tuple[Positive, Positive, Positive] = (0.4, 3.0, 0.1)
     width: Positive = 0.1
 
     @model_validator(mode="after")
-    def _grid(self) -> Structure:
+    def _grid(self) -> StructureSettings:
         first, last, step = self.mu
         steps = (last - first) / step
         if last < first or abs(steps - round(steps)) > 1e-6 or (last > first and round(steps) == 0):
@@ -299,7 +299,7 @@ class TrainOn(_Section):
     temperature: Positive | None = None
 
 
-class Softness(_Section):
+class SoftnessSettings(_Section):
     """The linear support-vector machine that defines softness."""
 
     train_on: TrainOn = TrainOn()
@@ -308,20 +308,20 @@ class Softness(_Section):
     seed: Seed = 0
 
 
-class Strata(_Section):
+class StrataSettings(_Section):
     """Equal bins of a structural variable between two percentiles of its pooled distribution."""
 
     bins: Bins = 5
     percentiles: tuple[Percentile, Percentile] = (5.0, 95.0)
 
     @model_validator(mode="after")
-    def _ordered(self) -> Strata:
+    def _ordered(self) -> StrataSettings:
         if self.percentiles[0] >= self.percentiles[1]:
             raise ValueError(f"percentiles must rise; got {list(self.percentiles)}")
         return self
 
 
-class Radial(_Section):
+class RadialSettings(_Section):
     """Radial distribution functions: upper limit and bin width in σ_AA, and number of softness bins."""
 
     r_max: Positive = 5.0
@@ -330,7 +330,7 @@ class Radial(_Section):
     core: Literal["limit", "omit"] = "limit"
 
     @model_validator(mode="after")
-    def _whole_bins(self) -> Radial:
+    def _whole_bins(self) -> RadialSettings:
         bins = self.r_max / self.bin_width
         if abs(bins - round(bins)) > 1e-6 or round(bins) == 0:
             raise ValueError(f"r_max must be a whole number of bin widths; got {self.r_max} and {self.bin_width}")
@@ -339,13 +339,13 @@ class Radial(_Section):
         return self
 
 
-class Dynamics(_Section):
+class DynamicsSettings(_Section):
     """Self-intermediate scattering at wave number `q` in 1/σ_AA."""
 
     q: Positive = 7.14
 
 
-class Barriers(_Section):
+class BarrierSettings(_Section):
     """Arrhenius fits: the `hottest` supercooled temperature (found from the data if absent) and the bootstrap."""
 
     hottest: Positive | None = None
@@ -373,15 +373,15 @@ class Study(_Section):
     study: Name
     store: StorePath
     systems: tuple[System, ...] = ()
-    source: Source
+    source: SourceSettings
     inherent: Inherent | Literal["none"] = Inherent()
-    hops: Hops = Hops()
-    structure: Structure = Structure()
-    softness: Softness = Softness()
-    strata: Strata = Strata()
-    radial: Radial = Radial()
-    dynamics: Dynamics = Dynamics()
-    barriers: Barriers = Barriers()
+    hops: HopSettings = HopSettings()
+    structure: StructureSettings = StructureSettings()
+    softness: SoftnessSettings = SoftnessSettings()
+    strata: StrataSettings = StrataSettings()
+    radial: RadialSettings = RadialSettings()
+    dynamics: DynamicsSettings = DynamicsSettings()
+    barriers: BarrierSettings = BarrierSettings()
     precision: Annotated[float, Field(ge=FINEST, le=COARSEST, strict=True)] | None = None
     _text: str | None = PrivateAttr(default=None)
 

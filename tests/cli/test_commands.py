@@ -17,7 +17,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from daskglass.cli import app
-from daskglass.cli import tables as screen
+from daskglass.cli import tables
 from daskglass.errors import StoreError, StudyError
 from tests.studies import FILES, TINY, command
 
@@ -226,7 +226,7 @@ def test_what_strangers_named_cannot_steer_a_terminal(tmp_path):
 
 
 def test_text_goes_to_the_screen_through_one_function():
-    package = Path(screen.__file__).parent
+    package = Path(tables.__file__).parent
     printing = {
         file.name: sum(
             isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
@@ -234,14 +234,14 @@ def test_text_goes_to_the_screen_through_one_function():
         )
         for file in package.rglob("*.py")
     }
-    assert {name for name, number in printing.items() if number} == {"screen.py"}
-    assert printing["screen.py"] == 1
+    assert {name for name, number in printing.items() if number} == {"tables.py"}
+    assert printing["tables.py"] == 1
 
 
 @pytest.mark.parametrize("shown", ["table", "text", "live"])
 def test_a_console_shows_markup_and_control_characters_as_they_are(shown):
     hostile = "[red]\x1b[31m:smile:\x9b"
-    console = screen.Screen(file=io.StringIO(), width=80)
+    console = tables.SafeConsole(file=io.StringIO(), width=80)
     if shown == "table":
         table = Table(hostile, title=hostile)
         table.add_row(hostile)

@@ -26,7 +26,7 @@ from daskglass.report.contents import read
 from daskglass.report.page import page
 from daskglass.stages import functions as stages
 from daskglass.store import blocks as store
-from daskglass.study.settings import Barriers, study_of_files
+from daskglass.study.settings import BarrierSettings, study_of_files
 from tests.conftest import particles
 from tests.report.synthetic import tree
 
@@ -445,7 +445,7 @@ def ensemble_of_counts(edges=(-1.25, -0.75, -0.25, 0.25, 0.75, 1.25)):
 
 def fitted(folder, hottest):
     study = study_of_files(folder / "out.zarr", format="gsd", path="{system}/{temperature}", timestep=0.004)
-    study = study.model_copy(update={"barriers": Barriers(hottest=hottest, resamples=10)})
+    study = study.model_copy(update={"barriers": BarrierSettings(hottest=hottest, resamples=10)})
     store.write_table(folder / "out.zarr", "ka/ensemble", ensemble_of_counts())
     return stages.fit_barriers(folder / "out.zarr", study, "ka")
 
