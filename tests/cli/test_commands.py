@@ -16,8 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
-from daskglass.cli import app
-from daskglass.cli import tables
+from daskglass.cli import app, tables
 from daskglass.errors import StoreError, StudyError
 from tests.studies import FILES, TINY, command
 
