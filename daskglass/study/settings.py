@@ -423,7 +423,7 @@ class Study(_Section):
             elif system.mixture is None and isinstance(self.inherent, Inherent):
                 raise _at(
                     "systems", k, "system",
-                    message=f"{system.system} is not built in: minimisation needs its mixture; give mixture, or set inherent: none",
+                    message=f"{system.system} is not built in: give its mixture to minimise, or set inherent: none",
                 )  # fmt: skip
             try:
                 self.training_temperature(system.system, system.temperatures)
@@ -506,7 +506,7 @@ class Study(_Section):
             reaches.append((system.mixture.longest_cutoff, "the potential's cut-off"))
         for reach, what in reaches:
             if reach > edge / 2 * (1 + 1e-6):
-                message = f"{name} has a box of {edge:.3f} σ, too small for {what} = {reach:.3f} σ, which must not exceed half the box"
+                message = f"{name} has a box of {edge:.3f} σ, too small: half of it must exceed {what} = {reach:.3f} σ"
                 if k is None:
                     raise StudyError(message)
                 raise _at("systems", k, "particles", message=f"{message}: use more particles")

@@ -128,7 +128,7 @@ def test_every_pipeline_is_a_valid_study(path):
         ("0.80, 0.70", "0.80, 0.800000000001", 4, "systems.0", "from high to low"),
         ("0.80, 0.70", "0.800000000001, 0.80", 4, "systems.0", "equal to within 1e-9"),
         ("0.80, 0.70", "0.80000001, 0.80", 4, "systems.0.temperatures.1", "would share a folder"),
-        ("engine: lammps", "relaxation_time: {0.57: 20}", 7, "source.simulate.relaxation_time.0.57", "no system has the temperature 0.57"),
+        ("engine: lammps", "relaxation_time: {0.57: 20}", 7, "source.simulate.relaxation_time.0.57", "no system has the"),
         ("engine: lammps", "relaxation_time: {0.56: 20, 0.5600000000001: 30}", 7,
          "source.simulate.relaxation_time.0.5600000000001", "given twice"),
         ("engine: lammps", "relaxation_time: {0.56: 20, 0.560: 30}", 7, "source.simulate.relaxation_time.0.560", "given twice"),
@@ -224,7 +224,7 @@ def test_a_link_is_followed_to_its_store(load, tmp_path):
 
 def test_an_empty_variable_does_not_lead_to_the_root(load, monkeypatch):
     monkeypatch.setenv("NO_ROOM", "")
-    with pytest.raises(StudyError, match="environment variable NO_ROOM, .*is empty"):
+    with pytest.raises(StudyError, match=r"environment variable NO_ROOM, .*is empty"):
         load(GOOD.replace("example.zarr", "$NO_ROOM/x.zarr"))
 
 
@@ -344,7 +344,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_yaml_cannot_construct_objects(load):
-    with pytest.raises(StudyError, match="tags such as .* are not supported"):
+    with pytest.raises(StudyError, match=r"tags such as .* are not supported"):
         load("study: !!python/object/apply:os.system ['true']\n")
 
 
