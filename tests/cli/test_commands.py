@@ -174,7 +174,7 @@ def test_a_store_whose_metadata_is_damaged_is_named_with_the_way_out(tmp_path, n
     (store / "zarr.json").write_bytes(content)
     found = CliRunner().invoke(app, [name, str(store)])
     assert isinstance(found.exception, StoreError)
-    assert f"{store}: no store of groups that can be read" in str(found.exception)
+    assert f"{store}: the store cannot be read: a zarr.json is damaged" in str(found.exception)
 
 
 def test_a_store_that_is_not_there_is_not_looked_for_by_making_folders(tmp_path):

@@ -891,7 +891,7 @@ def test_a_conversion_killed_at_any_moment_leaves_whole_blocks_and_continues(tmp
                 )
     done = run_convert(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"(warning: .*died without releasing the store; taking it over\n)?", done.stderr)
+    assert re.fullmatch(r"(warning: .*died holding the store's lock; taking it over\n)?", done.stderr)
     assert_same(tmp_path / "out.zarr", reference)
     assert len(marks(tmp_path)) == 60
     assert sorted(path.name for path in tmp_path.iterdir()) == [
