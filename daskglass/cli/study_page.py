@@ -1,4 +1,4 @@
-"""The page Study on the server of Dask's dashboard: what is done, runs and failed, and the physics so far."""
+"""The page *Study* on Dask's dashboard: progress, failures, and results so far."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from daskglass.pipeline.progress import Follower, Progress, Tally, headline, pro
 from daskglass.report.style import COLOURS
 
 PAGE = "study"
-EVERY = 2.0  # seconds between two looks
+EVERY = 2.0  # s between updates
 SHADES = 0.88  # of viridis: its yellow is too pale for points on white
-# a block or table that is being replaced is read again the next time
+# a block or table that is being replaced is read again later
 BEING_WRITTEN = (OSError, KeyError, ValueError, RuntimeError)
 
 
 async def add_study_page(scheduler: PrivateScheduler, store: Path) -> None:
-    """Add the page to the dashboard of a scheduler, whose event loop this runs on, and to the bar on Dask's own pages.
+    """Add the page to the dashboard of a scheduler and to the bar of Dask's pages; runs on the scheduler's event loop.
 
     Parameters
     ----------
-    scheduler : that lives in this process and shows its dashboard
-    store : of the study that runs, or is about to
+    scheduler : in this process, with a dashboard
+    store : of the study that runs
     """
     variables = template_variables(scheduler)
     # all pages share this list
@@ -104,7 +104,7 @@ class _LiveStudy:
                     version = (now.began, fitted)
                     _kept(self._rearrangement, system, version, partial(rearrangement, self.store, system, fitted))
             except BEING_WRITTEN as error:
-                unread.append(f"{system}: its plots are as they were: {type(error).__name__}: {error}")
+                unread.append(f"{system}: plots not updated: {type(error).__name__}: {error}")
         return _PageData(
             now,
             {system: kept for system, (_, kept) in self._relaxation.items()},
@@ -114,7 +114,7 @@ class _LiveStudy:
 
 
 def _kept(cache: dict[str, tuple[Any, Any]], system: str, version: Any, read: Callable[[], Any]) -> None:
-    """Read what a system has, unless it was read in this version."""
+    """Read results of a system, unless this version was read before."""
     if system not in cache or cache[system][0] != version:
         cache[system] = (version, read())
 
@@ -178,8 +178,8 @@ def _html(template: jinja2.Template, data: _PageData) -> str:
 
 
 def _strata_plot() -> tuple[figure, Callable[[str, Rearrangement | None], None]]:
-    """P_R against 1/T by stratum of softness, and what draws it anew."""
-    title = Title(text="P_R by softness: to come with the first ensemble")
+    """Plot of P_R against 1/T by stratum of softness, and a function that redraws it."""
+    title = Title(text="P_R by softness: waiting for the first ensemble")
     plot = figure(
         title=title,
         height=330, y_axis_type="log", sizing_mode="stretch_width", tools="box_zoom,reset,save,hover",
@@ -217,15 +217,15 @@ def _strata_plot() -> tuple[figure, Callable[[str, Rearrangement | None], None]]
         _update(lines, drawn)
         plot.legend.visible = True
         fits = "barriers not fitted yet" if found.energy is None else "lines: fitted barriers"
-        lacking = f"; no event in {(~happened).sum()} of {happened.size}" * (not happened.all())
+        lacking = f"; no events in {(~happened).sum()} of {happened.size} points" * (not happened.all())
         title.text = f"P_R by softness, {system}; {fits}{lacking}"
 
     return plot, draw
 
 
 def _relaxation_plot() -> tuple[figure, Callable[[dict[str, RelaxationTimes]], None]]:
-    """τ_α against T, a point per replica, and what draws it anew."""
-    title = Title(text="Relaxation time: to come with the first finished replica")
+    """Plot of τ_α against T, a point per replica, and a function that redraws it."""
+    title = Title(text="Relaxation time: waiting for the first finished replica")
     plot = figure(
         title=title,
         height=330, y_axis_type="log", sizing_mode="stretch_width", tools="box_zoom,reset,save,hover",
@@ -257,6 +257,6 @@ def _relaxation_plot() -> tuple[figure, Callable[[dict[str, RelaxationTimes]], N
 
 
 def _update(source: ColumnDataSource, data: dict[str, list[Any]]) -> None:
-    """Send data to the browser where they are new."""
+    """Send data to the browser if they changed."""
     if source.data != data:
         source.data = data

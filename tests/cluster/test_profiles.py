@@ -85,7 +85,7 @@ def test_every_shipped_profile_gives_a_job_script_with_what_the_user_set_and_wha
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_the_cluster_class_takes_the_options_and_gives_its_jobs_the_same_script(load, name):
+def test_the_cluster_class_accepts_the_options_and_gives_its_jobs_the_same_script(load, name):
     profile = load(name, interface="lo")
     with cluster_class(profile.kind)(**job_options(profile)) as cluster:
         assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")
@@ -186,7 +186,7 @@ def test_a_command_longer_than_any_path_is_no_path(load):
     assert "x" * 300 in job_script(load(python="x" * 300))
 
 
-def test_what_dask_jobqueue_refuses_is_told_with_its_reason(load):
+def test_what_dask_jobqueue_rejects_is_reported_with_its_reason(load):
     with pytest.raises(StudyError, match="'mine': dask-jobqueue rejects the profile: KeyError: 'Outptu'"):
         job_script(load("htcondor", job_directives_skip=["Outptu"]))
 
@@ -369,13 +369,13 @@ def test_a_file_in_the_working_folder_that_cannot_be_read_is_not_passed_over(tmp
         load_profile("local")
 
 
-def test_many_problems_of_a_profile_are_told_in_short(load):
+def test_many_problems_of_a_profile_are_reported_in_short(load):
     with pytest.raises(StudyError) as caught:
         load(**{f"k{k}": 1 for k in range(3000)})
     assert len(str(caught.value).splitlines()) == 20
 
 
-def test_an_error_is_told_with_its_line(tmp_path):
+def test_an_error_is_reported_with_its_line(tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text(SHIPPED.read_text().replace("queue: workq", "qeue: workq"))
     line = path.read_text().partition("qeue")[0].count("\n") + 1

@@ -625,11 +625,11 @@ DAMAGES = {
     ),
     "frames out of order": (
         arrange([*range(20), 21, 20, *range(22, 40)]),
-        "frame 21 is at time step 6000, before frame 20 at 6250: a restart or a second run begins there",
+        "frame 21 is at time step 6000, before frame 20 at 6250: a restart or a second run begins here",
     ),
     "frames reversed": (
         arrange(range(39, -1, -1)),
-        "frame 1 is at time step 10500, before frame 0 at 10750: a restart or a second run begins there",
+        "frame 1 is at time step 10500, before frame 0 at 10750: a restart or a second run begins here",
     ),
     "particles vanish": (
         change(20, N=59, typeid=np.zeros(59, np.uint32), position=np.zeros((59, 3)), image=np.zeros((59, 3), int)),
@@ -709,7 +709,7 @@ def others(what):
     [
         ("particles", "{bad}: particles 50 differs from 60 of {good}: they cannot be of one system"),
         ("species", "{bad}: composition A 12, B 48 differs from A 48, B 12 of {good}: make files of another"),
-        ("names", "{bad}: holds particles of type 'C'; the species of the system are"),
+        ("names", "{bad}: has particles of type 'C'; the species of the system are"),
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
         (
             "frames",

@@ -330,7 +330,7 @@ def test_a_run_over_other_lags_keeps_no_table_of_the_old_ones(tmp_path, lags):
     assert dg.open_store(path)["ka_0.0"].attrs["study"] == "text"
 
 
-def test_a_store_that_grew_takes_what_joined_it(tmp_path):
+def test_a_store_that_grew_accepts_what_joined_it(tmp_path):
     path = tmp_path / "study.zarr"
     lay_out(path, make_layout(), {})
     fill(path, make_layout())

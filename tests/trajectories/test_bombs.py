@@ -157,7 +157,7 @@ def test_bzip2_is_bounded_too(tmp_path, monkeypatch):
     monkeypatch.setattr(compression, "FREE", 10_000)
     path = tmp_path / "bomb"
     path.write_bytes(bz2.compress((HEAD.format(3 * 10**5, COLUMNS) + "1 1 0 0 0\n" * 3 * 10**5).encode()))
-    with pytest.raises(TrajectoryError, match="unpack it by bzip2"):
+    with pytest.raises(TrajectoryError, match="unpack it with bzip2"):
         lammps.scan(path)
 
 

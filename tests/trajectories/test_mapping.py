@@ -145,7 +145,7 @@ def test_a_name_that_is_no_number_is_passed_over_as_by_a_wildcard(make):
     assert places(find_sources("T{temperature}/x", {"system": "ka"})) == [("ka", "production", 0.5, 0)]
 
 
-def test_runs_are_told_by_their_names_and_others_passed_over(make):
+def test_runs_are_known_by_their_names_and_others_skipped(make):
     make("production.gsd", "training.gsd", "relaxation.gsd")
     found = find_sources("{run}.gsd", {"system": "ka", "temperature": 0.5})
     assert [s.run for s in found] == ["production", "training"]
@@ -158,7 +158,7 @@ def test_sources_come_by_system_run_falling_temperature_and_replica(make):
     assert places(find_sources("{system}/{run}/{temperature}/{replica}")) == list(expected)
 
 
-def test_a_field_that_stands_twice_has_one_text_or_number(make):
+def test_a_field_that_occurs_twice_has_one_text_or_number(make):
     make("a_b/a_b_c_0.50", "a/b_d_0.5", "b/b_e_1")
     found = find_sources("{system}/{system}_{job}_{temperature}")
     assert places(found) == [("a_b", "production", 0.5, 0), ("b", "production", 1.0, 0)]
@@ -178,7 +178,7 @@ def test_only_files_are_found_and_links_are_followed(make, tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["{system}/0.5.gsd", "{system}/{temperature}.gsd"])
-def test_a_link_to_nothing_is_told(make, pattern):
+def test_a_broken_link_is_reported(make, pattern):
     make("a/r")
     Path("a/0.5.gsd").symlink_to("gone.gsd")
     with pytest.raises(TrajectoryError, match=r"a/0\.5\.gsd: a link to gone\.gsd, which does not exist"):
@@ -186,14 +186,14 @@ def test_a_link_to_nothing_is_told(make, pattern):
 
 
 @pytest.mark.parametrize("pattern", ["{system}/0.5.gsd", "{system}/{temperature}.gsd"])
-def test_a_link_to_itself_is_told(make, pattern):
+def test_a_link_to_itself_is_reported(make, pattern):
     make("a/r")
     Path("a/0.5.gsd").symlink_to("0.5.gsd")
     with pytest.raises(TrajectoryError, match=r"a/0\.5\.gsd: .*links"):
         find_sources(pattern, {} if "{temperature}" in pattern else {"temperature": 0.5})
 
 
-def test_a_folder_that_may_not_be_read_is_told(make):
+def test_an_unreadable_folder_is_reported(make):
     make("a/0.5.gsd")
     Path("a").chmod(0)
     if os.access("a", os.R_OK):
@@ -205,13 +205,13 @@ def test_a_folder_that_may_not_be_read_is_told(make):
 
 
 @pytest.mark.parametrize("pattern", ["{system}/LONG", "{system}/LONG/{temperature}"])
-def test_a_path_that_the_file_system_refuses_is_told(make, pattern):
+def test_a_path_that_the_file_system_refuses_is_reported(make, pattern):
     make("a/x")
     with pytest.raises(TrajectoryError, match=r"a/xxx.*: File name too long"):
         find_sources(pattern.replace("LONG", 300 * "x"), {} if "{temperature}" in pattern else {"temperature": 0.5})
 
 
-def test_variables_and_the_home_folder_stand_for_their_text(make, monkeypatch, tmp_path):
+def test_variables_and_the_home_folder_are_expanded(make, monkeypatch, tmp_path):
     make("{x}$yé/ka/0.5", "home/ka/0.5", "other$yé/ka/0.5")
     monkeypatch.setenv("DATA", "{x}$y")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -330,7 +330,7 @@ def test_a_constant_that_is_no_coordinate_is_refused(make, constants, message):
         ({"T": "1", "job": ""}, "job is empty, and source.trajectories.path needs it"),
     ],
 )
-def test_a_row_that_is_no_good_is_told_by_its_number(make, row, message):
+def test_an_invalid_row_is_reported_with_its_number(make, row, message):
     make("x")
     rows = [{"T": "1", "job": "x"}, {"job": "y"} | row]
     with pytest.raises(StudyError) as error:
@@ -340,7 +340,7 @@ def test_a_row_that_is_no_good_is_told_by_its_number(make, row, message):
 
 
 @pytest.mark.parametrize("missing", ["system", "temperature"])
-def test_a_coordinate_that_nothing_tells_is_told_with_the_remedies(make, missing):
+def test_an_unknown_label_is_reported_with_the_remedies(make, missing):
     make("x/1")
     other = {"system": "temperature", "temperature": "system"}[missing]
     with pytest.raises(StudyError) as error:
@@ -359,7 +359,7 @@ def test_a_table_without_rows_is_refused(make):
         find_sources("{x}", rows=[])
 
 
-def test_without_files_the_pattern_is_told_and_what_there_is_instead(make, monkeypatch):
+def test_without_files_the_pattern_is_reported_with_what_exists_instead(make, monkeypatch):
     monkeypatch.setenv("STUDY", "data")
     make(*(f"data/ka/temp{i}/traj.gsd" for i in range(5)))
     with pytest.raises(TrajectoryError) as error:
@@ -373,7 +373,7 @@ def test_without_files_the_pattern_is_told_and_what_there_is_instead(make, monke
         find_sources("none/{system}/{temperature}")
 
 
-def test_a_row_without_its_file_is_told_by_number_and_path(make):
+def test_a_row_without_its_file_is_reported_with_number_and_path(make):
     make("a.gsd", "r1/T1")
     constants = {"system": "a", "temperature": 1}
     rows = [{"file": "a.gsd", "replica": "0"}, {"file": "b.gsd", "replica": "1"}]
@@ -400,7 +400,7 @@ def test_one_file_in_two_places_is_refused(make):
 
 
 @pytest.mark.parametrize(("name", "field"), [("T0", "temperature"), ("T1e999", "temperature")])
-def test_a_number_out_of_range_in_a_name_is_told_with_its_file(make, name, field):
+def test_a_number_out_of_range_in_a_name_is_reported_with_its_file(make, name, field):
     make("T0.5/x", f"{name}/x")
     with pytest.raises(TrajectoryError, match=f"{name}/x: {field} must be a positive number"):
         find_sources("T{temperature:g}/x", {"system": "a"})
@@ -543,6 +543,6 @@ def test_a_table_that_never_ends_is_refused_at_once(tmp_path):
             read_table(path)
 
 
-def test_a_table_that_is_not_there_is_told(tmp_path):
+def test_a_missing_table_is_reported(tmp_path):
     with pytest.raises(StudyError, match=r"source\.trajectories\.table: .*gone\.csv: cannot be read: No such file"):
         read_table(tmp_path / "gone.csv")
