@@ -192,7 +192,9 @@ def convert(
     temperature: Annotated[
         float | None, typer.Option(help="if the pattern has no {temperature}; otherwise read only this one")
     ] = None,
-    replica: Annotated[int | None, typer.Option(help="if the pattern has no {replica}; otherwise read only this one")] = None,
+    replica: Annotated[
+        int | None, typer.Option(help="if the pattern has no {replica}; otherwise read only this one")
+    ] = None,
     species: Annotated[
         list[str] | None,
         typer.Option(help="particle type in the files, the one to study first; may be repeated; needs --system"),
@@ -201,9 +203,7 @@ def convert(
     rename: Annotated[
         list[str] | None, typer.Option(help="THEIRS=OURS: our name for a field, column or state-point key")
     ] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="read only the first N frames of each file")
-    ] = None,
+    frames: Annotated[int | None, typer.Option(help="read only the first N frames of each file")] = None,
     ignore_images: Annotated[
         bool, typer.Option("--ignore-images", help="unwrap by the minimum image, not by images in the files")
     ] = False,
@@ -268,9 +268,7 @@ def convert(
         say(f"{store}: {outcome.done} blocks of frames converted; see `daskglass info {store}`")
     if timestep is None:
         stated = sorted({f.survey.timestep for p in plans for f in p.files.values() if f.survey and f.survey.timestep})
-        by_files = (
-            f"; by the times in the files: {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""
-        )
+        by_files = f"; by the times in the files: {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""
         say(f"warning: time counts time steps; give τ per time step with --timestep{by_files}", error=True)
 
 
@@ -416,9 +414,7 @@ def watch(store: Store, debug: Debug = False) -> None:
 @app.command()
 def cluster(
     name: Annotated[str, typer.Argument(help="profile in cluster.yaml", show_default=False)],
-    job_script: Annotated[
-        bool, typer.Option("--job-script", help="print the job script; start nothing")
-    ] = False,
+    job_script: Annotated[bool, typer.Option("--job-script", help="print the job script; start nothing")] = False,
     debug: Debug = False,
 ) -> None:
     """Start the cluster of a profile, until Ctrl-C, to test the profile."""
@@ -539,7 +535,9 @@ def export(
     temperature: Annotated[float | None, typer.Option(help="nearest value")] = None,
     replica: Replica = None,
     positions: Annotated[str, typer.Option(help="position, or inherent for inherent structures")] = "position",
-    variable: Annotated[list[str] | None, typer.Option(help="per-particle variable to colour by; may be repeated")] = None,
+    variable: Annotated[
+        list[str] | None, typer.Option(help="per-particle variable to colour by; may be repeated")
+    ] = None,
     time: Annotated[str | None, typer.Option(help=f"value in τ, {RANGE}")] = None,
     debug: Debug = False,
 ) -> None:

@@ -129,7 +129,7 @@ def get_engine(name: str) -> Engine:
     """
     engines: dict[str, Callable[[], Engine]] = {"lammps": _lammps, "hoomd": _hoomd}
     if name not in engines:
-        raise EngineError(f"unknown engine {name!r}: available are {' and '.join(engines)}")
+        raise EngineError(f"unknown engine {name!r}; the engines are {' and '.join(engines)}")
     return engines[name]()
 
 

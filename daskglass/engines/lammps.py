@@ -80,7 +80,7 @@ class Lammps:
             with _named(path) as name:
                 session.command(f"read_restart {name}")
             if session.lmp.extract_setting("ntypes") != len(mixture.species):
-                raise EngineError(f"checkpoint {path} does not hold {len(mixture.species)} species")
+                raise EngineError(f"checkpoint {path} does not have {len(mixture.species)} species")
             session.set_potential(mixture, DYNAMICS_SKIN)
             return LammpsSimulation(session.keep(), mixture, temperature, timestep)
 
@@ -191,7 +191,7 @@ class _Session:
         try:
             self.lmp.command(line)
         except Exception as error:  # the library raises nothing narrower
-            raise EngineError(f"LAMMPS refused {line!r}: {error}") from error
+            raise EngineError(f"LAMMPS rejected {line!r}: {error}") from error
 
     def fill(self, mixture: Mixture, state: State, skin: float) -> None:
         """Make a periodic box and put particles into it, ids in the order given; positions lie in [0, box)."""
@@ -337,7 +337,7 @@ def _named(path: Path) -> Iterator[str]:
         yield f'"{path}"'
         return
     if REPLACED & set(path.name) or not OPEN_FOLDERS.is_dir():
-        raise EngineError(f'LAMMPS cannot use the path {str(path)!r}: rename it to one without any of " * % $')
+        raise EngineError(f'LAMMPS cannot use the path {str(path)!r}; rename it without " * % $')
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f'"{OPEN_FOLDERS / str(folder) / path.name}"'
@@ -362,7 +362,7 @@ def _minimizer_settings(mixture: Mixture, minimizer: Minimizer) -> tuple[str, ..
         # long first moves make LAMMPS rebuild its neighbour lists at nearly every evaluation
         return ("min_style cg", "min_modify dmax 0.02")
     if minimizer != "fire":
-        raise EngineError(f"unknown minimizer {minimizer!r}: choose fire or cg")
+        raise EngineError(f"unknown minimizer {minimizer!r}; choose fire or cg")
     # α0, delay and factors of the original article; LAMMPS's own defaults (0.25, 20) take five times as many steps
     longest = FIRE_TIMESTEP * shortest_time(mixture)
     return (

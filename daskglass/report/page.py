@@ -1,4 +1,4 @@
-"""The page of a study: figures, captions, tables and verdicts in one file that needs nothing else."""
+"""The page of a study: figures, captions, tables and verdicts in one self-contained file."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from daskglass.report.contents import Contents, System, read
 from daskglass.report.figures import FIGURES
 from daskglass.report.style import styled
 
-# a date, or the version of a library, would make two drawings of the same store differ
+# a date or a library's version would make two drawings of the same store differ
 METADATA = {"svg": {"Date": None, "Creator": "daskglass"}, "png": {"Software": "daskglass"}}
-# named one by one: names of systems hold underscores too
+# listed one by one, because names of systems contain underscores too
 SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
 _INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
 TEMPLATE = "page.html"
@@ -67,7 +67,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def page(contents: Contents, images: Sequence[dict[str, object]]) -> str:
-    """HTML of a study; every text that comes from a store is escaped."""
+    """HTML of a study; text from a store is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("daskglass", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -85,7 +85,7 @@ def page(contents: Contents, images: Sequence[dict[str, object]]) -> str:
 
 
 def symbols(text: str) -> markupsafe.Markup:
-    """Escaped text, with indices and powers of symbols set as such."""
+    """Escaped text, with subscripts and superscripts of symbols."""
     escaped = str(markupsafe.escape(text))
     escaped = _INDEXED.sub(lambda found: "{}<sub>{}</sub>".format(*found[0].split("_")), escaped)
     return markupsafe.Markup(re.sub(r"\^\(([-\d/]+)\)", r"<sup>\1</sup>", escaped))  # noqa: S704 - escaped above
@@ -157,7 +157,7 @@ def _temperatures(system: System) -> Table:
     if system.inherent:
         columns["inherent s⁽²⁾ (k_B)"] = column("s2")
     columns |= {"Pearson r": column("pearson"), "mean softness": column("mean_softness")}
-    notes = ["± are standard errors over replicas" if system.replicas > 1 else "one replica: errors are not known"]
+    notes = ["± are standard errors over replicas" if system.replicas > 1 else "one replica: errors unknown"]
     if (~np.isfinite(ensemble["diffusivity"].values)).any():
         notes.append("D – : not diffusive within the run")
     if (~np.isfinite(ensemble["relaxation_time"].values)).any():
@@ -198,7 +198,7 @@ def _barriers(system: System) -> list[Table]:
                 f"{float(one['stratum_middle']):.3f}".replace("-", "−"),
                 _estimate(one, "activation_energy"), _estimate(one, "activation_entropy"),
                 _estimate(one, "scaled_energy"), _estimate(one, "scaled_entropy"),
-                with_error(P, P_err) if int(last["events"][k]) else "no event",
+                with_error(P, P_err) if int(last["events"][k]) else "no events",
                 f"{int(one['events'].sum()):,} of {int(one['samples'].sum()):,}",
             ))  # fmt: skip
         head = ("middle", "ΔE (ε)", "Σ (k_B)", "y_E", "y_Σ", f"P_R at T = {coldest}", "events, all T")

@@ -113,7 +113,7 @@ def species_codes(
     if unknown := sorted(set(types) - set(known)):
         raise TrajectoryError(
             f"{path}: has particles of type {unknown[0]!r}, but the species of the system are {list(names)}; "
-            "give the names in the file in `species:` of the system"
+            "list the file's type names in `species:` of the system"
         )
     return np.array([known.index(name) for name in types], np.int8)[typeid]
 

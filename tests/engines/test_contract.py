@@ -472,7 +472,7 @@ def test_engines_find_the_same_inherent_structure(both, liquid):
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are():
-    with pytest.raises(EngineError, match="unknown engine 'gromacs': available are lammps and hoomd"):
+    with pytest.raises(EngineError, match="unknown engine 'gromacs'; the engines are lammps and hoomd"):
         get_engine("gromacs")
 
 

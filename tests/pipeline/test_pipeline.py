@@ -271,7 +271,7 @@ def test_a_store_without_its_ledger_is_refused(finished, monkeypatch):
 
 
 def test_a_study_of_another_shape_is_refused(finished, monkeypatch):
-    with pytest.raises(StoreError, match=r"holds replica \[1\], which the study leaves out"):
+    with pytest.raises(StoreError, match=r"has replica \[1\], which the study does not list"):
         run_here(finished, monkeypatch, FILES.replace("replicas: 2", "replicas: 1"))
 
 

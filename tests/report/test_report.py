@@ -265,7 +265,7 @@ def test_strata_without_events_leave_the_figure_and_are_counted() -> None:
     figure = figures.figure_3(study)
     assert "no event in 2 of 25 (stratum, T)" in texts(figure)
     assert figure.axes[0].get_ylim()[0] > 1e-3
-    assert "an outermost stratum has no event" in reasons(study)
+    assert "an outermost stratum has no events" in reasons(study)
 
 
 def test_a_probability_above_one_refuses_the_collapse() -> None:
@@ -294,7 +294,7 @@ def test_a_thermal_study_says_that_inherent_structures_are_missing() -> None:
 
 def test_one_replica_has_no_errors_over_replicas() -> None:
     html = html_of(tree(replicas=1))
-    assert "one replica: errors are not known" in html
+    assert "one replica: errors unknown" in html
     assert "nan" not in html.lower()
 
 
@@ -393,9 +393,9 @@ def test_a_spread_is_compared_with_its_error() -> None:
     def swap(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign({n: ensemble[n].isel(variable=[1, 0]).drop_vars("variable") for n in ("probability",)})
 
-    assert verdict(tree(), "spreads wider") == "confirmed"
-    assert verdict(tree(change=blur), "spreads wider") == "not decidable here"
-    assert verdict(tree(change=swap), "spreads wider") == "refuted"
+    assert verdict(tree(), "varies more") == "confirmed"
+    assert verdict(tree(change=blur), "varies more") == "not decidable here"
+    assert verdict(tree(change=swap), "varies more") == "refuted"
 
 
 def test_onsets_agree_within_their_errors() -> None:

@@ -249,7 +249,7 @@ def test_what_is_not_finite_is_passed_on(path):
     ("made", "message"),
     [
         ([], "has no frames"),
-        ([gsd.hoomd.Frame()], "holds no"),
+        ([gsd.hoomd.Frame()], "has no"),
         (changed(0, box=[5, 6, 7, 0.1, 0, 0]), r"frame 0: box .* orthorhombic"),
         (changed(2, box=[5, 6, 0, 0, 0, 0]), "frame 2: box"),
         (changed(3, box=[5, -6, 7, 0, 0, 0]), "frame 3: box"),
@@ -258,7 +258,7 @@ def test_what_is_not_finite_is_passed_on(path):
         (changed(1, types=["1", "3"]), "frame 1: the particle types differ"),
         (
             changed(0, frames=1, types=["1"]),
-            "frame 0: particle 16 is of type 1, there are 1: particles/types .* must name",
+            "frame 0: particle 16 is of type 1, but particles/types of frame 0 has 1 names; name every type",
         ),
     ],
 )

@@ -244,21 +244,25 @@ BAD = {
     "no id": ("ATOMS id", "ATOMS ID", "frame 1: atoms have no column id; write it with"),
     "no type": ("id type", "id q", "frame 1: atoms have no column type or element"),
     "no y": ("x y z", "x vy z", "frame 1: one of the columns x y z is missing"),
-    "no iz": ("iy iz", "iy vz", "frame 1: of the columns ix iy iz one is missing"),
+    "no iz": ("iy iz", "iy vz", "frame 1: one of the columns ix iy iz is missing"),
     "no coordinates": ("x y z", "vx vy vz", "frame 1: atoms have no coordinates"),
     "a column twice": ("id type", "id id", "frame 1: a column is repeated"),
-    "other columns": ("id type x", "type id x", "frame 1: columns type id x .*, id type x .* in frame 0"),
+    "other columns": ("id type x", "type id x", "frame 1: columns type id x .*, but id type x .* in frame 0"),
     "a section twice": ("ITEM: NUMBER", "ITEM: TIMESTEP\n3\nITEM: NUMBER", "frame 1: section 'TIMESTEP' is repeated"),
-    "an unknown section": ("NUMBER OF ATOMS", "NUMBER OF ENTRIES", "frame 1: section 'NUMBER OF ENTRIES' is not one"),
+    "an unknown section": ("NUMBER OF ATOMS", "NUMBER OF ENTRIES", "frame 1: section 'NUMBER OF ENTRIES' is not part"),
     "no section": ("ITEM: NUMBER OF ATOMS\n20\n", "", "frame 1: has no section NUMBER OF ATOMS"),
     "an id twice": ("\n7 1 ", "\n8 1 ", "frame 1: id 8 is repeated"),
-    "an id that is no number": ("\n7 1 ", "\n7x 1 ", "frame 1: line 7 of its atoms has id = b'7x': a whole number"),
+    "an id that is no number": (
+        "\n7 1 ",
+        "\n7x 1 ",
+        "frame 1: line 7 of its atoms has id = b'7x', expected a whole number",
+    ),
     "an id too long": ("\n7 1 ", f"\n{10**20} 1 ", "frame 1: line 7 of its atoms has id = .*a whole number"),
     "a coordinate that is no number": ("\n7 1 ", "\n7 1 1_0", "frame 1: line 7 of its atoms has x = b'1_0.*a number"),
     "a field missing": ("\n7 1 ", "\n7 ", "frame 1: line 7 of its atoms has 7 fields instead of 8"),
     "a field too many": ("\n7 1 ", "\n7 1 1 ", "frame 1: line 7 of its atoms has 9 fields instead of 8"),
     "two fields too many": ("\n7 1 ", "\n7 1 1 1 ", "frame 1: line 7 of its atoms has 10 fields instead of 8"),
-    "an empty line": ("\n7 1 ", "\n\n7 1 ", "frame 2: .* stands where a line 'ITEM: …' is expected"),
+    "an empty line": ("\n7 1 ", "\n\n7 1 ", "frame 2: expected a line 'ITEM: …', found"),
     "a quotation mark": ("\n7 1 ", '\n7 1 "', "frame 1: line 7 of its atoms has x = "),
 }
 
@@ -291,7 +295,7 @@ def test_an_image_beyond_32_bits_is_refused(path):
 def test_frames_beyond_the_end_are_refused(path, known):
     write_dump(path, RUN)
     offsets = lammps.scan(path).offsets if known else ()
-    with pytest.raises(TrajectoryError, match="holds 3 frames, 4 are expected"):
+    with pytest.raises(TrajectoryError, match="has 3 frames, expected 4"):
         list(lammps.frames(path, 2, 4, offsets))
 
 
@@ -316,7 +320,7 @@ def test_blank_lines_at_the_end_are_passed_over(path, monkeypatch, end, pack):
 def test_frames_beyond_the_end_are_refused_also_where_blank_lines_follow(path, known):
     path.write_text(dump_text(RUN) + "\n\n")
     offsets = lammps.scan(path).offsets if known else ()
-    with pytest.raises(TrajectoryError, match="holds 3 frames, 4 are expected"):
+    with pytest.raises(TrajectoryError, match="has 3 frames, expected 4"):
         list(lammps.frames(path, 2, 4, offsets))
 
 

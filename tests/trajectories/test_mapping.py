@@ -83,7 +83,7 @@ def test_files_written_by_a_pattern_are_found_again_and_no_others(pattern, expec
 
 @settings(max_examples=150)
 @given(patterns(), st.sets(st.tuples(NAMES, RUNS, TEMPERATURES, REPLICAS), min_size=1, max_size=5), st.data())
-def test_a_table_and_the_names_of_files_tell_the_same(pattern, expected, data):
+def test_a_table_and_the_names_of_files_agree(pattern, expected, data):
     known = data.draw(st.sets(st.sampled_from(["system", "run", "temperature", "replica"])))
     with tempfile.TemporaryDirectory() as folder:
         rows = []
@@ -124,7 +124,7 @@ def test_a_name_that_reads_in_two_ways_is_refused_and_no_other(name, between, nu
         pattern = f"{folder}/{first}{between}{second}"
         if len(ways) != 1 or zero:
             message = (
-                "no file" if not ways else "reads as" if len(ways) > 1 else "temperature must be a positive number"
+                "no file" if not ways else "may mean" if len(ways) > 1 else "temperature must be a positive number"
             )
             with pytest.raises(TrajectoryError, match=message):
                 find_sources(pattern)
@@ -181,7 +181,7 @@ def test_only_files_are_found_and_links_are_followed(make, tmp_path):
 def test_a_broken_link_is_reported(make, pattern):
     make("a/r")
     Path("a/0.5.gsd").symlink_to("gone.gsd")
-    with pytest.raises(TrajectoryError, match=r"a/0\.5\.gsd: a link to gone\.gsd, which does not exist"):
+    with pytest.raises(TrajectoryError, match=r"a/0\.5\.gsd: links to gone\.gsd, which does not exist"):
         find_sources(pattern, {} if "{temperature}" in pattern else {"temperature": 0.5})
 
 
@@ -268,21 +268,21 @@ def test_absolute_and_oddly_written_paths_are_found(make, tmp_path):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("$DAGL_UNSET/{system}", "environment variable DAGL_UNSET is not set; used in '$DAGL_UNSET/{system}'"),
-        ("${DAGL_UNSET}/{system}", "environment variable DAGL_UNSET is not set"),
+        ("$DAGL_UNSET/{system}", "environment variable DAGL_UNSET, used in '$DAGL_UNSET/{system}', is not set"),
+        ("${DAGL_UNSET}/{system}", "environment variable DAGL_UNSET, used in"),
         ("{system", "expected '}'"),
         ("system}", "Single '}'"),
-        ("{}/x", "not a field: {}"),
-        ("{system!r}", "not a field: {system}"),
-        ("{system:{replica}}", "not a field: {system}"),
-        ("{sys/tem}", "not a field: {sys/tem}"),
+        ("{}/x", "{} is not a field"),
+        ("{system!r}", "{system} is not a field"),
+        ("{system:{replica}}", "{system} is not a field"),
+        ("{sys/tem}", "{sys/tem} is not a field"),
         ("", "empty"),
-        ("{system}/{temperature:d}", "{temperature:d} is no format of 2.0"),
+        ("{system}/{temperature:d}", "{temperature:d} cannot format 2.0"),
         ("{system}/{temperature:.0%}", "{temperature:.0%} writes 2.0 as '200%', which does not read back as 2.0"),
         ("{system}/{temperature}/{replica:x}", "{replica:x} writes 10 as 'a'"),
         ("{system}/{temperature}/{replica:b}", "{replica:b} writes 10 as '1010'"),
         ("{system:>9}/{temperature}", "{system:>9} writes text as '     text'"),
-        ("{system}/{temperature}/{job:03d}", "{job:03d} is no format of 'text'"),
+        ("{system}/{temperature}/{job:03d}", "{job:03d} cannot format 'text'"),
     ],
 )
 def test_a_pattern_that_is_no_good_is_refused(make, pattern, message):
@@ -294,7 +294,7 @@ def test_a_pattern_that_is_no_good_is_refused(make, pattern, message):
 
 
 def test_a_format_that_does_not_suit_a_cell_is_refused(make):
-    with pytest.raises(StudyError, match=r"source\.trajectories\.path: \{job:d\} is no format of 'x1'"):
+    with pytest.raises(StudyError, match=r"source\.trajectories\.path: \{job:d\} cannot format 'x1'"):
         find_sources("{job:d}", {"system": "a", "temperature": 1}, [{"job": "x1"}])
 
 
@@ -326,7 +326,7 @@ def test_a_constant_that_is_no_coordinate_is_refused(make, constants, message):
         ({"T": "warm"}, "temperature must be a positive number such as 0.45; got 'warm'"),
         ({"T": ""}, "temperature must be"),
         ({"T": "1", "temperature": "2"}, "temperature is given twice, the second time as 'temperature'"),
-        ({"T": "1", "system": "b"}, "system is also one of source.trajectories.constants"),
+        ({"T": "1", "system": "b"}, "system is also in source.trajectories.constants"),
         ({"T": "1", "job": ""}, "job is empty, and source.trajectories.path needs it"),
     ],
 )
@@ -345,12 +345,19 @@ def test_an_unknown_label_is_reported_with_the_remedies(make, missing):
     other = {"system": "temperature", "temperature": "system"}[missing]
     with pytest.raises(StudyError) as error:
         find_sources("{job}/1", rows=[{"kT": "1", other: "1"}])
-    for remedy in (f"no {missing}", f"{{{missing}}}", "constants", "table", "rename", f"there are job, kT, {other}"):
+    for remedy in (
+        f"no {missing}",
+        f"{{{missing}}}",
+        "constants",
+        "table",
+        "rename",
+        f"the names are job, kT, {other}",
+    ):
         assert remedy in str(error.value)
 
 
 def test_a_rename_of_nothing_is_refused(make):
-    with pytest.raises(StudyError, match=r"source\.trajectories\.rename: there is no 'kt'; there are kT, x"):
+    with pytest.raises(StudyError, match=r"source\.trajectories\.rename: 'kt' does not exist; the names are kT, x"):
         find_sources("{x}", rows=[{"kT": "1"}], rename={"kt": "temperature"})
 
 
@@ -364,12 +371,12 @@ def test_without_files_the_pattern_is_reported_with_what_exists_instead(make, mo
     make(*(f"data/ka/temp{i}/traj.gsd" for i in range(5)))
     with pytest.raises(TrajectoryError) as error:
         find_sources("$STUDY/{system}/T{temperature:g}/traj.gsd")
-    assert "no file data/{system}/T{temperature:g}/traj.gsd" in str(error.value)
-    assert "data/ka/ holds temp0, temp1, temp2 and 2 more" in str(error.value)
-    with pytest.raises(TrajectoryError, match=r"\./ holds data$"):
+    assert "no file matches data/{system}/T{temperature:g}/traj.gsd" in str(error.value)
+    assert "data/ka/ contains temp0, temp1, temp2 and 2 more" in str(error.value)
+    with pytest.raises(TrajectoryError, match=r"\./ contains data$"):
         find_sources("date/{system}/T{temperature:g}/traj.gsd")
     Path("none").mkdir()
-    with pytest.raises(TrajectoryError, match="none/ holds nothing"):
+    with pytest.raises(TrajectoryError, match="none/ contains nothing"):
         find_sources("none/{system}/{temperature}")
 
 
@@ -378,10 +385,12 @@ def test_a_row_without_its_file_is_reported_with_number_and_path(make):
     constants = {"system": "a", "temperature": 1}
     rows = [{"file": "a.gsd", "replica": "0"}, {"file": "b.gsd", "replica": "1"}]
     with pytest.raises(
-        TrajectoryError, match=r"row 2 \(file=b\.gsd, replica=1\): no file b\.gsd; \./ holds a\.gsd, r1"
+        TrajectoryError, match=r"row 2 \(file=b\.gsd, replica=1\): no file matches b\.gsd; \./ contains a\.gsd, r1"
     ):
         find_sources("{file}", constants, rows)
-    with pytest.raises(TrajectoryError, match=r"row 2 \(replica=2\): no file r2/T\{temperature\}; \./ holds"):
+    with pytest.raises(
+        TrajectoryError, match=r"row 2 \(replica=2\): no file matches r2/T\{temperature\}; \./ contains"
+    ):
         find_sources("r{replica}/T{temperature}", {"system": "a"}, [{"replica": "1"}, {"replica": "2"}])
 
 
@@ -395,7 +404,7 @@ def test_two_files_in_one_place_are_refused(make):
 
 def test_one_file_in_two_places_is_refused(make):
     make("x")
-    with pytest.raises(TrajectoryError, match=r"x: taken twice, the second time as .* temperature 0\.4"):
+    with pytest.raises(TrajectoryError, match=r"x: matched twice, the second time as .* temperature 0\.4"):
         find_sources("x", {"system": "a"}, [{"temperature": "0.5"}, {"temperature": "0.4"}])
 
 
@@ -432,9 +441,9 @@ def test_the_step_may_be_called_otherwise_or_be_a_column_of_a_table(make):
 @pytest.mark.parametrize(
     ("names", "pattern", "message"),
     [
-        (["dump.1", "dump.01"], "dump.{step}", r"dump\.01 and dump\.1 are both of time step 1: keep one"),
-        (["1/dump.1"], "{step}/dump.{step}", r"\{step\} is given twice"),
-        (["dump.1", "dump.2"], "dump.*", r"no file dump\.\*; write \{step\} in place of \* where files are frames"),
+        (["dump.1", "dump.01"], "dump.{step}", r"dump\.01 and dump\.1 both have time step 1; keep one"),
+        (["1/dump.1"], "{step}/dump.{step}", r"\{step\} occurs twice"),
+        (["dump.1", "dump.2"], "dump.*", r"no file matches dump\.\*; replace \* by \{step\} if the files are frames"),
         (["dump." + 19 * "1"], "dump.{step}", "step must have 18 digits or fewer"),
     ],
 )
@@ -457,7 +466,7 @@ def test_files_of_one_place_that_differ_in_a_number_are_refused_with_the_pattern
 @pytest.mark.parametrize("names", [("a.1.gsd", "b.1.gsd"), ("a.1.2", "a.3.4"), ("1/a", "2/a")])
 def test_other_files_of_one_place_are_refused_without_that_advice(make, names):
     make(*names)
-    with pytest.raises(TrajectoryError, match=r"let source\.trajectories\.path name one of them") as caught:
+    with pytest.raises(TrajectoryError, match=r"let source\.trajectories\.path match only one of them") as caught:
         find_sources("{folder}/{name}" if "/" in names[0] else "{name}", {"system": "a", "temperature": 1})
     assert "{step}" not in str(caught.value)
 
@@ -514,18 +523,18 @@ def test_a_replica_that_is_no_whole_number_is_refused(make):
         (b"", ": no rows"),
         (b"\n \n", ": no rows"),
         (b"job,kT\n", ": no rows"),
-        (b"job,kT,job\na,1,b\n", ":1: column 'job' is there twice"),
+        (b"job,kT,job\na,1,b\n", ":1: column 'job' occurs twice"),
         (b"\njob,\na,1\n", ":2: column 2 has no name"),
-        (b"job,kT\na,1\n\nb\n", ":4: 1 cells under 2 columns"),
-        (b"job,kT\na,1,b\n", ":2: 3 cells under 2 columns"),
-        (b"job,kT\na,1,,b\n", ":2: 3 cells under 2 columns"),
+        (b"job,kT\na,1\n\nb\n", ":4: 1 cells, but the header has 2 columns"),
+        (b"job,kT\na,1,b\n", ":2: 3 cells, but the header has 2 columns"),
+        (b"job,kT\na,1,,b\n", ":2: 3 cells, but the header has 2 columns"),
         (b",kT\na,1\nb,2\n", ":1: column 1 has no name"),
         (b",kT\n1,1\n1,2\n", ":1: column 1 has no name"),
-        (b"job;T, K\na;1\n", ": its header line 'job;T, K' holds commas and semicolons"),
+        (b"job;T, K\na;1\n", ": the header 'job;T, K' contains commas and semicolons"),
         (b"job;kT\na;0,5\nb;0.6\n", ": column 'kT': 0,5 has a decimal comma, 0.6 a point"),
-        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may be 1.250 or thousands; write it with a point"),
-        (b'job,kT\n"a,1\n', ":2: unexpected end of data"),
-        (b"job,kT\n\xff,1\n", ": not UTF-8 at byte 7, line 2"),
+        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may mean 1.250 or thousands; use a decimal point"),
+        (b'job,kT\n"a,1\n', ":2: not a CSV file: unexpected end of data"),
+        (b"job,kT\n\xff,1\n", ": line 2 (byte 7) is not UTF-8"),
     ],
 )
 def test_a_table_that_is_no_good_is_refused(tmp_path, content, message):
@@ -539,7 +548,9 @@ def test_a_table_that_is_no_good_is_refused(tmp_path, content, message):
 def test_a_table_that_never_ends_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", Path("/dev/zero")):
-        with pytest.raises(StudyError, match=f"source.trajectories.table: {path}: cannot be read: it is no plain file"):
+        with pytest.raises(
+            StudyError, match=f"source.trajectories.table: {path}: cannot be read: it is not a plain file"
+        ):
             read_table(path)
 
 

@@ -149,7 +149,7 @@ def test_equally_spaced_frames_are_taken_whatever_their_interval(tmp_path_factor
         ),
         (
             [0, 10, 20, 10, 30],
-            "frame 3 is at time step 10, .* there; frames 1 to 2 are repeated: keep them once; split",
+            "frame 3 is at time step 10, .* here; keep one copy of frames 1 to 2; split",
         ),
         ([20, 10, 0], "frame 1 is at time step 10, before frame 0 at 20: a restart or a second run begins here"),
         ([5, 5, 5], "all 3 frames are at time step 5; set frame.configuration.step when"),
