@@ -339,7 +339,9 @@ def library() -> ModuleType:
     if int(version.split(".")[0]) < OLDEST:
         raise EngineError(f"engine hoomd is version {version}; daskglass needs {OLDEST} or later; {REMEDY}")
     if hoomd.version.floating_point_precision[0] != 64:
-        raise EngineError(f"engine hoomd is built for single precision, which is too low for inherent structures; {REMEDY}")
+        raise EngineError(
+            f"engine hoomd is built for single precision, which is too low for inherent structures; {REMEDY}"
+        )
     return hoomd
 
 

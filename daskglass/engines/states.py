@@ -148,7 +148,9 @@ def _wrap(positions: NDArray[np.float64], box: NDArray[np.float64]) -> tuple[NDA
 
 def _check_block(frames: NDArray[np.float64], species: NDArray[np.int64], known: int) -> None:
     if frames.ndim != 3 or frames.shape[1:] != (len(species), 3):
-        raise EngineError(f"positions must have the shape (frames, {len(species)}, 3), one per species code; got {frames.shape}")
+        raise EngineError(
+            f"positions must have the shape (frames, {len(species)}, 3), one per species code; got {frames.shape}"
+        )
     if species.min(initial=0) < 0 or species.max(initial=0) >= known:
         raise EngineError(f"species codes must be 0 to {known - 1}; got {species.min()} to {species.max()}")
     wrong = np.argwhere(~np.isfinite(frames).all(axis=2))
