@@ -287,7 +287,7 @@ def test_elements_are_species_where_they_are_what_species_are_called():
 
 
 def test_a_type_that_is_no_species_is_named():
-    with pytest.raises(TrajectoryError, match=r"traj.gsd: has particles of type 'C'; .*\['A', 'B'\].*`species:`"):
+    with pytest.raises(TrajectoryError, match=r"traj.gsd: has particles of type 'C', .*\['A', 'B'\].*`species:`"):
         species_codes(PATH, ("A", "C"), np.array([0, 1], np.int8), ("A", "B"))
 
 
