@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daskglass.report.contents import Contents, System
+from daskglass.report.results import Results, SystemResults
 
 TITLES = (
     "Interaction, structure and diffusion",
@@ -14,29 +14,29 @@ TITLES = (
 )
 
 
-def captions(contents: Contents) -> list[str]:
+def captions(results: Results) -> list[str]:
     """Caption of each figure, in their order."""
-    first = contents.systems[0]
+    first = results.systems[0]
     A = first.first
-    several = len(contents.systems) > 1
-    inherent = all(system.inherent for system in contents.systems)
+    several = len(results.systems) > 1
+    inherent = all(system.inherent for system in results.systems)
     kind = "inherent structures" if inherent else "thermal configurations (this study has no inherent structures)"
     errors = (
         "Error bars are standard errors over replicas"
-        if max(system.replicas for system in contents.systems) > 1
+        if max(system.replicas for system in results.systems) > 1
         else "One replica: standard errors over replicas are not known"
     )
-    data = _data(contents)
+    data = _data(results)
     strata = first.ensemble.sizes["stratum"]
     bins = first.ensemble.sizes["softness_bin"]
     fitted = ", ".join(
-        f"{_prefix(s, several)}{s.cold('softness')} and {s.cold('local_entropy')}" for s in contents.systems
+        f"{_prefix(s, several)}{s.cold('softness')} and {s.cold('local_entropy')}" for s in results.systems
     )
-    pairs = ", ".join(f"{_prefix(s, several)}{int(s.ensemble['joint'].sum()):,}" for s in contents.systems)
+    pairs = ", ".join(f"{_prefix(s, several)}{int(s.ensemble['joint'].sum()):,}" for s in results.systems)
     size = "species other than the first at 0.8 of their size" if len(first.neighbors) > 1 else "at full size"
     potentials = (
         "Pair potentials V_ij(r), zero at the cut-off; Δ shifts the potential and leaves its minimum in place."
-        if any(system.mixture is not None for system in contents.systems)
+        if any(system.mixture is not None for system in results.systems)
         else "Pair potentials: none is known of these trajectories."
     )
     return [
@@ -67,20 +67,20 @@ def captions(contents: Contents) -> list[str]:
     ]  # fmt: skip
 
 
-def _prefix(system: System, several: bool) -> str:
+def _prefix(system: SystemResults, several: bool) -> str:
     return f"{system.name} " if several else ""
 
 
-def _data(contents: Contents) -> str:
+def _data(results: Results) -> str:
     """Amount of data of every system; said once where it is the same."""
-    amounts = {system.name: _amount(system) for system in contents.systems}
+    amounts = {system.name: _amount(system) for system in results.systems}
     if len(set(amounts.values())) == 1:
         each = " each" if len(amounts) > 1 else ""
         return f"Data{each}: {next(iter(amounts.values()))}."
     return "Data: " + "; ".join(f"{name}: {amount}" for name, amount in amounts.items()) + "."
 
 
-def _amount(system: System) -> str:
+def _amount(system: SystemResults) -> str:
     sizes = system.production.sizes
     return ", ".join(
         f"{sizes[dim]:,} {word}{'s' * (sizes[dim] != 1)}"

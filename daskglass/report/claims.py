@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from daskglass.report import collapse
-from daskglass.report.contents import Contents, System
+from daskglass.report.results import Results, SystemResults
 
 Verdict = Literal["confirmed", "refuted", "not decidable here"]
 YES: Verdict = "confirmed"
@@ -47,7 +47,7 @@ class _Finding:
     reason: str
 
 
-def judge(contents: Contents) -> list[Claim]:
+def judge(results: Results) -> list[Claim]:
     """Judge each claim of the paper by the numbers of a study."""
     each = [
         ("ln P_R of every stratum is linear in 1/T, for softness and for local s⁽²⁾", _arrhenius),
@@ -56,11 +56,11 @@ def judge(contents: Contents) -> list[Claim]:
         ("softness and local s⁽²⁾ give the same onset temperature T_A", _same_onset),
         ("s⁽²⁾ rises monotonically with softness", _monotonic),
     ]
-    claims = [_together(text, [finding(system) for system in contents.systems]) for text, finding in each]
-    claims.insert(3, _correlation(contents))
+    claims = [_together(text, [finding(system) for system in results.systems]) for text, finding in each]
+    claims.insert(3, _correlation(results))
     claims += [
-        _collapse(contents, "entropy", "the activation entropies of all systems collapse on one line in s⁽²⁾"),
-        _collapse(contents, "energy", "the activation energies of all systems collapse on one line in s⁽²⁾"),
+        _collapse(results, "entropy", "the activation entropies of all systems collapse on one line in s⁽²⁾"),
+        _collapse(results, "energy", "the activation energies of all systems collapse on one line in s⁽²⁾"),
     ]
     return claims
 
@@ -78,7 +78,7 @@ def _together(text: str, findings: Sequence[_Finding]) -> Claim:
 # --- one system ----------------------------------------------------------------------------------------------------
 
 
-def _arrhenius(system: System) -> _Finding:
+def _arrhenius(system: SystemResults) -> _Finding:
     squares, freedom, straightness = 0.0, 0, []
     fewest = min(system.cold(variable) for variable in VARIABLES)
     for variable in VARIABLES:
@@ -123,7 +123,7 @@ def _relative_error(stratum: xr.Dataset) -> NDArray[np.float64]:
     return np.where(np.isfinite(known) & (known > 0), known, counted)
 
 
-def spread(system: System, variable: str) -> tuple[float, float]:
+def spread(system: SystemResults, variable: str) -> tuple[float, float]:
     """Ln of the ratio of P_R between the highest and the lowest stratum at the coldest temperature, and its error."""
     coldest = system.fits(variable).isel(temperature=-1)
     if (coldest["events"].values[[0, -1]] == 0).any():
@@ -133,7 +133,7 @@ def spread(system: System, variable: str) -> tuple[float, float]:
     return float(np.log(P[-1] / P[0])), float(np.hypot(error[0], error[-1]))
 
 
-def _wider(system: System) -> _Finding:
+def _wider(system: SystemResults) -> _Finding:
     (S, S_err), (s2, s2_err) = spread(system, "softness"), spread(system, "local_entropy")
     T = system.temperature.min()
     if not np.isfinite(S + s2):
@@ -149,7 +149,7 @@ def _ratio(log: float, error: float) -> str:
     return f"{np.exp(log):.1f}-fold (± {np.exp(log) * error:.1f})"
 
 
-def _tenfold(system: System) -> _Finding:
+def _tenfold(system: SystemResults) -> _Finding:
     S, error = spread(system, "softness")
     T, paper = float(system.temperature.min()), system.coldest_of_the_paper()
     if not np.isfinite(S):
@@ -164,7 +164,7 @@ def _tenfold(system: System) -> _Finding:
     return _Finding(system.name, NO, found)
 
 
-def _same_onset(system: System) -> _Finding:
+def _same_onset(system: SystemResults) -> _Finding:
     (x, x_err), (y, y_err) = system.onset("softness"), system.onset("local_entropy")
     without = [name for name, value in (("softness", x), ("local s⁽²⁾", y)) if not np.isfinite(value)]
     if without:
@@ -186,7 +186,7 @@ def _same_onset(system: System) -> _Finding:
     return _Finding(system.name, YES, reason)
 
 
-def _monotonic(system: System) -> _Finding:
+def _monotonic(system: SystemResults) -> _Finding:
     kinds = ["thermal"] + ["inherent"] * system.inherent
     name = "s2_grouped_pooled"
     found: list[str] = []
@@ -207,7 +207,7 @@ def _monotonic(system: System) -> _Finding:
     return _Finding(system.name, verdict, "; ".join(found) + f"; {len(pooled)} bins")
 
 
-def _surely_falls(system: System, kind: str, step: int) -> bool:
+def _surely_falls(system: SystemResults, kind: str, step: int) -> bool:
     """Whether a decrease between two bins is significant over temperatures; the pooled values have no errors."""
     grouped = system.ensemble["s2_grouped"] if kind == "inherent" else system.thermal("s2_grouped")
     each = np.diff(grouped.transpose("temperature", "softness_bin").values[-system.cold("softness") :], axis=1)[:, step]
@@ -218,15 +218,15 @@ def _surely_falls(system: System, kind: str, step: int) -> bool:
 # --- all systems ---------------------------------------------------------------------------------------------------
 
 
-def _correlation(contents: Contents) -> Claim:
+def _correlation(results: Results) -> Claim:
     text = "the Pearson correlation of softness and local s⁽²⁾ rises with Δ, to about 0.5"
-    systems = sorted(contents.systems, key=lambda system: system.delta)
+    systems = sorted(results.systems, key=lambda system: system.delta)
     r = np.array([float(system.ensemble["pearson_pooled"]) for system in systems])
     where = [s.name if s.mixture is None else f"Δ = {s.delta:g}" for s in systems]
     values = ", ".join(f"{value:.2f} at {place}" for value, place in zip(r, where, strict=True)).replace("-", "−")
     if r.size == 1:
         return Claim(text, OPEN, ("one system: no trend with Δ", values))
-    if not contents.in_delta:
+    if not results.in_delta:
         return Claim(text, OPEN, ("the systems differ not only in Δ", values))
     if not np.isfinite(r).all():
         return Claim(text, OPEN, (values,))
@@ -240,9 +240,9 @@ def _correlation(contents: Contents) -> Claim:
     return Claim(text, YES if rises and half else NO, (reason,))
 
 
-def _collapse(contents: Contents, of: str, text: str) -> Claim:
-    inherent = all(system.inherent for system in contents.systems)
-    found = {system.name: collapse.points(system, inherent) for system in contents.systems}
+def _collapse(results: Results, of: str, text: str) -> Claim:
+    inherent = all(system.inherent for system in results.systems)
+    found = {system.name: collapse.points(system, inherent) for system in results.systems}
     usable = {name: points for name, points in found.items() if not points.refused}
     refused = [f"{name}: {points.refused}" for name, points in found.items() if points.refused]
     apart = [points.deviation for points in usable.values() if np.isfinite(points.deviation)]

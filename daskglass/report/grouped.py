@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from daskglass.report import collapse
-from daskglass.report.contents import Contents, System, read, tex
+from daskglass.report.results import Results, SystemResults, read_results, tex
 from daskglass.report.style import (
     GREY,
     NEIGHBORS,
@@ -37,13 +37,13 @@ from daskglass.report.style import (
 @in_style
 def figure_5(tree: xr.DataTree) -> Figure:
     """g(r) around particles of each softness bin, and the pair excess entropy of each; a row per system."""
-    contents = read(tree)
-    rows = len(contents.systems)
-    shown = min(NEIGHBORS, max(len(system.neighbors) for system in contents.systems))
+    results = read_results(tree)
+    rows = len(results.systems)
+    shown = min(NEIGHBORS, max(len(system.neighbors) for system in results.systems))
     figure = new_figure(2.75 if rows == 1 else 2.3 * rows)
     grid = figure.subplots(rows, shown + 1, squeeze=False)
     letters = letters_of_panels()
-    for row, system in zip(grid, contents.systems, strict=True):
+    for row, system in zip(grid, results.systems, strict=True):
         edges, middles = _bin_edges(system)
         colours, _ = strata_colours(edges)
         g = system.ensemble["g_grouped_pooled"]
@@ -73,27 +73,27 @@ def figure_5(tree: xr.DataTree) -> Figure:
             if column == 0:
                 said.append(_kind(system))
             letter(ax, name, said, {2: 50, 3: 34}.get(shown + 1, 20))
-            if system is contents.systems[-1]:
-                ax.set_xlabel(rf"$r$ (${contents.units[0]}$)")
+            if system is results.systems[-1]:
+                ax.set_xlabel(rf"$r$ (${results.units[0]}$)")
         strata_bar(figure, list(row[:-1]), edges, middles, "bin of $S$")
         _entropy_of_softness(row[-1], system, colours, next(letters))
-        if system is contents.systems[-1]:
+        if system is results.systems[-1]:
             row[-1].set_xlabel("softness $S$")
     return figure
 
 
-def _kind(system: System) -> str:
+def _kind(system: SystemResults) -> str:
     cold = system.cold("softness")
     return f"{'inherent structures' if system.inherent else 'thermal'}, {cold} coldest $T$"
 
 
-def _bin_edges(system: System) -> tuple[np.ndarray, np.ndarray]:
+def _bin_edges(system: SystemResults) -> tuple[np.ndarray, np.ndarray]:
     middles = system.ensemble["softness_bin"].values
     half = (middles[1] - middles[0]) / 2 if middles.size > 1 else 0.5
     return np.append(middles - half, middles[-1] + half), middles
 
 
-def _entropy_of_softness(ax: Axes, system: System, colours: Any, name: str) -> None:
+def _entropy_of_softness(ax: Axes, system: SystemResults, colours: Any, name: str) -> None:
     kinds: list[tuple[str, xr.DataArray, str, Any]] = [
         ("thermal", system.thermal("s2_grouped_pooled"), "s", (0, (3, 1.5)))
     ]
@@ -122,15 +122,15 @@ def _entropy_of_softness(ax: Axes, system: System, colours: Any, name: str) -> N
 @in_style
 def figure_6(tree: xr.DataTree) -> Figure:
     """Scaled and unscaled barriers of the strata of softness against the entropy of their surroundings."""
-    contents = read(tree)
+    results = read_results(tree)
     figure = new_figure(4.9)
     (a, b, c), (d, e, f) = figure.subplots(2, 3)
-    energy = contents.units[1]
-    kind = "inherent" if all(system.inherent for system in contents.systems) else "thermal"
+    energy = results.units[1]
+    kind = "inherent" if all(system.inherent for system in results.systems) else "thermal"
     label = rf"{kind} {S2}"
     f.set_axis_off()
-    found = {system.name: collapse.points(system, kind == "inherent") for system in contents.systems}
-    refused = [f"{s.label}: {_math(found[s.name].refused)}" for s in contents.systems if found[s.name].refused]
+    found = {system.name: collapse.points(system, kind == "inherent") for system in results.systems}
+    refused = [f"{s.label}: {_math(found[s.name].refused)}" for s in results.systems if found[s.name].refused]
     panels = (
         (a, "a", "y_entropy", r"$y_\Sigma = \Sigma/\ln P_\mathrm{R}(T_\mathrm{A})$"),
         (b, "b", "y_energy", r"$y_E = \Delta E/[k_\mathrm{B}T_\mathrm{A} \ln P_\mathrm{R}(T_\mathrm{A})]$"),
@@ -139,7 +139,7 @@ def figure_6(tree: xr.DataTree) -> Figure:
     )
     for ax, name, field, text in panels:
         drawn = False
-        for system in contents.systems:
+        for system in results.systems:
             points = found[system.name]
             y, error = getattr(points, field), getattr(points, f"{field}_err")
             known = np.isfinite(points.s2) & np.isfinite(y)
@@ -155,18 +155,18 @@ def figure_6(tree: xr.DataTree) -> Figure:
         letter(ax, name)
         if not drawn:
             instead(ax, "; ".join(refused) or "no fit", 27)
-    _identity(c, contents, found)
+    _identity(c, results, found)
     handles = [
-        Line2D([], [], color=colour(s.index), marker=marker(s.index), linestyle="", label=s.label) for s in contents.systems
+        Line2D([], [], color=colour(s.index), marker=marker(s.index), linestyle="", label=s.label) for s in results.systems
     ]  # fmt: skip
     notes = [] if kind == "inherent" else ["no inherent structures: the entropy is thermal"]
-    notes += [text for text in refused if len(refused) < len(contents.systems)]
+    notes += [text for text in refused if len(refused) < len(results.systems)]
     notes += [
         f"{s.label}: {found[s.name].outside} strata lie beyond the softness bins"
-        for s in contents.systems
+        for s in results.systems
         if found[s.name].outside
     ]
-    if len(contents.systems) == 1:
+    if len(results.systems) == 1:
         notes.append("one system: nothing to collapse on")
     _key(f, handles, notes)
     return figure
@@ -197,10 +197,10 @@ def _key(ax: Axes, handles: list[Line2D], notes: list[str]) -> None:
     )
 
 
-def _identity(ax: Axes, contents: Contents, found: Mapping[str, collapse.Points]) -> None:
+def _identity(ax: Axes, results: Results, found: Mapping[str, collapse.Points]) -> None:
     """Draw y_E against y_Σ - 1, which are equal where strata meet at T_A."""
     ends: list[float] = []
-    for system in contents.systems:
+    for system in results.systems:
         points = found[system.name]
         if points.refused:
             continue

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from daskglass.report.captions import TITLES, captions
 from daskglass.report.claims import judge, with_error
-from daskglass.report.contents import Contents, System, read
 from daskglass.report.figures import FIGURES
+from daskglass.report.results import Results, SystemResults, read_results
 from daskglass.report.style import styled
 
 # a date or a library's version would make two drawings of the same store differ
@@ -45,15 +45,15 @@ def write(tree: xr.DataTree, folder: Path) -> None:
     StoreError
         If a system is unfinished.
     """
-    contents = read(tree)
+    results = read_results(tree)
     images = []
-    for number, (draw, title, caption) in enumerate(zip(FIGURES, TITLES, captions(contents), strict=True), start=1):
+    for number, (draw, title, caption) in enumerate(zip(FIGURES, TITLES, captions(results), strict=True), start=1):
         save(draw(tree), folder / f"figure_{number}")
         svg = base64.b64encode((folder / f"figure_{number}.svg").read_bytes()).decode()
         images.append(
             {"number": number, "title": title, "caption": caption, "source": f"data:image/svg+xml;base64,{svg}"}
         )
-    (folder / "index.html").write_text(page(contents, images), encoding="utf-8")
+    (folder / "index.html").write_text(page(results, images), encoding="utf-8")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -66,7 +66,7 @@ def save(figure: Figure, path: Path) -> None:
             figure.savefig(path.with_name(f"{path.name}.{form}"), metadata=metadata)
 
 
-def page(contents: Contents, images: Sequence[dict[str, object]]) -> str:
+def page(results: Results, images: Sequence[dict[str, object]]) -> str:
     """HTML of a study; text from a store is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("daskglass", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -74,13 +74,13 @@ def page(contents: Contents, images: Sequence[dict[str, object]]) -> str:
     )  # fmt: skip
     environment.filters["symbols"] = symbols
     return environment.get_template(TEMPLATE).render(
-        title=contents.title,
-        versions=", ".join(f"{name} {version}" for name, version in contents.versions.items()),
+        title=results.title,
+        versions=", ".join(f"{name} {version}" for name, version in results.versions.items()),
         systems=[
-            {"name": system.name, "about": _about(system), "tables": tables(system)} for system in contents.systems
+            {"name": system.name, "about": _about(system), "tables": tables(system)} for system in results.systems
         ],
         images=images,
-        claims=judge(contents),
+        claims=judge(results),
     )
 
 
@@ -91,7 +91,7 @@ def symbols(text: str) -> markupsafe.Markup:
     return markupsafe.Markup(re.sub(r"\^\(([-\d/]+)\)", r"<sup>\1</sup>", escaped))  # noqa: S704 - escaped above
 
 
-def _about(system: System) -> str:
+def _about(system: SystemResults) -> str:
     sizes = system.production.sizes
     counts = np.bincount(system.production["species"].values, minlength=len(system.neighbors))
     parts = " : ".join(f"{100 * count / counts.sum():.3g}" for count in counts)
@@ -108,12 +108,12 @@ def _about(system: System) -> str:
     )
 
 
-def tables(system: System) -> list[Table]:
+def tables(system: SystemResults) -> list[Table]:
     """Numbers of one system."""
     return [_model(system), _confusion(system), _temperatures(system), _onsets(system), *_barriers(system)]
 
 
-def _model(system: System) -> Table:
+def _model(system: SystemResults) -> Table:
     model = system.model
     total = int(model["held_out"])
     accuracy = float(model["accuracy"])
@@ -126,7 +126,7 @@ def _model(system: System) -> Table:
     )
 
 
-def _confusion(system: System) -> Table:
+def _confusion(system: SystemResults) -> Table:
     confusion = system.model["confusion"].transpose("true", "predicted")
     predicted = [f"predicted {name}" for name in confusion["predicted"].values]
     rows = [
@@ -136,7 +136,7 @@ def _confusion(system: System) -> Table:
     return Table("Confusion matrix of the held-out examples", ("", *predicted), rows)
 
 
-def _temperatures(system: System) -> Table:
+def _temperatures(system: SystemResults) -> Table:
     ensemble = system.ensemble
     s2, s2_err = (system.thermal(name).values for name in ("s2", "s2_err"))
 
@@ -165,7 +165,7 @@ def _temperatures(system: System) -> Table:
     return Table(f"By temperature; {'; '.join(notes)}", list(columns), list(zip(*columns.values(), strict=True)))
 
 
-def _onsets(system: System) -> Table:
+def _onsets(system: SystemResults) -> Table:
     rows = []
     for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):
         fits = system.fits(variable)
@@ -183,7 +183,7 @@ def _onsets(system: System) -> Table:
     return Table("Onset temperature; ± is a bootstrap standard error", head, rows)
 
 
-def _barriers(system: System) -> list[Table]:
+def _barriers(system: SystemResults) -> list[Table]:
     found = []
     coldest = f"{system.temperature.min():.4g}"
     for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):

@@ -22,8 +22,8 @@ from daskglass.physics.barriers import (
     value_histogram,
 )
 from daskglass.report import figures
-from daskglass.report.contents import read
 from daskglass.report.page import page
+from daskglass.report.results import read_results
 from daskglass.stages import functions as stages
 from daskglass.store import blocks as store
 from daskglass.study.settings import BarrierSettings, study_of_files
@@ -501,7 +501,7 @@ def test_a_study_whose_hottest_temperatures_are_not_supercooled_is_drawn(tmp_pat
     study = tree(temperatures=ABOVE_AND_BELOW, change=fit)
     for figure in (figures.figure_3, figures.figure_4, figures.figure_6):
         figure(study).draw_without_rendering()
-    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read(study), [])
+    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read_results(study), [])
 
 
 # --- published numbers ---------------------------------------------------------------------------------------------

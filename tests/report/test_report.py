@@ -26,8 +26,8 @@ from daskglass.physics.systems import kob_andersen
 from daskglass.report import draw, figures, folder, snapshot, style
 from daskglass.report.claims import judge, with_error
 from daskglass.report.collapse import points
-from daskglass.report.contents import read
 from daskglass.report.page import page, save
+from daskglass.report.results import read_results
 from daskglass.report.style import wrapped
 from daskglass.store.blocks import open_store
 from tests.report.synthetic import build, groups, mixture_of, tree
@@ -64,7 +64,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, small_pictures: None) -> Pat
 
 def html_of(study: xr.DataTree) -> str:
     """Page of a store without its figures."""
-    return page(read(study), [])
+    return page(read_results(study), [])
 
 
 def texts(figure: Figure) -> str:
@@ -75,11 +75,11 @@ def texts(figure: Figure) -> str:
 
 
 def reasons(study: xr.DataTree) -> str:
-    return "\n".join(f"{c.verdict}: {c.text}: {'; '.join(c.reasons)}" for c in judge(read(study)))
+    return "\n".join(f"{c.verdict}: {c.text}: {'; '.join(c.reasons)}" for c in judge(read_results(study)))
 
 
 def verdict(study: xr.DataTree, part: str) -> str:
-    return next(claim.verdict for claim in judge(read(study)) if part in claim.text)
+    return next(claim.verdict for claim in judge(read_results(study)) if part in claim.text)
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_systems_of_unknown_potential_are_drawn_too() -> None:
     for draw_one in figures.FIGURES:
         draw_one(study).draw_without_rendering()
     assert "no potential is known" in texts(figures.figure_1(study))
-    written = page(read(study), [])
+    written = page(read_results(study), [])
     assert "ρ = 1.2" in written
     assert "Δ = " not in written
 
@@ -354,8 +354,8 @@ def test_systems_that_differ_otherwise_keep_their_names() -> None:
 
 
 def test_systems_stand_in_the_order_of_the_study() -> None:
-    contents = read(tree(systems={"b": mixture_of("A"), "a": mixture_of("A", density=1.1)}))
-    assert [system.name for system in contents.systems] == ["b", "a"]
+    results = read_results(tree(systems={"b": mixture_of("A"), "a": mixture_of("A", density=1.1)}))
+    assert [system.name for system in results.systems] == ["b", "a"]
 
 
 # --- verdicts ------------------------------------------------------------------------------------------------------
@@ -427,13 +427,13 @@ def test_systems_on_one_line_collapse_and_systems_apart_do_not() -> None:
 
 
 def test_entropy_at_a_stratum_is_interpolated_between_softness_bins() -> None:
-    system = read(tree()).systems[0]
+    system = read_results(tree()).systems[0]
     grouped = system.ensemble["s2_grouped_pooled"].interp(softness_bin=system.fits("softness")["stratum_middle"])
     np.testing.assert_allclose(points(system).s2, grouped)
 
 
 def test_strata_that_meet_keep_the_identity_of_the_scaled_barriers() -> None:
-    assert points(read(tree()).systems[0]).deviation < 1e-3
+    assert points(read_results(tree()).systems[0]).deviation < 1e-3
 
 
 # --- pieces --------------------------------------------------------------------------------------------------------

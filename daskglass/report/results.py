@@ -24,7 +24,7 @@ STEPS = {
 
 
 @dataclass(frozen=True)
-class System:
+class SystemResults:
     """One system of a study.
 
     Attributes
@@ -110,10 +110,10 @@ class System:
 
 
 @dataclass(frozen=True)
-class Contents:
+class Results:
     """The systems of a store, its study and versions."""
 
-    systems: tuple[System, ...]
+    systems: tuple[SystemResults, ...]
     study: Mapping[str, Any]
     versions: Mapping[str, str]
 
@@ -143,7 +143,7 @@ class Contents:
         return r"\sigma", r"\varepsilon", r"\tau"
 
 
-def read(tree: xr.DataTree) -> Contents:
+def read_results(tree: xr.DataTree) -> Results:
     """Read the results that the figures need.
 
     Raises
@@ -161,20 +161,20 @@ def read(tree: xr.DataTree) -> Contents:
     systems.sort(key=lambda system: (order.index(system.name) if system.name in order else len(order), system.name))
     named = len(systems) > 1 and _differ_in_delta([system.mixture for system in systems])
     systems = [
-        System(
+        SystemResults(
             s.name, s.mixture, s.production, s.ensemble, s.model, index,
             rf"$\Delta$ = {s.delta:g}" if named else plain(s.name),
         )
         for index, s in enumerate(systems)
     ]  # fmt: skip
-    return Contents(
+    return Results(
         tuple(systems),
         study,
         json.loads(attrs.get("versions", "{}")),
     )
 
 
-def _system(name: str, node: xr.DataTree) -> System:
+def _system(name: str, node: xr.DataTree) -> SystemResults:
     remedy = "finish the study with `daskglass run STUDY.yaml`, which also draws it"
     lacks = [group for group in ("production", "model", "ensemble") if group not in node.children]
     if lacks:
@@ -188,7 +188,7 @@ def _system(name: str, node: xr.DataTree) -> System:
     ensemble = ensemble.sortby("temperature", ascending=False).load()
     known = production.attrs.get("mixture")
     mixture = None if known is None else Mixture.model_validate_json(known)
-    return System(name, mixture, production, ensemble, node["model"].to_dataset().load())
+    return SystemResults(name, mixture, production, ensemble, node["model"].to_dataset().load())
 
 
 def _thermal(name: str) -> str:
