@@ -190,14 +190,15 @@ def convert(
     ] = None,
     system: Annotated[str | None, typer.Option(help="name of the system, if the pattern has no {system}")] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="if the pattern has no {temperature}; otherwise read only this one")
+        float | None,
+        typer.Option(help="temperature, if the pattern has no {temperature}; otherwise read only this one"),
     ] = None,
     replica: Annotated[
-        int | None, typer.Option(help="if the pattern has no {replica}; otherwise read only this one")
+        int | None, typer.Option(help="replica, if the pattern has no {replica}; otherwise read only this one")
     ] = None,
     species: Annotated[
         list[str] | None,
-        typer.Option(help="particle type in the files, the one to study first; may be repeated; needs --system"),
+        typer.Option(help="particle type in the files, the studied one first; may be repeated; needs --system"),
     ] = None,
     table: Annotated[Path | None, typer.Option(help="CSV file with labels that the pattern lacks")] = None,
     rename: Annotated[
@@ -478,19 +479,25 @@ def check(store: Store, debug: Debug = False) -> None:
 @app.command()
 def query(
     store: Store,
-    variable: Annotated[list[str], typer.Option(help="variable; may be repeated")],
-    system: Annotated[list[str] | None, typer.Option(help="system; may be repeated")] = None,
+    variable: Annotated[list[str], typer.Option(help="variable name; may be repeated")],
+    system: Annotated[list[str] | None, typer.Option(help="system name; may be repeated")] = None,
     run: Run = "production",
     temperature: Annotated[str | None, typer.Option(help=f"nearest value, {RANGE}")] = None,
     time: Annotated[str | None, typer.Option(help=f"nearest value in τ, {RANGE}")] = None,
     replica: Replica = None,
     species: Annotated[list[str] | None, typer.Option(help="particles of this species; may be repeated")] = None,
     mean: Annotated[list[str] | None, typer.Option(metavar="DIM", help=f"mean over this dimension; {SKIPPED}")] = None,
-    std: Annotated[list[str] | None, typer.Option(metavar="DIM", help="standard deviation, likewise")] = None,
-    minimum: Annotated[list[str] | None, typer.Option("--min", metavar="DIM", help="minimum, likewise")] = None,
-    maximum: Annotated[list[str] | None, typer.Option("--max", metavar="DIM", help="maximum, likewise")] = None,
-    total: Annotated[list[str] | None, typer.Option("--sum", metavar="DIM", help="sum, likewise")] = None,
-    count: Annotated[list[str] | None, typer.Option(metavar="DIM", help="number of values, likewise")] = None,
+    std: Annotated[list[str] | None, typer.Option(metavar="DIM", help="standard deviation over this dimension")] = None,
+    minimum: Annotated[
+        list[str] | None, typer.Option("--min", metavar="DIM", help="minimum over this dimension")
+    ] = None,
+    maximum: Annotated[
+        list[str] | None, typer.Option("--max", metavar="DIM", help="maximum over this dimension")
+    ] = None,
+    total: Annotated[list[str] | None, typer.Option("--sum", metavar="DIM", help="sum over this dimension")] = None,
+    count: Annotated[
+        list[str] | None, typer.Option(metavar="DIM", help="number of values along this dimension")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--out", help="file to write: .nc, .csv or .parquet", callback=_expanded)
     ] = None,
@@ -530,7 +537,7 @@ def export(
     output: Annotated[
         Path, typer.Argument(metavar="OUT.gsd", help="file to write", show_default=False, callback=_expanded)
     ],
-    system: Annotated[str | None, typer.Option(help="system")] = None,
+    system: Annotated[str | None, typer.Option(help="system name")] = None,
     run: Run = "production",
     temperature: Annotated[float | None, typer.Option(help="nearest value")] = None,
     replica: Replica = None,

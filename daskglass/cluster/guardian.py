@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-Jobs = dict[str, None]
-
 
 @contextmanager
 def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], None]]:
@@ -43,7 +41,7 @@ def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], Non
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert guardian.stdin is not None
     stdin = guardian.stdin
-    jobs: Jobs = {}
+    jobs: dict[str, None] = {}
 
     def report(line: str) -> None:
         _note(jobs, line)
@@ -63,13 +61,13 @@ def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], Non
 
 def main(folder: str, *cancel: str) -> None:
     """Wait for the end, then clean up."""
-    jobs: Jobs = {}
+    jobs: dict[str, None] = {}
     for line in sys.stdin:
         _note(jobs, line)
     _clean_up(Path(folder), cancel, jobs)
 
 
-def _note(jobs: Jobs, line: str) -> None:
+def _note(jobs: dict[str, None], line: str) -> None:
     sign, job = line[0], line[1:].strip()
     if sign == "+":
         jobs[job] = None
@@ -77,7 +75,7 @@ def _note(jobs: Jobs, line: str) -> None:
         jobs.pop(job, None)
 
 
-def _clean_up(folder: Path, cancel: Sequence[str], jobs: Jobs) -> None:
+def _clean_up(folder: Path, cancel: Sequence[str], jobs: dict[str, None]) -> None:
     # keys first: whoever finds them can join
     shutil.rmtree(folder, ignore_errors=True)
     for job in jobs:

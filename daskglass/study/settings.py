@@ -54,7 +54,7 @@ FINEST, COARSEST = 1e-8, 0.1  # σ: positions in single precision are no finer, 
 # --- types of values -----------------------------------------------------------------------------------------------
 
 Images = Literal["checked", "trusted", "ignored"]  # periodic images of files
-Frames = Annotated[int, Field(gt=0, le=MOST_FRAMES, strict=True)]
+FrameCount = Annotated[int, Field(gt=0, le=MOST_FRAMES, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 Bins = Annotated[int, Field(ge=2, le=MOST_STRATA, strict=True)]
 Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
@@ -149,7 +149,7 @@ class System(_Section):
 class Recording(_Section):
     """A run of `frames` frames, `interval` τ_A apart."""
 
-    frames: Frames
+    frames: FrameCount
     interval: Positive = 1.0
 
 
@@ -165,8 +165,8 @@ class RelaxationSettings(_Section):
     Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
     """
 
-    origins: Frames = 10
-    points: Frames = 30
+    origins: FrameCount = 10
+    points: FrameCount = 30
     longest: Annotated[Positive, Field(ge=5)] = 25.0
 
     @property
@@ -213,7 +213,7 @@ class Trajectories(_Section):
     constants: Mapping[str, Constant] = {}
     table: FilePath | None = None
     rename: Mapping[str, str] = {}
-    frames: Frames | None = None
+    frames: FrameCount | None = None
     ignore_images: Annotated[bool, Field(strict=True)] = False
     _in_steps: bool = PrivateAttr(default=False)
 

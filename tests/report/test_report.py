@@ -204,7 +204,7 @@ def test_temperatures_that_do_not_diffuse_are_named() -> None:
     assert "not diffusive at T = 0.60, 0.50" in texts(figures.figure_2(study))
 
 
-def test_without_any_diffusion_the_panels_say_so() -> None:
+def test_without_any_diffusion_the_panels_have_a_note() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign(reduced_diffusivity=ensemble["reduced_diffusivity"] * np.nan)
 
@@ -233,7 +233,7 @@ def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
     assert verdict(study, "same onset") == "not decidable here"
 
 
-def test_no_onset_is_said_and_not_drawn() -> None:
+def test_a_missing_onset_is_noted_and_not_drawn() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         names = ["onset_temperature", "onset_probability", "scaled_energy", "scaled_entropy"]
         return ensemble.assign({name: ensemble[name] * np.nan for name in names})
@@ -243,7 +243,7 @@ def test_no_onset_is_said_and_not_drawn() -> None:
     assert "nothing to scale by" in texts(figures.figure_6(study))
 
 
-def test_an_absurd_onset_is_said_and_not_drawn() -> None:
+def test_an_absurd_onset_is_noted_and_not_drawn() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign(onset_temperature=ensemble["onset_temperature"] * 0 + 40.0)
 
@@ -284,7 +284,7 @@ def test_scaled_barriers_of_unknown_scale_are_refused() -> None:
     assert "is 0 within its error" in texts(figures.figure_6(tree(change=change)))
 
 
-def test_a_thermal_study_says_that_inherent_structures_are_missing() -> None:
+def test_a_thermal_study_notes_that_inherent_structures_are_missing() -> None:
     study = tree(inherent=False, replicas=1)
     assert "no inherent structures" in texts(figures.figure_5(study))
     said = texts(figures.figure_6(study))
@@ -353,7 +353,7 @@ def test_systems_that_differ_otherwise_keep_their_names() -> None:
     assert "systems differ in more than Delta: no trend" in said
 
 
-def test_systems_stand_in_the_order_of_the_study() -> None:
+def test_systems_are_in_the_order_of_the_study() -> None:
     results = read_results(tree(systems={"b": mixture_of("A"), "a": mixture_of("A", density=1.1)}))
     assert [system.name for system in results.systems] == ["b", "a"]
 
