@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from daskglass.pipeline.memory import Workers
     from daskglass.pipeline.run import StageStatus
     from daskglass.study.settings import Study
-    from daskglass.trajectories.mapping import Source
+    from daskglass.trajectories.mapping import Trajectory
 
 ALL_ROWS, FIRST_ROWS = 60, 20  # longest table printed in full, and rows printed of a longer one
 
@@ -80,7 +80,7 @@ def show_progress(quiet: bool) -> Iterator[Any]:
         yield line
 
 
-def print_sources(study: Study, sources: Iterable[Source]) -> None:
+def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
     """Print the files with their labels."""
     table = Table("system", "run", "temperature", "replica")
     table.add_column("file", overflow="fold")

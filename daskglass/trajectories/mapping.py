@@ -39,8 +39,8 @@ DEFAULTS: dict[str, Any] = {"run": RUNS[0], "replica": 0}
 
 
 @dataclass(frozen=True)
-class Source:
-    """A trajectory with its labels.
+class Trajectory:
+    """A trajectory file with its labels.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ def find_sources(
     constants: Mapping[str, str | int | float] = {},
     rows: Sequence[Mapping[str, str]] = ({},),
     rename: Mapping[str, str] = {},
-) -> list[Source]:
+) -> list[Trajectory]:
     """Find the files of a pattern, and the system, run, temperature and replica of each.
 
     For each row, fields given by a constant or a column are written into the pattern with their formats; the others are
@@ -126,7 +126,7 @@ def find_sources(
             together.setdefault(match.path, []).append(match)
         for path, files in together.items():
             place = {name: {**known, **files[0].values}[name] for name in COORDINATES}
-            sources.append(Source(path, **place, steps=_in_order(path, [file.step for file in files])))
+            sources.append(Trajectory(path, **place, steps=_in_order(path, [file.step for file in files])))
     # names and tables write one temperature in several ways
     kept = np.array(distinct({source.temperature for source in sources}))
     sources = [replace(s, temperature=float(kept[int(np.argmax(same(kept, s.temperature)))])) for s in sources]
@@ -257,9 +257,9 @@ def _values(texts: Mapping[str, str], where: str) -> dict[str, Any]:
         raise StudyError(f"{where}: {error}") from None
 
 
-def _check_distinct(sources: Sequence[Source]) -> None:
-    places: dict[tuple[str, str, float, int], Source] = {}
-    paths: dict[Path, Source] = {}
+def _check_distinct(sources: Sequence[Trajectory]) -> None:
+    places: dict[tuple[str, str, float, int], Trajectory] = {}
+    paths: dict[Path, Trajectory] = {}
     for source in sources:
         place = (source.system, source.run, source.temperature, source.replica)
         words = f"system {source.system}, {source.run}, temperature {source.temperature}, replica {source.replica}"
@@ -275,7 +275,7 @@ def _check_distinct(sources: Sequence[Source]) -> None:
         places[place] = paths[source.path] = source
 
 
-def _as_one(first: Source, other: Source) -> str:
+def _as_one(first: Trajectory, other: Trajectory) -> str:
     """Advice to read two files as one run, if their names differ in one number."""
     parts, others = (re.split(r"([0-9]+)", source.path.name) for source in (first, other))
     differ = [k for k, (one, two) in enumerate(zip(parts, others, strict=False)) if one != two]

@@ -12,7 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from daskglass.errors import StudyError, TrajectoryError
-from daskglass.trajectories.mapping import Source, find_sources, read_table
+from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
 
 NAMES = st.text("aB9.-_ ~$[]*?()+^|\\{}é名", min_size=1, max_size=6).filter(lambda name: name not in (".", ".."))
 TEMPERATURES = st.integers(1, 99_999).map(lambda n: n / 10_000)
@@ -225,8 +225,8 @@ def test_columns_and_constants_give_coordinates_that_the_path_lacks(make):
     rename = {"kT": "temperature", "seed": "replica"}
     found = find_sources("{file}", {"system": "ka", "run": "training"}, rows, rename)
     assert found == [
-        Source(Path("a.gsd"), "ka", "training", 0.5, 3),
-        Source(Path("b/c.gsd"), "ka", "training", 0.5, 4),
+        Trajectory(Path("a.gsd"), "ka", "training", 0.5, 3),
+        Trajectory(Path("b/c.gsd"), "ka", "training", 0.5, 4),
     ]
 
 
@@ -262,7 +262,7 @@ def test_absolute_and_oddly_written_paths_are_found(make, tmp_path):
         assert places(find_sources(pattern)) == [("a", "production", 0.5, 0)]
     whole = str(tmp_path / "a/0.5")
     found = find_sources("{file}", {"system": "a", "temperature": 1}, [{"file": whole}])
-    assert found == [Source(Path(whole), "a", "production", 1.0, 0)]
+    assert found == [Trajectory(Path(whole), "a", "production", 1.0, 0)]
 
 
 @pytest.mark.parametrize(
