@@ -1,4 +1,4 @@
-"""Everything daskglass refuses, by name; each error says what was wrong, where, and what would be right."""
+"""Errors of daskglass: each names the problem, its place, and the fix."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class DaskglassError(Exception):
-    """Base of all errors raised by daskglass on purpose."""
+    """Base of all errors that daskglass raises."""
 
 
 class StudyError(DaskglassError, ValueError):
-    """A study file, or a value in it, cannot be used."""
+    """A study file, or a value in it, is not valid."""
 
 
 class TrajectoryError(DaskglassError, ValueError):
-    """A trajectory file is missing, damaged, or holds what the study does not describe."""
+    """A trajectory file is missing, damaged, or does not match the study."""
 
 
 class StoreError(DaskglassError, ValueError):
-    """A store is missing, held by another process, or laid out for another study."""
+    """A store is missing, locked by another process, or made for another study."""
 
 
 class DataError(DaskglassError, ValueError):
-    """An array handed to a function of the science API breaks that function's contract."""
+    """An array passed to a public function is not valid."""
 
 
 class EngineError(DaskglassError, RuntimeError):
@@ -38,18 +38,18 @@ class EngineError(DaskglassError, RuntimeError):
 
 
 class ClusterError(DaskglassError, RuntimeError):
-    """Workers cannot be had, or are lost."""
+    """Workers do not start, or are lost."""
 
 
 def reason(error: OSError, path: Path | None = None) -> str:
-    """Say what the system refused, at which path, and the remedy.
+    """Text of a system error: path, reason and remedy.
 
     Parameters
     ----------
-    error : as the system, or a library that writes files, raised it
-    path : what was written, for errors that do not say
+    error : raised by the system, or by a library that writes files
+    path : file that was written, for errors without a path
     """
-    # HDF5 and Arrow give the number in their texts only
+    # HDF5 and Arrow give the number only in their texts
     found = re.search(r"errno[ =]+(\d+)", str(error))
     number = error.errno or (int(found[1]) if found else 0)
     where = error.filename or path
@@ -61,17 +61,11 @@ def reason(error: OSError, path: Path | None = None) -> str:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Let what the system refuses while a file or folder is written name it, and the remedy.
-
-    Raises
-    ------
-    StoreError
-        In place of an OSError.
-    """
+    """Turn an OSError while writing into a StoreError that names the file and the remedy."""
     try:
         yield
     except OSError as error:
-        if (said := reason(error, path)) == str(error):
-            # nothing that the system said
+        if (text := reason(error, path)) == str(error):
+            # not from the system
             raise
-        raise StoreError(said) from error
+        raise StoreError(text) from error

@@ -142,7 +142,7 @@ BATCH_SYSTEMS: dict[str, BatchSystemEntry] = {
     "sge": BatchSystemEntry("dask_jobqueue:SGECluster", "Grid Engine", "qstat", ("S", "H:M:S"), ("qstat",)),
     "htcondor": BatchSystemEntry(
         "dask_jobqueue:HTCondorCluster", "HTCondor", "condor_q -better-analyze", described=True,
-        required={"disk": "say how much a job has, such as 10GB"},
+        required={"disk": "give the disk space of a job, such as 10GB"},
     ),
     "oar": BatchSystemEntry("dask_jobqueue:OARCluster", "OAR", "oarstat -f", ("H:M:S",)),
 }  # fmt: skip

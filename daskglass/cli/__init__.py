@@ -42,7 +42,7 @@ def _store(path: Path) -> Path:
 
 
 def _expanded(path: Path | None) -> Path | None:
-    """Expand `~` and variables of a path that the shell left alone; options that become a study are expanded there."""
+    """Expand `~` and variables that the shell left in a path; options that become a study are expanded there."""
     return None if path is None else Path(expand_path(str(path)))
 
 
@@ -50,12 +50,12 @@ StudyFile = Annotated[
     Path,
     typer.Argument(help="study file, such as pipelines/quickstart.yaml", show_default=False, callback=_expanded),
 ]
-Debug = Annotated[bool, typer.Option("--debug", help="show the traceback of an error")]
+Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an error")]
 Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False, callback=_store)]
 Run = Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")]
-Replica = Annotated[int | None, typer.Option(help="number of a replica")]
+Replica = Annotated[int | None, typer.Option(help="replica number")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
-SKIPPED = "may be repeated; NaN, and -1 among codes, are skipped"
+SKIPPED = "may be repeated; skips NaN, and -1 in codes"
 OPTIONS = {
     "source.trajectories.path": "the pattern",
     "source.trajectories.format": "--format",
@@ -70,14 +70,14 @@ OPTIONS = {
     "`species:` of the system": "--species",
     "`temperatures:` and `replicas:` of the system leave": "the pattern, --temperature and --replica leave",
 }  # of `convert`, for the keys of a study file
-Cluster = Annotated[str, typer.Option(help="profile of cluster.yaml")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
+Cluster = Annotated[str, typer.Option(help="profile in cluster.yaml")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="print no progress")]
 
 
 def main() -> None:
     """Entry point of the command `daskglass`."""
     debug = "--debug" in sys.argv
-    # batch systems and service managers stop a program by SIGTERM: let go of the store as after Ctrl-C
+    # batch systems and service managers stop a program by SIGTERM: release the store as after Ctrl-C
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.showwarning = _warn
     try:
@@ -98,16 +98,16 @@ def main() -> None:
 def run(
     study: StudyFile,
     cluster: Cluster = "local",
-    stage: Annotated[str | None, typer.Option(help="only what is left of this stage")] = None,
+    stage: Annotated[str | None, typer.Option(help="run only what is left of this stage")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="this stage and later ones again; recorded runs stay")
+        str | None, typer.Option("--from", help="rerun this stage and later ones; simulated runs stay")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done and what it costs")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print tasks and costs; run nothing")] = False,
     report: Annotated[bool, typer.Option("--report", help="save Dask's performance report beside the store")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Run a study, or what is left of it: simulate or read, analyse, fit, draw."""
+    """Run a study, or what is left of it: simulate or read files, analyse, fit, draw."""
     from daskglass.cluster.connect import connect
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
@@ -136,7 +136,7 @@ def run(
         and given.source.simulate is not None
         and not path.exists()
     ):
-        # of files, and of what an earlier run left, it is known later, before any task is handed out
+        # for files, and for an existing store, this is checked later, before any task starts
         planned = costs(given, "GPU" in profile.resources)
         kinds = (kind for cost in planned for kind in cost.kinds)
         check_fits((kind for kind in kinds if only in (None, kind.stage)), workers.memory)
@@ -160,7 +160,7 @@ def run(
             _tick(connection, write_lock),
             None if workers is None else workers.memory,
         )
-    _tell(outcome, debug)
+    _report_outcome(outcome, debug)
     if not quiet:
         from daskglass.report import folder
 
@@ -171,7 +171,7 @@ def _stage(name: str | None) -> str | None:
     from daskglass.stages.registry import names
 
     if name is not None and name not in names():
-        raise StudyError(f"no stage {name!r}: there are {', '.join(names())}")
+        raise StudyError(f"unknown stage {name!r}; the stages are {', '.join(names())}")
     return name
 
 
@@ -183,42 +183,43 @@ def convert(
             help='files, such as "data/{system}/T{temperature:g}/r{replica:d}/traj.gsd"', show_default=False
         ),
     ],
-    store: Annotated[Path, typer.Argument(help="store to write, or to add to", show_default=False)],
+    store: Annotated[Path, typer.Argument(help="store to create or extend", show_default=False)],
     form: Annotated[
         str, typer.Option("--format", help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()))
     ],
     timestep: Annotated[
-        float | None, typer.Option(help="τ per time step of the files; else time counts time steps")
+        float | None, typer.Option(help="τ per time step in the files; by default time counts time steps")
     ] = None,
-    system: Annotated[str | None, typer.Option(help="name of the system, where the pattern has no {system}")] = None,
+    system: Annotated[str | None, typer.Option(help="name of the system, if the pattern has no {system}")] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="where the pattern has no {temperature}; else only this one")
+        float | None,
+        typer.Option(help="temperature, if the pattern has no {temperature}; otherwise read only this one"),
     ] = None,
-    replica: Annotated[int | None, typer.Option(help="where the pattern has no {replica}; else only this one")] = None,
+    replica: Annotated[
+        int | None, typer.Option(help="replica, if the pattern has no {replica}; otherwise read only this one")
+    ] = None,
     species: Annotated[
         list[str] | None,
-        typer.Option(help="types of the files, the one to study first; may be repeated; needs --system"),
+        typer.Option(help="particle type in the files, the studied one first; may be repeated; needs --system"),
     ] = None,
-    table: Annotated[Path | None, typer.Option(help="CSV file that says what the pattern does not")] = None,
+    table: Annotated[Path | None, typer.Option(help="CSV file with labels that the pattern lacks")] = None,
     rename: Annotated[
-        list[str] | None, typer.Option(help="THEIRS=OURS: a field, column or state-point key of theirs")
+        list[str] | None, typer.Option(help="THEIRS=OURS: our name for a field, column or state-point key")
     ] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="read only the first N frames of every file; all by default")
-    ] = None,
+    frames: Annotated[int | None, typer.Option(help="read only the first N frames of each file")] = None,
     ignore_images: Annotated[
-        bool, typer.Option("--ignore-images", help="follow particles by the minimum image, not by images of the files")
+        bool, typer.Option("--ignore-images", help="unwrap by the minimum image, not by images in the files")
     ] = False,
-    precision: Annotated[float | None, typer.Option(help="round positions to this, σ, for smaller stores")] = None,
+    precision: Annotated[float | None, typer.Option(help="round positions to this, in σ, for a smaller store")] = None,
     report: Annotated[
-        Path | None, typer.Option(help="JSON file for what was found in every file", callback=_expanded)
+        Path | None, typer.Option(help="JSON file to write with the contents of each file", callback=_expanded)
     ] = None,
     cluster: Cluster = "local",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show which file is taken for what; read nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="list the files and their labels; read nothing")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Bring trajectory files into a store, and do nothing else; files that are there already are left alone."""
+    """Convert trajectory files to a store, and do nothing else; skip files converted before."""
     from daskglass.cluster.connect import connect
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
@@ -227,12 +228,12 @@ def convert(
     from daskglass.study.settings import study_of_files
 
     if species and system is None:
-        raise StudyError("--species names the types of one system: give --system too")
+        raise StudyError("--species lists the types of one system; give --system too")
     constants = {"system": None if species else system, "temperature": temperature, "replica": replica}
     if report is not None and not report.parent.is_dir():
-        raise StudyError(f"--report {report}: there is no folder {report.parent}")
+        raise StudyError(f"--report {report}: the folder {report.parent} does not exist")
     if report is not None and report.is_dir():
-        raise StudyError(f"--report {report}: is a folder; give a file")
+        raise StudyError(f"--report {report} is a folder; give a file")
     profile = load_profile(cluster)
     with _in_options():
         given = study_of_files(
@@ -265,20 +266,18 @@ def convert(
             _write_report(report, plans, str(error).splitlines())
             raise
         _write_report(report, plans, list(dict.fromkeys(outcome.failures.values())))
-    _tell(outcome, debug)
+    _report_outcome(outcome, debug)
     if not quiet:
-        say(f"{store}: {outcome.done} blocks of frames converted; `daskglass info {store}` shows what is there")
+        say(f"{store}: {outcome.done} blocks of frames converted; see `daskglass info {store}`")
     if timestep is None:
         stated = sorted({f.survey.timestep for f in _files(plans).values() if f.survey and f.survey.timestep})
-        by_files = (
-            f"; by the times in the files it is {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""
-        )
-        say(f"warning: time counts time steps: --timestep says how many τ one is{by_files}", error=True)
+        by_files = f"; by the times in the files: {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""
+        say(f"warning: time counts time steps; give τ per time step with --timestep{by_files}", error=True)
 
 
 @contextmanager
 def _in_options() -> Iterator[None]:
-    """Let errors speak of options where they speak of keys of a study file."""
+    """Replace keys of a study file by options in errors."""
     try:
         yield
     except (StudyError, TrajectoryError) as error:
@@ -296,7 +295,7 @@ def _renaming(text: str) -> tuple[str, str]:
 
 
 def _write_report(report: Path | None, plans: list[Plan], problems: list[str]) -> None:
-    """Say what every file holds, and what is wrong with it."""
+    """Write contents and problems of each file."""
     if report is None:
         return
     found = _files(plans)
@@ -327,12 +326,12 @@ def _warn(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     file: TextIO | None = None, line: str | None = None,
 ) -> None:  # fmt: skip
-    """Show a warning as a sentence, without the line of code that it comes from."""
+    """Print a warning without its line of code."""
     _say(f"warning: {message}")
 
 
 def _announce(connection: Connection, quiet: bool, store: Path | None = None) -> None:
-    """Add the page of the study that fills a store to the dashboard, and say where all can be watched."""
+    """Add the study page to the dashboard, and print the addresses."""
     pages = [f"dashboard: {connection.dashboard}" + f" (from elsewhere: {connection.tunnel})" * bool(connection.tunnel)]
     if store is not None and connection.scheduler is not None:
         from daskglass.cli.study_page import PAGE, add_study_page
@@ -344,7 +343,7 @@ def _announce(connection: Connection, quiet: bool, store: Path | None = None) ->
 
 
 def _tick(connection: Connection, write_lock: Tick) -> Tick:
-    """Let others know what a run is at, and stop it once there are no workers to be had."""
+    """Write the state of a run to its lock, and stop it if no worker will come."""
 
     def tick(state: Mapping[str, Any]) -> None:
         write_lock({"dashboard": connection.dashboard, **state})
@@ -355,7 +354,7 @@ def _tick(connection: Connection, write_lock: Tick) -> Tick:
 
 @contextmanager
 def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
-    """Save Dask's performance report beside a store, if it is given."""
+    """Save Dask's performance report beside a store, if one is given."""
     from distributed import performance_report
 
     if store is None:
@@ -377,16 +376,16 @@ def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Say after Ctrl-C that nothing is lost."""
+    """Exit quietly after Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:
-        say("daskglass: interrupted; the same command again continues", error=True)
+        say("daskglass: interrupted; rerun to continue", error=True)
         raise typer.Exit(1) from None
 
 
-def _tell(outcome: Any, debug: bool) -> None:
-    """Print warnings and failures of a run; exit with 1 if there were failures."""
+def _report_outcome(outcome: Any, debug: bool) -> None:
+    """Print warnings and failures of a run; exit with 1 after failures."""
     for messages in outcome.warnings.values():
         for message in messages:
             say(f"warning: {message}", error=True)
@@ -405,7 +404,7 @@ def _tell(outcome: Any, debug: bool) -> None:
 
 @app.command()
 def status(study: StudyFile, debug: Debug = False) -> None:
-    """Show how far every stage of every system is."""
+    """Show the progress of each stage and system."""
     from daskglass.pipeline import run as pipeline
     from daskglass.study.settings import load_study
 
@@ -415,7 +414,7 @@ def status(study: StudyFile, debug: Debug = False) -> None:
 
 @app.command()
 def watch(store: Store, debug: Debug = False) -> None:
-    """Watch the run that works on a store, from another terminal."""
+    """Watch a run from another terminal."""
     from daskglass.cli.watching import watch as watch_run
 
     with suppress(KeyboardInterrupt):
@@ -430,24 +429,22 @@ def cluster(
             help=f"profile of cluster.yaml, of type local, address, {listed(BATCH_SYSTEMS)}", show_default=False
         ),
     ],
-    job_script: Annotated[
-        bool, typer.Option("--job-script", help="show what the batch system would be given; start nothing")
-    ] = False,
+    job_script: Annotated[bool, typer.Option("--job-script", help="print the job script; start nothing")] = False,
     debug: Debug = False,
 ) -> None:
-    """Start the cluster of a profile and keep it until Ctrl-C: to try a profile before a study."""
+    """Start the cluster of a profile, until Ctrl-C, to test the profile."""
     from daskglass.cluster.connect import connect
     from daskglass.cluster.job_script import job_script as script_of
     from daskglass.cluster.profiles import load_profile
 
     profile = load_profile(name)
     if job_script and profile.kind not in BATCH_SYSTEMS:
-        raise StudyError(f"cluster {name!r} is {profile.kind}: it has no job script")
+        raise StudyError(f"cluster {name!r} has type {profile.kind}, which has no job script")
     if profile.kind in BATCH_SYSTEMS:
         say(script_of(profile))
     if job_script:
         return
-    # one name for each: no lock tells two of them apart
+    # a name per process: there is no lock here
     with connect(profile, Path(f"daskglass.{os.getpid()}"), _say) as connection, suppress(KeyboardInterrupt):
         _announce(connection, quiet=False)
         workers = 0
@@ -461,10 +458,10 @@ def cluster(
 
 @app.command()
 def info(store: Store, debug: Debug = False) -> None:
-    """Show what is in a store: coordinates, variables, their sizes, what is written, and what it was made from."""
-    from daskglass.cli.store_info import contents, files_below, size_text
+    """Show the contents of a store: coordinates, variables, sizes, chunks written, and source files."""
+    from daskglass.cli.store_info import describe_store, files_below, size_text
 
-    groups = list(contents(store))
+    groups = list(describe_store(store))
     out.print(f"{store}: {size_text(files_below(store)[1])} on disk", highlight=False, soft_wrap=True)
     for group in groups:
         out.print(group, highlight=False)
@@ -472,50 +469,56 @@ def info(store: Store, debug: Debug = False) -> None:
 
 @app.command()
 def check(store: Store, debug: Debug = False) -> None:
-    """Read all that is complete in a store, and see whether it is as it was written; the next run redoes what is not."""
+    """Read all complete results of a store and compare their checksums; the next run redoes damaged ones."""
     from daskglass.cli.store_info import size_text
     from daskglass.pipeline import run as pipeline
     from daskglass.store.blocks import check_is_store
     from daskglass.store.ledger import locked
 
-    # a lock would make the folders it lies in
+    # the lock would create missing folders
     check_is_store(store)
     with locked(store):
         found = pipeline.check(store)
     for problem in found.wrong.values():
         say(f"daskglass: {problem}", error=True)
-    say(f"{store}: {found.whole:,} results as they were written, {size_text(found.nbytes)} read")
+    say(f"{store}: {found.whole:,} results are intact; {size_text(found.nbytes)} read")
     if found.unknown:
-        say(f"{found.unknown:,} results were written by a version that kept no checksums: not compared")
+        say(f"{found.unknown:,} results have no checksums (from an older version) and were not compared")
     if found.wrong:
-        say(f"daskglass: {len(found.wrong):,} results are damaged or gone: `daskglass run` does them again", error=True)
+        say(f"daskglass: {len(found.wrong):,} results are damaged or missing; `daskglass run` redoes them", error=True)
         raise typer.Exit(1)
 
 
 @app.command()
 def query(
     store: Store,
-    variable: Annotated[list[str], typer.Option(help="name of a variable; may be repeated")],
-    system: Annotated[list[str] | None, typer.Option(help="name of a system; may be repeated")] = None,
+    variable: Annotated[list[str], typer.Option(help="variable name; may be repeated")],
+    system: Annotated[list[str] | None, typer.Option(help="system name; may be repeated")] = None,
     run: Run = "production",
-    temperature: Annotated[str | None, typer.Option(help=f"the nearest is taken; {RANGE}")] = None,
-    time: Annotated[str | None, typer.Option(help=f"in τ; the nearest is taken; {RANGE}")] = None,
+    temperature: Annotated[str | None, typer.Option(help=f"nearest value, {RANGE}")] = None,
+    time: Annotated[str | None, typer.Option(help=f"nearest value in τ, {RANGE}")] = None,
     replica: Replica = None,
     species: Annotated[list[str] | None, typer.Option(help="particles of this species; may be repeated")] = None,
     mean: Annotated[list[str] | None, typer.Option(metavar="DIM", help=f"mean over this dimension; {SKIPPED}")] = None,
-    std: Annotated[list[str] | None, typer.Option(metavar="DIM", help="standard deviation of these values")] = None,
-    minimum: Annotated[list[str] | None, typer.Option("--min", metavar="DIM", help="smallest value")] = None,
-    maximum: Annotated[list[str] | None, typer.Option("--max", metavar="DIM", help="largest value")] = None,
-    total: Annotated[list[str] | None, typer.Option("--sum", metavar="DIM", help="sum")] = None,
-    count: Annotated[list[str] | None, typer.Option(metavar="DIM", help="number of values there are")] = None,
+    std: Annotated[list[str] | None, typer.Option(metavar="DIM", help="standard deviation over this dimension")] = None,
+    minimum: Annotated[
+        list[str] | None, typer.Option("--min", metavar="DIM", help="minimum over this dimension")
+    ] = None,
+    maximum: Annotated[
+        list[str] | None, typer.Option("--max", metavar="DIM", help="maximum over this dimension")
+    ] = None,
+    total: Annotated[list[str] | None, typer.Option("--sum", metavar="DIM", help="sum over this dimension")] = None,
+    count: Annotated[
+        list[str] | None, typer.Option(metavar="DIM", help="number of values along this dimension")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--out", help="file: .nc, .csv or .parquet", callback=_expanded)
+        Path | None, typer.Option("--out", help="file to write: .nc, .csv or .parquet", callback=_expanded)
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Ask a store: print variables, selected and reduced, as a table, or write them to a file.
+    """Select and reduce variables of a store; print a table, or write a file.
 
-    A table has a row for every combination of labels, those without a value too.
+    A table has a row for each combination of labels, also for missing values.
     """
     from daskglass.store.export import number_of_rows, save
     from daskglass.store.queries import query as ask
@@ -524,7 +527,7 @@ def query(
     reductions = {"mean": mean, "std": std, "min": minimum, "max": maximum, "sum": total, "count": count}
     asked = {how: dims for how, dims in reductions.items() if dims}
     if len(asked) > 1:
-        raise StudyError(f"give one kind of reduction, not {' and '.join(f'--{how}' for how in asked)}")
+        raise StudyError(f"give only one of {' and '.join(f'--{how}' for how in asked)}")
     selection = {
         "temperature": _labels("temperature", temperature), "time": _labels("time", time), "replica": replica,
         "species": species or None,
@@ -547,18 +550,20 @@ def export(
     output: Annotated[
         Path, typer.Argument(metavar="OUT.gsd", help="file to write", show_default=False, callback=_expanded)
     ],
-    system: Annotated[str | None, typer.Option(help="name of the system")] = None,
+    system: Annotated[str | None, typer.Option(help="system name")] = None,
     run: Run = "production",
-    temperature: Annotated[float | None, typer.Option(help="the nearest is taken")] = None,
+    temperature: Annotated[float | None, typer.Option(help="nearest value")] = None,
     replica: Replica = None,
     positions: Annotated[str, typer.Option(help="position, or inherent for inherent structures")] = "position",
-    variable: Annotated[list[str] | None, typer.Option(help="of every particle, to colour by; may be repeated")] = None,
-    time: Annotated[str | None, typer.Option(help=f"in τ; {RANGE}")] = None,
+    variable: Annotated[
+        list[str] | None, typer.Option(help="per-particle variable to colour by; may be repeated")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help=f"value in τ, {RANGE}")] = None,
     debug: Debug = False,
 ) -> None:
     """Write the trajectory of one temperature and replica as GSD, for OVITO and HOOMD-blue.
 
-    System, temperature and replica may be left out where there is only one.
+    System, temperature and replica are optional if there is only one.
     """
     from daskglass.store.export import write_gsd
     from daskglass.store.queries import in_short
@@ -572,7 +577,7 @@ def export(
     row = ask(store, system, run, [positions, *scalars, "species", "box"], **selection)
     for dim in ("system", "temperature", "replica"):
         if row.sizes.get(dim, 1) > 1:
-            raise StudyError(f"a trajectory is of one {dim}: choose --{dim} of {in_short(row[dim].values, 30)}")
+            raise StudyError(f"choose one {dim} with --{dim}: {in_short(row[dim].values, 30)}")
     row = row.squeeze([dim for dim in ("system", "temperature", "replica") if dim in row.dims])
     if "time" not in row.dims:
         row = row.assign({name: row[name].expand_dims("time") for name in (positions, *scalars)})
@@ -594,7 +599,7 @@ def _labels(name: str, text: str | None) -> float | slice | None:
         if len(ends) == 2 and ends != [None, None]:
             return slice(*ends)
     except ValueError as error:
-        raise StudyError(f"--{name} {text}: not a number, nor a range such as 0.4:0.6") from error
+        raise StudyError(f"--{name} {text}: give a number, or a range such as 0.4:0.6, 0.4: or :0.6") from error
     raise StudyError(f"--{name} {text}: give a number, or a range such as 0.4:0.6, 0.4: or :0.6")
 
 

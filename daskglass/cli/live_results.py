@@ -1,4 +1,4 @@
-"""What of a system can be drawn while its study still runs: relaxation times, and P_R by stratum."""
+"""Results to plot while a study runs: relaxation times, and P_R by stratum."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ VARIABLE = "softness"
 
 
 @dataclass(frozen=True)
-class Relaxation:
-    """τ_α of the rows (temperature and replica) whose scattering functions are there.
+class RelaxationTimes:
+    """τ_α of the rows (temperature and replica) whose scattering functions are complete.
 
     Attributes
     ----------
     temperature, replica, time : (row,); time in τ
-    slow : number of rows that are there too, but whose F(Q,t) does not cross 1/e within the run
+    slow : number of complete rows whose F(Q,t) does not cross 1/e within the run
     """
 
     temperature: NDArray[np.float64]
@@ -40,10 +40,10 @@ class Rearrangement:
     Attributes
     ----------
     temperature : (temperature,)
-    middle : (stratum,) softness in the middle of each stratum
+    middle : (stratum,) softness at the centre of each stratum
     probability, events : (temperature, stratum)
-    energy, entropy : (stratum,) of the fitted barriers; None before they are fitted: strata are then those of all
-        temperatures, later those of the supercooled ones
+    energy, entropy : (stratum,) of the fitted barriers; None before the fit. Strata are from all temperatures before the
+        fit, and from the supercooled ones after it
     """
 
     temperature: NDArray[np.float64]
@@ -54,8 +54,8 @@ class Rearrangement:
     entropy: NDArray[np.float64] | None
 
 
-def relaxation(path: Path, system: str) -> Relaxation:
-    """Relaxation times of the temperatures and replicas of a system that are done."""
+def relaxation(path: Path, system: str) -> RelaxationTimes:
+    """Relaxation times of the complete temperatures and replicas of a system."""
     run = "relaxation" if (path / system / "relaxation").is_dir() else "production"
     scattering = store.open_group(path, f"{system}/{run}")["scattering"].load()
     rows = scattering.stack(row=("temperature", "replica")).transpose("row", "lag")
@@ -65,7 +65,7 @@ def relaxation(path: Path, system: str) -> Relaxation:
     falls = np.where(known, rows.values, np.inf).min(axis=1) <= np.exp(-1)
     crossing = there & falls & (first > np.exp(-1))
     drawn = rows.isel(row=crossing)
-    return Relaxation(
+    return RelaxationTimes(
         drawn["temperature"].values,
         drawn["replica"].values,
         dynamics.relaxation_time(named(drawn.reset_index("row"), "scattering")).values,
@@ -74,7 +74,7 @@ def relaxation(path: Path, system: str) -> Relaxation:
 
 
 def rearrangement(path: Path, system: str, fitted: bool) -> Rearrangement:
-    """P_R by stratum of a system whose ensemble is there; with its barriers, where they are `fitted`."""
+    """P_R by stratum of a system with a complete ensemble; with its barriers if they are `fitted`."""
     table = store.open_group(path, f"{system}/ensemble").sel(variable=VARIABLE)
     if fitted:
         names = ["probability", "events", "activation_energy", "activation_entropy", "stratum_middle"]

@@ -1,4 +1,4 @@
-"""What is in a store, for a person: coordinates, variables with their sizes, and where the data came from."""
+"""Overview of a store: coordinates, variables with their sizes, and source files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from daskglass.physics.particles import species_names
 from daskglass.store.blocks import open_store
 from daskglass.store.queries import dimensions, in_short
 
-MOST_SOURCES = 12  # files shown of a run
+MOST_SOURCES = 12  # files listed per run
 HEAD = ("variable", "type", "units", "size", "on disk", "ratio", "chunks")
 TABLE = (0, 1, 2, 3, 6)
 
 
-def contents(path: Path) -> Iterator[RenderableType]:
-    """Yield what a person is shown of a store, a group at a time.
+def describe_store(path: Path) -> Iterator[RenderableType]:
+    """Yield the overview of a store, group by group.
 
-    Sizes on disk and the number of chunks that are there come from the names and sizes of files: no data is read but
-    coordinates.
+    Sizes on disk and numbers of chunks come from the file system; only coordinates are read.
 
     Raises
     ------
@@ -43,13 +42,13 @@ def contents(path: Path) -> Iterator[RenderableType]:
             if run.data_vars:
                 yield _run(path / run.path.strip("/"), run)
     yield Text(
-        "\nA chunk (a shard, where there are any) that was written has a file, also where its values are NaN, as near the ends "
-        "of a run where no window fits. Stores of daskglass 0.1.0 may lack files of chunks of nothing but NaN or -1."
+        "\nEvery written chunk (or shard) has a file, even if all its values are NaN, as near the ends of a run, where no "
+        "window fits. In stores of daskglass 0.1.0, chunks with only NaN or -1 may have no file."
     )
 
 
 def size_text(count: float) -> str:
-    """Write a number of bytes in the unit that suits it."""
+    """Number of bytes with a suitable unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 999.5:
             return f"{count:.3g} {unit}"
@@ -58,7 +57,7 @@ def size_text(count: float) -> str:
 
 
 def files_below(path: Path) -> tuple[int, int]:
-    """Number of files below a folder, or at a path, and their bytes; none if there is nothing."""
+    """Number of files at or below a path, and their bytes."""
     if not path.is_dir():
         return (1, path.stat().st_size) if path.exists() else (0, 0)
     files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
@@ -78,7 +77,7 @@ def _system(system: xr.DataTree) -> RenderableType:
 def _run(folder: Path, node: xr.DataTree) -> RenderableType:
     run = node.to_dataset()
     rows = {str(name): _variable(variable, folder / str(name)) for name, variable in run.data_vars.items()}
-    # the files of tables are mostly headers: their sizes say nothing
+    # the files of tables are mostly headers: their sizes mean nothing
     shown = range(len(HEAD)) if any(row[-1][-2:] != "/1" for row in rows.values()) else TABLE
     head, rows = tuple(HEAD[k] for k in shown), {name: tuple(row[k] for k in shown) for name, row in rows.items()}
     widths = [max(map(len, column)) for column in zip(head, *rows.values(), strict=True)]
@@ -96,7 +95,7 @@ def _title(path: str) -> Text:
 
 
 def _grid(rows: Sequence[tuple[str, ...]], widths: list[int] | None = None) -> Table:
-    """Columns without lines, those of numbers to the right; a cell that is too wide goes on below."""
+    """Columns without lines, numbers right-aligned; wide cells continue below."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for k, width in enumerate(widths or [None] * len(rows[0]) if rows else []):
         table.add_column(
@@ -108,7 +107,7 @@ def _grid(rows: Sequence[tuple[str, ...]], widths: list[int] | None = None) -> T
 
 
 def _layout(variable: xr.DataArray) -> str:
-    """Write the dimensions of a variable, its chunk, and its shard where it has one."""
+    """Dimensions of a variable, its chunk, and its shard, if any."""
     text = " × ".join(f"{dim} {size}" for dim, size in variable.sizes.items()) or "single values"
     for key, word in (("chunks", "chunk"), ("shards", "shard")):
         part = variable.encoding.get(key)
@@ -154,7 +153,7 @@ def _values(coord: xr.DataArray) -> str:
 
 
 def _sources(sources: list[dict[str, Any]]) -> RenderableType:
-    """List files; of the hash of their first and last megabyte, the beginning."""
+    """Table of files, with the beginning of each hash."""
     rows = [("  T", "replica", "frames", "size", "modified", "sha256", "source")]
     for source in sources[:MOST_SOURCES]:
         given = {key: str(value) for key, value in source.items()}
@@ -164,5 +163,5 @@ def _sources(sources: list[dict[str, Any]]) -> RenderableType:
         size = size_text(source["size"]) if "size" in source else ""
         rows.append((f"  {temperature}", replica, frames, size, modified[:10], sha256[:8], path))
     left = len(sources) - MOST_SOURCES
-    more = [Text(f"  and {left} more: attribute `sources` of the group")] if left > 0 else []
+    more = [Text(f"  and {left} more, in the attribute `sources` of the group")] if left > 0 else []
     return Group(_grid(rows), *more)

@@ -1,4 +1,4 @@
-"""The page Study on the server of Dask's dashboard: what is done, runs and failed, and the physics so far."""
+"""The page *Study* on Dask's dashboard: progress, failures, and results so far."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from distributed.dashboard.core import BokehApplication
 from distributed.dashboard.scheduler import template_variables
 from tornado.ioloop import IOLoop
 
-from daskglass.cli.live_results import Rearrangement, Relaxation, rearrangement, relaxation
+from daskglass.cli.live_results import Rearrangement, RelaxationTimes, rearrangement, relaxation
 from daskglass.cluster.servers import PrivateScheduler
 from daskglass.errors import StoreError
 from daskglass.pipeline.progress import Follower, Progress, Tally, headline, progress, rate
 from daskglass.report.style import COLOURS
 
 PAGE = "study"
-EVERY = 2.0  # seconds between two looks
+EVERY = 2.0  # s between updates
 SHADES = 0.88  # of viridis: its yellow is too pale for points on white
-# a block or table that is being replaced is read again the next time
+# a block or table that is being replaced is read again later
 BEING_WRITTEN = (OSError, KeyError, ValueError, RuntimeError)
 
 
 async def add_study_page(scheduler: PrivateScheduler, store: Path) -> None:
-    """Add the page to the dashboard of a scheduler, whose event loop this runs on, and to the bar on Dask's own pages.
+    """Add the page to the dashboard of a scheduler and to the bar of Dask's pages; runs on the scheduler's event loop.
 
     Parameters
     ----------
-    scheduler : that lives in this process and shows its dashboard
-    store : of the study that runs, or is about to
+    scheduler : in this process, with a dashboard
+    store : of the study that runs
     """
     variables = template_variables(scheduler)
     # all pages share this list
     variables["pages"].insert(0, PAGE)
     application = BokehApplication(
-        {f"/{PAGE}": partial(_document, _Sight(store))}, scheduler, scheduler.prefix, variables
+        {f"/{PAGE}": partial(_document, _LiveStudy(store))}, scheduler, scheduler.prefix, variables
     )
     scheduler.http_application.add_application(application)
     application.initialize(IOLoop.current())
@@ -59,38 +59,38 @@ async def add_study_page(scheduler: PrivateScheduler, store: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a page shows: progress, relaxation times and P_R by system, and what could not be read."""
+class _PageData:
+    """Contents of a page: progress, relaxation times and P_R by system, and what could not be read."""
 
     progress: Progress
-    relaxation: dict[str, Relaxation]
+    relaxation: dict[str, RelaxationTimes]
     rearrangement: dict[str, Rearrangement]
     unread: tuple[str, ...]
 
 
-class _Sight:
-    """What all open pages see: read in a thread, at most every two seconds however many there are."""
+class _LiveStudy:
+    """The data that all open pages share, read in a thread at most once a second."""
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self.seen = _Seen(progress(Tally(), None, False, time.time()), {}, {}, ())
+        self.latest = _PageData(progress(Tally(), None, False, time.time()), {}, {}, ())
         self._follower, self._turn, self._next = Follower(store), asyncio.Lock(), 0.0
-        self._relaxation: dict[str, tuple[Any, Relaxation]] = {}
+        self._relaxation: dict[str, tuple[Any, RelaxationTimes]] = {}
         self._rearrangement: dict[str, tuple[Any, Rearrangement]] = {}
 
-    async def look(self) -> _Seen:
-        """Return what there is to see now."""
+    async def update(self) -> _PageData:
+        """Read the study again unless that was just done; return its data."""
         async with self._turn:
             if time.monotonic() >= self._next:
-                self.seen = await asyncio.to_thread(self._read)
+                self.latest = await asyncio.to_thread(self._read)
                 self._next = time.monotonic() + EVERY / 2
-            return self.seen
+            return self.latest
 
-    def _read(self) -> _Seen:
+    def _read(self) -> _PageData:
         try:
             now = self._follower.look()
         except (OSError, StoreError) as error:
-            return replace(self.seen, unread=(str(error),))
+            return replace(self.latest, unread=(str(error),))
         done = {(row.system, row.stage): row for row in now.rows}
         unread = []
         for system in now.systems:
@@ -104,8 +104,8 @@ class _Sight:
                     version = (now.began, fitted)
                     _kept(self._rearrangement, system, version, partial(rearrangement, self.store, system, fitted))
             except BEING_WRITTEN as error:
-                unread.append(f"{system}: its plots are as they were: {type(error).__name__}: {error}")
-        return _Seen(
+                unread.append(f"{system}: plots not updated: {type(error).__name__}: {error}")
+        return _PageData(
             now,
             {system: kept for system, (_, kept) in self._relaxation.items()},
             {system: kept for system, (_, kept) in self._rearrangement.items()},
@@ -114,7 +114,7 @@ class _Sight:
 
 
 def _kept(cache: dict[str, tuple[Any, Any]], system: str, version: Any, read: Callable[[], Any]) -> None:
-    """Read what a system has, unless it was read in this version."""
+    """Read results of a system, unless this version was read before."""
     if system not in cache or cache[system][0] != version:
         cache[system] = (version, read())
 
@@ -122,34 +122,34 @@ def _kept(cache: dict[str, tuple[Any, Any]], system: str, version: Any, read: Ca
 # --- one open page -------------------------------------------------------------------------------------------------
 
 
-def _document(sight: _Sight, scheduler: Scheduler, extra: dict[str, Any], doc: Document) -> None:
+def _document(live: _LiveStudy, scheduler: Scheduler, extra: dict[str, Any], doc: Document) -> None:
     """Fill the document of one open page, and keep it up to date."""
     template = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined).from_string(
-        files("daskglass").joinpath("study_page.html").read_text(encoding="utf-8")
+        files("daskglass.cli").joinpath("study_page.html").read_text(encoding="utf-8")
     )
-    style = files("daskglass").joinpath("study_page.css").read_text(encoding="utf-8")
+    style = files("daskglass.cli").joinpath("study_page.css").read_text(encoding="utf-8")
     text = Div(sizing_mode="stretch_width", stylesheets=[style])
     system = Select(title="system", visible=False, width=200)
     strata, draw_strata = _strata_plot()
     relaxing, draw_relaxing = _relaxation_plot()
 
-    def show(seen: _Seen) -> None:
-        text.text = _html(template, seen)
-        names = list(seen.rearrangement)
+    def show(data: _PageData) -> None:
+        text.text = _html(template, data)
+        names = list(data.rearrangement)
         if system.options != names:
             system.update(options=names, visible=len(names) > 1)
         if names and system.value not in names:
             system.value = names[0]
-        draw_strata(system.value, seen.rearrangement.get(system.value))
-        draw_relaxing(seen.relaxation)
+        draw_strata(system.value, data.rearrangement.get(system.value))
+        draw_relaxing(data.relaxation)
 
     async def refresh() -> None:
         # callbacks outlive the scheduler for a moment
         if scheduler.status == Status.running:
-            show(await sight.look())
+            show(await live.update())
 
-    show(sight.seen)
-    system.on_change("value", lambda attribute, old, new: show(sight.seen))
+    show(live.latest)
+    system.on_change("value", lambda attribute, old, new: show(live.latest))
     # Bokeh awaits what they return
     doc.add_next_tick_callback(refresh)  # type: ignore[arg-type]
     doc.add_periodic_callback(refresh, int(1000 * EVERY))  # type: ignore[arg-type]
@@ -161,9 +161,9 @@ def _document(sight: _Sight, scheduler: Scheduler, extra: dict[str, Any], doc: D
     doc.theme = BOKEH_THEME
 
 
-def _html(template: jinja2.Template, seen: _Seen) -> str:
-    now = seen.progress
-    notes = [{"kind": "warning", "time": "", "text": text, "tasks": ""} for text in seen.unread]
+def _html(template: jinja2.Template, data: _PageData) -> str:
+    now = data.progress
+    notes = [{"kind": "warning", "time": "", "text": text, "tasks": ""} for text in data.unread]
     for note in now.notes:
         more = f" and {note.tasks - 1:,} more" * (note.tasks > 1)
         at = time.strftime("%H:%M:%S", time.localtime(note.at))
@@ -178,8 +178,8 @@ def _html(template: jinja2.Template, seen: _Seen) -> str:
 
 
 def _strata_plot() -> tuple[figure, Callable[[str, Rearrangement | None], None]]:
-    """P_R against 1/T by stratum of softness, and what draws it anew."""
-    title = Title(text="P_R by softness: to come with the first ensemble")
+    """Plot of P_R against 1/T by stratum of softness, and a function that redraws it."""
+    title = Title(text="P_R by softness: waiting for the first ensemble")
     plot = figure(
         title=title,
         height=330, y_axis_type="log", sizing_mode="stretch_width", tools="box_zoom,reset,save,hover",
@@ -217,15 +217,15 @@ def _strata_plot() -> tuple[figure, Callable[[str, Rearrangement | None], None]]
         _update(lines, drawn)
         plot.legend.visible = True
         fits = "barriers not fitted yet" if found.energy is None else "lines: fitted barriers"
-        lacking = f"; no event in {(~happened).sum()} of {happened.size}" * (not happened.all())
+        lacking = f"; no events in {(~happened).sum()} of {happened.size} points" * (not happened.all())
         title.text = f"P_R by softness, {system}; {fits}{lacking}"
 
     return plot, draw
 
 
-def _relaxation_plot() -> tuple[figure, Callable[[dict[str, Relaxation]], None]]:
-    """τ_α against T, a point per replica, and what draws it anew."""
-    title = Title(text="Relaxation time: to come with the first finished replica")
+def _relaxation_plot() -> tuple[figure, Callable[[dict[str, RelaxationTimes]], None]]:
+    """Plot of τ_α against T, a point per replica, and a function that redraws it."""
+    title = Title(text="Relaxation time: waiting for the first finished replica")
     plot = figure(
         title=title,
         height=330, y_axis_type="log", sizing_mode="stretch_width", tools="box_zoom,reset,save,hover",
@@ -236,7 +236,7 @@ def _relaxation_plot() -> tuple[figure, Callable[[dict[str, Relaxation]], None]]
     plot.scatter("T", "tau", source=points, size=8, color="colour", fill_alpha=0.5, legend_field="system")
     plot.legend.update(location="top_right", visible=False, label_text_font_size="11px", padding=4, spacing=-2)
 
-    def draw(found: dict[str, Relaxation]) -> None:
+    def draw(found: dict[str, RelaxationTimes]) -> None:
         if not found:
             return
         data: dict[str, list[Any]] = {name: [] for name in points.data}
@@ -257,6 +257,6 @@ def _relaxation_plot() -> tuple[figure, Callable[[dict[str, Relaxation]], None]]
 
 
 def _update(source: ColumnDataSource, data: dict[str, list[Any]]) -> None:
-    """Send data to the browser where they are new."""
+    """Send data to the browser if they changed."""
     if source.data != data:
         source.data = data

@@ -1,4 +1,4 @@
-"""What commands show on the screen: progress, and tables."""
+"""Output of the commands: progress, and tables."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ if TYPE_CHECKING:
     from daskglass.pipeline.estimate import Cost, Workers
     from daskglass.pipeline.run import StageStatus
     from daskglass.study.settings import Study
-    from daskglass.trajectories.mapping import Source
+    from daskglass.trajectories.mapping import Trajectory
 
-ALL_ROWS, FIRST_ROWS = 60, 20  # of a table: shown as a whole up to, and shown of a longer one
+ALL_ROWS, FIRST_ROWS = 60, 20  # longest table printed in full, and rows printed of a longer one
 
 
 def printable(text: str) -> str:
-    """Write control characters, and others that nobody sees, as escapes: what strangers name cannot steer a terminal."""
+    """Escape control and invisible characters, so that names of files cannot control the terminal."""
     return "".join(
         character if character == "\n" or character.isprintable() else ascii(character)[1:-1] for character in text
     )
 
 
-class Screen(Console):
-    """A console that shows all texts as they are: no markup, no emoji codes, and no control characters."""
+class SafeConsole(Console):
+    """A console that prints all text literally: no markup, no emoji codes, no control characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Render with all control characters but those of the console itself as escapes."""
+        """Render with all control characters escaped, except those of the console itself."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
-out = Screen()
+out = SafeConsole()
 
 
 def say(text: str, error: bool = False) -> None:
-    """Print a text at once, to standard error where it is one."""
+    """Print text immediately; errors to standard error."""
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 @contextmanager
 def show_progress(quiet: bool) -> Iterator[Any]:
-    """Bars on a terminal, a line per tenth of a stage elsewhere, nothing if quiet."""
+    """Show progress: bars on a terminal, otherwise a line per tenth of a stage; nothing if quiet."""
     if quiet:
         yield lambda stage, done, total: None
     elif out.is_terminal:
@@ -79,8 +79,8 @@ def show_progress(quiet: bool) -> Iterator[Any]:
         yield line
 
 
-def print_sources(study: Study, sources: Iterable[Source]) -> None:
-    """Show which file is taken for what."""
+def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
+    """Print the files with their labels."""
     table = Table("system", "run", "temperature", "replica")
     table.add_column("file", overflow="fold")
     listed = {system.system: system for system in study.systems}
@@ -98,7 +98,7 @@ def print_sources(study: Study, sources: Iterable[Source]) -> None:
 
 
 def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers | None = None) -> None:
-    """Show what a study comes to: tasks, hours and memory of every stage, bytes, files, time steps; and time on workers."""
+    """Print the cost of a study: tasks, hours and memory per stage, bytes, files, time steps, and wall time."""
     from daskglass.cli.store_info import size_text
     from daskglass.pipeline.estimate import largest_of, longer_than, wall_hours
 
@@ -117,7 +117,7 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
         )
     out.print(table)
     if any(kind.whole_rows for kind in largest.values()):
-        say("* all frames of a temperature and replica at once: grows with the length of the run")
+        say("* reads all frames of a temperature and replica at once: memory grows with the length of the run")
     for plan in plans:
         say(
             f"{plan.system}: {plan.particles:,} particles, {plan.frames:,} frames, {plan.particle_steps:.3g} "
@@ -137,9 +137,9 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
         f"workers: {jobs}{workers.number:,}, {size_text(workers.memory)} each; the largest task needs "
         f"{size_text(max(kind.memory for kind in largest.values()))}"
     )
-    unknown = ", and what was not estimated" if any(plan.notes for plan in plans) else ""
+    unknown = ", plus what is not estimated" if any(plan.notes for plan in plans) else ""
     chain = max(plan.chain for plan in plans)
-    least = f"; not less than {_hours(chain)}, the simulations of one replica from hot to cold" if chain else ""
+    least = f", at least {_hours(chain)} for the simulations of one replica from hot to cold" if chain else ""
     for warning in longer_than(plans, workers.lifetime):
         say(f"warning: {warning}")
     say(f"wall time: about {_hours(wall_hours(plans, workers.number))}{least}{unknown}")
@@ -150,7 +150,7 @@ def _hours(hours: float) -> str:
 
 
 def print_status(store: Path, states: Sequence[StageStatus]) -> None:
-    """Show how far every stage of every system is, why some are stale, and what was noted on the way."""
+    """Print the progress of each stage and system, why results are stale, and notes."""
     from daskglass.cli.store_info import files_below, size_text
 
     table = Table("system", "stage", "done", "stale", "missing", "core seconds")
@@ -168,17 +168,17 @@ def print_status(store: Path, states: Sequence[StageStatus]) -> None:
     for state in states:
         for reason in state.reasons:
             say(f"stale: {state.system} {state.stage}: {reason}")
-        # later stages fail for the same cause
+        # later stages fail for the same reason
         for cause in state.failures:
             if cause not in printed:
-                say(f"failed: {state.system} {state.stage}, and what waits for it: {cause}")
+                say(f"failed: {state.system} {state.stage} and the stages that need it: {cause}")
             printed.add(cause)
         for note in state.notes:
             say(f"note: {note}")
 
 
 def print_rows(found: xr.Dataset) -> None:
-    """Print a table; of a long one its first rows, saying how many there are."""
+    """Print a table; of a long one, the first rows and the number of all."""
     import pandas as pd
 
     from daskglass.store.export import number_of_rows, rows
@@ -200,4 +200,4 @@ def print_rows(found: xr.Dataset) -> None:
         table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
     out.print(table)
     if most < number:
-        say(f"the first {most} of {number:,} rows: --out writes all of them to a file, --mean DIM averages")
+        say(f"first {most} of {number:,} rows; write all with --out FILE, or average with --mean DIM")

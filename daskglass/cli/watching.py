@@ -1,4 +1,4 @@
-"""The run of a store, watched from another terminal: files are read, the run itself is not disturbed."""
+"""Watch a run from another terminal, by reading its files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rich.text import Text
 
 from daskglass.pipeline.progress import Follower, Progress, Row, headline, rate
 
-EVERY = 2.0  # seconds between two looks
+EVERY = 2.0  # s between updates
 
 
 def watch(store: Path, console: Console) -> None:
-    """Show how far the run of a store is until it ends; once, where the console is not a terminal.
+    """Show the progress of a run until it ends; only once if the console is not a terminal.
 
     Raises
     ------
     StoreError
-        If there is no store, nor a run that is about to make one.
+        If there is neither a store nor a run that will create it.
     """
     follower = Follower(store)
     now = follower.look()
@@ -36,7 +36,7 @@ def watch(store: Path, console: Console) -> None:
 
 
 def shown(now: Progress) -> RenderableType:
-    """A run as a person reads it: one line, a table of stages and systems, the last warnings and failures."""
+    """One line, a table of stages and systems, and the last warnings and failures of a run."""
     line = Text(f"{now.study}: " * bool(now.study) + headline(now), style="bold")
     parts: list[RenderableType] = [line]
     if now.dashboard:

@@ -1,1 +1,1 @@
-"""Where tasks run: workers on this machine or of a batch system, kept and let go of."""
+"""Where tasks run: workers on this machine or in jobs of a batch system."""

@@ -1,4 +1,4 @@
-"""Where a study runs: the Dask cluster of a profile, started, joined, and stopped again."""
+"""Start, join and stop the Dask cluster of a profile."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from daskglass.cluster.servers import PrivateScheduler, PrivateWorker
 from daskglass.errors import ClusterError, StudyError
 
 MOST_DEATHS = 3  # of worker processes that ran one task
-WORKERLESS = 120.0  # s without a worker after which a local run is given up: nannies restart most, not all
-MOST_LOSSES = 10  # of workers that went with all their job while they ran one task
+WORKERLESS = 120.0  # s without a worker after which a local run ends: nannies restart most workers, not all
+MOST_LOSSES = 10  # of workers lost with their whole job while they ran one task
 SETTINGS = {
     "distributed.scheduler.allowed-failures": MOST_DEATHS - 1,
     # jobs are kept by `Jobs` alone: Dask would forget lost ones without replacing them
@@ -44,15 +44,15 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Connection:
-    """A cluster at work.
+    """A running cluster.
 
     Attributes
     ----------
     client : of its scheduler
-    dashboard : address of Dask's dashboard, as seen from this machine; of a cluster that was started, with its secret
-    tunnel : command that brings the dashboard to another machine; empty where it is on this one alone
-    check : raises ClusterError once no worker can be had any more
-    scheduler : where it lives in this process
+    dashboard : address of Dask's dashboard, as seen from this machine, with its secret
+    tunnel : command that forwards the dashboard to another machine; empty for a local cluster
+    check : raises ClusterError when there are no workers and none will come
+    scheduler : if it runs in this process
     """
 
     client: Client
@@ -64,27 +64,27 @@ class Connection:
 
 @contextmanager
 def connect(profile: Profile, beside: Path, say: Callable[[str], None] = lambda text: None) -> Iterator[Connection]:
-    """Start the cluster of a profile, or join the running one, and in the end stop what was started.
+    """Start the cluster of a profile, or join a running one; at the end stop what was started.
 
-    All that is started talks TLS with keys of this run. `local`: one process with one thread per core, all on loopback; the
-    keys are in memory alone. Batch systems: the keys lie in a folder that nobody else can read and are removed however this
-    process ends, as the jobs are cancelled.
+    Everything started uses TLS with keys of this run. `local`: one single-threaded process per core, all on loopback, with
+    keys only in memory. Batch systems: the keys are in a private folder; however this process ends, the keys are removed and
+    the jobs cancelled.
 
     Parameters
     ----------
     profile : of cluster.yaml
-    beside : path, on storage that the nodes share, beside which keys and logs may lie: the store
-    say : prints what a person waits for
+    beside : path of the store, on storage that the nodes share; keys and logs go beside it
+    say : prints messages for the user
 
     Raises
     ------
     StudyError
-        If the profile does not suit this machine.
+        If the profile does not fit this machine.
     ClusterError
-        If no worker can be had; in the words of the batch system.
+        If no worker starts, with the batch system's reason.
     """
     start = {"local": _local, "address": _joined}.get(profile.kind, _batch)
-    # Dask's processes spill into the folder for what is temporary, and import from it
+    # Dask's processes spill into the temporary folder, and import from it
     temporary = private_folder(Path(dask.config.get("temporary-directory") or tempfile.gettempdir()))
     with dask.config.set(SETTINGS | {"temporary-directory": str(temporary)}), ExitStack() as stack:
         # what was started is stopped in order, however often someone presses Ctrl-C meanwhile
@@ -127,7 +127,7 @@ def _local(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster) as client:
-        check = _any_worker(client, WORKERLESS, "all worker processes are gone; the same command again continues")
+        check = _any_worker(client, WORKERLESS, "all worker processes died; rerun to continue")
         yield Connection(client, cluster.scheduler.dashboard, "", check, cluster.scheduler)
 
 
@@ -139,12 +139,12 @@ def _joined(profile: Profile, beside: Path, say: Callable[[str], None]) -> Itera
         security = security_of(profile.tls_ca_file, profile.tls_cert, profile.tls_key)
     if security is None:
         say(
-            f"warning: {profile.address}: no keys: every user of this machine can run code there as you, and read what it does"
+            f"warning: {profile.address}: no keys: every user of this machine can run code there as you and read its data"
         )
     try:
         client = Client(profile.address, security=security)
     except (OSError, TimeoutError) as error:
-        raise ClusterError(f"{profile.address}: no scheduler answers there: {error}") from error
+        raise ClusterError(f"{profile.address}: no scheduler answers: {error}") from error
     problem = f"{profile.address}: the scheduler has had no worker for {profile.wait:g} s"
     with client:
         yield Connection(client, client.dashboard_link, "", _any_worker(client, profile.wait, problem), None)
@@ -172,8 +172,8 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
     interface = options["scheduler_options"].get("interface")
     if interface and interface not in psutil.net_if_addrs():
         raise StudyError(
-            f"cluster {profile.name!r}: interface: this machine has no network {interface}, but "
-            f"{', '.join(psutil.net_if_addrs())}; where nodes name it otherwise, give this machine's own as "
+            f"cluster {profile.name!r}: interface: this machine has no network {interface}; it has "
+            f"{', '.join(psutil.net_if_addrs())}; if only the nodes have {interface}, set this machine's network with "
             "scheduler_options: {interface: …}"
         )
     shared = Path(options.pop("shared_temp_directory", None) or beside.absolute().parent)
@@ -182,14 +182,14 @@ def _batch(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
         try:
             check_plain(path)
         except StudyError as error:
-            raise StudyError(f"{error}; rename it, or say shared_temp_directory and log_directory") from None
+            raise StudyError(f"{error}; rename it, or set shared_temp_directory and log_directory") from None
     batch = cluster_class(profile.kind)
     with ExitStack() as stack:
         stack.callback(_remove_if_empty, logs)
         keys, security = make_keys(shared, beside)
         cancel = [*shlex.split(batch.job_cls.cancel_command), *options.get("cancel_command_extra", [])]
-        tell = stack.enter_context(guarded(keys, cancel))
-        jobs = Jobs(profile.kind, profile.jobs, profile.wait, logs, tell, say)
+        report = stack.enter_context(guarded(keys, cancel))
+        jobs = Jobs(profile.kind, profile.jobs, profile.wait, logs, report, say)
         cluster = stack.enter_context(
             batch(
                 **options,
@@ -224,7 +224,7 @@ def _ignoring_interrupts() -> Iterator[None]:
 
 
 class WorkingFolder(WorkerPlugin):
-    """Lets workers work in the folder that the study is run in, wherever a batch system starts them."""
+    """Moves workers to the folder that the study runs in, wherever a batch system starts them."""
 
     name = "working-folder"
 
@@ -232,16 +232,16 @@ class WorkingFolder(WorkerPlugin):
         self.folder = folder
 
     def setup(self, worker: Worker) -> None:
-        """Go there."""
+        """Change to the folder."""
         os.chdir(self.folder)
 
 
 class Deaths(SchedulerPlugin):
-    """Tells tasks that kill their worker process from those that were there when a job or a node went.
+    """Distinguishes tasks that kill their worker process from tasks that lost a job or a node.
 
-    Dask gives a task up after several workers died that were to run it. Where a process dies of its task, its nanny starts
-    another; where a job is cancelled or a node goes down, the nanny is gone too, and the task is not to blame, unless this
-    happens very often: a batch system may kill all of a job for one task's memory.
+    Dask gives up a task after several of its workers died. If the task killed its process, the nanny starts another. If a
+    job was cancelled or a node went down, the nanny is gone too and the task is not to blame, unless this happens very
+    often: a batch system may kill a whole job for one task's memory.
     """
 
     name = "deaths"
@@ -252,7 +252,7 @@ class Deaths(SchedulerPlugin):
         self.losses: dict[str, int] = {}
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        """Blame the tasks of a process in whose place its nanny started this one."""
+        """Blame the tasks of the process that this one replaces on the same nanny."""
         nanny = scheduler.workers[worker].nanny
         if nanny is None:
             return
@@ -263,7 +263,7 @@ class Deaths(SchedulerPlugin):
                 self.losses[key] -= 1
 
     def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **kwargs: Any) -> None:
-        """Take the blame from the tasks of a worker that went, until its nanny shows that it is alive."""
+        """Do not blame the tasks of a lost worker until its nanny proves to be alive."""
         nanny = self.nannies.pop(worker, None)
         _, event = scheduler.get_events(worker)[-1]
         if nanny is None or event["expected"]:

@@ -1,4 +1,4 @@
-"""Folders that are this user's alone, in places where others may write."""
+"""Private folders in places where other users may write."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def private_folder(parent: Path) -> Path:
-    """Return this user's folder below one that others may write to; it is made where it does not exist.
+    """Return this user's private folder below `parent`; create it if needed.
 
-    Python loads code from such folders (kernels that were compiled, results that workers spilled), so nobody else may write
-    there. Where somebody else made the folder, or may write to it, a new one takes its place, with a warning.
+    Python loads code from it (compiled kernels, results that workers spilled), so other users must not write there. If
+    another user owns the folder or may use it, a new one replaces it, with a warning.
     """
     usual = parent / f"daskglass-{os.getuid()}"
     parent.mkdir(parents=True, exist_ok=True)
@@ -23,11 +23,13 @@ def private_folder(parent: Path) -> Path:
     if is_private(usual):
         return usual
     new = Path(tempfile.mkdtemp(prefix="daskglass-", dir=parent))
-    warnings.warn(f"{usual}: others may write there, or read it: {new} is used; remove the first", stacklevel=2)
+    warnings.warn(
+        f"{usual}: other users may read it or write there; using {new} instead; delete the first", stacklevel=2
+    )
     return new
 
 
 def is_private(folder: Path) -> bool:
-    """Whether a path is a folder, not a link, that belongs to this user and that nobody else can read or write."""
+    """Whether a path is a real folder of this user that nobody else can read or write."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077

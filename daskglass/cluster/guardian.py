@@ -1,7 +1,7 @@
-"""A process that outlives the one it guards, however that ends: it cancels jobs and removes keys that were left.
+"""A guardian process: when the run it guards ends or dies, it cancels the jobs and removes the keys that are left.
 
-Run as `python -m daskglass.cluster.guardian FOLDER COMMAND...`, it reads from its standard input the numbers of jobs, `+` before
-each that was submitted and `-` before each that was cancelled, until the process that writes there closes it or dies.
+Run as `python -m daskglass.cluster.guardian FOLDER COMMAND...`; its standard input lists job numbers, with `+` for a submitted
+job and `-` for a cancelled one, until the run closes it or dies.
 """
 
 from __future__ import annotations
@@ -14,23 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-Jobs = dict[str, None]
-
 
 @contextmanager
 def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], None]]:
-    """Have a folder removed, and jobs cancelled, when this ends or when this process dies.
+    """Remove a folder and cancel jobs when this context ends or this process dies.
 
     Parameters
     ----------
     folder : to remove
-    cancel : command that cancels the job whose number is appended
+    cancel : command that cancels a job; the job's number is appended
 
     Yields
     ------
-    A function that takes "+" and the number of a job that was submitted, or "-" and of one that was cancelled.
+    A function to report a submitted job, as "+" and its number, or a cancelled one, as "-" and its number.
     """
-    # signals are not for it, not even before it has begun: who stops a service or a job sends them to all its processes
+    # batch systems and service managers signal all processes of a job: the guardian must survive, even while it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
     try:
         guardian = subprocess.Popen(
@@ -43,17 +41,17 @@ def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], Non
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     assert guardian.stdin is not None
     stdin = guardian.stdin
-    jobs: Jobs = {}
+    jobs: dict[str, None] = {}
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         _note(jobs, line)
-        # without a guardian it is this process that cleans up
+        # without a guardian this process cleans up
         with suppress(BrokenPipeError):
             stdin.write(f"{line}\n")
             stdin.flush()
 
     try:
-        yield tell
+        yield report
     finally:
         with suppress(BrokenPipeError):
             stdin.close()
@@ -63,13 +61,13 @@ def guarded(folder: Path, cancel: Sequence[str]) -> Iterator[Callable[[str], Non
 
 def main(folder: str, *cancel: str) -> None:
     """Wait for the end, then clean up."""
-    jobs: Jobs = {}
+    jobs: dict[str, None] = {}
     for line in sys.stdin:
         _note(jobs, line)
     _clean_up(Path(folder), cancel, jobs)
 
 
-def _note(jobs: Jobs, line: str) -> None:
+def _note(jobs: dict[str, None], line: str) -> None:
     sign, job = line[0], line[1:].strip()
     if sign == "+":
         jobs[job] = None
@@ -77,7 +75,7 @@ def _note(jobs: Jobs, line: str) -> None:
         jobs.pop(job, None)
 
 
-def _clean_up(folder: Path, cancel: Sequence[str], jobs: Jobs) -> None:
+def _clean_up(folder: Path, cancel: Sequence[str], jobs: dict[str, None]) -> None:
     # keys first: whoever finds them can join
     shutil.rmtree(folder, ignore_errors=True)
     for job in jobs:

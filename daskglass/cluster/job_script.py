@@ -115,7 +115,7 @@ def walltime_seconds(kind: str, text: str) -> int:
         if seconds and all(number < _BELOW[unit] for number, unit in zip(numbers[1:], units[1:], strict=True)):
             return seconds
     forms = ", ".join(re.sub("[HMS]", lambda unit: 2 * unit.group(), form) for form in walltimes)
-    raise StudyError(f"{text!r} is no walltime of {kind}; write it as one of {forms}")
+    raise StudyError(f"{text!r} is not a walltime of {kind}; write it as one of {forms}")
 
 
 def job_options(profile: Profile) -> dict[str, Any]:
@@ -224,7 +224,9 @@ def _words(text: str) -> list[str]:
     except ValueError as error:
         raise StudyError(f"{text!r}: {error}") from None
     if any(set(word) <= set(OPERATORS) for word in found if word):
-        raise StudyError(f"{text!r}: {' '.join(OPERATORS)} are for lines of shell, job_script_prologue; or quote them")
+        raise StudyError(
+            f"{text!r}: {' '.join(OPERATORS)} are shell syntax; quote them, or write a line of job_script_prologue"
+        )
     return found
 
 
@@ -238,12 +240,9 @@ def check_plain(path: str | Path) -> None:
         nothing to any of them.
     """
     if str(path).startswith("-"):
-        raise StudyError(f"{str(path)!r}: would be taken for an option by the batch system; begin it otherwise")
+        raise StudyError(f"{str(path)!r}: the batch system would read it as an option; do not begin it with -")
     if "%" in str(path) or shlex.quote(str(path)) != str(path):
-        raise StudyError(
-            f"{str(path)!r}: has characters that a shell or a batch system would not leave alone, and becomes part of the job "
-            "script: letters, digits and _ @ + = : , . / - only"
-        )
+        raise StudyError(f"{str(path)!r} goes into the job script; use only letters, digits and _ @ + = : , . / -")
 
 
 def job_script(profile: Profile, **added: Any) -> str:
@@ -265,5 +264,5 @@ def job_script(profile: Profile, **added: Any) -> str:
         return job(**{name: value for name, value in arguments.items() if name in _arguments(job)}).job_script()
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise StudyError(
-            f"cluster {profile.name!r}: dask-jobqueue refuses it: {type(error).__name__}: {error}"
+            f"cluster {profile.name!r}: dask-jobqueue rejects the profile: {type(error).__name__}: {error}"
         ) from error

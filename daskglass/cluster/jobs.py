@@ -1,4 +1,4 @@
-"""Jobs of a batch system, kept running: those that end are replaced, and what keeps them from running is reported."""
+"""Jobs of a batch system: replaced when they end, with the reason reported when they do not run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from daskglass.registry import BATCH_SYSTEMS
 if TYPE_CHECKING:
     from dask_jobqueue import JobQueueCluster
 
-LOOK = 2.0  # s between two looks at the workers
-ASK = 10.0  # s between two questions to the batch system
-LATELY = 60.0  # s after its submission in which a job is asked for at every look
+LOOK = 2.0  # s between checks of the workers
+ASK = 10.0  # s between queries to the batch system
+LATELY = 60.0  # s after its submission in which every check also queries a job
 SETTLED = 3.0  # s after which the batch system knows of a job
-LOST = 20.0  # s without a worker after which a job that is there still is replaced: a worker that restarts is away for less
+LOST = 20.0  # s without a worker after which a running job is replaced: a worker restarts faster
 AGAIN = 60.0  # s after a rejection before the next try
-SOON, SELDOM = 5.0, 600.0  # s after a job that died young: first, doubled with each that follows, and at most
-MOST_STILLBORN = 3  # jobs that end before their workers connect, when none ever did
+SOON, SELDOM = 5.0, 600.0  # s to wait after a job that ended early: at first, doubled each time, and at most
+MOST_STILLBORN = 3  # jobs that end before a worker connects, if none ever did
 
 
 class Jobs:
@@ -36,14 +36,14 @@ class Jobs:
 
     Attributes
     ----------
-    problem : why no job can be had any more; empty as long as one may
+    problem : why no job will run any more; empty while one may
     """
 
     def __init__(
-        self, kind: str, number: int, wait: float, logs: Path, tell: Callable[[str], None], say: Callable[[str], None]
+        self, kind: str, number: int, wait: float, logs: Path, report: Callable[[str], None], say: Callable[[str], None]
     ) -> None:
         self.kind, self.number, self.wait, self.logs = kind, number, wait, logs
-        self.tell, self.say = tell, say
+        self.report, self.say = report, say
         self.problem = ""
         self._rejection = ""
         self._last_seen: dict[str, float] = {}
@@ -54,7 +54,7 @@ class Jobs:
         self._next_try = 0.0
 
     def job_class(self, job: type[Any]) -> type[Any]:
-        """Class of jobs that report their numbers, and what the batch system says when it rejects one."""
+        """Class of jobs that report their numbers, and the batch system's reason for a rejection."""
         jobs = self
 
         class Reporting(job):
@@ -63,7 +63,7 @@ class Jobs:
                     await super().start()
                 except (RuntimeError, ValueError, OSError) as error:
                     jobs.rejected(error)
-                    # a job that nobody knows: it is let go of at the next look
+                    # not submitted: the next check drops it
                     self.job_id = None
                     await ProcessInterface.start(self)
                 else:
@@ -71,7 +71,7 @@ class Jobs:
 
             @contextmanager
             def job_file(self) -> Iterator[str]:
-                # dask-jobqueue gives up the file it made for another of that name, which somebody else may make first
+                # dask-jobqueue closes its file and opens another of the same name, which another user could create first
                 with NamedTemporaryFile("w", suffix=".sh") as file:
                     file.write(self.job_script())
                     file.flush()
@@ -80,16 +80,16 @@ class Jobs:
             async def _submit_job(self, script: str) -> str:
                 if not getattr(self, "use_stdin", False):
                     return await super()._submit_job(script)
-                # LSF reads its standard input; dask-jobqueue would have a shell do this, and hide what LSF objects to
+                # LSF reads its standard input; dask-jobqueue would use a shell, and hide the error of LSF
                 with open(script) as file:
                     process = await asyncio.create_subprocess_exec(
                         *shlex.split(self.submit_command), stdin=file,
                         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                     )  # fmt: skip
-                    said, objected = await process.communicate()
+                    printed, failed = await process.communicate()
                 if process.returncode:
-                    raise RuntimeError(objected.decode(errors="replace"))
-                return said.decode(errors="replace")
+                    raise RuntimeError(failed.decode(errors="replace"))
+                return printed.decode(errors="replace")
 
             async def close(self) -> None:
                 self.status = Status.closed
@@ -97,30 +97,30 @@ class Jobs:
                     try:
                         await self._call([*shlex.split(self.cancel_command), str(self.job_id)])
                     except RuntimeError:
-                        # it may be gone already, or not: the guardian tries once more in the end
+                        # perhaps it ended already; the guardian tries again at the end
                         return
-                    jobs.tell(f"-{self.job_id}")
+                    jobs.report(f"-{self.job_id}")
 
         Reporting.__name__ = job.__name__
         return Reporting
 
     def rejected(self, error: Exception) -> None:
-        """Remember what the batch system, or the lack of it, had to say against a job."""
-        # dask-jobqueue's report of a command that failed has its standard error last
+        """Remember why a job was rejected."""
+        # dask-jobqueue puts the standard error of a failed command last
         words = " ".join((str(error).rpartition("stderr:\n")[2].strip() or str(error)).split())
         if self._submitted and words != self._rejection:
-            self.say(f"the batch system takes no more jobs, asked again every {AGAIN:g} s: {words}")
-        self._rejection = words or "without a word"
+            self.say(f"the batch system accepts no more jobs; trying again every {AGAIN:g} s: {words}")
+        self._rejection = words or "no reason given"
         self._next_try = time.monotonic() + AGAIN
 
     def submitted(self, job: str) -> None:
         """Remember a job that was accepted."""
         self._submitted[job] = time.monotonic()
-        self.tell(f"+{job}")
+        self.report(f"+{job}")
         self._rejection = ""
 
     def keep(self, cluster: JobQueueCluster) -> PeriodicCallback:
-        """Start to keep the jobs of a cluster, on its event loop, until the callback returned is stopped."""
+        """Keep the jobs of a cluster running, on its event loop, until the returned callback is stopped."""
 
         async def look() -> None:
             await self._look(cluster)
@@ -132,12 +132,12 @@ class Jobs:
         return callback
 
     def check(self) -> None:
-        """Raise what keeps the study from running.
+        """Raise an error if the study cannot run.
 
         Raises
         ------
         ClusterError
-            If jobs are rejected and none runs, none brings a worker in time, or all end before their workers connect.
+            If jobs are rejected and none runs, no worker connects in time, or all jobs end before a worker connects.
         """
         if self.problem:
             raise ClusterError(self.problem)
@@ -160,9 +160,9 @@ class Jobs:
         if here:
             self._since = now
         elif self._rejection and not missing and (not self._submitted or now - self._since > self.wait):
-            # what was taken before may be taken again
-            self.problem = f"the batch system takes no job: {self._rejection}"
-        # who waits in a queue for hours is not asked for all the time
+            # a batch system that accepted jobs before may do so again
+            self.problem = f"the batch system accepts no job: {self._rejection}"
+        # jobs may wait in the queue for hours: query them rarely
         lately = any(n in self._last_seen or now - self._submitted[n] < LATELY for n in missing.values())
         if missing and (lately or now - self._asked > ASK):
             self._asked = now
@@ -175,7 +175,7 @@ class Jobs:
         await cluster.workers.pop(name).close()
 
     async def _ask(self, cluster: JobQueueCluster, missing: dict[str, str], now: float, working: bool) -> None:
-        """Ask the batch system for jobs without a worker: whether they are there at all, and why they wait."""
+        """Ask the batch system whether jobs without a worker exist, and why they wait."""
         states = await self._states()
         for name, number in missing.items():
             seen = self._last_seen.get(number)
@@ -184,11 +184,9 @@ class Jobs:
                 if seen is None:
                     self._stillborn += 1
                     self._next_try = now + min(SELDOM, SOON * 2 ** (self._stillborn - 1))
-                # where workers came before, whatever ended this one was not the profile
+                # if workers connected before, the profile is not to blame
                 if self._stillborn >= MOST_STILLBORN:
-                    message = (
-                        f"{self._stillborn} jobs ended before a worker of theirs connected: {self._last_words(number)}"
-                    )
+                    message = f"{self._stillborn} jobs ended before a worker connected: {self._last_line(number)}"
                     if self._last_seen:
                         self.say(message)
                     else:
@@ -196,7 +194,7 @@ class Jobs:
             elif seen is not None and now - seen > LOST:
                 await self._replace(cluster, name)
         waiting = sorted({(states or {}).get(number, "") for number in missing.values()} - {""})
-        reasons = ", ".join(waiting) or f"`{BATCH_SYSTEMS[self.kind].why}` says why"
+        reasons = ", ".join(waiting) or f"see `{BATCH_SYSTEMS[self.kind].why}` for the reason"
         message = f"no worker: {len(missing)} jobs, {reasons}" if not working else ""
         if message != self._reported and (not message or now - self._since > ASK):
             self._reported = message
@@ -206,7 +204,7 @@ class Jobs:
             self.problem = f"no worker within {self.wait:g} s: {len(missing)} jobs, {reasons}"
 
     async def _states(self) -> dict[str, str] | None:
-        """What the batch system says of jobs, by number; None where it is not known how to ask, or it does not answer."""
+        """State of each job by number; None if the batch system does not answer or cannot be asked."""
         if not (asking := BATCH_SYSTEMS[self.kind].states):
             return None
         command = await asyncio.create_subprocess_exec(
@@ -218,9 +216,9 @@ class Jobs:
         lines = (line.split(maxsplit=1) for line in output.decode(errors="replace").splitlines())
         return {line[0]: line[1].strip() if len(line) > 1 else "" for line in lines if line}
 
-    def _last_words(self, number: str) -> str:
+    def _last_line(self, number: str) -> str:
         """Last line of a job's log."""
         for log in sorted(self.logs.glob(f"*{number}*")):
             if lines := log.read_text(errors="replace").strip().splitlines():
                 return f"{lines[-1].strip()} ({log})"
-        return f"there is no log of job {number} in {self.logs}: do the nodes share that folder with this machine?"
+        return f"job {number} left no log in {self.logs}; check that the nodes share that folder with this machine"

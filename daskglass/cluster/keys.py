@@ -1,4 +1,4 @@
-"""Keys of one run: whoever cannot read them cannot talk to its scheduler and workers."""
+"""TLS keys of one run, needed to connect to its scheduler and workers."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ ROLES = ("scheduler", "worker", "client")
 
 
 def make_keys(parent: Path, beside: Path) -> tuple[Path, Security]:
-    """Make keys in a new folder that nobody else can read, on storage that the nodes share.
+    """Make keys in a new private folder, on storage that the nodes share.
 
-    Its name tells the path that the keys are for, in letters that no shell minds. Folders for the same path, which a run
-    left that died with its guardian, are removed.
+    The folder's name contains a hash of the path that the keys are for. Older folders for the same path, left by a run that
+    died with its guardian, are removed.
 
     Raises
     ------
     ClusterError
-        If others could read them there.
+        If other users could read the keys there.
     """
     prefix = f".daskglass.{hashlib.sha256(str(beside.absolute()).encode()).hexdigest()[:12]}.keys."
     for left in parent.glob(f"{prefix}*"):
-        # what somebody else calls so is not ours to remove
+        # another user's folder is not ours to remove
         if is_private(left):
             shutil.rmtree(left)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).absolute()
     if not is_private(folder):
         folder.rmdir()
         raise ClusterError(
-            f"{parent}: others could read the keys of this run there: the storage keeps no permissions; say "
-            "shared_temp_directory in cluster.yaml: a folder that the nodes share on storage that does"
+            f"{parent}: other users could read the keys of this run: this storage ignores permissions; set "
+            "shared_temp_directory in cluster.yaml to a folder that the nodes share, on storage that keeps permissions"
         )
     made = Security.temporary()
     files = {name: folder / f"{name}.pem" for name in ("ca", "cert", "key")}
@@ -47,6 +47,6 @@ def make_keys(parent: Path, beside: Path) -> tuple[Path, Security]:
 
 
 def security_of(ca: Path, cert: Path, key: Path) -> Security:
-    """Return what scheduler, workers and client need to talk to each other, and to nobody else."""
+    """TLS settings of scheduler, workers and client."""
     of_roles = {f"tls_{role}_{what}": str(file) for role in ROLES for what, file in (("cert", cert), ("key", key))}
     return Security(tls_ca_file=str(ca), require_encryption=True, **of_roles)

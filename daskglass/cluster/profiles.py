@@ -1,4 +1,4 @@
-"""Profiles of clusters: cluster.yaml, read and checked before anything starts."""
+"""Profiles of cluster.yaml, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SHIPPED = Path(__file__).with_name(FILE)
 WAIT = "24h"
 MOST = 1_000_000  # jobs, cores, processes: no batch system has more
 LARGEST_SIZE = 2**60  # bytes of a job
-LONGEST = 1e9  # s that anyone waits
+LONGEST = 1e9  # s to wait
 CERTIFICATES = ("tls_ca_file", "tls_cert", "tls_key")
 DIRECTORIES = ("log_directory", "shared_temp_directory")
 MAY_BE_NUMBERS = ("queue", "account", "project")
@@ -47,16 +47,16 @@ OWN = {
 }  # keys of a profile that are daskglass's, by type
 OWN_OF_BATCH_SYSTEMS = ("type", "wait", "jobs", "resources")
 REQUIRED = {
-    "jobs": "say how many jobs to keep running, such as 10",
-    "cores": "say how many cores a job has, such as 16",
-    "memory": "say how much a job has, such as 64GB",
-    "interface": "say which network the nodes share, such as ib0 (`ip -brief address` lists them); without it, ports would "
-    "listen on all of them",
+    "jobs": "give the number of jobs to keep running, such as 10",
+    "cores": "give the cores of a job, such as 16",
+    "memory": "give the memory of a job, such as 64GB",
+    "interface": "give the network that the nodes share, such as ib0 (`ip -brief address` lists them); without it, ports would "
+    "listen on all networks",
 }
 SET_BY_DASKGLASS = {
-    "n_workers": "say `jobs`",
-    "name": "say `job_name`",
-    "config_name": "a profile says all itself",
+    "n_workers": "use `jobs`",
+    "name": "use `job_name`",
+    "config_name": "a profile is complete by itself",
     "dashboard_address": "put it under scheduler_options",
     "host": "put it under scheduler_options",
 } | dict.fromkeys(
@@ -64,16 +64,16 @@ SET_BY_DASKGLASS = {
     "daskglass sets it",
 ) | dict.fromkeys(("security", "protocol"), "daskglass sets it: all traffic between hosts is TLS")  # fmt: skip
 ARGUMENTS_SET_BY_DASKGLASS = {
-    "--nthreads": "workers run one task at a time; say `processes`",
-    "--nworkers": "say `processes`",
-    "--resources": "say `resources`",
-    "--interface": "say `interface`",
-    "--host": "say `interface`",
-    "--listen-address": "say `interface`",
-    "--contact-address": "say `interface`",
-    "--no-nanny": "daskglass needs nannies to recognise lost workers",
-    "--lifetime-restart": "a worker that restarts meets the walltime",
-    "--local-directory": "say `local_directory`",
+    "--nthreads": "workers run one task at a time; use `processes`",
+    "--nworkers": "use `processes`",
+    "--resources": "use `resources`",
+    "--interface": "use `interface`",
+    "--host": "use `interface`",
+    "--listen-address": "use `interface`",
+    "--contact-address": "use `interface`",
+    "--no-nanny": "daskglass needs nannies to detect lost workers",
+    "--lifetime-restart": "a restarted worker would run into the walltime",
+    "--local-directory": "use `local_directory`",
     "--worker-class": "workers serve no HTTP",
     "--dashboard": "workers serve no HTTP",
     "--dashboard-address": "workers serve no HTTP",
@@ -85,20 +85,20 @@ Problem = tuple[tuple[int | str, ...], str]
 
 
 def load_profile(name: str, file: Path | None = None) -> Profile:
-    """Read a profile of the file given, of cluster.yaml in the working folder, or else of the one daskglass comes with.
+    """Read a profile from the given file, from cluster.yaml in the working folder, or from the built-in one.
 
-    `local` is always there.
+    `local` always exists.
 
     Raises
     ------
     StudyError
-        For a name that the file lacks; else naming the file, and for each problem its line, profile and key.
+        If the file lacks the profile, or the profile is not valid; lists file, line, profile and key of each problem.
     """
     path = file or (Path(FILE) if os.path.lexists(FILE) else SHIPPED)
     root, content = _read(path)
     profiles = {"local": {"type": "local"}} | content
     if name not in profiles:
-        raise StudyError(f"unknown cluster {name!r}: {path} has {', '.join(map(str, islice(profiles, MOST_PROBLEMS)))}")
+        raise StudyError(f"unknown cluster {name!r}; {path} has {', '.join(map(str, islice(profiles, MOST_PROBLEMS)))}")
     given = profiles[name]
     found = [((name, *keys), message) for keys, message in islice(_problems(given), MOST_PROBLEMS)]
     if found:
@@ -111,28 +111,28 @@ def load_profile(name: str, file: Path | None = None) -> Profile:
 def _read(path: Path) -> tuple[yaml.Node | None, dict[Any, Any]]:
     _, root, content = read_yaml(path)
     if not isinstance(content, dict):
-        raise StudyError(f"{path}:1: a file of clusters is a mapping of names, each to a profile")
+        raise StudyError(f"{path}:1: the file must map names to profiles")
     return root, content
 
 
 def _profile(name: str, given: Mapping[str, Any]) -> Profile:
     kind = given["type"]
-    said = {key: _expanded(key, value) for key, value in given.items() if value is not None}
+    values = {key: _expanded(key, value) for key, value in given.items() if value is not None}
     ours = OWN.get(kind, OWN_OF_BATCH_SYSTEMS)
-    own = {key: said[key] for key in ours if key in said and key != "type"}
+    own = {key: values[key] for key in ours if key in values and key != "type"}
     files = {key: Path(own[key]) for key in CERTIFICATES if key in own}
     wait = parse_timedelta(own.get("wait", WAIT))
-    options = {key: value for key, value in said.items() if key not in ours}
+    options = {key: value for key, value in values.items() if key not in ours}
     return Profile(name=name, kind=kind, options=options, **(own | files | {"wait": wait}))
 
 
 def _expanded(key: str, value: Any) -> Any:
-    """Expand `~` and variables of this machine in what may be a path.
+    """Expand `~` and variables of this machine in a value that may be a path.
 
     Raises
     ------
     StudyError
-        If a variable is not set, a path is an address, or words cannot be told apart.
+        If a variable is not set, a path is an address, or quotes do not match.
     """
     if key in (*CERTIFICATES, *DIRECTORIES):
         return expand_path(str(value))
@@ -144,20 +144,20 @@ def _expanded(key: str, value: Any) -> Any:
 
 
 def _problems(given: Any) -> Iterator[Problem]:
-    """What is wrong with a profile: the keys that lead to it, and why."""
+    """Keys and message of each problem in a profile."""
     if not isinstance(given, dict):
-        yield (), "a profile is a mapping of keys such as type, queue, cores"
+        yield (), "a profile consists of keys such as type, queue, cores"
         return
     kind, kinds = given.get("type"), (*OWN, *BATCH_SYSTEMS)
     if kind is None:
         close = get_close_matches("type", map(str, given), 1)
         yield (
             ("type",),
-            f"missing: say one of {', '.join(kinds)}" + (f"; is {close[0]} meant to be it?" if close else ""),
+            f"missing: give one of {', '.join(kinds)}" + (f"; rename {close[0]} to type?" if close else ""),
         )
         return
     if kind not in kinds:
-        yield ("type",), f"{kind!r} is no kind of cluster{_nearest(kind, kinds)}"
+        yield ("type",), f"{kind!r} is not a cluster type{_nearest(kind, kinds)}"
         return
     yield from _unknown_keys(kind, given)
     yield from _path_problems(kind, given)
@@ -172,28 +172,28 @@ def _problems(given: Any) -> Iterator[Problem]:
 
 
 def _path_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
-    """What is wrong with paths, and with words that become part of a job script."""
+    """Problems of paths, and of words that become part of a job script."""
     system = BATCH_SYSTEMS.get(kind)
     for key in (*CERTIFICATES, "local_directory", "python", "worker_extra_args", *IN_DIRECTIVES):
         value = given.get(key)
         if value is None or (key in MAY_BE_NUMBERS and isinstance(value, int) and not isinstance(value, bool)):
             continue
         if key != "worker_extra_args" and not (isinstance(value, str) and value):
-            yield (key,), f"must be a text; got {value!r}"
+            yield (key,), f"must be text; got {value!r}"
             continue
         try:
             expanded = _expanded(key, value)
             if key == "local_directory":
-                # the nodes expand it, but are no better at addresses
+                # the nodes expand it, but do not support addresses either
                 check_no_address(expanded)
             if key in IN_DIRECTIVES:
                 check_plain(expanded)
             if key == "python":
                 expanded = command(expanded)
             if system is not None and system.described and "$(" in str(expanded):
-                yield (key,), f"$( begins a macro of {system.about}; got {value!r}"
+                yield (key,), f"$( begins an {system.about} macro; got {value!r}"
         except StudyError as error:
-            node = "; a variable of the nodes' own can be used in lines of shell, job_script_prologue"
+            node = "; if only the nodes have it, use it in a line of job_script_prologue"
             yield (key,), f"{error}{node * ('is not set' in str(error) and system is not None)}"
 
 
@@ -205,22 +205,22 @@ def _unknown_keys(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
         known |= cluster_keys(kind) - set(renamed) - set(set_by_us)
     for key in given:
         if key in renamed:
-            yield (key,), f"deprecated; its name is {renamed[key]} now"
+            yield (key,), f"deprecated; use {renamed[key]}"
         elif key in set_by_us:
-            yield (key,), f"no key of a profile: {set_by_us[key]}"
+            yield (key,), f"not allowed in a profile: {set_by_us[key]}"
         elif key not in known:
             yield (key,), f"unknown key{_nearest(key, known)}"
 
 
 def _nearest(word: Any, known: Iterable[str]) -> str:
     nearest = get_close_matches(str(word), known, 1)
-    return f"; did you mean {nearest[0]}?" if nearest else f"; there are {', '.join(sorted(known))}"
+    return f"; did you mean {nearest[0]}?" if nearest else f"; the known ones are {', '.join(sorted(known))}"
 
 
 def _whole(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST:
         return None
-    return f"must be a whole number above 0, and at most {MOST:,}; got {value!r}"
+    return f"must be a whole number from 1 to {MOST:,}; got {value!r}"
 
 
 def _size(value: Any) -> str | None:
@@ -244,7 +244,7 @@ def _duration(value: Any) -> str | None:
 def _resources(value: Any) -> str | None:
     if isinstance(value, dict) and list(value) == ["GPU"]:
         return _whole(value["GPU"])
-    return f"must be {{GPU: 1}}, the one resource that tasks ask for; got {value!r}"
+    return f"must be {{GPU: 1}}, the only resource that tasks use; got {value!r}"
 
 
 def _list(value: Any) -> str | None:
@@ -255,7 +255,7 @@ def _list(value: Any) -> str | None:
 
 
 def _true(value: Any) -> str | None:
-    return None if value is True else "must be true: daskglass needs nannies to recognise lost workers"
+    return None if value is True else "must be true: daskglass needs nannies to detect lost workers"
 
 
 CHECKS: Mapping[str, Callable[[Any], str | None]] = {
@@ -279,21 +279,24 @@ CHECKS: Mapping[str, Callable[[Any], str | None]] = {
 
 def _batch_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
     system = BATCH_SYSTEMS[kind]
-    walltime = f"say how long a job may run, in quotes, as one of {kind}'s formats"
+    walltime = f"give the time limit of a job, in quotes, in a format of {kind}"
     required = REQUIRED | ({"walltime": walltime} if system.walltimes else {}) | dict(system.required)
     for key, remedy in required.items():
         if given.get(key) is None:
             yield (key,), f"missing: {remedy}"
     if given.get("resources") is not None and given.get("processes") is None:
-        yield ("resources",), "each process has them: say how many `processes` share the job's GPUs, such as 1"
+        yield (
+            ("resources",),
+            "these are per process: set `processes` to the number that share the job's GPUs, such as 1",
+        )
     if given.get("walltime") is not None and system.walltimes:
         yield from _walltime_problems(kind, given["walltime"])
     if given.get("job_extra_directives") is not None:
         yield from _directive_problems(kind, given["job_extra_directives"])
     for keys, text in _texts(given):
-        # these lines go into a shell script as they are; a description has but one line for them
+        # these lines go into a shell script unchanged; a description has only one line for them
         if not text.isprintable() and (keys[0] != SHELL_LINES or system.described):
-            yield keys, f"line breaks and control characters would end up in the job script; got {text!r}"
+            yield keys, f"contains line breaks or control characters, which would break the job script; got {text!r}"
     yield from _argument_problems(given.get("worker_extra_args"))
     yield from _lifetime_problems(kind, given)
     yield from _scheduler_problems(given.get("scheduler_options"))
@@ -303,7 +306,7 @@ def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
     if not isinstance(walltime, str):
         yield (
             ("walltime",),
-            f"must be in quotes: a bare number has no unit that all batch systems share; got {walltime!r}",
+            f"must be in quotes: the unit of a bare number differs between batch systems; got {walltime!r}",
         )
         return
     try:
@@ -313,7 +316,7 @@ def _walltime_problems(kind: str, walltime: Any) -> Iterator[Problem]:
 
 
 def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]:
-    """Workers that leave after their walltime never leave: they are killed with all they hold."""
+    """A lifetime beyond the walltime: the batch system would kill workers before they hand over their results."""
     arguments = _words_of(given.get("worker_extra_args"))
     if "--lifetime" not in arguments or not BATCH_SYSTEMS[kind].walltimes:
         return
@@ -327,7 +330,7 @@ def _lifetime_problems(kind: str, given: Mapping[Any, Any]) -> Iterator[Problem]
         return
     else:
         if lifetime >= walltime:
-            yield ("worker_extra_args",), f"--lifetime {lifetime:g}s does not end before the walltime, {walltime} s"
+            yield ("worker_extra_args",), f"--lifetime {lifetime:g}s must be shorter than the walltime, {walltime} s"
 
 
 def _directive_problems(kind: str, directives: Any) -> Iterator[Problem]:
@@ -355,7 +358,7 @@ def _texts(value: Any, keys: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple
 
 
 def _words_of(arguments: Any) -> list[str]:
-    """Words of a worker's arguments; none where they are no list, or cannot be split: that is reported elsewhere."""
+    """Words of a worker's arguments; none if they are not a list or cannot be split, which is reported elsewhere."""
     try:
         return words(arguments) if isinstance(arguments, list) else []
     except StudyError:
@@ -368,7 +371,7 @@ def _argument_problems(arguments: Any) -> Iterator[Problem]:
         if word in ARGUMENTS_SET_BY_DASKGLASS:
             yield ("worker_extra_args",), f"{word} is set by daskglass: {ARGUMENTS_SET_BY_DASKGLASS[word]}"
     if "--lifetime-stagger" in given and "--lifetime" not in given:
-        yield ("worker_extra_args",), "--lifetime-stagger needs --lifetime beside it"
+        yield ("worker_extra_args",), "--lifetime-stagger needs --lifetime"
 
 
 def _scheduler_problems(options: Any) -> Iterator[Problem]:
@@ -379,14 +382,14 @@ def _scheduler_problems(options: Any) -> Iterator[Problem]:
         return
     for key in options:
         if key in ("security", "protocol"):
-            yield ("scheduler_options", key), f"no key of a profile: {SET_BY_DASKGLASS[key]}"
+            yield ("scheduler_options", key), f"not allowed in a profile: {SET_BY_DASKGLASS[key]}"
         elif key not in SCHEDULER_OPTIONS:
             yield ("scheduler_options", key), f"unknown key{_nearest(key, SCHEDULER_OPTIONS)}"
     dashboard = options.get("dashboard_address", "127.0.0.1:0")
     if not _is_loopback(str(dashboard).rpartition(":")[0]):
         yield (
             ("scheduler_options", "dashboard_address"),
-            f"must be on loopback, such as 127.0.0.1:8787: it is plain HTTP without a login; got {dashboard!r}",
+            f"must be on loopback, such as 127.0.0.1:8787: it is plain HTTP without login; got {dashboard!r}",
         )
     host = options.get("host", "login1")
     if not _is_one_host(host):
@@ -397,7 +400,7 @@ def _scheduler_problems(options: Any) -> Iterator[Problem]:
 
 
 def _is_one_host(host: Any) -> bool:
-    """Whether this is the name of a host, or one address, and nothing that would stand for all addresses."""
+    """Whether this is the name of a host or a single address, not all addresses."""
     try:
         return not ipaddress.ip_address(str(host).strip("[]")).is_unspecified
     except ValueError:
@@ -426,20 +429,20 @@ def _address_problems(given: Mapping[Any, Any]) -> Iterator[Problem]:
             yield ("address",), f"traffic between hosts must be TLS: use tls:// with certificates; got {address!r}"
         for key in CERTIFICATES:
             if given.get(key) is not None:
-                yield (key,), "tcp:// uses no certificates: use tls://, or leave it out"
+                yield (key,), "tcp:// uses no certificates; use tls://, or remove this key"
         return
     for key in CERTIFICATES:
         file = given.get(key)
         if file is None:
             yield (key,), f"missing: tls:// needs {', '.join(CERTIFICATES)}"
         elif not _can_be_read(file):
-            yield (key,), f"no file that can be read: {file!r}"
+            yield (key,), f"not a readable file: {file!r}"
 
 
 def _can_be_read(file: Any) -> bool:
     try:
         path = Path(expand_path(str(file)))
     except StudyError:
-        # reported as the path that it is
+        # reported as a path
         return True
     return path.is_file() and os.access(path, os.R_OK)

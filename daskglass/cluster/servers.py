@@ -1,8 +1,7 @@
-"""Dask's scheduler and worker as a run starts them: over HTTP they answer the owner of the run, and nobody else.
+"""Dask's scheduler and worker, with HTTP pages only for the owner of the run.
 
-Dask's pages, those of the study among them, show everything that a run does, and know no login. Whoever has an account on
-the machine can reach its loopback. So every address on the scheduler's server begins with a secret, and workers have no
-server for HTTP at all.
+Dask's pages show everything that a run does and have no login, and every user of the machine can reach its loopback. So
+every address on the scheduler's server begins with a secret, and workers have no HTTP server.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from daskglass.cluster.job_script import LOOPBACK
 
 
 class PrivateScheduler(distributed.Scheduler):
-    """Scheduler whose HTTP server answers only those who know its secret.
+    """Scheduler whose HTTP server answers only requests that contain its secret.
 
     Attributes
     ----------
-    prefix : `/SECRET/`, with which the path of every page begins
+    prefix : `/SECRET/`, the beginning of every page's path
     """
 
     def __init__(self, **options: Any) -> None:
@@ -32,26 +31,26 @@ class PrivateScheduler(distributed.Scheduler):
         super().__init__(**options, http_prefix=self.prefix)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
-        """Start it, closed to strangers before it takes its first connection."""
+        """Start it, with the secret required from the first connection on."""
         super().start_http_server(*arguments, **options)
         # before every other rule: Dask lists and redirects to its pages from addresses without the prefix
         self.http_application.default_router.rules.insert(0, Rule(_Outside(self.prefix), _Refusal))
 
     @property
     def dashboard(self) -> str:
-        """Address of Dask's first page, the secret included, as seen from this machine."""
+        """Address of Dask's first page, with the secret, as seen from this machine."""
         return f"http://{LOOPBACK}:{self.http_server.port}{self.prefix}status"
 
 
 class PrivateWorker(distributed.Worker):
-    """Worker that serves no HTTP: what it would show is on the pages of the scheduler too."""
+    """Worker without an HTTP server: the scheduler's pages show the same."""
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
-        """Start none."""
+        """Do nothing."""
 
 
 class _Outside(Matcher):
-    """Matches requests whose path does not begin with the secret, those for websockets too."""
+    """Matches requests, also for websockets, whose path does not begin with the secret."""
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix.encode()
@@ -63,11 +62,11 @@ class _Outside(Matcher):
 
 @stream_request_body
 class _Refusal(RequestHandler):
-    """Answer to those who do not know the secret, given before anything they send is taken."""
+    """Answer to requests without the secret, sent before any of their data is read."""
 
     def prepare(self) -> None:
         self.set_status(403)
-        self.finish("Use the whole address: `daskglass run` prints it, and `daskglass watch STORE` shows it.\n")
+        self.finish("Use the full address, printed by `daskglass run` and `daskglass watch STORE`.\n")
 
     def data_received(self, chunk: bytes) -> None:
         pass

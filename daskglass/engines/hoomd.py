@@ -59,7 +59,7 @@ class Hoomd(Engine):
         counts = np.bincount(point.species, minlength=len(mixture.species))
         if counts.tolist() != list(mixture.counts(len(point.species))):
             raise EngineError(
-                f"checkpoint {path} holds {counts.tolist()} particles of each species, not those of the mixture: "
+                f"checkpoint {path} has {counts.tolist()} particles of each species, but the mixture has "
                 f"{list(mixture.counts(len(point.species)))} of {list(mixture.species)}"
             )
         return HoomdSimulation(mixture, point, temperature, timestep)
@@ -276,9 +276,11 @@ def library() -> ModuleType:
         raise EngineError(f"engine hoomd is not installed ({error}); {REMEDY}") from error
     version = hoomd.version.version
     if int(version.split(".")[0]) < OLDEST:
-        raise EngineError(f"engine hoomd is version {version}, and {OLDEST} or later is needed; {REMEDY}")
+        raise EngineError(f"engine hoomd is version {version}; daskglass needs {OLDEST} or later; {REMEDY}")
     if hoomd.version.floating_point_precision[0] != 64:
-        raise EngineError(f"engine hoomd is built for single precision, too little for inherent structures; {REMEDY}")
+        raise EngineError(
+            f"engine hoomd is built for single precision, which is too low for inherent structures; {REMEDY}"
+        )
     return hoomd
 
 
@@ -305,7 +307,7 @@ def _potential(mixture: Mixture, box: NDArray[np.float64], buffer: float) -> Any
     if box.min() <= shortest:
         raise EngineError(
             f"a box of edge {box.min():.3f} is too small for engine hoomd, which needs more than twice the cut-off and a "
-            f"margin, {shortest:.3f}: use more particles, at least {int(mixture.density * shortest**3) + 1}"
+            f"margin, {shortest:.3f}; use more particles, at least {int(mixture.density * shortest**3) + 1}"
         )
     md = library().md
     style = md.pair.ExpandedLJ if mixture.delta else md.pair.LJ

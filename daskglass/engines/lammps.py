@@ -59,7 +59,7 @@ class Lammps(Engine):
             with _named(path) as name:
                 session.command(f"read_restart {name}")
             if session.lmp.extract_setting("ntypes") != len(mixture.species):
-                raise EngineError(f"checkpoint {path} does not hold {len(mixture.species)} species")
+                raise EngineError(f"checkpoint {path} does not have {len(mixture.species)} species")
             session.set_potential(mixture, DYNAMICS_SKIN)
             return LammpsSimulation(session.keep(), mixture, temperature, timestep)
 
@@ -151,7 +151,7 @@ class _Session:
         try:
             self.lmp.command(line)
         except Exception as error:  # the library raises nothing narrower
-            raise EngineError(f"LAMMPS refused {line!r}: {error}") from error
+            raise EngineError(f"LAMMPS rejected {line!r}: {error}") from error
 
     def fill(self, mixture: Mixture, state: State, skin: float) -> None:
         """Make a periodic box and put particles into it, ids in the order given; positions lie in [0, box)."""
@@ -297,7 +297,7 @@ def _named(path: Path) -> Iterator[str]:
         yield f'"{path}"'
         return
     if REPLACED & set(path.name) or not OPEN_FOLDERS.is_dir():
-        raise EngineError(f'LAMMPS cannot use the path {str(path)!r}: rename it to one without any of " * % $')
+        raise EngineError(f'LAMMPS cannot use the path {str(path)!r}; rename it without " * % $')
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f'"{OPEN_FOLDERS / str(folder) / path.name}"'

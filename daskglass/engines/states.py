@@ -72,7 +72,7 @@ def recorded_frame(
         If the energy is not finite any more.
     """
     if not np.isfinite(energy):
-        raise EngineError(f"the energy is {energy} at step {step}: the time step is too long")
+        raise EngineError(f"the energy is {energy} at step {step}: the time step is too large")
     frame = gsd.hoomd.Frame()
     frame.configuration.step = step
     frame.configuration.box = np.array([*state.box, 0, 0, 0], dtype=np.float32)
@@ -148,7 +148,9 @@ def _wrap(positions: NDArray[np.float64], box: NDArray[np.float64]) -> tuple[NDA
 
 def _check_block(frames: NDArray[np.float64], species: NDArray[np.int64], known: int) -> None:
     if frames.ndim != 3 or frames.shape[1:] != (len(species), 3):
-        raise EngineError(f"positions must be (frames, {len(species)}, 3), as there are species; got {frames.shape}")
+        raise EngineError(
+            f"positions must have the shape (frames, {len(species)}, 3), one per species code; got {frames.shape}"
+        )
     if species.min(initial=0) < 0 or species.max(initial=0) >= known:
         raise EngineError(f"species codes must be 0 to {known - 1}; got {species.min()} to {species.max()}")
     wrong = np.argwhere(~np.isfinite(frames).all(axis=2))

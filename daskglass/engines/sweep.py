@@ -177,7 +177,7 @@ def simulate(link: Link, report: Report | None = None) -> Receipt:
         try:
             state = _finish(link, state, report, owner)
         except _LostError as error:
-            warnings.warn(f"{error}: simulated anew from its beginning", stacklevel=2)
+            warnings.warn(f"{error}; simulating this run again from its beginning", stacklevel=2)
             _clear(folder)
             state = _finish(link, _State(fingerprint), report, owner)
     (folder / OWNER).unlink(missing_ok=True)
@@ -309,7 +309,7 @@ class _Work:
         # before anything is written: a worker that lost its scheduler works on for a while, beside the one in its place
         path = self.folder / OWNER
         if not path.exists() or path.read_text() != self.owner:
-            raise EngineError(f"{self.folder}: another process has taken this simulation over")
+            raise EngineError(f"{self.folder}: another process took over this simulation")
 
     def close(self) -> None:
         """Close files and simulation, whole or not."""
@@ -461,11 +461,11 @@ def _reopen(path: Path, frames: int) -> gsd.hoomd.HOOMDTrajectory:
         try:
             with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(kept, "w") as new:
                 if len(old) < frames:
-                    raise _LostError(f"{path} holds {len(old)} of {frames} frames")
+                    raise _LostError(f"{path} has {len(old)} of {frames} frames")
                 for i in range(frames):
                     new.append(old[i])
         except (FileNotFoundError, RuntimeError) as error:
-            raise _LostError(f"{path} cannot be read, {error}") from error
+            raise _LostError(f"{path} cannot be read: {error}") from error
         publish([(kept, path)], path.parent)
     else:
         # not cut to nothing: another process may still have it open
@@ -519,7 +519,7 @@ def _read_state(folder: Path) -> _State | None:
             plain = json.loads(str(file["plain"]))
             return _State(**plain | {"last": tuple(plain["last"])}, origin=file["origin"])
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise EngineError(f"{folder / STATE}: damaged, {error}: delete {folder} to simulate it anew") from error
+        raise EngineError(f"{folder / STATE}: damaged: {error}; delete {folder} to simulate it again") from error
 
 
 def _receipt(link: Link, state: _State) -> Receipt:

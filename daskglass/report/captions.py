@@ -6,49 +6,49 @@ from collections.abc import Callable
 
 import numpy as np
 
-from daskglass.report.contents import Contents, System
+from daskglass.report.results import Results, SystemResults
 from daskglass.report.style import temperatures
 
 
-def standard_errors(contents: Contents) -> str:
+def standard_errors(results: Results) -> str:
     """Say what error bars are."""
-    if max(system.replicas for system in contents.systems) > 1:
+    if max(system.replicas for system in results.systems) > 1:
         return "Error bars are standard errors over replicas"
     return "One replica: standard errors over replicas are not known"
 
 
-def structure(contents: Contents) -> str:
+def structure(results: Results) -> str:
     """Name the configurations that structure was computed in."""
-    if contents.inherent:
+    if results.inherent:
         return "inherent structures"
     return "thermal configurations (this study has no inherent structures)"
 
 
-def of_each(contents: Contents, number: Callable[[System], str]) -> str:
+def of_each(results: Results, number: Callable[[SystemResults], str]) -> str:
     """List a number of every system, by name where there are several."""
-    if len(contents.systems) == 1:
-        return number(contents.systems[0])
-    return ", ".join(f"{system.name} {number(system)}" for system in contents.systems)
+    if len(results.systems) == 1:
+        return number(results.systems[0])
+    return ", ".join(f"{system.name} {number(system)}" for system in results.systems)
 
 
-def not_diffusive(contents: Contents, system: System, missing: np.ndarray) -> list[str]:
+def not_diffusive(results: Results, system: SystemResults, missing: np.ndarray) -> list[str]:
     """Note the temperatures at which particles never diffuse within a run."""
     if not missing.any():
         return []
-    name = f"{system.label}: " if len(contents.systems) > 1 else ""
+    name = f"{system.label}: " if len(results.systems) > 1 else ""
     return [f"{name}not diffusive at $T$ = {temperatures(system.temperature[missing])}"]
 
 
-def data(contents: Contents) -> str:
+def data(results: Results) -> str:
     """Amount of data of every system; written once where it is the same."""
-    amounts = {system.name: _amount(system) for system in contents.systems}
+    amounts = {system.name: _amount(system) for system in results.systems}
     if len(set(amounts.values())) == 1:
         each = " each" if len(amounts) > 1 else ""
         return f"Data{each}: {next(iter(amounts.values()))}."
     return "Data: " + "; ".join(f"{name}: {amount}" for name, amount in amounts.items()) + "."
 
 
-def _amount(system: System) -> str:
+def _amount(system: SystemResults) -> str:
     sizes = system.production.sizes
     return ", ".join(
         f"{sizes[dim]:,} {word}{'s' * (sizes[dim] != 1)}"

@@ -1,4 +1,4 @@
-"""What the paper claims, and what the numbers of a study say to each claim."""
+"""Claims of the paper, each tested against the numbers of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from daskglass.report import collapse
-from daskglass.report.contents import Contents, System
+from daskglass.report.results import Results, SystemResults
 
 Verdict = Literal["confirmed", "refuted", "not decidable here"]
 YES: Verdict = "confirmed"
@@ -33,7 +33,7 @@ VARIABLES = {"softness": "softness", "local_entropy": "local s⁽²⁾"}
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, the verdict of a study, and the numbers it rests on."""
+    """A claim, the verdict of a study, and its reasons."""
 
     text: str
     verdict: Verdict
@@ -47,26 +47,26 @@ class _Finding:
     reason: str
 
 
-def judge(contents: Contents) -> list[Claim]:
-    """Judge every claim of the paper by the numbers of a study."""
+def judge(results: Results) -> list[Claim]:
+    """Judge each claim of the paper by the numbers of a study."""
     each = [
         ("ln P_R of every stratum is linear in 1/T, for softness and for local s⁽²⁾", _arrhenius),
-        ("at the coldest T, P_R spreads wider over strata of softness than over strata of local s⁽²⁾", _wider),
-        ("that spread over softness is ten-fold at the coldest T", _tenfold),
+        ("at the coldest T, P_R varies more between strata of softness than between strata of local s⁽²⁾", _wider),
+        ("P_R varies ten-fold between strata of softness at the coldest T", _tenfold),
         ("softness and local s⁽²⁾ give the same onset temperature T_A", _same_onset),
         ("s⁽²⁾ rises monotonically with softness", _monotonic),
     ]
-    claims = [_together(text, [finding(system) for system in contents.systems]) for text, finding in each]
-    claims.insert(3, _correlation(contents))
+    claims = [_together(text, [finding(system) for system in results.systems]) for text, finding in each]
+    claims.insert(3, _correlation(results))
     claims += [
-        _collapse(contents, "entropy", "the activation entropies of all systems collapse on one line in s⁽²⁾"),
-        _collapse(contents, "energy", "the activation energies of all systems collapse on one line in s⁽²⁾"),
+        _collapse(results, "entropy", "the activation entropies of all systems collapse on one line in s⁽²⁾"),
+        _collapse(results, "energy", "the activation energies of all systems collapse on one line in s⁽²⁾"),
     ]
     return claims
 
 
 def _together(text: str, findings: Sequence[_Finding]) -> Claim:
-    """One system refutes; all together confirm."""
+    """Confirmed if confirmed for all systems, refuted if refuted for one."""
     verdicts = {finding.verdict for finding in findings}
     verdict: Verdict = NO if NO in verdicts else OPEN if OPEN in verdicts else YES
     if len(findings) == 1:
@@ -78,7 +78,7 @@ def _together(text: str, findings: Sequence[_Finding]) -> Claim:
 # --- one system ----------------------------------------------------------------------------------------------------
 
 
-def _arrhenius(system: System) -> _Finding:
+def _arrhenius(system: SystemResults) -> _Finding:
     squares, freedom, straightness = 0.0, 0, []
     fewest = min(system.cold(variable) for variable in VARIABLES)
     for variable in VARIABLES:
@@ -102,20 +102,20 @@ def _arrhenius(system: System) -> _Finding:
             straightness.append(1 - float(((y - line) ** 2).sum()) / total if total else 0.0)
     if fewest < ENOUGH_TEMPERATURES:
         counted = _count(fewest, "supercooled temperature")
-        reason = f"{counted} with events in every stratum; {ENOUGH_TEMPERATURES} are needed"
+        reason = f"{counted} with events in every stratum; the fit needs {ENOUGH_TEMPERATURES}"
         if freedom:
             reason += f" (χ² per degree of freedom {squares / freedom:.2g}, smallest R² {min(straightness):.3f})"
         return _Finding(system.name, OPEN, reason)
     p = float(chi2.sf(squares, freedom))
     reason = (
         f"χ² per degree of freedom {squares / freedom:.2g}, smallest R² {min(straightness):.3f}, "
-        f"{fewest} or more temperatures a stratum"
+        f"{fewest} or more temperatures per stratum"
     )
     return _Finding(system.name, YES if p >= UNLIKELY or min(straightness) >= STRAIGHT else NO, reason)
 
 
 def _relative_error(stratum: xr.Dataset) -> NDArray[np.float64]:
-    """Error of ln P_R: the bootstrap's where it is known, that of the counts elsewhere."""
+    """Error of ln P_R: from the bootstrap if known, otherwise from the counts."""
     counted = 1 / np.sqrt(stratum["events"].values.astype(float))
     if "probability_err" not in stratum:
         return counted
@@ -123,8 +123,8 @@ def _relative_error(stratum: xr.Dataset) -> NDArray[np.float64]:
     return np.where(np.isfinite(known) & (known > 0), known, counted)
 
 
-def spread(system: System, variable: str) -> tuple[float, float]:
-    """Ln of the ratio of P_R of the highest stratum to the lowest at the coldest temperature, and its error."""
+def spread(system: SystemResults, variable: str) -> tuple[float, float]:
+    """Ln of the ratio of P_R between the highest and the lowest stratum at the coldest temperature, and its error."""
     coldest = system.fits(variable).isel(temperature=-1)
     if (coldest["events"].values[[0, -1]] == 0).any():
         return np.nan, np.nan
@@ -133,15 +133,15 @@ def spread(system: System, variable: str) -> tuple[float, float]:
     return float(np.log(P[-1] / P[0])), float(np.hypot(error[0], error[-1]))
 
 
-def _wider(system: System) -> _Finding:
+def _wider(system: SystemResults) -> _Finding:
     (S, S_err), (s2, s2_err) = spread(system, "softness"), spread(system, "local_entropy")
     T = system.temperature.min()
     if not np.isfinite(S + s2):
-        return _Finding(system.name, OPEN, f"an outermost stratum has no event at T = {T:g}")
+        return _Finding(system.name, OPEN, f"an outermost stratum has no events at T = {T:g}")
     difference, error = S - s2, float(np.hypot(S_err, s2_err))
     reason = f"{_ratio(S, S_err)} for softness, {_ratio(s2, s2_err)} for local s⁽²⁾ at T = {T:g}"
     if abs(difference) < SIGMAS * error:
-        return _Finding(system.name, OPEN, f"{reason}: not apart by {SIGMAS:g} standard errors")
+        return _Finding(system.name, OPEN, f"{reason}: differ by less than {SIGMAS:g} standard errors")
     return _Finding(system.name, YES if difference > 0 else NO, reason)
 
 
@@ -149,65 +149,66 @@ def _ratio(log: float, error: float) -> str:
     return f"{np.exp(log):.1f}-fold (± {np.exp(log) * error:.1f})"
 
 
-def _tenfold(system: System) -> _Finding:
+def _tenfold(system: SystemResults) -> _Finding:
     S, error = spread(system, "softness")
     T, paper = float(system.temperature.min()), system.coldest_of_the_paper()
     if not np.isfinite(S):
-        return _Finding(system.name, OPEN, f"an outermost stratum has no event at T = {T:g}")
+        return _Finding(system.name, OPEN, f"an outermost stratum has no events at T = {T:g}")
     found = f"{_ratio(S, error)} at T = {T:g}"
     if abs(S - np.log(10)) < SIGMAS * error or np.exp(S) >= 10:
         return _Finding(system.name, YES, found)
     if paper is None:
-        return _Finding(system.name, OPEN, f"{found}; the paper has no such mixture")
+        return _Finding(system.name, OPEN, f"{found}; this mixture is not in the paper")
     if paper * DEPTH < T:
-        return _Finding(system.name, OPEN, f"{found}; the paper's coldest is T = {paper:g}, where the spread is larger")
+        return _Finding(system.name, OPEN, f"{found}; the paper's coldest T is {paper:g}, where the ratio is larger")
     return _Finding(system.name, NO, found)
 
 
-def _same_onset(system: System) -> _Finding:
+def _same_onset(system: SystemResults) -> _Finding:
     (x, x_err), (y, y_err) = system.onset("softness"), system.onset("local_entropy")
     without = [name for name, value in (("softness", x), ("local s⁽²⁾", y)) if not np.isfinite(value)]
     if without:
-        return _Finding(system.name, OPEN, f"no T_A from strata of {' and of '.join(without)}")
+        return _Finding(system.name, OPEN, f"no T_A from strata of {' and '.join(without)}")
     error = float(np.hypot(x_err, y_err))
     reason = f"{x:.3f} and {y:.3f}"
     if not np.isfinite(error) or error == 0:
-        return _Finding(system.name, OPEN, f"{reason}, of unknown error")
+        return _Finding(system.name, OPEN, f"{reason}, errors unknown")
     apart = abs(x - y) / error
     reason = f"{with_error(x, x_err)} and {with_error(y, y_err)}, {apart:.1f} standard errors apart"
     outside = sum(system.extrapolated(variable) for variable in VARIABLES)
     if outside:
-        which = "both lie" if outside == 2 else "one lies"
+        which = "both are" if outside == 2 else "one is"
         return _Finding(system.name, OPEN, f"{reason}, but {which} outside the simulated temperatures")
     if apart > SIGMAS and abs(x - y) > ALIKE * (x + y) / 2:
         return _Finding(system.name, NO, reason)
     if error > TOO_UNCERTAIN * (x + y) / 2:
-        return _Finding(system.name, OPEN, f"{reason}, too uncertain to disagree")
+        return _Finding(system.name, OPEN, f"{reason}, too uncertain to compare")
     return _Finding(system.name, YES, reason)
 
 
-def _monotonic(system: System) -> _Finding:
-    kinds = {"thermal": "s2_grouped_pooled"} | ({"inherent": "s2_grouped_pooled"} if system.inherent else {})
-    said: list[str] = []
+def _monotonic(system: SystemResults) -> _Finding:
+    kinds = ["thermal"] + ["inherent"] * system.inherent
+    name = "s2_grouped_pooled"
+    found: list[str] = []
     verdict = YES
-    for kind, name in kinds.items():
+    for kind in kinds:
         pooled = (system.ensemble[name] if kind == "inherent" else system.thermal(name)).values
         steps = np.diff(pooled)
         if not np.isfinite(steps).all():
-            return _Finding(system.name, OPEN, f"{kind}: a softness bin holds no particle")
+            return _Finding(system.name, OPEN, f"{kind}: a softness bin has no particles")
         falls = np.flatnonzero(steps <= 0)
-        said.append(f"{kind}: {pooled[0]:.2f} to {pooled[-1]:.2f} k_B".replace("-", "−"))
+        found.append(f"{kind}: {pooled[0]:.2f} to {pooled[-1]:.2f} k_B".replace("-", "−"))
         if falls.size:
             worst = int(falls[np.argmin(steps[falls])])
-            said[-1] += f", falls by {-steps[worst]:.2g} at bin {worst + 1} of {pooled.size}"
+            found[-1] += f", decreases by {-steps[worst]:.2g} at bin {worst + 1} of {pooled.size}"
             surely = _surely_falls(system, kind, worst)
             verdict = NO if surely or verdict == NO else OPEN
-            said[-1] += "" if surely else " (within the scatter between temperatures)"
-    return _Finding(system.name, verdict, "; ".join(said) + f"; {len(pooled)} bins")
+            found[-1] += "" if surely else " (within the scatter between temperatures)"
+    return _Finding(system.name, verdict, "; ".join(found) + f"; {len(pooled)} bins")
 
 
-def _surely_falls(system: System, kind: str, step: int) -> bool:
-    """Whether a fall between two bins is there at each temperature alike; the pooled values have no error."""
+def _surely_falls(system: SystemResults, kind: str, step: int) -> bool:
+    """Whether a decrease between two bins is significant over temperatures; the pooled values have no errors."""
     grouped = system.ensemble["s2_grouped"] if kind == "inherent" else system.thermal("s2_grouped")
     each = np.diff(grouped.transpose("temperature", "softness_bin").values[-system.cold("softness") :], axis=1)[:, step]
     each = each[np.isfinite(each)]
@@ -217,31 +218,31 @@ def _surely_falls(system: System, kind: str, step: int) -> bool:
 # --- all systems ---------------------------------------------------------------------------------------------------
 
 
-def _correlation(contents: Contents) -> Claim:
+def _correlation(results: Results) -> Claim:
     text = "the Pearson correlation of softness and local s⁽²⁾ rises with Δ, to about 0.5"
-    systems = sorted(contents.systems, key=lambda system: system.delta)
+    systems = sorted(results.systems, key=lambda system: system.delta)
     r = np.array([float(system.ensemble["pearson_pooled"]) for system in systems])
     where = [s.name if s.mixture is None else f"Δ = {s.delta:g}" for s in systems]
-    said = ", ".join(f"{value:.2f} at {place}" for value, place in zip(r, where, strict=True)).replace("-", "−")
+    values = ", ".join(f"{value:.2f} at {place}" for value, place in zip(r, where, strict=True)).replace("-", "−")
     if r.size == 1:
-        return Claim(text, OPEN, ("one system: no trend with Δ", said))
-    if not contents.in_delta:
-        return Claim(text, OPEN, ("the systems differ in more than Δ", said))
+        return Claim(text, OPEN, ("one system: no trend with Δ", values))
+    if not results.in_delta:
+        return Claim(text, OPEN, ("the systems differ not only in Δ", values))
     if not np.isfinite(r).all():
-        return Claim(text, OPEN, (said,))
+        return Claim(text, OPEN, (values,))
     if r.size == 2:
-        return Claim(text, OPEN if r[1] > r[0] else NO, (said, "two systems make no trend"))
+        return Claim(text, OPEN if r[1] > r[0] else NO, (values, "two systems are too few for a trend"))
     rises = (np.diff(r) > 0).all()
     half = ABOUT_HALF[0] <= r[-1] <= ABOUT_HALF[1]
-    reason = said if rises else f"{said}: does not rise throughout"
+    reason = values if rises else f"{values}: not monotonic"
     if rises and not half:
-        reason += f": rises, but not to between {ABOUT_HALF[0]:g} and {ABOUT_HALF[1]:g}"
+        reason += f": rises, but the largest is not between {ABOUT_HALF[0]:g} and {ABOUT_HALF[1]:g}"
     return Claim(text, YES if rises and half else NO, (reason,))
 
 
-def _collapse(contents: Contents, of: str, text: str) -> Claim:
-    inherent = contents.inherent
-    found = {system.name: collapse.points(system, inherent) for system in contents.systems}
+def _collapse(results: Results, of: str, text: str) -> Claim:
+    inherent = results.inherent
+    found = {system.name: collapse.points(system, inherent) for system in results.systems}
     usable = {name: points for name, points in found.items() if not points.refused}
     refused = [f"{name}: {points.refused}" for name, points in found.items() if points.refused]
     apart = [points.deviation for points in usable.values() if np.isfinite(points.deviation)]
@@ -259,7 +260,7 @@ def _collapse(contents: Contents, of: str, text: str) -> Claim:
     kind = "inherent" if inherent else "thermal"
     reason = (
         f"one line through {x.size} strata of {len(usable)} systems: R² = {R2:.3f}, slope {slope:.3g} per k_B, "
-        f"root mean square distance {np.sqrt((rest**2).mean()):.2g} ({kind} s⁽²⁾)"
+        f"root mean square deviation {np.sqrt((rest**2).mean()):.2g} ({kind} s⁽²⁾)"
     ).replace("-", "−")
     reasons = (reason, identity, *(f"left out: {left}" for left in refused))
     if refused:
@@ -275,7 +276,7 @@ def _count(number: int, what: str) -> str:
 
 
 def with_error(value: float, error: float = np.nan) -> str:
-    """Value ± error, to two digits of the error; three or four digits without one; a dash for what is not known."""
+    """Value ± error, to two digits of the error; three or four digits without an error; a dash if unknown."""
     if not np.isfinite(value):
         return "–"
     power = int(np.floor(np.log10(abs(value)))) if value else 0

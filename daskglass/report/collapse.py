@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.report.contents import System
+from daskglass.report.results import SystemResults
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Points:
     outside: int
 
 
-def points(system: System, inherent: bool = True) -> Points:
+def points(system: SystemResults, inherent: bool = True) -> Points:
     """Barriers of a system against s⁽²⁾ of the softness bins, interpolated linearly at the middles of the strata.
 
     The scaled barriers all share the factor 1/ln P_R(T_A). Where P_R(T_A) is close to 1, or above it, that factor is
@@ -73,7 +73,7 @@ def points(system: System, inherent: bool = True) -> Points:
     )  # fmt: skip
 
 
-def _refused(system: System, y: NDArray[np.float64], error: NDArray[np.float64]) -> str:
+def _refused(system: SystemResults, y: NDArray[np.float64], error: NDArray[np.float64]) -> str:
     fits = system.fits("softness")
     onset, _ = system.onset("softness")
     P = float(fits["onset_probability"])

@@ -1,4 +1,4 @@
-"""The page of a study: figures, captions, tables and verdicts in one file that needs nothing else."""
+"""The page of a study: figures, captions, tables and verdicts in one self-contained file."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 from daskglass.registry import FIGURES
 from daskglass.report.captions import data
 from daskglass.report.claims import judge, with_error
-from daskglass.report.contents import Contents, System, read
 from daskglass.report.figures import drawn, get_figure
+from daskglass.report.results import Results, SystemResults, read_results
 from daskglass.report.style import styled
 
-# a date, or the version of a library, would make two drawings of the same store differ
+# a date or a library's version would make two drawings of the same store differ
 METADATA = {"svg": {"Date": None, "Creator": "daskglass"}, "png": {"Software": "daskglass"}}
-# named one by one: names of systems hold underscores too
+# listed one by one, because names of systems contain underscores too
 SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
 _INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
 TEMPLATE = "page.html"
@@ -46,17 +46,17 @@ def write(tree: xr.DataTree, folder: Path) -> None:
     StoreError
         If a system is unfinished.
     """
-    contents = read(tree)
+    results = read_results(tree)
     images = []
     for number, name in enumerate(FIGURES, start=1):
         figure = get_figure(name)
-        save(drawn(name, contents), folder / f"figure_{number}")
+        save(drawn(name, results), folder / f"figure_{number}")
         svg = base64.b64encode((folder / f"figure_{number}.svg").read_bytes()).decode()
         images.append({
-            "number": number, "title": figure.TITLE, "caption": f"{figure.caption(contents)} {data(contents)}",
+            "number": number, "title": figure.TITLE, "caption": f"{figure.caption(results)} {data(results)}",
             "source": f"data:image/svg+xml;base64,{svg}",
         })  # fmt: skip
-    (folder / "index.html").write_text(page(contents, images), encoding="utf-8")
+    (folder / "index.html").write_text(page(results, images), encoding="utf-8")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -69,32 +69,32 @@ def save(figure: Figure, path: Path) -> None:
             figure.savefig(path.with_name(f"{path.name}.{form}"), metadata=metadata)
 
 
-def page(contents: Contents, images: Sequence[dict[str, object]]) -> str:
-    """HTML of a study; every text that comes from a store is escaped."""
+def page(results: Results, images: Sequence[dict[str, object]]) -> str:
+    """HTML of a study; text from a store is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("daskglass", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
     environment.filters["symbols"] = symbols
     return environment.get_template(TEMPLATE).render(
-        title=contents.title,
-        versions=", ".join(f"{name} {version}" for name, version in contents.versions.items()),
+        title=results.title,
+        versions=", ".join(f"{name} {version}" for name, version in results.versions.items()),
         systems=[
-            {"name": system.name, "about": _about(system), "tables": tables(system)} for system in contents.systems
+            {"name": system.name, "about": _about(system), "tables": tables(system)} for system in results.systems
         ],
         images=images,
-        claims=judge(contents),
+        claims=judge(results),
     )
 
 
 def symbols(text: str) -> markupsafe.Markup:
-    """Escaped text, with indices and powers of symbols set as such."""
+    """Escaped text, with subscripts and superscripts of symbols."""
     escaped = str(markupsafe.escape(text))
     escaped = _INDEXED.sub(lambda found: "{}<sub>{}</sub>".format(*found[0].split("_")), escaped)
     return markupsafe.Markup(re.sub(r"\^\(([-\d/]+)\)", r"<sup>\1</sup>", escaped))  # noqa: S704 - escaped above
 
 
-def _about(system: System) -> str:
+def _about(system: SystemResults) -> str:
     sizes = system.production.sizes
     counts = np.bincount(system.production["species"].values, minlength=len(system.neighbors))
     parts = " : ".join(f"{100 * count / counts.sum():.3g}" for count in counts)
@@ -111,12 +111,12 @@ def _about(system: System) -> str:
     )
 
 
-def tables(system: System) -> list[Table]:
+def tables(system: SystemResults) -> list[Table]:
     """Numbers of one system."""
     return [_model(system), _confusion(system), _temperatures(system), _onsets(system), *_barriers(system)]
 
 
-def _model(system: System) -> Table:
+def _model(system: SystemResults) -> Table:
     model = system.model
     total = int(model["held_out"])
     accuracy = float(model["accuracy"])
@@ -129,7 +129,7 @@ def _model(system: System) -> Table:
     )
 
 
-def _confusion(system: System) -> Table:
+def _confusion(system: SystemResults) -> Table:
     confusion = system.model["confusion"].transpose("true", "predicted")
     predicted = [f"predicted {name}" for name in confusion["predicted"].values]
     rows = [
@@ -139,7 +139,7 @@ def _confusion(system: System) -> Table:
     return Table("Confusion matrix of the held-out examples", ("", *predicted), rows)
 
 
-def _temperatures(system: System) -> Table:
+def _temperatures(system: SystemResults) -> Table:
     ensemble = system.ensemble
     s2, s2_err = (system.thermal(name).values for name in ("s2", "s2_err"))
 
@@ -160,7 +160,7 @@ def _temperatures(system: System) -> Table:
     if system.inherent:
         columns["inherent s⁽²⁾ (k_B)"] = column("s2")
     columns |= {"Pearson r": column("pearson"), "mean softness": column("mean_softness")}
-    notes = ["± are standard errors over replicas" if system.replicas > 1 else "one replica: errors are not known"]
+    notes = ["± are standard errors over replicas" if system.replicas > 1 else "one replica: errors unknown"]
     if (~np.isfinite(ensemble["diffusivity"].values)).any():
         notes.append("D – : not diffusive within the run")
     if (~np.isfinite(ensemble["relaxation_time"].values)).any():
@@ -168,7 +168,7 @@ def _temperatures(system: System) -> Table:
     return Table(f"By temperature; {'; '.join(notes)}", list(columns), list(zip(*columns.values(), strict=True)))
 
 
-def _onsets(system: System) -> Table:
+def _onsets(system: SystemResults) -> Table:
     rows = []
     for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):
         fits = system.fits(variable)
@@ -186,7 +186,7 @@ def _onsets(system: System) -> Table:
     return Table("Onset temperature; ± is a bootstrap standard error", head, rows)
 
 
-def _barriers(system: System) -> list[Table]:
+def _barriers(system: SystemResults) -> list[Table]:
     found = []
     coldest = f"{system.temperature.min():.4g}"
     for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):
@@ -201,7 +201,7 @@ def _barriers(system: System) -> list[Table]:
                 f"{float(one['stratum_middle']):.3f}".replace("-", "−"),
                 _estimate(one, "activation_energy"), _estimate(one, "activation_entropy"),
                 _estimate(one, "scaled_energy"), _estimate(one, "scaled_entropy"),
-                with_error(P, P_err) if int(last["events"][k]) else "no event",
+                with_error(P, P_err) if int(last["events"][k]) else "no events",
                 f"{int(one['events'].sum()):,} of {int(one['samples'].sum()):,}",
             ))  # fmt: skip
         head = ("middle", "ΔE (ε)", "Σ (k_B)", "y_E", "y_Σ", f"P_R at T = {coldest}", "events, all T")

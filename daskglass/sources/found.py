@@ -14,7 +14,7 @@ from daskglass.physics.systems import Mixture
 from daskglass.store.ledger import Ledger
 from daskglass.study.settings import Study, Trajectories
 from daskglass.trajectories import get_format
-from daskglass.trajectories.mapping import Source, find_sources, read_table
+from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
 from daskglass.trajectories.signac import project_rows
 from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
 from daskglass.trajectories.unwrapping import species_codes
@@ -33,11 +33,11 @@ class File:
 
 
 Files = Mapping[tuple[str, float, int], File]  # by run, temperature and replica
-Look = Callable[[Source, str, Survey | None], File]
-Over = Callable[[Look, Sequence[Source], Sequence[str], Sequence[Survey | None]], Iterable[File]]
+Look = Callable[[Trajectory, str, Survey | None], File]
+Over = Callable[[Look, Sequence[Trajectory], Sequence[str], Sequence[Survey | None]], Iterable[File]]
 
 
-def find_files(study: Study) -> list[Source]:
+def find_files(study: Study) -> list[Trajectory]:
     """Files of a study, and where they belong, from their names alone; none where it simulates.
 
     Raises
@@ -99,7 +99,7 @@ def _reaching(file: File, frames: int | None) -> File:
     return File(file.path, None, survey.damage)
 
 
-def look(source: Source, form: str, known: Survey | None) -> File:
+def look(source: Trajectory, form: str, known: Survey | None) -> File:
     """Survey a trajectory; what is wrong with it fails the tasks that read it, and stops no other."""
     try:
         return File(source.path, survey_file(source.path, get_format(form), known, source.steps))

@@ -1,4 +1,4 @@
-"""How a task writes into a store: files put aside, renamed to their place, and noted with their size and checksum."""
+"""How a task writes into a store: files are written aside, renamed into place, and recorded with size and checksum."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from daskglass.store.durable import publish
 
 @dataclass
 class Writing:
-    """A task that writes.
+    """A task that is writing.
 
     Attributes
     ----------
-    aside : folder in which it puts files aside
-    group, block : where it wrote: a group, and of a run temperature, replica, first frame and the one after the last
-    arrays : size and checksum of what it wrote of each
+    aside : folder for its files before they are renamed
+    group : where it wrote
+    block : in a run: temperature, replica, first frame, and last frame + 1
+    arrays : size and checksum of what it wrote, by array
     """
 
     aside: Path
@@ -37,7 +38,7 @@ class Writing:
     arrays: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def receipt(self) -> dict[str, Any]:
-        """What the ledger keeps, for `wrong_files` to compare with what is there later."""
+        """Entry for the ledger, which `wrong_files` compares with the files."""
         if not self.arrays:
             return {}
         place = {} if self.block is None else {"block": self.block}
@@ -48,16 +49,16 @@ _writing: ContextVar[Writing | None] = ContextVar("writing", default=None)
 
 
 def at_work() -> Writing | None:
-    """Return the task that writes in this thread, if one does."""
+    """Task that is writing in this thread, if any."""
     return _writing.get()
 
 
 @contextmanager
 def folder_aside(path: Path) -> Iterator[Path]:
-    """Make the folder in which all tasks of one run put files aside; take away those of earlier runs.
+    """Create the folder in which all tasks of a run write aside; remove those of earlier runs.
 
-    Every file comes into the store by a rename out of this folder. A task of an earlier run that still works somewhere, on
-    a worker that was thought dead, finds its folder gone: it cannot change the store any more.
+    Every file reaches the store by a rename out of this folder. A task of an earlier run that still works, on a worker that
+    was believed dead, finds its folder gone and cannot change the store.
     """
     forget_aside(path)
     aside = _new_folder(path)
@@ -65,14 +66,14 @@ def folder_aside(path: Path) -> Iterator[Path]:
     try:
         yield aside
     finally:
-        # another run may have taken it
+        # another run may have removed it
         with suppress(FileNotFoundError):
             discard(aside, _new_folder(path))
 
 
 @contextmanager
 def writing(aside: Path) -> Iterator[Writing]:
-    """Let what is written meanwhile, in this thread, go through a folder of `folder_aside`, and note what it was."""
+    """Route writes of this thread through a folder of `folder_aside`, and record them."""
     now = Writing(aside)
     token = _writing.set(now)
     try:
@@ -83,7 +84,7 @@ def writing(aside: Path) -> Iterator[Writing]:
 
 @contextmanager
 def name_aside(path: Path) -> Iterator[Path]:
-    """Name in the folder of the task at work; outside of one, in a folder of its own."""
+    """Yield a new path: in the folder of the running task, or in a new folder outside of tasks."""
     if (now := _writing.get()) is not None:
         yield now.aside / uuid.uuid4().hex
         return
@@ -101,7 +102,7 @@ def _new_folder(path: Path) -> Path:
 
 
 def forget_aside(path: Path) -> None:
-    """Take away the folders in which earlier runs put files aside."""
+    """Remove the folders in which earlier runs wrote aside."""
     start = _new_folder(path).name.rpartition(".")[0]
     folder = path.resolve().parent
     for left in [entry for entry in folder.iterdir() if entry.name.startswith(f"{start}.")] if folder.is_dir() else []:
@@ -109,33 +110,33 @@ def forget_aside(path: Path) -> None:
 
 
 def discard(folder: Path, gone: Path) -> None:
-    """Remove a folder; under another name first, so that nobody finds half of it."""
+    """Rename a folder, then remove it, so that nobody finds half of it."""
     os.replace(folder, gone)
     shutil.rmtree(gone, ignore_errors=True)
 
 
 @contextmanager
 def fence(path: Path, aside: Path) -> Iterator[None]:
-    """Report a folder of `folder_aside` that was removed meanwhile."""
+    """Raise an error if another run removed the folder of `folder_aside`."""
     try:
         yield
     except FileNotFoundError as error:
         if aside.exists():
             raise
-        raise StoreError(f"{path}: another run took this store over: what this one computed is not kept") from error
+        raise StoreError(f"{path}: another run took over this store; this task's results are discarded") from error
 
 
 class FreshStore(LocalStore):
-    """Zarr's store of local files in a folder that nobody else writes to; Zarr's own needs hard links to be sure of that."""
+    """Zarr's local store for a folder that nobody else writes to; Zarr's own needs hard links."""
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Write a file that is not there."""
+        """Write a file unless it exists."""
         if not await self.exists(key):
             await self.set(key, value)
 
 
 class AsideStore(LocalStore):
-    """Zarr's store of local files; what is set is put aside until `publish` syncs it and renames it to its place."""
+    """Zarr's local store; files are written aside until `publish` syncs and renames them into place."""
 
     def __init__(self, root: Path, aside: Path) -> None:
         super().__init__(root)
@@ -143,7 +144,7 @@ class AsideStore(LocalStore):
         self.sums: dict[str, tuple[int, int]] = {}
 
     async def set(self, key: str, value: Buffer) -> None:
-        """Put a chunk aside."""
+        """Write a chunk aside."""
         data = value.to_bytes()
         file = self._aside / uuid.uuid4().hex
         with fence(Path(self.root), self._aside):
@@ -151,13 +152,13 @@ class AsideStore(LocalStore):
         self._files[key], self.sums[key] = file, (len(data), zlib.crc32(data))
 
     def publish(self) -> None:
-        """Bring all that was set to its place."""
+        """Rename all files into place."""
         with fence(Path(self.root), self._aside):
             publish([(file, Path(self.root) / key) for key, file in self._files.items()], Path(self.root))
 
 
 def total(sums: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """Bytes of files, and one checksum of theirs."""
+    """Total bytes of files, and one checksum for all of them."""
     size, checksum = 0, 0
     for number, of_file in sums:
         size, checksum = size + number, zlib.crc32(of_file.to_bytes(4, "big"), checksum)
@@ -165,13 +166,13 @@ def total(sums: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 def sums_of(folder: Path, files: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Yield bytes and checksum of each file."""
+    """Bytes and checksum of each file."""
     for file in files:
         data = (folder / file).read_bytes()
         yield len(data), zlib.crc32(data)
 
 
 def sizes_below(folder: Path) -> dict[str, int]:
-    """Files below a folder, by their names relative to it, in order, and their bytes."""
+    """Bytes of all files below a folder, by relative name, in order."""
     files = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
     return dict(sorted((str(file.relative_to(folder)), file.stat().st_size) for file in files))

@@ -1,4 +1,4 @@
-"""The Zarr store of a study: its blocks, its groups, and how both are written so that nothing that is complete is ever lost."""
+"""The Zarr store of a study: its blocks and groups, written so that complete results are never lost."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from daskglass.variables import described
 
 @dataclass(frozen=True)
 class Block:
-    """Frames `start` to `stop` of one run at one temperature and replica: a shard, a task, a unit of resuming.
+    """Frames `start` to `stop` of one run at one temperature and replica: one shard, one task.
 
-    Temperature and replica are those of the coordinates: a block keeps its name when the store grows.
+    Temperature and replica are values, not positions, so a block keeps its name when the store grows.
     """
 
     system: str
@@ -97,10 +97,10 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     try:
         return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        # zarr raises any of them over a zarr.json that is not what it should be
+        # zarr raises any of them for a damaged zarr.json
         raise StoreError(
-            f"{path}: no store of groups that can be read: a zarr.json is damaged, or of something else "
-            f"({type(error).__name__}: {error}): bring back a copy, or delete the store and its ledger to start over"
+            f"{path}: the store cannot be read: a zarr.json is damaged ({type(error).__name__}: {error}); restore a copy, "
+            "or delete the store and its ledger to start over"
         ) from error
 
 
@@ -113,7 +113,7 @@ def check_is_store(path: Path) -> None:
         If there is none.
     """
     if not (path / "zarr.json").is_file():
-        raise StoreError(f"{path}: no store here; `daskglass run STUDY.yaml` makes one")
+        raise StoreError(f"{path}: no store here; create one with `daskglass run STUDY.yaml`")
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def check_is_store(path: Path) -> None:
 def put_group(
     path: Path, group: str, dataset: xr.Dataset, finish: Callable[[Path], None] = lambda new: None, **options: Any
 ) -> None:
-    """Write a group aside, `finish` it there, and rename it into the place of the old one, whole."""
+    """Write a group aside, `finish` it there, and replace the old one by it."""
     make_group(path)
     make_group(path / Path(group).parent)
     with name_aside(path) as new:
@@ -133,12 +133,12 @@ def put_group(
 
 
 def restore_group(path: Path, group: str) -> None:
-    """Bring a group back that a crash left under another name, in the middle of being replaced."""
+    """Restore a group that a crash left half replaced."""
     restore(path / group, _old(path, group))
 
 
 def make_group(folder: Path) -> None:
-    """Make a Zarr group where there is none."""
+    """Create a Zarr group if it is missing."""
     if not (folder / "zarr.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "zarr.json", json.dumps({"attributes": {}, "zarr_format": 3, "node_type": "group"}))
@@ -146,7 +146,7 @@ def make_group(folder: Path) -> None:
 
 
 def put_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
-    """Replace the attributes of a group, where they differ."""
+    """Replace the attributes of a group if they differ."""
     file = folder / "zarr.json"
     metadata = json.loads(file.read_text(encoding="utf-8"))
     if metadata.get("attributes") != attributes:
@@ -154,7 +154,7 @@ def put_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def recover(path: Path) -> None:
-    """Repair what a crash left: bring a group back that was being replaced, and remove what was put aside."""
+    """Clean up after a crash: restore groups that were being replaced, and remove files written aside."""
     forget_aside(path)
     for folder in sorted(path.parent.iterdir()) if path.parent.is_dir() else []:
         name, _, age = folder.name.removeprefix(f"{path.name}.").rpartition(".")
@@ -175,8 +175,8 @@ def _old(path: Path, group: str) -> Path:
 
 
 def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0) -> xr.Dataset:
-    """Read variables of one block into memory, and its box; with `halo` more frames at both ends where there are some."""
-    # array by array: xarray would open all of a group's, which takes longer than many a task
+    """Read variables of one block and its box into memory, with up to `halo` more frames at both ends."""
+    # array by array: xarray would open all arrays of the group, which takes longer than many tasks
     coordinates = _coordinates(path, block.group, _written(path, block.group))
     T, replica = _row(coordinates, block)
     where: dict[str, int | slice] = {
@@ -192,22 +192,22 @@ def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0) ->
             data = np.asarray(array[tuple(where.get(dim, slice(None)) for dim in dims)])
         except (RuntimeError, ValueError) as error:
             raise StoreError(
-                f"{path}/{block.key}: {name} cannot be read, {error}: `daskglass check {path}` looks what else is damaged, "
-                "and the next run writes it again"
+                f"{path}/{block.key}: {name} cannot be read: {error}; find all damage with `daskglass check {path}`, then rerun "
+                "to rewrite it"
             ) from error
         run[name] = ([dim for dim in dims if dim not in ("temperature", "replica")], data)
     return run.set_coords(["box", "time"])
 
 
 def write_block(path: Path, block: Block, values: Mapping[str, np.ndarray]) -> None:
-    """Write variables of one block, which must be whole chunks of theirs: each chunk appears in one step, on disk.
+    """Write variables of one block, which must be whole chunks; each chunk appears on disk in one step.
 
-    Chunks of nothing but NaN are written too: one that is not there was not written, or was lost.
+    Chunks with only NaN are written too: a missing chunk was not written, or was lost.
 
     Raises
     ------
     StoreError
-        If the block does not end where the chunks (or shards) do, or another run took the store over.
+        If the block does not end at a chunk (or shard) boundary, or another run took over the store.
     """
     row = row_on_disk(path, block)
     for name in values:
@@ -216,7 +216,7 @@ def write_block(path: Path, block: Block, values: Mapping[str, np.ndarray]) -> N
 
 
 def write_rows(path: Path, row: Block, values: Mapping[str, np.ndarray]) -> None:
-    """Write the values of derived tables at the temperature and replica of a row."""
+    """Write values of derived tables at the temperature and replica of a row."""
     place = row_on_disk(path, row)
     _write(path, row, {name: (place, data) for name, data in values.items()})
 
@@ -239,7 +239,7 @@ def _write(path: Path, block: Block, values: Mapping[str, tuple[tuple[Any, ...],
 
 
 def row_on_disk(path: Path, block: Block) -> tuple[int, int]:
-    """Where the temperature and replica of a block are in the arrays of its run."""
+    """Index of a block's temperature and replica in the arrays of its run."""
     return _row(_coordinates(path, block.group, _written(path, block.group)), block)
 
 
@@ -257,13 +257,13 @@ def rows_of(path: Path, system: str, run: str, temperature: float) -> list[Block
 
 
 def _written(path: Path, group: str) -> int:
-    """When a group was put in its place; blocks are written since, and coordinates of each run alone."""
+    """When a group was last replaced: its shared coordinates are unchanged since then."""
     return (path / group / "zarr.json").stat().st_mtime_ns
 
 
 @functools.lru_cache(maxsize=64)
 def _coordinates(path: Path, group: str, written: int) -> xr.Dataset:
-    """Coordinates that all runs of a group share, there since it was `written`."""
+    """Coordinates shared by all rows of a group, cached until it is replaced."""
     run = open_group(path, group)
     names = ("temperature", "replica", "time", "species", "xyz")
     return run.coords.to_dataset()[[name for name in names if name in run.coords and run[name].ndim == 1]].load()
@@ -275,7 +275,7 @@ def _table(path: Path, group: str, written: int) -> xr.Dataset:
 
 
 def _row(coordinates: xr.Dataset, block: Block) -> tuple[int, int]:
-    """Where a block's temperature and replica are in the arrays of its run."""
+    """Index of a block's temperature and replica along the coordinates."""
     T = np.flatnonzero(same(coordinates["temperature"], block.temperature))
     replica = np.flatnonzero(coordinates["replica"] == block.replica)
     if not (T.size == 1 and replica.size == 1):
@@ -284,9 +284,9 @@ def _row(coordinates: xr.Dataset, block: Block) -> tuple[int, int]:
 
 
 def write_table(path: Path, group: str, table: xr.Dataset) -> None:
-    """Write a small group, whole and on disk, unless it is there: another copy of the task has then written it, the same.
+    """Write a small group in one step, unless it exists: then another copy of the task wrote the same.
 
-    Who wants another in its place erases it first.
+    To replace a table, erase it first.
     """
     make_group(path)
     make_group((path / group).parent)
@@ -295,13 +295,13 @@ def write_table(path: Path, group: str, table: xr.Dataset) -> None:
 
 
 def add_to_table(path: Path, group: str, table: xr.Dataset) -> None:
-    """Add to a small group the arrays that it lacks, each whole and on disk; see `write_table`."""
+    """Add missing arrays to a small group, each in one step; see `write_table`."""
     _put_new(path, group, _plain(table), whole=False)
     _note_table(path, group, table)
 
 
 def add_arrays(path: Path, group: str, dataset: xr.Dataset, **options: Any) -> None:
-    """Add to a group the arrays that it lacks, each whole and on disk; `options` are those of `Dataset.to_zarr`."""
+    """Add missing arrays to a group, each in one step; `options` go to `Dataset.to_zarr`."""
     _put_new(path, group, dataset, whole=False, **options)
 
 
@@ -309,7 +309,7 @@ def _put_new(path: Path, group: str, dataset: xr.Dataset, whole: bool, **options
     place = path / group
     with name_aside(path) as new, fence(path, new.parent):
         if not new.parent.exists():
-            # Zarr would make it
+            # Zarr would create it
             raise FileNotFoundError(new.parent)
         dataset.to_zarr(FreshStore(new), mode="w", consolidated=False, **options)
         sync_tree(new)
@@ -321,7 +321,7 @@ def _put_new(path: Path, group: str, dataset: xr.Dataset, whole: bool, **options
             try:
                 os.replace(folder, name)
             except OSError:
-                # another copy may have come first
+                # another copy of the task may have been first
                 if not name.exists():
                     raise
         sync(place.parent if whole else place)
@@ -343,23 +343,23 @@ def _note_table(path: Path, group: str, table: xr.Dataset) -> None:
 
 
 def open_arrays(path: Path, group: str) -> Mapping[str, zarr.Array]:
-    """Open one group as Zarr arrays by their names: faster than with xarray's coordinates by ten milliseconds."""
+    """Open one group as Zarr arrays by name: ten milliseconds faster than with xarray's coordinates."""
     opened = zarr.open_group(path, path=group, mode="r", zarr_format=3, use_consolidated=False)
     return cast("Mapping[str, zarr.Array]", opened)
 
 
 def open_group(path: Path, group: str) -> xr.Dataset:
-    """Open one group: arrays are read when they are used, without Dask."""
+    """Open one group without Dask; arrays are read when used."""
     return xr.open_zarr(path, group=group, consolidated=False, chunks=None)
 
 
 def read_table(path: Path, group: str) -> xr.Dataset:
-    """Read a small group into memory; once, as long as it is not replaced."""
+    """Read a small group into memory, once until it is replaced."""
     return _table(path, group, _written(path, group)).copy()
 
 
 def strings_of_any_length(dataset: xr.Dataset) -> xr.Dataset:
-    """Coordinates of names as Zarr's `string`; strings of fixed length have no specification."""
+    """Store coordinates of names as Zarr's `string`; fixed-length strings are not specified."""
     return dataset.assign_coords(
         {name: coord.astype(object) for name, coord in dataset.coords.items() if coord.dtype.kind in "UT"}
     )
@@ -377,7 +377,7 @@ def _assert_aligned(array: zarr.Array, block: Block, name: str) -> None:
 
 
 def consolidate(path: Path) -> None:
-    """Gather all metadata in one file, so that plain xarray opens the store fast and without a warning."""
+    """Gather all metadata in one file, so that plain xarray opens the store fast and without warnings."""
     with warnings.catch_warnings(), name_aside(path) as aside:
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         put = AsideStore(path, aside.parent)
@@ -386,7 +386,7 @@ def consolidate(path: Path) -> None:
 
 
 def drop_consolidated(path: Path) -> None:
-    """Forget gathered metadata before anything is added to a store."""
+    """Delete the gathered metadata before anything is added to a store."""
     file = path / "zarr.json"
     metadata = json.loads(file.read_text())
     if metadata.pop("consolidated_metadata", None) is not None:

@@ -13,13 +13,13 @@ NO_HARD_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 
 
 def sync(*paths: Path) -> None:
-    """Have files, and the names that folders hold, on disk when this returns."""
+    """Force files, and the entries of folders, to disk."""
     for path in paths:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         except OSError as error:
-            # file systems that keep names without being asked say that a folder cannot be synced
+            # some file systems write folders at once, and do not support syncing them
             if error.errno != errno.EINVAL or not path.is_dir():
                 raise
         finally:
@@ -27,19 +27,19 @@ def sync(*paths: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Have a folder and all below it on disk, files before the folders that name them."""
+    """Force a folder and everything below it to disk, files before their folders."""
     for root, _, names in os.walk(folder, topdown=False):
         sync(*(Path(root, name) for name in names), Path(root))
 
 
 def replace_file(file: Path, text: str, mode: int = 0o666) -> None:
-    """Write a text file whole: a reader, and who comes after a power cut, sees the old or the new one, never half.
+    """Replace a text file in one step: readers see the old or the new text, also after a power cut.
 
     Parameters
     ----------
     file : to write
-    text : that it is to hold
-    mode : permissions, of which the process's umask takes some away
+    text : new content
+    mode : permissions, reduced by the umask
     """
     aside = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     try:
@@ -56,12 +56,12 @@ def replace_file(file: Path, text: str, mode: int = 0o666) -> None:
 
 
 def publish(renames: Iterable[tuple[Path, Path]], below: Path) -> None:
-    """Sync files that were written aside, and rename each to its place, in one step each.
+    """Sync files that were written aside, and rename each into place.
 
     Parameters
     ----------
-    renames : file, and its place; folders on the way are made
-    below : folder that is on disk already: those between it and the places are synced
+    renames : file, and its place; missing folders are created
+    below : folder that is on disk already; folders between it and the places are synced
     """
     renames = list(renames)
     sync(*(aside for aside, _ in renames))
@@ -77,18 +77,18 @@ def publish(renames: Iterable[tuple[Path, Path]], below: Path) -> None:
 
 
 def replace_folder(new: Path, place: Path, old: Path) -> None:
-    """Put a folder, all of which is on disk, in the place of another, which is kept as `old` until then; see `restore`."""
+    """Replace a folder by a new one that is on disk; the old one is kept as `old` until then, for `restore`."""
     if place.exists():
         os.replace(place, old)
     os.replace(new, place)
-    # the new name first: until it is on disk, the old folder may be all that there is
+    # the new name first: until it is on disk, the old folder may be the only copy
     sync(place.parent)
     sync(old.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def restore(place: Path, old: Path) -> None:
-    """Bring a folder back that `replace_folder` was interrupted in replacing; remove it where the new one is there."""
+    """Undo an interrupted `replace_folder`: restore the old folder, or delete it if the new one is in place."""
     if not old.exists():
         return
     if place.exists():
@@ -99,12 +99,12 @@ def restore(place: Path, old: Path) -> None:
 
 
 def hard_link(file: Path, name: Path) -> bool:
-    """Give a file a second name; False where the file system has one name a file.
+    """Give a file a second name; False if the file system does not support hard links.
 
     Raises
     ------
     FileExistsError
-        If there is a file of that name.
+        If a file of that name exists.
     """
     try:
         os.link(file, name)

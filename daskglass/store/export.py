@@ -1,4 +1,4 @@
-"""Results for other programs: tables and netCDF of a query, and a GSD trajectory of one row of a run."""
+"""Export to other programs: tables and netCDF of a query, and a GSD trajectory of one row of a run."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def save(found: xr.Dataset, path: Path) -> None:
             else:
                 _write_parquet(found, aside)
     except ImportError as error:
-        raise StoreError(f'{path}: {error}; pip install "daskglass[export]" brings what is missing') from error
+        raise StoreError(f'{path}: {error}; install it with pip install "daskglass[export]"') from error
 
 
 def _check_room(path: Path, nbytes: int) -> None:
-    # HDF5 crashes the process some time after a write that the disk had no room for
+    # HDF5 crashes the process some time after a write to a full disk
     if shutil.disk_usage(path.parent).free < nbytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
@@ -113,9 +113,9 @@ def _write_parquet(found: xr.Dataset, path: Path) -> None:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Yield a name beside `path` to write to; it takes the place of `path` when all went well, and goes otherwise."""
+    """Yield a temporary name beside `path`; it replaces `path` on success, and is removed on failure."""
     if not path.parent.is_dir():
-        raise StudyError(f"{path}: there is no folder {path.parent}")
+        raise StudyError(f"{path}: the folder {path.parent} does not exist")
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with writing(path):
@@ -183,16 +183,16 @@ def write_gsd(
     expected = {positions: ("time", "particle", "xyz"), **{name: ("time", "particle") for name in scalars}}
     for name in ("species", "box", "time", *expected):
         if name not in run.variables:
-            raise StoreError(f"{path}: no variable {name!r} to write; there are {sorted(map(str, run.variables))}")
+            raise StoreError(f"{path}: no variable {name!r}; the variables are {sorted(map(str, run.variables))}")
     for name, dims in expected.items():
         if set(run[name].dims) != set(dims):
             raise StoreError(
-                f"{path}: {name} has dimensions {run[name].dims}, not {dims}: select one system, temperature and replica"
+                f"{path}: {name} has dimensions {run[name].dims}, not {dims}; select one system, temperature and replica"
             )
     if not set(run["box"].dims) <= {"time", "xyz"}:
         raise StoreError(f"{path}: box has dimensions {run['box'].dims}, not ('xyz',) or ('time', 'xyz')")
     if run[positions].dtype != np.float32:
-        raise StoreError(f"{path}: {positions} is {run[positions].dtype}, GSD holds float32: convert it first")
+        raise StoreError(f"{path}: {positions} is {run[positions].dtype}, but GSD stores float32; convert it first")
     check_codes(run["species"])
     frames = run.sizes["time"]
     steps = _steps(run)
@@ -239,7 +239,9 @@ def wrapped(
     """
     finite = np.isfinite(position).all(axis=-1)
     if not finite.any():
-        raise StoreError(f"{where}: not written, or not converged; finish the study, or select times without it")
+        raise StoreError(
+            f"{where}: not computed, or not converged; finish the study, or select times without this frame"
+        )
     if not finite.all():
         raise StoreError(f"{where}: particle {int(np.argmin(finite))}: position is not finite")
     edges = box.astype(np.float64)
@@ -255,8 +257,8 @@ def wrapped(
     if not held.all():
         particle = int(np.argmin(held))
         raise StoreError(
-            f"{where}: particle {particle}: position {exact[particle]} is too far from the box {box} to be given exactly by "
-            f"a number of images"
+            f"{where}: particle {particle}: position {exact[particle]} is too far from the box {box} to be exact in single "
+            "precision"
         )
     return inside, images.astype(np.int32)
 

@@ -1,4 +1,4 @@
-"""What is complete in a store, and who may write to it."""
+"""The ledger of complete tasks, and the lock that lets one process write to a store."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from daskglass.store.durable import hard_link, replace_file, sync
 from daskglass.study.paths import ledger_path, lock_path
 
 Entry = dict[str, Any]
-PRIVATE = 0o600  # of the lock, which knows where the run can be reached
+PRIVATE = 0o600  # of the lock, which contains the address of the run's dashboard
 
 
 class Ledger:
-    """What is complete in a store, and from which inputs: a journal of lines, the last one about a key holds.
+    """Journal of complete tasks and their inputs; the last line of a key is valid.
 
-    A line cut short by a crash is ignored: its task then counts as not done.
+    A line cut short by a crash is ignored: its task counts as not done.
 
     Attributes
     ----------
     marks : entries of complete tasks, by key
-    failures : entries of the tasks that failed when they were last tried, by key
+    failures : entries of tasks whose last try failed, by key
 
     Raises
     ------
     StoreError
-        If the file is no ledger.
+        If the file is not a ledger.
     """
 
     def __init__(self, store: Path) -> None:
@@ -46,13 +46,13 @@ class Ledger:
         lines = self.path.read_bytes().splitlines() if self.path.exists() else []
         for number, line in enumerate(lines, 1):
             if (entry := read_entry(line, f"{self.path}:{number}")) is not None:
-                self._take(entry)
+                self._apply(entry)
 
-    def _take(self, entry: Entry) -> None:
+    def _apply(self, entry: Entry) -> None:
         key = entry["key"]
         self.failures.pop(key, None)
         if "failed" in entry:
-            # what a task wrote before it could be tried no more stays
+            # an earlier result stays valid
             self.failures[key] = entry
             return
         self.marks.pop(key, None)
@@ -60,7 +60,7 @@ class Ledger:
             self.marks[key] = entry
 
     def create(self) -> None:
-        """Make the file where there is none: a store without its ledger is refused."""
+        """Create the file if it is missing: a store without its ledger is refused."""
         self.path.touch()
         sync(self.path, self.path.parent)
 
@@ -91,15 +91,15 @@ class Ledger:
         self.record({"key": key} for key in keys if key in self.marks or key in self.failures)
 
     def complete(self, key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -> None:
-        """Mark a task whose data is on disk, with hashes of what it was made from, by name."""
+        """Mark a task whose data is on disk, with the hashes of its inputs."""
         self.record([completed(key, inputs, receipt)])
 
     def record(self, entries: Iterable[Entry]) -> None:
-        """Write how tasks ended: entries that `completed` and `failed` make; all are on disk when this returns."""
+        """Write entries from `completed` and `failed`; all are on disk when this returns."""
         written = list(entries)
         self._append(written)
         for entry in written:
-            self._take(entry)
+            self._apply(entry)
 
     def _append(self, entries: Iterable[Entry]) -> None:
         text = "".join(json.dumps(entry) + "\n" for entry in entries)
@@ -123,20 +123,20 @@ def _section(name: str) -> str:
 
 
 def read_entry(line: bytes, where: str) -> Entry | None:
-    """Read a line of a ledger; None where it was cut short.
+    """Read a line of a ledger; None if it was cut short.
 
     Raises
     ------
     StoreError
-        If it is whole, but nothing that a ledger holds.
+        If it is complete, but not an entry of a ledger.
     """
-    remedy = "bring back a copy of the ledger, or delete it and its store to start over"
+    remedy = "restore a copy of the ledger, or delete it and its store to start over"
     try:
         entry = json.loads(line.decode("utf-8"))
     except json.JSONDecodeError:
         return None
     except (UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"{where}: no line of a ledger, {error}: {remedy}") from None
+        raise StoreError(f"{where}: not a line of a ledger ({error}); {remedy}") from None
     if not (
         isinstance(entry, dict)
         and isinstance(entry.get("key"), str)
@@ -144,7 +144,7 @@ def read_entry(line: bytes, where: str) -> Entry | None:
         and isinstance(entry.get("failed", ""), str)
         and isinstance(entry.get("at", 0.0), int | float)
     ):
-        raise StoreError(f"{where}: no entry of a ledger, {line[:60]!r}: {remedy}")
+        raise StoreError(f"{where}: not an entry of a ledger ({line[:60]!r}); {remedy}")
     return entry
 
 
@@ -154,28 +154,28 @@ def completed(key: str, inputs: Mapping[str, str], receipt: Mapping[str, Any]) -
 
 
 def failed(key: str, cause: str) -> Entry:
-    """Entry of a task that could not be done."""
+    """Entry of a failed task."""
     return {"key": key, "failed": cause, "at": round(time.time(), 3)}
 
 
 def notes(mark: Entry) -> list[str]:
-    """What a task had to say, beside that it is done."""
-    said = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
+    """Warnings of a complete task, and its frames that did not converge."""
+    found = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
     if unconverged := mark.get("unconverged"):
-        said.append(f"{mark['key']}: {len(unconverged)} frames did not converge and are left out: {unconverged}")
-    return said
+        found.append(f"{mark['key']}: {len(unconverged)} frames did not converge and are left out: {unconverged}")
+    return found
 
 
 @contextmanager
 def locked(store: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Hold the store for writing; one process at a time.
+    """Lock the store for writing by this process.
 
-    Yields a function that lets others know what the process is at: it writes what it is given into the lock.
+    Yields a function that writes the state of the run into the lock, for others to read.
 
     Raises
     ------
     StoreError
-        If another process holds it.
+        If another process holds the lock.
     """
     lock = lock_path(store)
     mine = {
@@ -195,14 +195,14 @@ def locked(store: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 
 
 def _create(lock: Path, text: str) -> bool:
-    """Make a file that was not there, with all it says; whether it was not."""
+    """Create a complete file unless it exists; return whether it did not."""
     written = lock.with_name(f"{lock.name}.{uuid.uuid4().hex}")
     try:
         replace_file(written, text, PRIVATE)
         if not hard_link(written, lock):
             with open(os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w", encoding="utf-8") as file:
                 file.write(text)
-    except (FileExistsError, FileNotFoundError):  # another process has it, and may have cleared what was written here
+    except (FileExistsError, FileNotFoundError):  # another process was first, and may have removed our file
         return False
     finally:
         written.unlink(missing_ok=True)
@@ -210,22 +210,22 @@ def _create(lock: Path, text: str) -> bool:
 
 
 def _clear_remains(lock: Path, mine: str) -> None:
-    """Remove what processes left beside the lock that died as they wrote it."""
+    """Remove files beside the lock, left by processes that died while they wrote it."""
     for file in list(lock.parent.iterdir()):
         if file.name.startswith((f"{lock.name}.", f".{lock.name}.")):
             with suppress(FileNotFoundError):
-                # one that judged an older lock may hold this one for a moment, and gives it back
+                # a process that found an older lock stale may move ours for a moment, and moves it back
                 if file.read_bytes() != mine.encode():
                     file.unlink()
 
 
 def holder_of(lock: Path) -> Entry | None:
-    """Return what a lock says of the process that holds it; None if there is no lock.
+    """Entry of the process that holds a lock; None if there is no lock.
 
     Raises
     ------
     StoreError
-        If it is another user's.
+        If the lock belongs to another user.
     """
     try:
         holder = json.loads(lock.read_text(encoding="utf-8"))
@@ -233,23 +233,23 @@ def holder_of(lock: Path) -> Entry | None:
         return None
     except PermissionError as error:
         raise StoreError(
-            f"{lock}: a run of another user holds this store; what it is at, that user alone can see"
+            f"{lock}: a run of another user holds this store; only that user can see its progress"
         ) from error
     except (ValueError, RecursionError):
         holder = None
-    kinds = {"host": str, "pid": int, "started": int | float}
-    known = isinstance(holder, dict) and all(isinstance(holder.get(key), kind) for key, kind in kinds.items())
+    types = {"host": str, "pid": int, "started": int | float}
+    known = isinstance(holder, dict) and all(isinstance(holder.get(key), type_) for key, type_ in types.items())
     return holder if known else {"host": "an unknown host", "pid": "?"}
 
 
 def process_identity(pid: int) -> str:
-    """Return what tells a process from all others that had or will have its number: the boot, and the ticks since then.
+    """Identity of a process beyond its number: the boot, and its start in ticks since the boot; empty if none runs.
 
-    Unlike the time at which it began, this does not change when someone sets the clock. Empty if there is no such process.
+    Unlike a start time, it does not change when the clock is set.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        # the name, in brackets, may hold blanks and brackets
+        # the name, in brackets, may contain spaces and brackets
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
@@ -257,7 +257,7 @@ def process_identity(pid: int) -> str:
 
 
 def is_dead(holder: Mapping[str, Any]) -> bool:
-    """Whether the holder of a lock, a process on this host, is no more."""
+    """Whether the holder of a lock, a process on this host, has ended."""
     if holder.get("process"):
         return process_identity(holder["pid"]) != holder["process"]
     try:
@@ -272,7 +272,7 @@ def _take_if_stale(lock: Path) -> None:
         return
     who = f"process {holder['pid']} on {holder['host']}"
     if holder["host"] != socket.gethostname():
-        raise StoreError(f"{lock}: {who} is writing to this store; if it is gone for certain, delete this file")
+        raise StoreError(f"{lock}: {who} is writing to this store; if that process no longer exists, delete this file")
     if not is_dead(holder):
         raise StoreError(f"{lock}: {who} is writing to this store; wait for it, or stop it")
     aside = lock.with_name(f"{lock.name}.{uuid.uuid4().hex}")
@@ -282,8 +282,8 @@ def _take_if_stale(lock: Path) -> None:
         return
     taken = holder_of(aside)
     if taken is not None and (taken["host"], taken["pid"]) != (holder["host"], holder["pid"]):
-        # another process found it stale a moment before, and holds the store now
+        # another process took it over a moment before, and holds the store now
         os.rename(aside, lock)
         return
     aside.unlink()
-    warnings.warn(f"{lock}: {who} died without releasing the store; taking it over", stacklevel=4)
+    warnings.warn(f"{lock}: {who} died holding the store's lock; taking it over", stacklevel=4)

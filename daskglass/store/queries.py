@@ -1,4 +1,4 @@
-"""Questions to a store: the same run of several systems as one Dataset, selected by labels and aligned."""
+"""Queries: the same run of several systems as one Dataset, selected by labels and aligned."""
 
 from __future__ import annotations
 
@@ -105,16 +105,16 @@ def reduced(found: xr.Dataset, how: str, dims: Sequence[str]) -> xr.Dataset:
     """
     for dim in dims:
         if dim not in found.dims:
-            raise StoreError(f"no dimension {dim!r} to take the {how} over; there are {sorted(map(str, found.dims))}")
+            raise StoreError(f"cannot take the {how} over {dim!r}: the dimensions are {sorted(map(str, found.dims))}")
     for name, variable in found.data_vars.items():
         if variable.dtype.kind not in "biuf":
-            raise StoreError(f"{name}: not numbers, so there is no {how} of it")
+            raise StoreError(f"{name} does not contain numbers: cannot take its {how}")
     values = found.map(lambda values: values if values.dtype.kind == "f" else values.where(values != MISSING_CODE))
     with xr.set_options(keep_attrs=True):
         if how == "std":
             result = ((values - values.mean(dims)) ** 2).mean(dims) ** 0.5
         else:
-            # the sum of nothing is not 0 but unknown
+            # a sum without values is unknown, not 0
             result = getattr(values, how)(dims, **({"min_count": 1} if how == "sum" else {}))
     for variable in result.data_vars.values():
         variable.attrs["cell_methods"] = f"{' '.join(f'{dim}:' for dim in dims)} {how}"
@@ -124,7 +124,7 @@ def reduced(found: xr.Dataset, how: str, dims: Sequence[str]) -> xr.Dataset:
 
 
 def dimensions(dataset: xr.Dataset) -> list[str]:
-    """Dimensions from the slowest to the fastest, as the variable of the most dimensions has them."""
+    """Dimensions from the slowest to the fastest, in the order of the variable with most dimensions."""
     variables = sorted(dataset.data_vars.values(), key=lambda variable: -variable.ndim)
     return [
         str(dim) for dim in dict.fromkeys([*(dim for variable in variables for dim in variable.dims), *dataset.dims])
@@ -132,28 +132,30 @@ def dimensions(dataset: xr.Dataset) -> list[str]:
 
 
 def in_short(labels: Labels, most: int = 6) -> str:
-    """Write labels out where they are few, and their ends and number where they are many."""
+    """Few labels as a list; of many, the ends and the number."""
     given = [f"{label:.6g}" if isinstance(label, float) else str(label) for label in labels.tolist()]
     return ", ".join(given) if len(given) <= most else f"{given[0]} … {given[-1]} ({len(given)})"
 
 
 def _group(tree: xr.DataTree, system: str, run: str, variables: Sequence[str] | None) -> xr.Dataset:
     if system not in tree.children:
-        raise StoreError(f"no system {system!r} in the store; there are {sorted(tree.children)}")
+        raise StoreError(f"no system {system!r} in the store; its systems are {sorted(tree.children)}")
     if run not in tree[system].children:
-        raise StoreError(f"no run {run!r} in {system}; there are {sorted(tree[system].children)}")
+        raise StoreError(f"no run {run!r} in {system}; its runs are {sorted(tree[system].children)}")
     dataset = tree[system][run].to_dataset()
     if variables is None:
         return dataset
     for name in variables:
         if name not in dataset.variables:
-            raise StoreError(f"no variable {name!r} in {system}/{run}; there are {sorted(map(str, dataset.variables))}")
+            raise StoreError(
+                f"no variable {name!r} in {system}/{run}; its variables are {sorted(map(str, dataset.variables))}"
+            )
     kept = dataset[list(variables)]
     return kept.reset_coords([name for name in variables if name in kept.coords and name not in kept.dims])
 
 
 def _indexed(dataset: xr.Dataset) -> xr.Dataset:
-    """Number dimensions without labels, and index times that are one-dimensional now that a row is selected."""
+    """Number dimensions without labels, and index times that became one-dimensional by selecting a row."""
     bare = {dim: np.arange(size) for dim, size in dataset.sizes.items() if dim not in dataset.variables}
     plain = [
         dim for dim in dataset.dims if dim not in dataset.indexes and dataset[dim].dims == (dim,) and dim not in bare
@@ -169,7 +171,7 @@ def _labelled(dataset: xr.Dataset, dim: Hashable, labels: Labels) -> tuple[Any, 
 
 
 def _selected(parts: Mapping[str, xr.Dataset], run: str, key: str, value: Any) -> dict[str, xr.Dataset]:
-    """Keep what matches along one dimension, of the systems that have something there."""
+    """Keep what matches along one dimension, and the systems where anything matches."""
     labels = {name: _labels(part, key, f"{name}/{run}") for name, part in parts.items()}
     alone = not isinstance(value, slice) and np.ndim(value) == 0
     wanted = [value] if alone or isinstance(value, slice) else list(value)
@@ -177,7 +179,7 @@ def _selected(parts: Mapping[str, xr.Dataset], run: str, key: str, value: Any) -
     for k, one in enumerate(wanted):
         if not any(positions[k].size for positions in found.values()):
             there = "; ".join(f"{name} has {in_short(_distinct(given), 30)}" for name, given in labels.items())
-            raise StoreError(f"nothing at {key}={_written(one)} in {run}: {there}")
+            raise StoreError(f"no data at {key}={_written(one)} in {run}: {there}")
     dim, drop = ("particle", False) if key == "species" else (key, alone)
     kept = {}
     for name, part in parts.items():
@@ -185,34 +187,34 @@ def _selected(parts: Mapping[str, xr.Dataset], run: str, key: str, value: Any) -
         if positions.size:
             kept[name] = _indexed(part.isel({dim: int(positions[0]) if drop else positions}))
     if not kept:
-        raise StoreError(f"nothing at {key}={value!r} in {run}: an empty list selects nothing")
+        raise StoreError(f"no data at {key}={value!r} in {run}: an empty list selects nothing")
     return kept
 
 
 def _labels(part: xr.Dataset, key: str, where: str) -> Labels:
-    """Labels along a dimension; for `species`, the name of each particle's."""
+    """Labels along a dimension; for `species`, the species name of each particle."""
     if key == "species":
         if "species" not in part.variables or "particle" not in part["species"].dims:
             raise StoreError(
-                f"no species in {where} for the variables asked for; there are {sorted(map(str, part.dims))}"
+                f"cannot select species in {where}: no variable has particles; the dimensions are {sorted(map(str, part.dims))}"
             )
-        # a code of -1, no particle, is the last: no name
+        # code -1, no particle, reads the last name: none
         return np.array([*species_names(part["species"]), ""])[part["species"].values]
     if key not in part.dims:
-        raise StoreError(f"no dimension {key!r} in {where}; there are {sorted(map(str, part.dims))}")
+        raise StoreError(f"no dimension {key!r} in {where}; its dimensions are {sorted(map(str, part.dims))}")
     if part[key].ndim > 1:
         others = " and ".join(str(dim) for dim in part[key].dims if dim != key)
-        raise StoreError(f"{key} in {where} differs by {others}: select one {others} to select by {key}")
+        raise StoreError(f"{key} in {where} depends on {others}: select one {others} first")
     return np.asarray(part[key].values)
 
 
 def _positions(labels: Labels, wanted: Any, alone: bool) -> NDArray[np.intp]:
-    """Positions of the labels in a range, the nearest to a number that stands alone, or those equal to one."""
+    """Positions of the labels in a range, nearest to a single number, or equal to a listed one."""
     real = np.issubdtype(labels.dtype, np.floating)
     if not isinstance(wanted, slice) and not real:
         return np.flatnonzero(labels == wanted)
     if not np.issubdtype(labels.dtype, np.number) or (isinstance(wanted, slice) and wanted.step is not None):
-        raise StoreError(f"{_written(wanted)}: a range is of numbers, and has two ends and no step")
+        raise StoreError(f"{_written(wanted)}: a range needs numeric labels, and has two ends and no step")
     numbers = labels.astype(np.float64)
     try:
         if isinstance(wanted, slice):
@@ -221,7 +223,7 @@ def _positions(labels: Labels, wanted: Any, alone: bool) -> NDArray[np.intp]:
             return np.flatnonzero(inside | same(numbers, low) | same(numbers, high))
         number = float(wanted)
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{_written(wanted)}: not a number, nor a range or list of numbers") from error
+        raise StoreError(f"{_written(wanted)}: not a number, a range, or a list of numbers") from error
     if not alone:
         return np.flatnonzero(same(numbers, number))
     distance = np.abs(numbers - number)
@@ -229,7 +231,7 @@ def _positions(labels: Labels, wanted: Any, alone: bool) -> NDArray[np.intp]:
 
 
 def _ends(wanted: slice) -> tuple[float, float]:
-    """Return the lower and the upper end of a range given in either order: where one is open, the first is the lower."""
+    """Lower and upper end of a range given in either order; with an open end, the first is the lower."""
     if wanted.start is None or wanted.stop is None:
         return (
             -np.inf if wanted.start is None else float(wanted.start),
@@ -240,7 +242,7 @@ def _ends(wanted: slice) -> tuple[float, float]:
 
 
 def _distinct(labels: Labels) -> Labels:
-    """Labels once each, in the order in which they first appear."""
+    """Unique labels in the order of their first appearance."""
     _, first = np.unique(labels, return_index=True)
     return labels[np.sort(first)]
 
@@ -255,15 +257,15 @@ def _written(wanted: Any) -> str:
 
 
 def _joined(parts: Mapping[str, xr.Dataset], run: str) -> xr.Dataset:
-    """Join systems along a new dimension `system`, after every other dimension has the same labels in all."""
+    """Join systems along a new dimension `system`, after all other dimensions have equal labels."""
     aligned = _data_alike(_of_one_code(list(parts.values())))
     for dim in dict.fromkeys(dim for part in aligned for dim in part.dims):
         if any(dim in part.dims and dim not in part.indexes for part in aligned):
             sizes = {name: part.sizes[dim] for name, part in zip(parts, aligned, strict=True)}
             if len(set(sizes.values())) > 1:
                 raise StoreError(
-                    f"{dim} in {run} differs within a system and its length between them ({sizes}): ask for one system, "
-                    f"or one of each {' and '.join(str(d) for d in aligned[0][dim].dims if d != dim)}"
+                    f"{dim} in {run} varies within systems, and its length between them ({sizes}): select one system, "
+                    f"or one {' and one '.join(str(d) for d in aligned[0][dim].dims if d != dim)}"
                 )
         else:
             aligned = _reindexed(aligned, str(dim))
@@ -297,7 +299,7 @@ def _reindexed(parts: Sequence[xr.Dataset], dim: str) -> list[xr.Dataset]:
 
 
 def _union(indexes: Sequence[Labels]) -> Labels:
-    """Every label once; numbers rise, or fall where they fall in all systems."""
+    """All labels once, with numbers rising, or falling if they fall in all systems."""
     labels = np.concatenate(indexes)
     if not np.issubdtype(labels.dtype, np.number):
         return _distinct(labels)
@@ -308,14 +310,14 @@ def _union(indexes: Sequence[Labels]) -> Labels:
 
 
 def _snapped(labels: Labels, union: Labels) -> Labels:
-    """Give real numbers that differ by rounding alone the same value in all systems."""
+    """Give real numbers that differ only by rounding the same value in all systems."""
     if not np.issubdtype(labels.dtype, np.floating):
         return labels
     return union[pd.Index(union).get_indexer(pd.Index(labels), method="nearest")]
 
 
 def _of_one_code(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """Let a species code mean the same name in every system."""
+    """Recode species so that a code has the same name in all systems."""
     of_names = [species_names(part["species"]) if "species" in part.variables else [] for part in parts]
     union = list(dict.fromkeys(name for names in of_names for name in names))
     recoded = []
@@ -330,13 +332,13 @@ def _of_one_code(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
 
 
 def _data_alike(parts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
-    """Make data variables of what is one in some systems and a coordinate in others."""
+    """Turn coordinates into data variables if they are data variables in another system."""
     data = {name for part in parts for name in part.data_vars}
     return [part.reset_coords([name for name in part.coords if name in data]) for part in parts]
 
 
 def _fill(*parts: xr.Dataset) -> dict[Any, Any]:
-    """Value of what a system lacks: -1 for codes and counts, nothing for texts, NaN for the rest."""
-    kinds = {name: variable.dtype.kind for part in parts for name, variable in part.variables.items()}
+    """Fill values for missing data: -1 for codes and counts, empty text, NaN otherwise."""
+    types = {name: variable.dtype.kind for part in parts for name, variable in part.variables.items()}
     values = {"i": MISSING_CODE, "T": "", "U": "", "O": ""}
-    return {name: values.get(kind, np.nan) for name, kind in kinds.items()}
+    return {name: values.get(kind, np.nan) for name, kind in types.items()}

@@ -1,4 +1,4 @@
-"""The template of a run: laid out before any data is written, and grown without rewriting what is there."""
+"""The template of a run: laid out before any data is written, and extended without rewriting data."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ CHUNK_FRAMES = 16
 SHARD_BYTES = 64_000_000
 MANY_FILES = 100_000
 GROWING = ("temperature", "replica", "time")
-KEPT = ("study", "study_file", "delta", "mixture")  # attributes that files joining a store do not take away
-TABLES = ("lag", "r")  # coordinates of derived tables only: another one takes the tables with it
+KEPT = ("study", "study_file", "delta", "mixture")  # attributes that survive when files join a store
+TABLES = ("lag", "r")  # coordinates of derived tables only: if they change, the tables are dropped
 
 
 def frames_per_chunk(particles: int) -> int:
@@ -44,7 +44,7 @@ def frames_per_chunk(particles: int) -> int:
 
 
 def frames_per_block(particles: int, blocks: int) -> int:
-    """Frames of one block: a chunk, or a shard of 64 MB where chunks alone would be too many files."""
+    """Frames of one block: a chunk, or a shard of 64 MB if chunks alone would be too many files."""
     chunk = frames_per_chunk(particles)
     if blocks <= MANY_FILES:
         return chunk
@@ -52,7 +52,7 @@ def frames_per_block(particles: int, blocks: int) -> int:
 
 
 def division(path: Path, group: str) -> tuple[int, int] | None:
-    """Frames of a chunk and of a block of a run that exists; None where there is none."""
+    """Frames of a chunk and of a block of an existing run; None if there is no run."""
     if not (path / group / "position" / "zarr.json").is_file():
         return None
     array = zarr.open_array(path, path=f"{group}/position", mode="r")
@@ -62,7 +62,7 @@ def division(path: Path, group: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of one run: coordinates, variables, and how its frames are divided."""
+    """Shape of one run: coordinates, variables, and frames per chunk and block."""
 
     system: str
     run: str
@@ -106,21 +106,21 @@ class Layout:
 
 
 def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Mapping[str, Any] | None = None) -> None:
-    """Write the metadata and coordinates of a run, and no data.
+    """Write metadata and coordinates of a run, but no data.
 
-    A new run is written aside and renamed into place. A run that exists keeps its data: variables it lacks are added,
-    and temperatures, replicas and later frames join it.
+    A new run is written aside and renamed into place. An existing run keeps its data: missing variables, temperatures,
+    replicas and later frames are added.
 
     Parameters
     ----------
     path : the store
     layout : of the run
-    attrs, run_attrs : attributes of the system and the run, and of the run alone
+    attrs, run_attrs : attributes of both system and run, and of the run only
 
     Raises
     ------
     StoreError
-        If the run exists with other particles, or with temperatures, replicas or frames that the layout leaves out.
+        If the run exists with other particles, or with temperatures, replicas or frames that the layout lacks.
     """
     group = f"{layout.system}/{layout.run}"
     restore_group(path, group)
@@ -130,14 +130,14 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
     else:
         present = open_group(path, group)
         attrs = {name: present.attrs[name] for name in KEPT if name in present.attrs} | dict(attrs)
-        dataset, encoding = _template(_with_what_stands(present, layout), attrs)
+        dataset, encoding = _template(_with_present(present, layout), attrs)
         _check_same(path, group, present, dataset)
         if _differs(present, dataset):
             put_group(
                 path,
                 group,
                 dataset,
-                lambda new: _bring(path / group, present, new, dataset),
+                lambda new: _link_chunks(path / group, present, new, dataset),
                 compute=False,
                 encoding=encoding,
             )
@@ -150,7 +150,7 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
 
 
 def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
-    """Coordinates, and lazy arrays of fill values with their encodings."""
+    """Coordinates, lazy arrays of fill values, and their encodings."""
     dataset = strings_of_any_length(xr.Dataset(coords=dict(layout.coordinates), attrs=dict(attrs)))
     encoding: dict[str, dict[str, Any]] = {}
     for variable in layout.variables:
@@ -170,7 +170,7 @@ def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dic
 
 def _chunking(layout: Layout, variable: Variable) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     def along_time(frames: int) -> tuple[int, ...]:
-        # whatever the number of frames: more may join
+        # independent of the number of frames: more may join
         each = {"temperature": 1, "replica": 1, "time": frames}
         return tuple(each.get(dim, layout.sizes[dim]) for dim in variable.dims)
 
@@ -179,7 +179,7 @@ def _chunking(layout: Layout, variable: Variable) -> tuple[tuple[int, ...], tupl
 
 
 def _filters(variable: Variable) -> list[TransposeCodec]:
-    """Let time vary fastest in positions: the same coordinate of successive frames compresses better."""
+    """Let time vary fastest in positions: a coordinate in successive frames compresses better."""
     if variable.dims[-3:] != ("time", "particle", "xyz"):
         return []
     order = list(range(len(variable.dims)))
@@ -190,7 +190,7 @@ def _filters(variable: Variable) -> list[TransposeCodec]:
 
 
 def _check_same(path: Path, group: str, present: xr.Dataset, wanted: xr.Dataset) -> None:
-    """Refuse to lay out a run over one that holds what the new one does not."""
+    """Refuse a layout that would lose data of the existing run."""
     remedy = f"give the study another store, or delete {path} and {path.name}.ledger to start over"
     for name, coordinate in wanted.coords.items():
         if name not in present.coords or name in TABLES or coordinate.ndim > 1:
@@ -199,20 +199,20 @@ def _check_same(path: Path, group: str, present: xr.Dataset, wanted: xr.Dataset)
         if name not in GROWING:
             if not _equal(have, want):
                 raise StoreError(
-                    f"{path}: {group} has another {name} ({_short(have)}) than the study asks for ({_short(want)}): {remedy}"
+                    f"{path}: {group} and the study differ in {name}: {_short(have)} and {_short(want)}; {remedy}"
                 )
         elif name == "time" and not (have.size <= want.size and _equal(have, want[: have.size])):
             raise StoreError(
-                f"{path}: {group} holds {have.size} frames at times {_short(have)}, of which the study's {want.size} "
-                f"({_short(want)}) are no continuation: {remedy}"
+                f"{path}: {group} has {have.size} frames at times {_short(have)}, and the study's {want.size} frames "
+                f"({_short(want)}) do not continue them; {remedy}"
             )
         elif lost := [value for value in have.tolist() if not _where(want, value).any()]:
-            raise StoreError(f"{path}: {group} holds {name} {lost}, which the study leaves out: list it, or {remedy}")
+            raise StoreError(f"{path}: {group} has {name} {lost}, which the study does not list; list it, or {remedy}")
     for name, variable in wanted.data_vars.items():
         fixed = [dim for dim in variable.dims if dim not in wanted.indexes and dim in present.sizes]
         if name in present and any(present.sizes[dim] != wanted.sizes[dim] for dim in fixed):
             raise StoreError(
-                f"{path}: {group}/{name} has shape {present[name].shape}, the study asks for {variable.shape}: {remedy}"
+                f"{path}: {group}/{name} has shape {present[name].shape}, but the study asks for {variable.shape}; {remedy}"
             )
 
 
@@ -224,16 +224,16 @@ def _differs(present: xr.Dataset, wanted: xr.Dataset) -> bool:
     ) or ("box" in present.coords and "box" in wanted.data_vars)
 
 
-def _with_what_stands(present: xr.Dataset, layout: Layout) -> Layout:
-    """Add to a layout the variables, and coordinates of tables, that the store has and it does not name."""
-    spoken = {variable.name for variable in layout.variables}
+def _with_present(present: xr.Dataset, layout: Layout) -> Layout:
+    """Add to a layout the variables and coordinates of tables that only the store has."""
+    listed = {variable.name for variable in layout.variables}
     variables = [
         Variable(
             str(name), tuple(map(str, there.dims)), str(there.dtype),
             there.attrs.get("units", "1"), there.attrs.get("long_name", str(name)),
         )
         for name, there in present.variables.items()
-        if name not in spoken and there.dims[: len(RUN)] == RUN
+        if name not in listed and there.dims[: len(RUN)] == RUN
     ]  # fmt: skip
     varying = {variable.name for variable in variables}
     coordinates = {name: values for name, values in layout.coordinates.items() if name not in varying}
@@ -243,8 +243,8 @@ def _with_what_stands(present: xr.Dataset, layout: Layout) -> Layout:
     return replace(layout, coordinates=coordinates, variables=[*layout.variables, *variables], sizes=sizes)
 
 
-def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> None:
-    """Give a run laid out anew the chunks of the old one, at the places of their temperatures and replicas."""
+def _link_chunks(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> None:
+    """Link the chunks of the old run into the new one, at the places of their temperatures and replicas."""
     rows = [
         (f"c/{i}/{j}", f"c/{_place(wanted['temperature'], T)}/{_place(wanted['replica'], replica)}")
         for i, T in enumerate(present["temperature"].values)
@@ -257,7 +257,7 @@ def _bring(old: Path, present: xr.Dataset, new: Path, wanted: xr.Dataset) -> Non
             or present[name].dims != wanted[name].dims
         ):
             continue
-        # tables over another range of r or lag are computed anew
+        # tables over another range of r or lag are recomputed
         if all(_equal(present[dim], wanted[dim]) for dim in TABLES if dim in wanted[name].dims):
             _check_same_chunks(old / str(name), new / str(name))
             for before, after in rows:
@@ -281,12 +281,12 @@ def _place(coordinate: xr.DataArray, value: float) -> int:
 
 
 def _check_same_chunks(old: Path, new: Path) -> None:
-    """Refuse to carry the chunks of one array over to another, unless both are equal but for the lengths of what grows.
+    """Check that the chunks of one array fit another: both may differ only in the lengths of growing dimensions.
 
     Raises
     ------
     StoreError
-        If they differ: what they hold would be lost.
+        If they differ: the data would be lost.
     """
     first, second = (json.loads((array / "zarr.json").read_text()) for array in (old, new))
     for metadata in (first, second):
@@ -294,11 +294,13 @@ def _check_same_chunks(old: Path, new: Path) -> None:
         metadata["shape"] = [None if k in grows else size for k, size in enumerate(metadata["shape"])]
         metadata.pop("attributes", None)
     if first != second:
-        raise StoreError(f"{old}: was written in other chunks, or with other codecs, than this version writes")
+        raise StoreError(
+            f"{old}: was written with other chunks or codecs; read it with the version of daskglass that wrote it"
+        )
 
 
 def _link(old: Path, new: Path) -> None:
-    """Give a folder's files a second name; copy them where the file system has one name a file."""
+    """Hard-link a folder's files; copy them if the file system does not support links."""
     for file in old.rglob("*"):
         if file.is_dir():
             continue

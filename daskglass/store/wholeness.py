@@ -1,4 +1,4 @@
-"""Whether a store still holds what was written to it; and taking back what is to be written again."""
+"""Check that a store still contains what was written; erase what will be written again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from daskglass.store.blocks import Block, row_on_disk
 
 @dataclass(frozen=True)
 class Region:
-    """What a task writes: variables of a block, arrays of a table, or (without names) a table as a whole."""
+    """What a task writes: variables of a block, arrays of a table, or (without names) a whole table."""
 
     group: str
     names: tuple[str, ...] = ()
@@ -24,10 +24,9 @@ class Region:
 
 
 def erase(path: Path, regions: Iterable[Region]) -> None:
-    """Take back what tasks wrote that are about to run again: a reader then sees it as not there.
+    """Erase the results of tasks that are about to run again; readers then see missing values.
 
-    Tasks themselves never take anything back: a second copy of one, which may come late and die at any moment, would take
-    what the first has written, and nobody would write it again.
+    Tasks themselves never erase: a late second copy of a task could erase what the first wrote, and then die.
     """
     files = Files(path)
     with name_aside(path) as aside:
@@ -35,7 +34,7 @@ def erase(path: Path, regions: Iterable[Region]) -> None:
             group = path / region.group
             if region.block is not None:
                 for name in region.names:
-                    for file in files.there(region.group, name, region.block):
+                    for file in files.found(region.group, name, region.block):
                         (group / name / file).unlink()
                 continue
             for folder in [group / name for name in region.names] if region.names else [group]:
@@ -44,41 +43,41 @@ def erase(path: Path, regions: Iterable[Region]) -> None:
 
 
 def wrong_files(path: Path, wrote: Mapping[str, Any], files: Files | None = None, read: bool = False) -> str:
-    """Say what of a task's result is no longer as it was written; empty if all is.
+    """Describe how a task's result differs from what was written; empty if it does not.
 
     Parameters
     ----------
     path : the store
-    wrote : what the ledger keeps of the task
-    files : those that are there, looked up once for many tasks
-    read : read all files and compare their checksums; else their number and sizes only
+    wrote : entry of the ledger
+    files : existing files, listed once for many tasks
+    read : read all files and compare checksums; otherwise compare only number and sizes
     """
     files = Files(path) if files is None else files
     group = wrote["group"]
     if not files.is_group(group):
-        return f"{path}/{group}: its zarr.json is gone, or damaged"
+        return f"{path}/{group}: zarr.json is missing or damaged"
     block = Block(*group.split("/"), *wrote["block"]) if "block" in wrote else None
     for name, (size, checksum) in wrote["arrays"].items():
         try:
-            there = files.there(group, name, block)
+            there = files.found(group, name, block)
         except (OSError, StoreError, ValueError, KeyError) as error:
-            return f"{path}/{group}/{name}: its description cannot be read: {error}"
+            return f"{path}/{group}/{name}: zarr.json cannot be read: {error}"
         missing = 0 if block is None else files.number(group, name, block) - len(there)
         frames = (
             "" if block is None else f", T = {block.temperature:g}, replica {block.replica}, frames from {block.start}"
         )
         where = f"{path}/{group}/{name}{frames}"
         if missing:
-            return f"{where}: {missing} files are gone"
+            return f"{where}: {missing} files are missing"
         if (now := sum(there.values())) != size:
-            return f"{where}: {now} bytes, {size} were written"
+            return f"{where}: {now} bytes; {size} were written"
         if read and total(sums_of(path / group / name, there))[1] != checksum:
-            return f"{where}: its bytes are not those that were written"
+            return f"{where}: the data differ from what was written"
     return ""
 
 
 class Files:
-    """Files of the arrays of a store and their sizes, each folder looked into once."""
+    """Files of a store's arrays and their sizes; each folder is listed once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,7 +86,7 @@ class Files:
         self._arrays: dict[tuple[str, str], tuple[str, int]] = {}
 
     def is_group(self, group: str) -> bool:
-        """Whether the description of a group can be read."""
+        """Whether the zarr.json of a group can be read."""
         if group not in self._groups:
             try:
                 self._groups[group] = isinstance(json.loads((self.path / group / "zarr.json").read_bytes()), dict)
@@ -95,8 +94,8 @@ class Files:
                 self._groups[group] = False
         return self._groups[group]
 
-    def there(self, group: str, name: str, block: Block | None) -> dict[str, int]:
-        """Files of an array, or of a block of it, and their bytes; their names are relative to the array's folder."""
+    def found(self, group: str, name: str, block: Block | None) -> dict[str, int]:
+        """Bytes of the files of an array, or of one block of it, by name relative to the array's folder."""
         folder = self.path / group / name
         if block is None:
             return self._below(folder)
@@ -109,12 +108,12 @@ class Files:
         }
 
     def number(self, group: str, name: str, block: Block) -> int:
-        """Files that a block of an array is of."""
+        """Number of files of a block of an array."""
         _, first, stop = self._place(group, name, block)
         return stop - first
 
     def _place(self, group: str, name: str, block: Block) -> tuple[str, int, int]:
-        """Folder of a row of an array, and the numbers of the chunks in it that hold a block."""
+        """Folder of a row of an array, and the first and last + 1 chunk of a block in it."""
         if (group, name) not in self._arrays:
             metadata = json.loads((self.path / group / name / "zarr.json").read_text(encoding="utf-8"))
             third = metadata["dimension_names"][2], metadata["chunk_grid"]["configuration"]["chunk_shape"][2]

@@ -1,4 +1,4 @@
-"""The study file: what to compute, on what, with which settings; validated before anything runs."""
+"""The study file and its settings, validated before anything runs."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from daskglass.study.paths import check_no_address, expand_path, follow, ledger_
 from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
 
 REPLICAS = 3  # of a simulated system
-MOST_SHOWN = 100  # characters of what is wrong
+MOST_SHOWN = 100  # characters of a wrong value
 
-# --- what can be: larger studies would fail later, or exhaust the machine that plans them ----------------------------
+# --- limits: larger studies would fail later, or exhaust the machine that plans them ---------------------------------
 
 MOST_PARTICLES = (2**31 - 1) // 12  # positions of a frame are one chunk, and Blosc compresses at most 2 GiB
 MOST_TEMPERATURES = 1000  # events are counted in every stratum for every pair of temperatures
@@ -50,20 +50,20 @@ MOST_RADII = 10_000  # of the structure functions, each of every particle
 MOST_STRATA = 1000  # each is fitted alone
 MOST_EXAMPLES = 10_000_000  # of a class: training holds the structure functions of all
 MOST_RESAMPLES = 1_000_000
-LARGEST_SEED = 2**32 - 1  # that NumPy and scikit-learn take
+LARGEST_SEED = 2**32 - 1  # of NumPy and scikit-learn
 SHORTEST = 1e-9  # τ: times are rounded to this
 FINEST, COARSEST = 1e-8, 0.1  # σ: positions in single precision are no finer, and structure is lost beyond
 
 
-# --- words of a study file -----------------------------------------------------------------------------------------
+# --- types of values -----------------------------------------------------------------------------------------------
 
 Images = Literal["checked", "trusted", "ignored"]  # periodic images of files
-Frames = Annotated[int, Field(gt=0, le=MOST_FRAMES, strict=True)]
+FrameCount = Annotated[int, Field(gt=0, le=MOST_FRAMES, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 Bins = Annotated[int, Field(ge=2, le=MOST_STRATA, strict=True)]
 Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
 Timestep = Annotated[Positive, Field(ge=SHORTEST)]
-LONGEST_NAME = 100  # of a system: file systems take 255 bytes, and names aside are longer
+LONGEST_NAME = 100  # of a system: file systems allow 255 bytes, and temporary names are longer
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_NAME)]
 OF_OTHER_STORES = (".ledger", ".lock")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -79,17 +79,17 @@ def _store(path: str) -> str:
     expanded = expand_path(path)
     name = Path(expanded).name
     if name in ("", "..", "zarr.json") or name.endswith(OF_OTHER_STORES):
-        raise ValueError("a store needs a name of its own, such as mine.zarr")
+        raise ValueError("the store needs a file name, such as mine.zarr")
     if name != name.strip():
-        raise ValueError("the name of a store begins or ends with a blank")
+        raise ValueError("the store's name begins or ends with a space; remove it")
     if CONTROL.search(expanded):
-        raise ValueError("the name of a store cannot hold line breaks or control characters")
+        raise ValueError("the store's name contains line breaks or control characters; remove them")
     return str(follow(expanded))
 
 
 def _constant(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("a constant is a word or a number")
+        raise ValueError("a constant must be a word or a number")
     return value
 
 
@@ -115,14 +115,14 @@ class _Section(BaseModel):
 
 
 def _at(*keys: int | str, message: str) -> PydanticCustomError:
-    """Build an error of several keys of a section together that is reported at one of them."""
+    """Error of a whole section, reported at one of its keys."""
     return PydanticCustomError("study", "{message}", {"message": message, "at": keys})
 
 
 class System(_Section):
-    """A mixture and its temperatures: a built-in one by name, or the user's own `mixture`.
+    """A mixture and its temperatures: built in, or the user's own `mixture`.
 
-    Of existing trajectories only the name must be given; what is left out is what the files hold.
+    For existing trajectories only the name is required; the files provide the rest.
     """
 
     system: Name
@@ -147,39 +147,41 @@ class System(_Section):
         for before, T in itertools.pairwise(self.temperatures):
             if before < T or same(before, T):
                 raise ValueError(
-                    f"temperatures must run from high to low, each once; got {before}, then {T}"
-                    + ", the same to 1e-9" * bool(same(before, T))
+                    f"list temperatures from high to low, each once; got {before}, then {T}"
+                    + ", equal to within 1e-9" * bool(same(before, T))
                 )
         if self.system == "zarr.json":
-            raise ValueError("zarr.json cannot name a system: a store has a file of that name")
+            raise ValueError("a system cannot be called zarr.json: every store contains a file of that name")
         if len(set(self.species)) != len(self.species):
-            raise ValueError(f"species must each be named once; got {list(self.species)}")
+            raise ValueError(f"list each species once; got {list(self.species)}")
         if self.species and self.mixture and len(self.species) != len(self.mixture.species):
-            raise ValueError(f"the mixture has the species {list(self.mixture.species)}; got {list(self.species)}")
+            raise ValueError(
+                f"the mixture has {len(self.mixture.species)} species, {list(self.mixture.species)}; got {list(self.species)}"
+            )
         return self
 
 
 class Recording(_Section):
     """A run of `frames` frames, `interval` τ_A apart."""
 
-    frames: Frames
+    frames: FrameCount
     interval: Positive = 1.0
 
 
 class Training(Recording):
-    """The run at one `temperature`, the second-coldest by default, that softness is trained on."""
+    """The run that trains softness, at one `temperature`: by default the second-coldest."""
 
     temperature: Positive | None = None
 
 
-class Relaxation(_Section):
+class RelaxationSettings(_Section):
     """Frames spaced logarithmically: `points` lags up to `longest` τ_α, from each of `origins` origins τ_α apart.
 
     Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
     """
 
-    origins: Frames = defaults.ORIGINS
-    points: Frames = defaults.LAGS
+    origins: FrameCount = defaults.ORIGINS
+    points: FrameCount = defaults.LAGS
     longest: Annotated[Positive, Field(ge=5)] = defaults.LONGEST
 
     @property
@@ -188,7 +190,7 @@ class Relaxation(_Section):
         return self.origins * (self.points + 1)
 
 
-class Equilibration(_Section):
+class EquilibrationSettings(_Section):
     """Time before recording: at least `minimum` τ_A, and n τ_α with n falling from hottest to coldest."""
 
     minimum: NotNegative = 100.0
@@ -201,10 +203,10 @@ class Simulate(_Section):
     engine: EngineName = "lammps"
     timestep: Timestep = 1e-3
     seed: Seed = 1
-    equilibration: Equilibration = Equilibration()
+    equilibration: EquilibrationSettings = EquilibrationSettings()
     production: Recording = Recording(frames=101)
     training: Training | None = Training(frames=1001)
-    relaxation: Relaxation = Relaxation()
+    relaxation: RelaxationSettings = RelaxationSettings()
     relaxation_time: Mapping[Positive, Positive] = {}
 
     def known_relaxation_time(self, temperature: float) -> float | None:
@@ -214,10 +216,10 @@ class Simulate(_Section):
 
 
 class Trajectories(_Section):
-    """Read existing files, whose `path` holds {system}, {temperature}, {replica}, {run} and $VARIABLES.
+    """Read existing files; `path` contains {system}, {temperature}, {replica}, {run} and $VARIABLES.
 
-    What the path does not say, `constants` or the columns of a `table` (CSV) do; `rename` tells which column, field or
-    state-point key of theirs is which of ours. `ignore_images` follows particles by the minimum image instead of theirs.
+    `constants` or the columns of a CSV `table` supply labels that the path lacks; `rename` maps columns, fields or
+    state-point keys to our names. `ignore_images` unwraps by the minimum image.
     """
 
     format: FormatName = "gsd"
@@ -226,18 +228,18 @@ class Trajectories(_Section):
     constants: Mapping[str, Constant] = {}
     table: FilePath | None = None
     rename: Mapping[str, str] = {}
-    frames: Frames | None = None
+    frames: FrameCount | None = None
     ignore_images: Annotated[bool, Field(strict=True)] = False
     _in_steps: bool = PrivateAttr(default=False)
 
     @property
     def in_steps(self) -> bool:
-        """Whether nobody said what a time step is, so that time counts time steps."""
+        """Whether time counts time steps, because no time step was given."""
         return self._in_steps
 
     @property
     def images(self) -> Images:
-        """What is done with the periodic images of the files."""
+        """How the periodic images of the files are used."""
         return "ignored" if self.ignore_images else "checked"
 
     @property
@@ -252,21 +254,21 @@ class Trajectories(_Section):
         return self
 
 
-class Source(_Section):
+class SourceSettings(_Section):
     """Where trajectories come from: exactly one of `simulate` and `trajectories`."""
 
     simulate: Simulate | None = None
     trajectories: Trajectories | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Source:
+    def _one(self) -> SourceSettings:
         if (self.simulate is None) == (self.trajectories is None):
             raise ValueError("give exactly one of simulate and trajectories")
         return self
 
 
 class Inherent(_Section):
-    """Minimisation of every frame to its inherent structure, to a root-mean-square force per particle."""
+    """Minimisation of every frame to its inherent structure, down to a root-mean-square force per particle."""
 
     engine: EngineName = "lammps"
     minimizer: Annotated[str, Field(validate_default=True)] = "fire"
@@ -280,7 +282,7 @@ class Inherent(_Section):
         return name if engine is None else _known(ENGINES[engine].minimizers, name, f"{engine} minimizer")
 
 
-class Hops(_Section):
+class HopSettings(_Section):
     """Hop indicator and labels, times in τ_A, thresholds in σ²."""
 
     window: Positive = defaults.WINDOW
@@ -291,24 +293,26 @@ class Hops(_Section):
     lead: NotNegative = 0.0
 
     @model_validator(mode="after")
-    def _ordered(self) -> Hops:
+    def _ordered(self) -> HopSettings:
         if self.hard >= self.soft:
-            raise ValueError(f"hard must lie below soft; got hard={self.hard}, soft={self.soft}")
+            raise ValueError(f"hard must be smaller than soft; got hard={self.hard}, soft={self.soft}")
         return self
 
 
-class Structure(_Section):
+class StructureSettings(_Section):
     """Radial structure functions: `mu` is [first, last, step] and `width` Δμ, in σ_AA."""
 
     mu: tuple[Positive, Positive, Positive] = defaults.RADII
     width: Positive = defaults.WIDTH
 
     @model_validator(mode="after")
-    def _grid(self) -> Structure:
+    def _grid(self) -> StructureSettings:
         first, last, step = self.mu
         steps = (last - first) / step
         if last < first or abs(steps - round(steps)) > 1e-6 or (last > first and round(steps) == 0):
-            raise ValueError(f"mu must be [first, last, step], whole steps from first to last; got {list(self.mu)}")
+            raise ValueError(
+                f"mu must be [first, last, step] with a whole number of steps from first to last; got {list(self.mu)}"
+            )
         if steps > MOST_RADII:
             raise ValueError(f"mu has more than {MOST_RADII:,} steps; got {list(self.mu)}")
         return self
@@ -321,7 +325,7 @@ class TrainOn(_Section):
     temperature: Positive | None = None
 
 
-class Softness(_Section):
+class SoftnessSettings(_Section):
     """The linear support-vector machine that defines softness."""
 
     train_on: TrainOn = TrainOn()
@@ -330,20 +334,20 @@ class Softness(_Section):
     seed: Seed = 0
 
 
-class Strata(_Section):
+class StrataSettings(_Section):
     """Equal bins of a structural variable between two percentiles of its pooled distribution."""
 
     bins: Bins = defaults.STRATA
     percentiles: tuple[Percentile, Percentile] = defaults.PERCENTILES
 
     @model_validator(mode="after")
-    def _ordered(self) -> Strata:
+    def _ordered(self) -> StrataSettings:
         if self.percentiles[0] >= self.percentiles[1]:
-            raise ValueError(f"percentiles must rise; got {list(self.percentiles)}")
+            raise ValueError(f"give the lower percentile first; got {list(self.percentiles)}")
         return self
 
 
-class Radial(_Section):
+class RadialSettings(_Section):
     """Radial distribution functions: upper limit and bin width in σ_AA, and number of softness bins."""
 
     r_max: Positive = defaults.R_MAX
@@ -352,7 +356,7 @@ class Radial(_Section):
     core: Literal["limit", "omit"] = "limit"
 
     @model_validator(mode="after")
-    def _whole_bins(self) -> Radial:
+    def _whole_bins(self) -> RadialSettings:
         bins = self.r_max / self.bin_width
         if abs(bins - round(bins)) > 1e-6 or round(bins) == 0:
             raise ValueError(f"r_max must be a whole number of bin widths; got {self.r_max} and {self.bin_width}")
@@ -361,14 +365,14 @@ class Radial(_Section):
         return self
 
 
-class Dynamics(_Section):
+class DynamicsSettings(_Section):
     """Self-intermediate scattering at wave number `q` in 1/σ_AA."""
 
     q: Positive = defaults.Q_PEAK
 
 
-class Barriers(_Section):
-    """Arrhenius fits: the `hottest` supercooled temperature (found from the data if absent) and the bootstrap."""
+class BarrierSettings(_Section):
+    """Arrhenius fits: the `hottest` supercooled temperature (by default found from the data) and the bootstrap."""
 
     hottest: Positive | None = None
     resamples: Annotated[int, Field(ge=2, le=MOST_RESAMPLES, strict=True)] = 200
@@ -376,7 +380,7 @@ class Barriers(_Section):
 
 
 def _simulated_system(given: Any) -> Any:
-    """Give a simulated system the replicas and, where it is built in, the temperatures it does not name."""
+    """Fill in the default replicas of a simulated system and, if it is built in, its temperatures."""
     if not isinstance(given, dict):
         return given
     if given.get("replicas") is None:
@@ -390,26 +394,26 @@ def _simulated_system(given: Any) -> Any:
 
 
 class Study(_Section):
-    """A whole study; of existing trajectories `systems` may be left out: all that there are files of."""
+    """A whole study; for existing trajectories `systems` is optional: by default all systems with files."""
 
     study: Name
     store: StorePath
     systems: tuple[System, ...] = ()
-    source: Source
+    source: SourceSettings
     inherent: Inherent | Literal["none"] = Inherent()
-    hops: Hops = Hops()
-    structure: Structure = Structure()
-    softness: Softness = Softness()
-    strata: Strata = Strata()
-    radial: Radial = Radial()
-    dynamics: Dynamics = Dynamics()
-    barriers: Barriers = Barriers()
+    hops: HopSettings = HopSettings()
+    structure: StructureSettings = StructureSettings()
+    softness: SoftnessSettings = SoftnessSettings()
+    strata: StrataSettings = StrataSettings()
+    radial: RadialSettings = RadialSettings()
+    dynamics: DynamicsSettings = DynamicsSettings()
+    barriers: BarrierSettings = BarrierSettings()
     precision: Annotated[float, Field(ge=FINEST, le=COARSEST, strict=True)] | None = None
     _text: str | None = PrivateAttr(default=None)
 
     @property
     def text(self) -> str:
-        """The study file as it was written; without one, what the study holds."""
+        """Text of the study file; without a file, the settings as JSON."""
         return self.model_dump_json(exclude_unset=True) if self._text is None else self._text
 
     @model_validator(mode="before")
@@ -431,17 +435,17 @@ class Study(_Section):
             if (other := folders.setdefault(name.lower(), name)) != name:
                 raise _at(
                     "systems", k, "system",
-                    message=f"{other} and {name} differ in case alone, and would share a folder on some file systems",
+                    message=f"{other} and {name} differ only in case, and would share a folder on some file systems; rename one",
                 )  # fmt: skip
         if len(set(names)) != len(names) or not (names or self.source.trajectories):
-            raise _at("systems", message=f"give at least one system, and each once; got {names}")
+            raise _at("systems", message=f"list at least one system, and each once; got {names}")
         for k, system in enumerate(self.systems):
             if self.source.simulate is not None:
                 self._check_simulated(k, system)
             elif system.mixture is None and isinstance(self.inherent, Inherent):
                 raise _at(
                     "systems", k, "system",
-                    message=f"{system.system} is no built-in system: minimising needs its mixture; or set inherent: none",
+                    message=f"{system.system} is not built in: give its mixture to minimise, or set inherent: none",
                 )  # fmt: skip
             try:
                 self.training_temperature(system.system, system.temperatures)
@@ -452,12 +456,12 @@ class Study(_Section):
         if trained.run == "training" and recorded and trained.temperature and not same(trained.temperature, recorded):
             raise _at(
                 "softness", "train_on", "temperature",
-                message=f"{trained.temperature} is not where the training run is recorded, {recorded}",
+                message=f"softness trains at {trained.temperature}, but the training run is recorded at {recorded}",
             )  # fmt: skip
         if trained.run == "training" and simulate and not simulate.training:
             raise _at(
                 "softness", "train_on",
-                message="there is no training run to train on; set softness: {train_on: {run: production}}",
+                message="the study has no training run; set softness: {train_on: {run: production}}",
             )  # fmt: skip
         if simulate is not None:
             for name in ("production", "training"):
@@ -466,12 +470,12 @@ class Study(_Section):
             if (frames := sum(self.frames_of(system) for system in self.systems)) > MOST_FRAMES_IN_ALL:
                 raise _at(
                     "source", "simulate",
-                    message=f"{frames:,} frames of all systems, temperatures and replicas; there can be {MOST_FRAMES_IN_ALL:,}",
+                    message=f"{frames:,} frames in all systems, temperatures and replicas; the limit is {MOST_FRAMES_IN_ALL:,}",
                 )  # fmt: skip
         return self
 
     def frames_of(self, system: System) -> int:
-        """Frames of all runs of a simulated system; 0 of files that nobody has looked at yet."""
+        """Frames in all runs of a simulated system; 0 for files not surveyed yet."""
         simulate = self.source.simulate
         if simulate is None or system.replicas is None:
             return 0
@@ -488,7 +492,10 @@ class Study(_Section):
             if key not in kept:
                 raise _at(*place, message=f"{key} is given twice: {find(kept, key)} is the same temperature")
             if find(temperatures, key) is None:
-                raise _at(*place, message=f"{key} is no temperature of any system; they are {_in_short(temperatures)}")
+                raise _at(
+                    *place,
+                    message=f"no system has the temperature {key}; the temperatures are {_in_short(temperatures)}",
+                )
 
     def _check_simulated(self, k: int, system: System) -> None:
         if system.mixture is None:
@@ -496,22 +503,22 @@ class Study(_Section):
         if not system.temperatures:
             raise _at("systems", k, message="a system with its own mixture needs a list of temperatures")
         if system.species:
-            raise _at("systems", k, "species", message="the species of a simulated system are those of its mixture")
+            raise _at("systems", k, "species", message="remove it: a simulated system has the species of its mixture")
         for i, (before, T) in enumerate(itertools.pairwise(system.temperatures), 1):
             if f"{before:g}" == f"{T:g}":
                 raise _at(
                     "systems", k, "temperatures", i,
-                    message=f"{before} and {T} are the same to six digits, and their simulations would share a folder",
+                    message=f"{before} and {T} agree to six digits, and their simulations would share a folder; remove one",
                 )  # fmt: skip
         self.check_reach(system.system, system.mixture.box_length(system.particles), k, system)
 
     def check_reach(self, name: str, edge: float, k: int | None = None, system: System | None = None) -> None:
-        """Refuse a box too small for what is computed in it, or simulated where the system is given.
+        """Check that the box is large enough for the analysis and, if the system is given, for its potential.
 
         Raises
         ------
         StudyError
-            If a distance needed exceeds half the edge; within validation a `PydanticCustomError`.
+            If a distance exceeds half the edge; within validation a `PydanticCustomError`.
         """
         reaches = [
             (self.structure.mu[1] + 5 * self.structure.width, "the structure functions, last mu + 5 width"),
@@ -521,7 +528,7 @@ class Study(_Section):
             reaches.append((system.mixture.longest_cutoff, "the potential's cut-off"))
         for reach, what in reaches:
             if reach > edge / 2 * (1 + 1e-6):
-                message = f"{name} has a box of {edge:.3f} σ, too small for {what} = {reach:.3f} σ, which half of it must exceed"
+                message = f"{name} has a box of {edge:.3f} σ, too small: half of it must exceed {what} = {reach:.3f} σ"
                 if k is None:
                     raise StudyError(message)
                 raise _at("systems", k, "particles", message=f"{message}: use more particles")
@@ -532,37 +539,37 @@ class Study(_Section):
         assert self.source.simulate is not None
         steps = run.interval / self.source.simulate.timestep
         if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
-            message = f"{run.interval} τ is no whole number of time steps of {self.source.simulate.timestep} τ"
+            message = f"{run.interval} τ is not a whole number of time steps of {self.source.simulate.timestep} τ"
             raise _at("source", "simulate", name, "interval", message=message)
         if steps > MOST_STEPS:
             raise _at(
                 "source", "simulate", name, "interval",
-                message=f"{run.interval} τ between frames of the {name} run are more than {MOST_STEPS:,} time steps",
+                message=f"{run.interval} τ between frames of the {name} run is more than {MOST_STEPS:,} time steps",
             )  # fmt: skip
         lead = self.hops.lead / run.interval
         if name == self.softness.train_on.run and abs(lead - round(lead)) > 1e-6:
             raise _at(
-                "hops", "lead", message=f"{self.hops.lead} τ is no whole number of {name} intervals, {run.interval} τ"
+                "hops",
+                "lead",
+                message=f"{self.hops.lead} τ is not a whole number of {name} intervals of {run.interval} τ",
             )
         half = self.hops.window / 2 / run.interval
         if abs(half - round(half)) > 1e-6 or round(half) < 1:
-            message = (
-                f"half the window of {self.hops.window} τ must be a whole number of {name} intervals, {run.interval} τ"
-            )
+            message = f"half the window of {self.hops.window} τ must be a whole number of {name} intervals of {run.interval} τ"
             raise _at("hops", "window", message=message)
         if run.frames < 2 * round(half) + 1:
-            message = f"{run.frames} frames are fewer than the {2 * round(half) + 1} that hops.window spans"
+            message = f"{run.frames} frames are fewer than the {2 * round(half) + 1} of one hops.window"
             raise _at("source", "simulate", name, "frames", message=message)
 
     def training_temperature(self, name: str, temperatures: Sequence[float]) -> float | None:
-        """Temperature of the labelled examples of a system: the second-coldest, unless the study says otherwise.
+        """Temperature of the labelled examples of a system; the default is the second-coldest.
 
-        None where the temperatures are those of files that nobody has looked at yet.
+        None if the files that provide the temperatures have not been surveyed yet.
 
         Raises
         ------
         StudyError
-            If the study names a temperature that the system lacks.
+            If the system lacks the temperature that the study asks for.
         """
         simulate, trained = self.source.simulate, self.softness.train_on
         wanted = trained.temperature
@@ -573,7 +580,7 @@ class Study(_Section):
         if wanted is None:
             return temperatures[max(len(temperatures) - 2, 0)]
         if (listed := find(temperatures, wanted)) is None:
-            raise StudyError(f"{wanted} is not among the temperatures of {name}, {_in_short(temperatures)}")
+            raise StudyError(f"{wanted} is not among the temperatures of {name}: {_in_short(temperatures)}")
         return listed
 
 
@@ -597,38 +604,38 @@ def _why_unknown(name: str) -> str:
 
 
 def found_system(name: str) -> System:
-    """System of that name, as files are of it.
+    """System found in files, known by its name alone.
 
     Raises
     ------
     StudyError
-        If it is no name for a group of the store.
+        If the name is not valid for a group of the store.
     """
     try:
         return System.model_validate({"system": name})
     except ValidationError:
         raise StudyError(
-            f"{name!r} cannot name a system: letters, digits and _ . + - only; give `constants: {{system: …}}`, or a column "
-            "`system` of a table"
+            f"{name!r} is not a valid system name: use only letters, digits and _ . + -; give `constants: {{system: …}}`, or a "
+            "column `system` in a table"
         ) from None
 
 
 def study_of_files(
     store: Path, precision: float | None = None, systems: Sequence[Mapping[str, Any]] = (), **trajectories: Any
 ) -> Study:
-    """Return the study that brings files into a store and no more: of every system that they are of.
+    """Study that only converts files.
 
     Parameters
     ----------
     store : the store
     precision : of positions, σ
-    systems : what a study file has under systems; all that there are files of, if empty
-    trajectories : what a study file has under source.trajectories; without `timestep`, time counts time steps
+    systems : the section `systems` of a study file; if empty, all systems with files
+    trajectories : the section `source.trajectories` of a study file; without `timestep`, time counts time steps
 
     Raises
     ------
     StudyError
-        Naming what is wrong with them.
+        If a value is not valid.
     """
     in_steps = trajectories.get("timestep") is None
     content = {
@@ -685,7 +692,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     path = Path(path)
     text, root, content = read_yaml(path)
     if not isinstance(content, dict):
-        raise StudyError(f"{path}:1: a study file is a mapping of keys such as study, store, systems")
+        raise StudyError(f"{path}:1: a study file consists of keys such as study, store, systems")
     try:
         study = Study.model_validate(content)
         study._text = text
@@ -702,43 +709,43 @@ def load_study(path: str | os.PathLike[str]) -> Study:
 
 
 def check_place(store: str) -> None:
-    """Refuse to make a store where a file or a folder lies that is none, or in another store.
+    """Check that a store can be created at a path: no other file or folder exists there, nor another store around it.
 
     Raises
     ------
     StudyError
-        If one does, or the path is none that the file system knows.
+        If one does, or the file system rejects the path.
     """
     path = Path(store)
     try:
         there, is_store = path.exists(), (path / "zarr.json").exists() or ledger_path(path).exists()
         for folder in path.absolute().parents:
             if folder.exists() and not folder.is_dir():
-                raise StudyError(f"{store}: {folder} is a file: give the store a place in a folder")
+                raise StudyError(f"{store}: {folder} is a file, not a folder; choose another place for the store")
             if (folder / "zarr.json").exists():
-                raise StudyError(f"{store} lies in the store {folder}: give it a place of its own, such as beside that")
+                raise StudyError(f"{store} is inside the store {folder}; choose a place outside it")
     except OSError as error:
         raise StudyError(f"{store}: {error.strerror}") from None
     if path.is_symlink():
-        raise StudyError(f"{store} is a link that leads to itself: take it away, or give the store another name")
+        raise StudyError(f"{store} is a link to itself; delete it, or choose another name for the store")
     if there and not path.is_dir():
-        raise StudyError(f"{store} is a file: give the store a name that is not taken")
+        raise StudyError(f"{store} is a file; choose another name for the store")
     if there and not is_store:
         raise StudyError(
-            f"{store} is a folder and no store: give the store a name that is not taken, such as {store}/mine.zarr"
+            f"{store} is a folder, but not a store; choose another name for the store, such as {store}/mine.zarr"
         )
 
 
 REMEDIES = {
-    "string_type": ": a number or a word such as true is text where it is in quotes",
-    "string_pattern_mismatch": ", which is letters, digits and _ . + - only, a letter or digit first",
+    "string_type": ": put numbers and words such as true in quotes to make them text",
+    "string_pattern_mismatch": ": use only letters, digits and _ . + -, and begin with a letter or digit",
     "tuple_type": ": write a list, such as [0.8, 0.7]",
     "model_type": ": write its keys, such as {key: value}",
-}  # for what Pydantic calls wrong
+}  # by the type of a Pydantic error
 
 
 def _reported(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) -> str:
-    """One line: file, line, key and what is wrong."""
+    """One line: file, line, key and problem."""
     keys = _keys(problem)
     return f"{path}:{line_of(root, keys)}: {'.'.join(map(str, keys)) or 'study'}: {_message(problem)}"
 
@@ -751,10 +758,12 @@ def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
 
 def _message(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
-        return "unknown key; see the study-file page of the documentation for the known ones"
+        return "unknown key; docs/study_file.md lists all keys"
     given = problem.get("input")
-    message = str(problem["msg"]).removeprefix("Value error, ") + REMEDIES.get(problem["type"], "")
-    # what a check says is shown with what it is about
+    # Pydantic would name the class
+    message = "not a section" if problem["type"] == "model_type" else str(problem["msg"]).removeprefix("Value error, ")
+    message += REMEDIES.get(problem["type"], "")
+    # the value is shown unless the message contains it
     known = isinstance(given, (dict, list, tuple)) or given is None or problem["type"] == "study"
     shown = repr(given)
     return message if known else f"{message}; got {shown[:MOST_SHOWN]}{'…' * (len(shown) > MOST_SHOWN)}"

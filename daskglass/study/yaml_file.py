@@ -1,4 +1,4 @@
-"""YAML files that people write: numbers and booleans of YAML 1.2, keys given once, and the line that a key is on."""
+"""YAML files: numbers and booleans of YAML 1.2, unique keys, and the line of every key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from daskglass.errors import StudyError
 from daskglass.study.paths import read_text
 
-# what people write by hand stays far below; what programs write to exhaust a reader does not
+# far above anything written by hand; hostile files exceed them
 MOST_CHARACTERS = 1_000_000
 MOST_VALUES = 20_000
 DEEPEST = 20
@@ -35,14 +35,14 @@ Keys = tuple[int | str, ...]
 
 
 class _RefusedError(Exception):
-    """What is not read, at which keys, and where that is."""
+    """YAML that is refused, with its keys and line."""
 
     def __init__(self, keys: Sequence[int | str], mark: yaml.Mark, message: str) -> None:
         self.keys, self.line, self.message = keys, mark.line + 1, message
 
 
 class _Composer(yaml.SafeLoader):
-    """Nodes of a text, without aliases and tags, and no more or deeper than a person writes."""
+    """Nodes of a text; refuses aliases, tags, and too many or too deep values."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -50,15 +50,15 @@ class _Composer(yaml.SafeLoader):
         self.values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose one node, unless it is one that is not read."""
+        """Compose one node, or refuse it."""
         event = self.peek_event()
         self.keys.append(index.value if isinstance(index, yaml.ScalarNode) else index if isinstance(index, int) else "")
         self.values += 1
         problem = ""
         if isinstance(event, yaml.AliasEvent):
-            problem = f"aliases such as *{event.anchor} are not read: write its value out"
+            problem = f"aliases such as *{event.anchor} are not supported; repeat the value"
         elif event.tag is not None:
-            problem = f"not valid YAML here: tags such as {event.tag} are not read"
+            problem = f"tags such as {event.tag} are not supported; remove the tag"
         elif len(self.keys) > DEEPEST:
             problem = f"nested more than {DEEPEST} levels deep"
         elif self.values > MOST_VALUES:
@@ -66,7 +66,7 @@ class _Composer(yaml.SafeLoader):
         elif isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST_TEXT:
             # errors show keys and values
             self.keys[-1] = str(self.keys[-1])[:LONGEST_NUMBER]
-            problem = f"a text of {len(event.value):,} characters: write at most {LONGEST_TEXT:,}"
+            problem = f"text of {len(event.value):,} characters; the limit is {LONGEST_TEXT:,}"
         if problem:
             raise _RefusedError(self.keys, event.start_mark, problem)
         node: yaml.Node | None = super().compose_node(parent, index)
@@ -75,15 +75,14 @@ class _Composer(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> tuple[str, yaml.Node | None, Any]:
-    """Return a file's text, its nodes, which know their lines, and its content.
+    """Return a file's text, its nodes (which know their lines) and its content.
 
     Numbers and booleans are those of YAML 1.2: `1e-3` is a number; `yes`, `1:30`, `0432` and `1_000` are text.
 
     Raises
     ------
     StudyError
-        Naming file, line and key, if it cannot be read, is not YAML, gives a key twice, has aliases or tags, or is larger
-        than what people write.
+        If it cannot be read, is not YAML, repeats a key, contains aliases or tags, or exceeds the limits.
     """
     text = read_text(path, MOST_CHARACTERS)
     try:
@@ -95,12 +94,12 @@ def read_yaml(path: Path) -> tuple[str, yaml.Node | None, Any]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise StudyError(
-            f"{path}:{line}: not valid YAML: {error.reason}: character {error.character!r}: take it out, "
-            "or save the file as text in UTF-8"
+            f"{path}:{line}: not valid YAML: {error.reason}: character {error.character!r}; remove it, or save the file as "
+            "UTF-8 text"
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        tab = "use blanks in place of tabs" if "'\\t'" in str(error.problem) else None
+        tab = "replace tabs by spaces" if "'\\t'" in str(error.problem) else None
         what = "; ".join(filter(None, (" ".join(filter(None, (error.context, error.problem))), tab)))
         raise StudyError(f"{path}:{1 if mark is None else mark.line + 1}: not valid YAML: {what}") from None
 
@@ -120,7 +119,7 @@ def line_of(node: yaml.Node | None, keys: Keys) -> int:
 
 
 def _content(node: yaml.Node, keys: Keys) -> Any:
-    """What a node stands for: mappings, lists, and the values of scalars."""
+    """Value of a node: a mapping, a list, or a scalar."""
     if isinstance(node, yaml.SequenceNode):
         return [_content(child, (*keys, k)) for k, child in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode):
@@ -128,7 +127,7 @@ def _content(node: yaml.Node, keys: Keys) -> Any:
     content: dict[Any, Any] = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise _RefusedError(keys, key.start_mark, "a key is a word or a number, not a list or mapping")
+            raise _RefusedError(keys, key.start_mark, "a key must be a word or a number, not a list or mapping")
         name = _scalar(key, keys)
         if name in content:
             raise _RefusedError((*keys, key.value), key.start_mark, "given twice")
@@ -137,7 +136,7 @@ def _content(node: yaml.Node, keys: Keys) -> Any:
 
 
 def _scalar(node: yaml.ScalarNode, keys: Keys) -> Any:
-    """What a scalar stands for by the core schema of YAML 1.2: text where it is quoted, or like nothing else."""
+    """Value of a scalar by the core schema of YAML 1.2."""
     text = node.value
     if node.style is not None:
         # JSON writes characters such as emoji as two escapes
@@ -147,10 +146,8 @@ def _scalar(node: yaml.ScalarNode, keys: Keys) -> Any:
     if not _REAL.fullmatch(text):
         return text
     if len(text) > LONGEST_NUMBER:
-        raise _RefusedError(
-            keys, node.start_mark, f"a number of {len(text):,} characters: write at most {LONGEST_NUMBER}"
-        )
+        raise _RefusedError(keys, node.start_mark, f"number of {len(text):,} characters; the limit is {LONGEST_NUMBER}")
     number = int(text) if _WHOLE.fullmatch(text) else float(text)
     if math.isinf(number):
-        raise _RefusedError(keys, node.start_mark, f"{text} is larger than any number that can be computed with")
+        raise _RefusedError(keys, node.start_mark, f"{text} is too large for a floating-point number")
     return number

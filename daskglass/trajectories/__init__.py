@@ -16,7 +16,7 @@ from daskglass.registry import READERS, entry_of, load
 
 @dataclass(frozen=True)
 class Scan:
-    """What a file holds, without its positions.
+    """Contents of a file, without positions.
 
     Attributes
     ----------
@@ -26,11 +26,11 @@ class Scan:
     typeid : (particle,) code of each particle of frame 0 among `types`
     images : whether the periodic images of particles are known
     quantities : names of the quantities logged with each frame, among those of `daskglass.variables`
-    offsets : (frame,) where each frame begins in the uncompressed file; empty where the format finds frames itself
-    elements : another name of each of the types; empty where there are none
-    columns : names of the columns of atoms; empty where the format has none
-    firsts : number of the first frame of each file, where there are several; see `daskglass.trajectories.parts`
-    times : (frame,) what the file says its time is, τ; NaN where it does not, empty where no format could
+    offsets : (frame,) start of each frame in the uncompressed file; empty if the format finds frames itself
+    elements : a second name of each type, if any
+    columns : names of the columns of atoms; empty if the format has none
+    firsts : number of the first frame of each of several files; see `daskglass.trajectories.parts`
+    times : (frame,) time in the file, τ; NaN if a frame has none, empty if the format has none
     """
 
     steps: NDArray[np.int64]
@@ -48,7 +48,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One frame as a file holds it, particles in the order of their identity.
+    """One frame of a file, with particles in the order of their ids.
 
     Attributes
     ----------
@@ -56,13 +56,13 @@ class Snapshot:
     step : number of time steps
     box : (3,) edges, σ; exact in single precision
     position : (particle, 3) relative to the centre of the box, σ
-    image : (particle, 3) number of boxes to add for the unwrapped position; None where the file does not say
+    image : (particle, 3) number of boxes to add for the unwrapped position; None if unknown
     types : names of the particle types
     typeid : (particle,) code of each particle among `types`
-    ids : (particle,) what the file calls each particle, rising; None where it numbers them by their order
+    ids : (particle,) ids in the file, rising; None if the order is the id
     quantities : logged with the frame; energies of the whole box
-    elements : another name of each of the types; empty where there are none
-    file : that holds the frame, where its trajectory is in several; else None
+    elements : a second name of each type, if any
+    file : the file of the frame, if the trajectory has several; else None
     """
 
     index: int
@@ -78,12 +78,12 @@ class Snapshot:
     file: Path | None = None
 
     def where(self, path: Path) -> str:
-        """Name the frame, and its file, of a trajectory, for messages."""
+        """Path, frame and file, for messages."""
         return f"{path}: frame {self.index}" + (f" ({self.file})" if self.file else "")
 
 
 class DamagedLaterError(TrajectoryError):
-    """A file with a fault after whole frames, which can be read; `whole` is the scan of those."""
+    """A file damaged after complete frames, which can be read; `whole` is their scan."""
 
     def __init__(self, message: str, whole: Scan) -> None:
         super().__init__(message)
@@ -96,12 +96,12 @@ class DamagedLaterError(TrajectoryError):
 class Format(Protocol):
     """A format of trajectory files.
 
-    Both functions raise `TrajectoryError`, naming the file, the frame and what is wrong, where a file is missing,
-    unreadable, damaged, cut short, without frames, or not of a three-dimensional orthorhombic periodic box.
+    Both functions raise `TrajectoryError`, with file, frame and problem, if a file is missing, unreadable, damaged, cut
+    short, without frames, or its box is not three-dimensional, orthorhombic and periodic.
     """
 
     def scan(self, path: Path) -> Scan:
-        """Read what a file holds, all but its positions; raise `DamagedLaterError` where some frames are whole."""
+        """Read everything but positions; raise `DamagedLaterError` if only the first frames are complete."""
 
     def frames(self, path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
         """Read frames `start` to `stop`, one at a time; `offsets` are those of the scan."""
@@ -113,7 +113,7 @@ def get_format(name: str) -> Format:
     Raises
     ------
     StudyError
-        If there is none of this name.
+        If the format is unknown.
     """
     reader: Format = load(entry_of(READERS, name, "trajectory format").place)
     return reader

@@ -1,4 +1,4 @@
-"""Files as text, plain or compressed, whatever their names: what they unpack to streams, and is bounded."""
+"""Open files, plain or compressed, as streams with an upper limit; names do not matter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-# by the bytes a file begins with
+# by the first bytes of a file
 COMPRESSIONS: Mapping[bytes, tuple[str, Callable[[BinaryIO], Any]]] = {
     b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
     b"BZh": ("bzip2", bz2.BZ2File),
@@ -33,36 +33,36 @@ PIECE = 1 << 20
 
 
 def check_unpacked(path: Path, unpacked: int, size: int, remedy: str) -> None:
-    """Refuse a file that stands for more than a multiple of its size: such files are made to exhaust a machine.
+    """Refuse a file that expands to more than a multiple of its size: such files exhaust a machine.
 
     Parameters
     ----------
     path : the file
-    unpacked : bytes it stands for
-    size : bytes of it that stand for them
-    remedy : for a file that is a trajectory all the same
+    unpacked : bytes after unpacking
+    size : bytes before
+    remedy : for real trajectories
 
     Raises
     ------
     TrajectoryError
-        If the first are more than 200 times the second, beyond 10 MB.
+        If `unpacked` exceeds 10 MB and 200 times `size`.
     """
     if unpacked > FREE + MOST * size:
         raise TrajectoryError(
-            f"{path}: {size / 1e6:.3g} MB of it stand for {unpacked / 1e6:.0f} MB or more, over {MOST} times as much, as "
-            f"in no trajectory; if it is one, {remedy}"
+            f"{path}: {size / 1e6:.3g} MB of it expand to {unpacked / 1e6:.0f} MB or more, over {MOST} times as much; "
+            f"trajectories never do; if this is one, {remedy}"
         )
 
 
 @contextmanager
 def opened(path: Path, buffer: int = PIECE) -> Iterator[io.BufferedReader[Any]]:
-    """Open a file to read what it unpacks to, a buffer at a time; it can be sought forwards.
+    """Open a file for reading its unpacked bytes, a buffer at a time; supports seeking forwards.
 
     Raises
     ------
     TrajectoryError
-        If the file is missing or cannot be read; while it is read, also if its compression is damaged or cut short, or
-        it unpacks to more than `check_unpacked` allows.
+        If the file is missing or cannot be read, its compression is damaged or cut short, or it expands to more than
+        `check_unpacked` allows.
     """
     if not path.is_file():
         raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
@@ -78,7 +78,7 @@ def opened(path: Path, buffer: int = PIECE) -> Iterator[io.BufferedReader[Any]]:
 
 
 class _Unpacked(io.RawIOBase):
-    """What a compressed file unpacks to, as far as it is within bounds."""
+    """Unpacked bytes of a compressed file, within the limit."""
 
     def __init__(self, path: Path, file: BinaryIO, name: str, unpack: Callable[[BinaryIO], Any]) -> None:
         self.path, self.file, self.name, self.place = path, file, name, 0
@@ -95,7 +95,7 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            # one read at a time: what stands before damage is not lost
+            # one read at a time: data before the damage is not lost
             piece: bytes = self.text.read1(len(buffer))
         except (EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
             raise self._damaged(error) from error
@@ -105,16 +105,16 @@ class _Unpacked(io.RawIOBase):
             raise self._damaged(error) from error
         except MemoryError as error:
             raise TrajectoryError(
-                f"{self.path}: to unpack it by {self.name} needs more memory than there is"
+                f"{self.path}: unpacking it with {self.name} needs more memory than this machine has"
             ) from error
         self.place += len(piece)
-        check_unpacked(self.path, self.place, self.file.tell(), f"unpack it by {self.name}")
+        check_unpacked(self.path, self.place, self.file.tell(), f"unpack it with {self.name}")
         buffer[: len(piece)] = piece
         return len(piece)
 
     def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
         if whence != io.SEEK_SET or place < self.place:
-            raise io.UnsupportedOperation("a compressed file is read forwards")
+            raise io.UnsupportedOperation("compressed files are read forwards")
         while left := place - self.place:
             if not self.readinto(bytearray(min(left, PIECE))):
                 break

@@ -29,14 +29,14 @@ DEFAULTS: dict[str, NDArray[Any]] = {
 }
 POSITION_BYTES = 3 * np.dtype(np.float32).itemsize
 MOST_TYPES = 127
-HOOMD = "HOOMD-blue"  # how the name of the application that made a file begins, where it was HOOMD-blue itself
+HOOMD = "HOOMD-blue"  # beginning of the application name in files written by HOOMD-blue itself
 
 
 @dataclass(frozen=True)
 class _File:
-    """An open file whose index was checked: what frame 0 holds is what other frames fall back to.
+    """An open file with a checked index; other frames fall back to the values of frame 0.
 
-    `images` says of each frame whether the periodic images of its particles are known.
+    `images` is True for frames whose periodic images are known.
     """
 
     path: Path
@@ -48,14 +48,14 @@ class _File:
 
 
 def scan(path: Path) -> Scan:
-    """Read what a file holds, all but its positions; see `daskglass.trajectories.Format`.
+    """Read everything but positions; see `daskglass.trajectories.Format`.
 
     Raises
     ------
     TrajectoryError
-        If the file is missing, unreadable, damaged, cut short, without frames, or not of a three-dimensional
-        orthorhombic box; if the number or the types of its particles change, or a quantity is logged in some frames only.
-        It is a `DamagedLaterError` where whole frames stand before the fault.
+        If the file is missing, unreadable, damaged, cut short, without frames, or its box is not three-dimensional and
+        orthorhombic; if the number or types of particles change, or a quantity is logged only in some frames. It is a
+        `DamagedLaterError` if complete frames precede the fault.
     """
     with _opened(path) as file:
         types = _types(file)
@@ -83,7 +83,7 @@ def scan(path: Path) -> Scan:
 
 
 def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
-    """Read frames `start` to `stop`, one at a time; the format finds frames itself, `offsets` are not used.
+    """Read frames `start` to `stop`, one at a time; `offsets` are not used.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
     """
     with _opened(path) as file:
         if file.handle.nframes < stop:
-            raise TrajectoryError(f"{path}: holds {file.handle.nframes} frames, {stop} are expected")
+            raise TrajectoryError(f"{path}: has {file.handle.nframes} frames, expected {stop}")
         types = _types(file)
         typeid = _typeid(file, 0, types)
         for frame in range(start, stop):
@@ -120,10 +120,10 @@ def _opened(path: Path) -> Iterator[_File]:
         raise damaged(path, f"the GSD library cannot open it, {error!r}") from error
     with handle:
         if handle.nframes == 0:
-            raise TrajectoryError(f"{path}: holds no frame")
+            raise TrajectoryError(f"{path}: has no frames")
         first = {name: _read(path, handle, 0, name, default) for name, default in DEFAULTS.items()}
         if first[NUMBER].shape != (1,) or first[NUMBER][0] == 0:
-            raise TrajectoryError(f"{path}: frame 0: holds no particle")
+            raise TrajectoryError(f"{path}: frame 0: has no particles")
         n = int(first[NUMBER][0])
         _check_sizes(path, handle, n)
         for name, default, shape in (
@@ -137,21 +137,19 @@ def _opened(path: Path) -> Iterator[_File]:
 
 
 def _check_sizes(path: Path, handle: gsd.fl.GSDFile, n: int) -> None:
-    """Hold what the file declares against its bytes, before anything is as large as declared."""
+    """Compare the declared sizes with the size of the file, before allocating anything."""
     if n > 1 and not handle.chunk_exists(0, POSITION):
-        raise TrajectoryError(
-            f"{path}: frame 0: no {POSITION} for {n} particles: all would be in one place; write their positions"
-        )
-    # frames without positions repeat those of frame 0, at no cost to the file
+        raise TrajectoryError(f"{path}: frame 0: no {POSITION} for {n} particles; write their positions")
+    # frames without positions repeat those of frame 0, and take no space in the file
     expanded = n * POSITION_BYTES * handle.nframes
     check_unpacked(path, expanded, path.stat().st_size, "write the positions of every frame")
 
 
 def _images(path: Path, handle: gsd.fl.GSDFile) -> NDArray[np.bool_]:
-    """Say of each frame whether its periodic images are known, over the whole file so that any range agrees.
+    """For each frame, whether its periodic images are known; from the whole file, so that any range agrees.
 
-    HOOMD-blue writes images in frame 0 alone unless `dynamic` asks for them, against the schema's rule that frame 0
-    then stands for the others. The gsd package keeps to that rule: it leaves out what equals frame 0.
+    HOOMD-blue writes images only in frame 0 unless `dynamic` asks for them, although by the schema frame 0 then gives the
+    values of all frames. The gsd package follows the schema: it omits what equals frame 0.
     """
     known = np.array([handle.chunk_exists(frame, IMAGE) for frame in range(handle.nframes)])
     if known[1:].any():
@@ -159,7 +157,7 @@ def _images(path: Path, handle: gsd.fl.GSDFile) -> NDArray[np.bool_]:
         try:
             known |= not handle.application.startswith(HOOMD)
         except UnicodeDecodeError as error:
-            raise damaged(path, "the name of the application that made it is no text") from error
+            raise damaged(path, "the application name is not text") from error
     return known
 
 
@@ -186,11 +184,11 @@ def _per_particle(file: _File, frame: int, name: str) -> NDArray[Any]:
 def _number(file: _File, frame: int, name: str) -> int | float:
     if not file.handle.chunk_exists(frame, name):
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: {name} is not logged, as it is in other frames; log it in all frames or in none"
+            f"{file.path}: frame {frame}: {name} is missing, but logged in other frames; log it in all frames or in none"
         )
     values = _read(file.path, file.handle, frame, name, np.empty(0))
     if values.shape != (1,):
-        raise TrajectoryError(f"{file.path}: frame {frame}: {name} has {values.size} values, 1 is expected")
+        raise TrajectoryError(f"{file.path}: frame {frame}: {name} has {values.size} values, expected 1")
     number: int | float = values[0].item()
     return number
 
@@ -203,13 +201,13 @@ def _step(file: _File, frame: int) -> int:
     name = TIMESTEP if TIMESTEP in file.names else STEP
     written = _value(file, frame, STEP)[0].item()
     step = _number(file, frame, name) if name == TIMESTEP else written
-    # what a frame does not hold, it does not say: then it has the step of frame 0
+    # a frame without a step has the step of frame 0
     if step != written and file.handle.chunk_exists(frame, STEP):
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: {TIMESTEP} is {step}, {STEP} is {written}: they must agree, or one be left out"
+            f"{file.path}: frame {frame}: {TIMESTEP} is {step}, but {STEP} is {written}; write only one, or make them agree"
         )
     if not 0 <= step < 2**63 or step != int(step):
-        raise TrajectoryError(f"{file.path}: frame {frame}: {name} is {step}, no number of time steps")
+        raise TrajectoryError(f"{file.path}: frame {frame}: {name} is {step}, not a number of time steps")
     return int(step)
 
 
@@ -219,7 +217,7 @@ def _box(file: _File, frame: int) -> NDArray[np.float64]:
     if box.shape != (6,) or dimensions.tolist() != [3] or not (np.isfinite(edges) & (edges > 0)).all() or box[3:].any():
         raise TrajectoryError(
             f"{file.path}: frame {frame}: box {[round(edge, 6) for edge in box.tolist()]} of {dimensions.tolist()[0]} "
-            "dimensions: only three-dimensional orthorhombic boxes are supported, of three positive edges and no tilt"
+            "dimensions; only three-dimensional orthorhombic boxes are supported, with three positive edges and no tilt"
         )
     return edges
 
@@ -229,11 +227,9 @@ def _types(file: _File) -> tuple[str, ...]:
     try:
         types = tuple(row.tobytes().partition(b"\0")[0].decode() for row in rows)
     except UnicodeDecodeError as error:
-        raise damaged(file.path, "a particle type is no text") from error
+        raise damaged(file.path, "a particle type is not text") from error
     if not all(types) or len(set(types)) < len(types) or not 0 < len(types) <= MOST_TYPES:
-        raise TrajectoryError(
-            f"{file.path}: particle types {list(types)}: 1 to {MOST_TYPES} names are expected, each given once"
-        )
+        raise TrajectoryError(f"{file.path}: particle types {list(types)}: expected 1 to {MOST_TYPES} different names")
     return types
 
 
@@ -242,8 +238,8 @@ def _typeid(file: _File, frame: int, types: Sequence[str]) -> NDArray[np.int8]:
     if typeid.max() >= len(types):
         particle = int(np.argmax(typeid))
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: particle {particle} is of type {typeid[particle]}, there are {len(types)}: "
-            f"{TYPES} of frame 0 must name every type"
+            f"{file.path}: frame {frame}: particle {particle} is of type {typeid[particle]}, but {TYPES} of frame 0 "
+            f"has {len(types)} names; name every type"
         )
     return typeid.astype(np.int8)
 
@@ -252,8 +248,8 @@ def _check_particles(file: _File, frame: int) -> None:
     number, types = _value(file, frame, NUMBER), _value(file, frame, TYPES)
     if not np.array_equal(number, file.first[NUMBER]):
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: {number.tolist()[0]} particles, {file.first[NUMBER][0]} in frame 0: "
+            f"{file.path}: frame {frame}: {number.tolist()[0]} particles, but {file.first[NUMBER][0]} in frame 0; "
             "write the same particles in every frame"
         )
     if not np.array_equal(types, file.first[TYPES]):
-        raise TrajectoryError(f"{file.path}: frame {frame}: the names of particle types differ from those of frame 0")
+        raise TrajectoryError(f"{file.path}: frame {frame}: the particle types differ from those of frame 0")

@@ -1,7 +1,7 @@
-"""The index of a GSD file, checked before the GSD library is given the file.
+"""Check of a GSD file's index before the GSD library opens the file.
 
-The library trusts what a header and an index say, but for the few entries it happens to look at: a damaged file can
-make it crash, or lose the entry of a frame and take the data of frame 0 in its place.
+The library trusts header and index except for a few entries: a damaged file can make it crash, or silently replace the
+data of a frame by those of frame 0.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ ITEM_BYTES = np.array([0, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 1])  # by type; 0 is non
 UINT8, UINT32, UINT64, INT8, INT32, FLOAT, DOUBLE = 1, 3, 4, 5, 7, 9, 10
 NUMBERS = tuple(range(UINT8, DOUBLE + 1))
 
-# what the reader takes from a file: the types and the number of columns a chunk may have; None is any
+# chunks that the reader uses: allowed types and number of columns; None is any
 CHUNKS: dict[str, tuple[tuple[int, ...], int | None]] = {
     "configuration/step": ((UINT64,), 1),
     "configuration/dimensions": ((UINT8,), 1),
@@ -72,7 +72,7 @@ UNREAD = {
 
 
 def checked_names(path: Path) -> frozenset[str]:
-    """Check header and index of a GSD file; return the names of the chunks its frames hold.
+    """Check header and index of a GSD file; return the names of the chunks in its frames.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ def checked_names(path: Path) -> frozenset[str]:
     Raises
     ------
     TrajectoryError
-        If the file cannot be opened, is no GSD file of HOOMD's schema, or has an index that contradicts itself, the
-        schema or the size of the file.
+        If the file cannot be opened, is not a GSD file of HOOMD's schema, or its index contradicts itself, the schema
+        or the size of the file.
     """
     if not path.is_file():
         raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
@@ -94,8 +94,8 @@ def checked_names(path: Path) -> frozenset[str]:
 
 
 def damaged(path: Path, what: str) -> TrajectoryError:
-    """Return the error of a file that must be copied or written again."""
-    return TrajectoryError(f"{path}: GSD file damaged or cut short: {what}; copy it again from where it was written")
+    """Error of a damaged file."""
+    return TrajectoryError(f"{path}: GSD file damaged or cut short: {what}; copy it again from its source")
 
 
 def _checked_names(path: Path, file: BinaryIO) -> frozenset[str]:
@@ -108,17 +108,17 @@ def _checked_names(path: Path, file: BinaryIO) -> frozenset[str]:
     if header["schema"] != b"hoomd" or layer not in (1, 2) or schema not in (1, 2):
         raise TrajectoryError(
             f"{path}: GSD layer {layer}, schema {header['schema'].decode(errors='replace')!r} {schema}: "
-            "layers 1 and 2 and the schemas 'hoomd' 1 and 2 are supported"
+            "supported are layers 1 and 2 with schemas 'hoomd' 1 and 2"
         )
     index_bytes = int(header["index_entries"]) * ENTRY.itemsize
     names_bytes = int(header["names_entries"]) * NAME_BYTES
     index_start, names_start = int(header["index_location"]), int(header["names_location"])
     if max(index_start + index_bytes, names_start + names_bytes) > size or not index_bytes or not names_bytes:
-        raise damaged(path, f"its index or its list of names lies beyond its {size} bytes")
+        raise damaged(path, f"its index or list of names is beyond its {size} bytes")
     file.seek(names_start)
     names = _names(path, file.read(names_bytes))
     file.seek(index_start)
-    # one entry more than there are: that what follows the index is not part of it
+    # one more entry, to check that the index ends there
     block = file.read(index_bytes + ENTRY.itemsize)
     entries = np.frombuffer(block, ENTRY, count=len(block) // ENTRY.itemsize)
     index = _used(path, entries[: int(header["index_entries"])])
@@ -127,12 +127,12 @@ def _checked_names(path: Path, file: BinaryIO) -> frozenset[str]:
         raise damaged(path, f"entry {int(np.argmax(wrong))} of its index is impossible")
     beyond = entries[int(header["index_entries"]) :]
     if len(index) == header["index_entries"] and len(beyond) and _valid(beyond, size, len(names))[0]:
-        raise damaged(path, "its index is longer than its header says")
+        raise damaged(path, "its index is longer than in its header")
     _check_order(path, index, layer)
     _check_frames(path, index)
     blocks = [(0, HEADER.itemsize), (index_start, index_bytes), (names_start, names_bytes)]
     _check_places(path, index, blocks)
-    _check_kinds(path, index, names)
+    _check_chunks(path, index, names)
     return frozenset(names[k] for k in np.unique(index["name"]))
 
 
@@ -140,8 +140,8 @@ def _names(path: Path, block: bytes) -> list[str]:
     try:
         names = [name.decode() for name in block.split(b"\0") if name]
     except UnicodeDecodeError as error:
-        raise damaged(path, "a name in its list of names is no text") from error
-    # other names are somebody's own, unless a known one that is missing would become them by one byte
+        raise damaged(path, "a name in its list of names is not text") from error
+    # other names belong to users, unless one byte separates them from a missing known name
     halves = [f"{first}\0{second}" for first, second in pairwise(names)]
     for known in sorted((CHUNKS.keys() | UNREAD) - set(names)):
         if name := next((name for name in (*names, *halves) if _one_letter_apart(name, known)), None):
@@ -189,13 +189,12 @@ def _check_order(path: Path, index: NDArray[np.void], layer: int) -> None:
 
 
 def _check_frames(path: Path, index: NDArray[np.void]) -> None:
-    # the library counts frames by the last one, so that a few entries could stand for any number
+    # the library takes the number of frames from the last one: a few entries could claim any number
     frames = np.unique(index["frame"]).astype(np.int64)
     empty = np.flatnonzero(frames != np.arange(len(frames)))
     if len(empty):
         raise TrajectoryError(
-            f"{path}: frame {empty[0]}: holds nothing, not even its step: damaged, or written without "
-            "configuration.step; set it in every frame"
+            f"{path}: frame {empty[0]}: is empty: damaged, or written without configuration.step; set it in every frame"
         )
 
 
@@ -209,7 +208,7 @@ def _check_places(path: Path, index: NDArray[np.void], blocks: list[tuple[int, i
         raise damaged(path, f"two of its parts overlap at byte {start[order][1:][over][0]}")
 
 
-def _check_kinds(path: Path, index: NDArray[np.void], names: list[str]) -> None:
+def _check_chunks(path: Path, index: NDArray[np.void], names: list[str]) -> None:
     for code, name in enumerate(names):
         if name in CHUNKS:
             types, columns = CHUNKS[name]

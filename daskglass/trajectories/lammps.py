@@ -22,7 +22,7 @@ from daskglass.trajectories.compression import opened
 GSD_MAGIC = bytes.fromhex("df65df65df65df65")
 BUFFER = 1 << 17
 LONGEST_LINE = 1 << 16
-SHORTEST_FIELD, LONGEST_FIELD = 2, 256  # bytes with the blank after it, on the mean of a frame
+SHORTEST_FIELD, LONGEST_FIELD = 2, 256  # bytes with the space after it, on average in a frame
 WRAPPED, UNWRAPPED = (("x", "y", "z"), ("xs", "ys", "zs")), (("xu", "yu", "zu"), ("xsu", "ysu", "zsu"))
 SCALED = {"xs", "xsu"}
 IMAGES = ("ix", "iy", "iz")
@@ -32,19 +32,19 @@ REAL = re.compile(rb"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan
 INTEGER = re.compile(rb"[+-]?\d{1,18}")
 NOT_A_NUMBER = ["nan", "-nan", "NaN", "-NaN", "NAN", "-NAN"]
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-# every digit counts: so it is by default from pandas 3.1 on, which deprecates the choice
+# exact parsing is the default from pandas 3.1 on, which deprecates the option
 EXACT: dict[str, Any] = (
     {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 )
 LINES = {"TIMESTEP": 1, "NUMBER OF ATOMS": 1, "BOX BOUNDS": 3, "UNITS": 1, "TIME": 1}
-LJ = "lj"  # units that lengths in σ and times in τ are
+LJ = "lj"  # units: lengths in σ, times in τ
 MOST_TYPES = 127
 MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class _Header:
-    """What stands above the atoms of a frame: `low`, `high` are corners of the box, `columns` of its atoms, `time` or NaN."""
+    """Header of a frame: `low`, `high` are corners of the box, `columns` those of its atoms; `time` may be NaN."""
 
     step: int
     time: float
@@ -55,16 +55,16 @@ class _Header:
 
 
 def scan(path: Path) -> Scan:
-    """Read what a file holds, all but its positions; see `daskglass.trajectories.Format`.
+    """Read everything but positions; see `daskglass.trajectories.Format`.
 
-    The whole text is read once, a buffer at a time; only the atoms of frame 0 are parsed.
+    The text is read once, a buffer at a time; only the atoms of frame 0 are parsed.
 
     Raises
     ------
     TrajectoryError
-        If the file is missing, unreadable, damaged, cut short, without frames, or no dump of atoms; if its box is not
+        If the file is missing, unreadable, damaged, cut short, without frames, or not a dump of atoms; if its box is not
         orthorhombic and periodic; if ids, types or coordinates are not among its columns, or an id is repeated; if the
-        number of atoms or the columns change. It is a `DamagedLaterError` where whole frames stand before the fault.
+        number of atoms or the columns change. It is a `DamagedLaterError` if complete frames precede the fault.
     """
     first: _Header | None = None
     steps, times, edges, offsets = array("q"), array("d"), array("d"), array("q")
@@ -96,7 +96,7 @@ def scan(path: Path) -> Scan:
             edges.extend(_edges(header))
             offsets.append(offset)
     if first is None:
-        raise TrajectoryError(f"{path}: holds no frame")
+        raise TrajectoryError(f"{path}: has no frames")
     snapshot = _snapshot(path, 0, first, text)
     whole = Scan(
         steps=np.array(steps, np.int64),
@@ -117,12 +117,12 @@ def scan(path: Path) -> Scan:
 def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
     """Read frames `start` to `stop`, one at a time; `offsets` are those of the scan.
 
-    A plain file is read from frame `start` on; of a compressed one, all that stands before it is decompressed too.
-    Without `offsets` the frames before it are read and skipped.
+    A plain file is read from frame `start` on; a compressed one is decompressed up to there. Without `offsets` the frames
+    before are read and skipped.
 
-    Positions follow from the first of these columns there is: x y z, xs ys zs, xu yu zu, xsu ysu zsu, but unwrapped ones
-    come first where there are no ix iy iz. Where images are known, an atom outside the box is put back into it, so that
-    all columns give the same position and image.
+    Positions come from the first of these columns: x y z, xs ys zs, xu yu zu, xsu ysu zsu; without ix iy iz, unwrapped
+    ones are preferred. If images are known, atoms outside the box are wrapped, so that all columns give the same position
+    and image.
 
     Raises
     ------
@@ -130,13 +130,13 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
         As `scan` does, and if `stop` is beyond the last frame.
     """
     if offsets and len(offsets) < stop:
-        raise TrajectoryError(f"{path}: holds {len(offsets)} frames, {stop} are expected")
+        raise TrajectoryError(f"{path}: has {len(offsets)} frames, expected {stop}")
     with opened(path, BUFFER) as file:
         if offsets:
             file.seek(offsets[start])
         for frame in range(start if offsets else 0, stop):
             if not _goes_on(file):
-                raise TrajectoryError(f"{path}: holds {frame} frames, {stop} are expected")
+                raise TrajectoryError(f"{path}: has {frame} frames, expected {stop}")
             header = _header(path, frame, file)
             lines = _lines(path, frame, file, header)
             if frame < start:
@@ -157,11 +157,15 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
         if not title.startswith(b"ITEM: "):
             if not frame and not sections:
                 remedy = (
-                    "a GSD file: its format is gsd" if title.startswith(GSD_MAGIC) else f"it begins with {title[:40]!r}"
+                    "it is a GSD file; set format: gsd"
+                    if title.startswith(GSD_MAGIC)
+                    else f"it begins with {title[:40]!r}"
                 )
                 raise TrajectoryError(f"{path}: not a text dump of LAMMPS: {remedy}")
             _refuse(
-                path, frame, f"{title[:40]!r} stands where a line 'ITEM: …' is expected: damaged, or cut short before"
+                path,
+                frame,
+                f"expected a line 'ITEM: …', found {title[:40]!r}: damaged, or the frame before is cut short",
             )
         text = title[6:].decode("ascii", "replace")
         if text.split()[:1] == ["ATOMS"]:
@@ -169,7 +173,7 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
             break
         name = next((name for name in LINES if text.startswith(name)), None)
         if name is None or name in sections:
-            _refuse(path, frame, f"section {text[:40]!r} is {'repeated' if name else 'not one of a dump of atoms'}")
+            _refuse(path, frame, f"section {text[:40]!r} is {'repeated' if name else 'not part of a dump of atoms'}")
         sections[name] = text[len(name) :], [_line(path, frame, file) for _ in range(LINES[name])]
     for name in ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS"):
         if name not in sections:
@@ -179,7 +183,7 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
         _refuse(
             path,
             frame,
-            f"UNITS are {units[:40]!r}: {LJ!r} is expected; write lengths in σ and times in τ of the first species",
+            f"UNITS are {units[:40]!r}, expected {LJ!r}; write lengths in σ and times in τ of the first species",
         )
     step = _count(path, frame, "TIMESTEP", sections["TIMESTEP"][1][0])
     time = sections["TIME"][1][0] if "TIME" in sections else b"nan"
@@ -187,7 +191,7 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
         _refuse(path, frame, f"TIME is {time[:40]!r}, not a number")
     atoms = _count(path, frame, "NUMBER OF ATOMS", sections["NUMBER OF ATOMS"][1][0])
     if not atoms:
-        _refuse(path, frame, "holds no atom")
+        _refuse(path, frame, "has no atoms")
     low, high = _bounds(path, frame, *sections["BOX BOUNDS"])
     _check_columns(path, frame, columns)
     return _Header(step, float(time), atoms, low, high, columns)
@@ -215,19 +219,19 @@ def _bounds(path: Path, frame: int, kind: str, lines: list[bytes]) -> tuple[NDAr
         _refuse(
             path,
             frame,
-            f"BOX BOUNDS are {kind.strip()!r}: 'pp pp pp' is expected, an orthorhombic box periodic in x, y and z",
+            f"BOX BOUNDS are {kind.strip()!r}, expected 'pp pp pp': an orthorhombic box, periodic in x, y and z",
         )
     rows = [line.split() for line in lines]
     if any(len(row) != 2 + tilted or not all(map(NUMBER.fullmatch, row)) for row in rows):
-        _refuse(path, frame, f"BOX BOUNDS are {b', '.join(lines)[:200]!r}: three lines of numbers are expected")
+        _refuse(path, frame, f"BOX BOUNDS are {b', '.join(lines)[:200]!r}, expected three lines of numbers")
     bounds = np.array([[float(word) for word in row] for row in rows])
     if tilted and bounds[:, 2].any():
-        _refuse(path, frame, f"the box is tilted by {bounds[:, 2].tolist()}: only orthorhombic boxes are supported")
+        _refuse(path, frame, f"the box is tilted by {bounds[:, 2].tolist()}; only orthorhombic boxes are supported")
     low, high = bounds[:, 0], bounds[:, 1]
     with np.errstate(over="ignore"):
         edges = (high - low).astype(np.float32)
     if not (np.isfinite(edges) & (edges > 0)).all():
-        _refuse(path, frame, f"the box has the edges {edges.tolist()}: positive ones are expected")
+        _refuse(path, frame, f"the box has edges {edges.tolist()}; they must be positive")
     return low, high
 
 
@@ -240,7 +244,7 @@ def _check_columns(path: Path, frame: int, columns: Sequence[str]) -> None:
         _refuse(path, frame, f"a column is repeated: {' '.join(columns)[:200]}")
     for triple in (*WRAPPED, *UNWRAPPED, IMAGES):
         if 0 < len(set(triple) & set(columns)) < 3:
-            _refuse(path, frame, f"of the columns {' '.join(triple)} one is missing: {' '.join(columns)[:200]}")
+            _refuse(path, frame, f"one of the columns {' '.join(triple)} is missing: {' '.join(columns)[:200]}")
     if "id" not in columns:
         _refuse(path, frame, "atoms have no column id; write it with: dump … custom … id type x y z ix iy iz")
     if not {"type", "element"} & set(columns):
@@ -253,13 +257,15 @@ def _check_columns(path: Path, frame: int, columns: Sequence[str]) -> None:
 
 def _check_alike(path: Path, frame: int, first: _Header, header: _Header) -> None:
     if header.atoms != first.atoms:
-        _refuse(path, frame, f"{header.atoms} atoms, {first.atoms} in frame 0")
+        _refuse(path, frame, f"{header.atoms} atoms, but {first.atoms} in frame 0")
     if header.columns != first.columns:
-        _refuse(path, frame, f"columns {' '.join(header.columns)[:200]}, {' '.join(first.columns)[:200]} in frame 0")
+        _refuse(
+            path, frame, f"columns {' '.join(header.columns)[:200]}, but {' '.join(first.columns)[:200]} in frame 0"
+        )
 
 
 def _goes_on(file: io.BufferedReader[Any]) -> bool:
-    """Pass over blank lines; return whether anything follows."""
+    """Skip blank lines; return whether anything follows."""
     while block := file.peek():
         text = block.lstrip()
         file.read(len(block) - len(text))
@@ -269,7 +275,7 @@ def _goes_on(file: io.BufferedReader[Any]) -> bool:
 
 
 def _lines(path: Path, frame: int, file: io.BufferedReader[Any], header: _Header) -> Iterator[bytes]:
-    """Read the lines of the atoms, in pieces of the buffer's size, as long as their length can be that of atoms."""
+    """Read the lines of the atoms in pieces of the buffer's size; refuse lines too long or too short for atoms."""
     count, fields = header.atoms, header.atoms * len(header.columns)
     left, length, line = count, 0, 0
     while left:
@@ -286,13 +292,13 @@ def _lines(path: Path, frame: int, file: io.BufferedReader[Any], header: _Header
         length += size
         line = size - 1 - block.rfind(b"\n", 0, size) + (0 if ends else line)
         if line > LONGEST_LINE or length > LONGEST_LINE + LONGEST_FIELD * fields:
-            _refuse(path, frame, f"line {count - left + 1} of its atoms, or all of them, are too long to be atoms")
+            _refuse(path, frame, f"line {count - left + 1} of its atoms, or all lines together, are too long for atoms")
         yield file.read(size)
     if length < SHORTEST_FIELD * fields:
         _refuse(path, frame, f"{length} bytes of atoms are too few for {count} lines of {len(header.columns)} fields")
 
 
-# numbers too large are refused or passed on as infinite, without a word from numpy
+# numbers that are too large are refused, or passed on as infinite, without warnings from numpy
 @np.errstate(over="ignore", invalid="ignore")
 def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
     columns = header.columns
@@ -300,8 +306,8 @@ def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
     triples = WRAPPED + UNWRAPPED if images else UNWRAPPED + WRAPPED
     coordinates = next(triple for triple in triples if set(triple) <= set(columns))
     unwrapped = coordinates in UNWRAPPED
-    kinds = [kind for kind in ("type", "element") if kind in columns]
-    table = _table(path, frame, header, text, coordinates, IMAGES if images and not unwrapped else (), kinds)
+    labels = [name for name in ("type", "element") if name in columns]
+    table = _table(path, frame, header, text, coordinates, IMAGES if images and not unwrapped else (), labels)
     ids = table["id"].to_numpy()
     rising = ids[1:] > ids[:-1]
     if not rising.all():
@@ -310,8 +316,8 @@ def _snapshot(path: Path, frame: int, header: _Header, text: bytes) -> Snapshot:
         same = ids[1:] == ids[:-1]
         if same.any():
             _refuse(path, frame, f"id {ids[1:][same][0]} is repeated")
-    types, typeid = _types(path, frame, table[kinds[0]])
-    elements = _elements(path, frame, types, typeid, table["element"]) if len(kinds) > 1 else ()
+    types, typeid = _types(path, frame, table[labels[0]])
+    elements = _elements(path, frame, types, typeid, table["element"]) if len(labels) > 1 else ()
     edges = header.high - header.low
     x = table[list(coordinates)].to_numpy()
     if coordinates[0] in SCALED:
@@ -336,11 +342,11 @@ def _table(
     text: bytes,
     coordinates: Sequence[str],
     images: Sequence[str],
-    kinds: Sequence[str],
+    labels: Sequence[str],
 ) -> pd.DataFrame:
-    # the last column tells lines with fewer fields, one more column those with more
+    # the last column detects lines with too few fields, one more column those with too many
     last = header.columns[-1]
-    dtype = dict.fromkeys((last, REST, *kinds), "category")
+    dtype = dict.fromkeys((last, REST, *labels), "category")
     dtype |= dict.fromkeys(("id", *images), "int64") | dict.fromkeys(coordinates, "float64")
     title = " ".join((*header.columns, REST, "\n")).encode()
     try:
@@ -365,7 +371,7 @@ def _table(
 
 
 def _explain(path: Path, frame: int, header: _Header, text: bytes, error: Exception | None) -> NoReturn:
-    """Find the line that is at fault, and say so."""
+    """Raise an error that names the wrong line."""
     for number, line in enumerate(text.split(b"\n")[: header.atoms], 1):
         fields = line.split()
         if len(fields) != len(header.columns):
@@ -374,16 +380,16 @@ def _explain(path: Path, frame: int, header: _Header, text: bytes, error: Except
         for name, field in zip(header.columns, fields, strict=True):
             number_of = INTEGER if name in ("id", *IMAGES) else REAL
             if name in READ and not number_of.fullmatch(field):
-                what = f"{name} = {field[:40]!r}: {'a whole' if number_of is INTEGER else 'a'} number is expected"
+                what = f"{name} = {field[:40]!r}, expected a {'whole ' if number_of is INTEGER else ''}number"
                 raise TrajectoryError(f"{path}: frame {frame}: line {number} of its atoms has {what}") from error
     raise TrajectoryError(f"{path}: frame {frame}: its atoms cannot be read: {error}") from error
 
 
 def _types(path: Path, frame: int, column: pd.Series) -> tuple[tuple[str, ...], NDArray[np.int8]]:
-    """Name the types in the order of their numbers, or of the alphabet where they are names."""
+    """Types in the order of their numbers, or in alphabetical order."""
     names = [str(name) for name in column.cat.categories]
     if len(names) > MOST_TYPES:
-        _refuse(path, frame, f"{len(names)} types of atoms: {MOST_TYPES} are the most")
+        _refuse(path, frame, f"{len(names)} types of atoms; the limit is {MOST_TYPES}")
     types = sorted(names, key=lambda name: (int(name), "") if name.isdecimal() else (0, name))
     code = np.array([types.index(name) for name in names], np.int8)
     return tuple(types), code[column.cat.codes.to_numpy()]
@@ -392,7 +398,7 @@ def _types(path: Path, frame: int, column: pd.Series) -> tuple[tuple[str, ...], 
 def _elements(
     path: Path, frame: int, types: Sequence[str], typeid: NDArray[np.int8], column: pd.Series
 ) -> tuple[str, ...]:
-    """Element of each type; none where all types are of one element, as LAMMPS writes it unless given their names."""
+    """Element of each type; empty if all types have one element, as LAMMPS writes without names of elements."""
     names, codes = column.cat.categories, column.cat.codes.to_numpy()
     if len(names) == 1 < len(types):
         return ()
@@ -402,7 +408,7 @@ def _elements(
         _refuse(
             path,
             frame,
-            f"the columns type and element do not agree: {found}; write one of them, or elements that name each type",
+            f"the columns type and element disagree: {found}; write only one of them, or one element for each type",
         )
     return tuple(str(names[element]) for _, element in pairs)
 
@@ -410,7 +416,7 @@ def _elements(
 def _wrap(
     x: NDArray[np.float64], low: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Put what is outside the box back into it; return positions and the number of boxes each was moved by."""
+    """Wrap positions into the box; return them, and the number of boxes that each was moved by."""
     boxes = np.floor((x - low) / edges)
     boxes[~np.isfinite(boxes)] = 0.0
     return x - boxes * edges, boxes

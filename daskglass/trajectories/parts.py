@@ -1,4 +1,4 @@
-"""A trajectory in several files, whose names differ in nothing but the time step of their first frame."""
+"""A trajectory in several files, whose names differ only in the time step of their first frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import DamagedLaterError, Format, Scan, Snapshot, get_format
 
-STEP = "{step}"  # in the path of a trajectory: where the names of its files differ
+STEP = "{step}"  # marks in a path where the names of its files differ
 
 
 class Part(NamedTuple):
@@ -21,9 +21,9 @@ class Part(NamedTuple):
 
     Attributes
     ----------
-    step : the time step, as the name of the file spells it
+    step : time step, as spelled in the file's name
     size, modified : bytes, and time of the last change in ns
-    first : number of its first frame among those of the trajectory
+    first : number of its first frame in the trajectory
     """
 
     step: str
@@ -33,26 +33,26 @@ class Part(NamedTuple):
 
 
 def file_of(path: Path, step: str) -> Path:
-    """Return the file of a trajectory whose name spells a time step so."""
+    """File of a trajectory with this time step in its name."""
     before, _, after = str(path).rpartition(STEP)
     return Path(before + step + after)
 
 
 def get_reader(form: str, parts: Sequence[Part] = ()) -> Format:
-    """Return what reads a trajectory of a format: one file, or several."""
+    """Reader of a trajectory in one file, or in several."""
     reader = get_format(form)
     return Parts(reader, [part.step for part in parts], [part.first for part in parts]) if parts else reader
 
 
 @dataclass(frozen=True)
 class Parts:
-    """Several files that are read as one; see `daskglass.trajectories.Format`.
+    """Several files, read as one; see `daskglass.trajectories.Format`.
 
     Attributes
     ----------
     format : of each file
-    steps : time steps as the names of the files spell them, rising
-    firsts : number of the first frame of each file; only `frames` needs them, and of those files alone that it reads
+    steps : time steps as spelled in the files' names, rising
+    firsts : number of the first frame of each file; needed by `frames` only, for the files it reads
     """
 
     format: Format
@@ -60,13 +60,13 @@ class Parts:
     firsts: Sequence[int] = ()
 
     def scan(self, path: Path) -> Scan:
-        """Read what all files hold, all but positions, each once.
+        """Read everything but positions from all files, each once.
 
         Raises
         ------
         TrajectoryError
-            As the format does, naming the file; if its first frame is not at the time step in its name, or its number of
-            particles, its types, columns or quantities differ from those of the first file.
+            As the format does; if a file's first frame is not at the time step in its name, or its number of particles,
+            types, columns or quantities differ from those of the first file.
         """
         scans: list[Scan] = []
         firsts, frames = [], 0
@@ -100,12 +100,12 @@ class Parts:
         return whole
 
     def frames(self, path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
-        """Read frames `start` to `stop`, one at a time; only the files that hold them are opened.
+        """Read frames `start` to `stop`, one at a time; opens only the files that contain them.
 
         Raises
         ------
         TrajectoryError
-            As the format does, naming the file.
+            As the format does.
         """
         for step, first, end in zip(self.steps, self.firsts, [*self.firsts[1:], stop], strict=True):
             low, high = max(start, first), min(stop, end)
@@ -126,7 +126,7 @@ class Parts:
             scan, damage = error.whole, error
         if int(step) != scan.steps[0]:
             raise TrajectoryError(
-                f"{file}: its first frame is at time step {scan.steps[0]}, its name says {int(step)}: name files by the "
+                f"{file}: the first frame is at time step {scan.steps[0]}, but the name has {int(step)}; name files by the "
                 f"time step of their first frame{_joining(path) if scan.offsets else ''}"
             )
         if first is not None:
@@ -145,18 +145,17 @@ def _check_alike(file: Path, scan: Scan, first_file: Path, first: Scan) -> None:
     ):
         if here != there:
             raise TrajectoryError(
-                f"{file}: {what}: {here}; {there} in {first_file}: all files of a trajectory must hold the same particles, "
-                "written alike"
+                f"{file}: {what}: {here}, but {there} in {first_file}; write the same particles, types and columns in all files"
             )
 
 
 def _joining(path: Path) -> str:
-    """Command that makes one file of text dumps in the order of the numbers in their names."""
+    """Advice to join text dumps in the order of the numbers in their names."""
     before, step, after = path.name.partition(STEP)
     if not step:
         return ""
     names = f"{shlex.quote(before) if before else ''}*{shlex.quote(after) if after else ''}"
     return (
-        f"; or, where they are numbered otherwise, make one file of them, in {path.parent}: cat $(ls -v {names}) > "
+        f"; if they are numbered otherwise, join them, in {path.parent}: cat $(ls -v {names}) > "
         f"all{path.suffix if STEP not in path.suffix else ''}"
     )

@@ -1,4 +1,4 @@
-"""Patterns of file names: fields written into them, and read back from the names that exist."""
+"""Patterns of file names: fill in known fields, and read the others from existing names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from daskglass.study.paths import expand_path
 from daskglass.trajectories.parts import STEP
 
 RUNS = ("production", "training")
-# what a name may hold where a field stands; ~ follows each choice that "" makes long and "?" makes short
+# text that matches a field; "~" becomes "" for the longest match and "?" for the shortest
 EXPRESSIONS = {
     "temperature": r"(?:[0-9]+~(?:\.[0-9]*~)?~|\.[0-9]+~)(?:[eE][+-]?[0-9]+~)?~",
     "replica": r"[0-9]+~",
@@ -26,7 +26,7 @@ EXPRESSIONS = {
     "run": "|".join(RUNS),
 }
 TEXT = "[^/]+~"
-# a format is good for reading if what it writes of these reads as the same
+# a format can be used for reading if it writes these so that they read back the same
 SAMPLES: Mapping[str, str | float] = {"temperature": 2.0, "replica": 10, "step": 10, "run": RUNS[0]}
 KEY = "source.trajectories"
 MOST_DIGITS = 18  # of a time step: it is less than 2^63
@@ -45,9 +45,9 @@ class Field:
 
 @dataclass(frozen=True)
 class Match:
-    """A file that a pattern stands for: its path, with `{step}` where the field `step` is, and the values of its fields.
+    """A file that matches a pattern: its path, with `{step}` in place of that field, and the values of all fields.
 
-    `step` is the text of that field; empty where the pattern has none.
+    `step` is the text of the field `{step}`, empty if the pattern has none.
     """
 
     path: Path
@@ -59,18 +59,18 @@ Pieces = list[str | Field]
 
 
 def parse_pattern(pattern: str) -> Pieces:
-    """Expand `~` and $VARIABLES, and take a pattern apart into literal texts and fields.
+    """Expand `~` and $VARIABLES, and split a pattern into literal texts and fields.
 
     Raises
     ------
     StudyError
-        If the path is an address, a variable is not set, or braces do not hold a field such as `{temperature:.2f}`.
+        If the path is an address, a variable is not set, or braces do not contain a field such as `{temperature:.2f}`.
     """
     try:
         expanded = expand_path(pattern, _escaped)
     except StudyError as error:
         raise StudyError(f"{KEY}.path: {error}") from None
-    advice = "a field is a name and a format, such as {temperature:.2f}; braces of a name are doubled"
+    advice = "write a field as {temperature:.2f}, name and format; double literal braces"
     try:
         parsed = list(string.Formatter().parse(expanded))
     except ValueError as error:
@@ -80,7 +80,7 @@ def parse_pattern(pattern: str) -> Pieces:
         pieces.append(literal)
         if name is not None:
             if not name or conversion or set("/{}") & set(f"{name}{spec}"):
-                raise StudyError(f"{KEY}.path: {pattern!r}: not a field: {{{name}}}; {advice}")
+                raise StudyError(f"{KEY}.path: {pattern!r}: {{{name}}} is not a field; {advice}")
             pieces.append(Field(name, spec or ""))
     if not any(pieces):
         raise StudyError(f"{KEY}.path: empty")
@@ -88,19 +88,19 @@ def parse_pattern(pattern: str) -> Pieces:
 
 
 def fill(pieces: Pieces, texts: Mapping[str, str], where: str) -> Pieces:
-    """Write the fields that are known: as their text or, where there is a format, as the value it stands for.
+    """Write the known fields: as their text or, with a format, as their formatted value.
 
     Parameters
     ----------
     pieces : a pattern
-    texts : of the known fields, each good for `to_value`
-    where : where the texts come from, for messages
+    texts : of the known fields, each valid for `to_value`
+    where : source of the texts, for messages
 
     Raises
     ------
     StudyError
-        If a format does not suit its value, the text of a field is empty, or a format of an unknown field writes what
-        could not be read back.
+        If a format does not fit its value, a text is empty, or the format of an unknown field writes text that cannot be
+        read back.
     """
     filled: Pieces = []
     for piece in pieces:
@@ -117,33 +117,32 @@ def fill(pieces: Pieces, texts: Mapping[str, str], where: str) -> Pieces:
 
 
 def find_matches(pieces: Pieces) -> list[Match]:
-    """Find the files that a pattern stands for, and the values of its fields in each.
+    """Find the files that match a pattern, and the values of its fields.
 
     Raises
     ------
     TrajectoryError
-        If a name can be read in two ways or holds a number out of range, a link leads nowhere, or a folder cannot be
-        read.
+        If a name is ambiguous or contains a number out of range, a link is broken, or a folder cannot be read.
     """
     base, components = _components(pieces)
     names, long = _expression(components, "")
     _, short = _expression(components, "?")
     matches = []
     for path in _walk(base, components, files=True):
-        # of all readings of a name, these are the first and the last
+        # the longest and the shortest match: if they agree, all do
         readings = [match for expression in (long, short) if (match := re.fullmatch(expression, path))]
         first, last = (list(zip(names, match.groups(), strict=True)) for match in readings)
         if first != last:
             either, other = (", ".join(f"{name} {text}" for name, text in reading) for reading in (first, last))
             raise TrajectoryError(
-                f"{base}{path}: {''.join(map(str, pieces))} reads as {either} or as {other}; put other text between "
-                f"the fields of {KEY}.path, or have a table tell them"
+                f"{base}{path}: {''.join(map(str, pieces))} may mean {either} or {other}; put text between the fields "
+                f"of {KEY}.path, or give them in a table"
             )
         try:
             values = [(name, to_value(name, text)) for name, text in first]
         except ValueError as error:
             raise TrajectoryError(f"{base}{path}: {error}") from None
-        # a number that stands twice may be written in two ways, but must be one
+        # a number that occurs twice may be written differently, but must have one value
         if len(set(values)) == len(set(names)):
             step, whole = "", path
             if "step" in names:
@@ -154,7 +153,7 @@ def find_matches(pieces: Pieces) -> list[Match]:
 
 
 def nearest(pieces: Pieces) -> str:
-    """Say what the deepest folder that exists on the way to a pattern's files holds."""
+    """Contents of the deepest existing folder on the way to a pattern's files."""
     base, components = _components(pieces)
     depths = range(len(components) - 1, -1, -1)
     folder = Path(base + next(min(found) for depth in depths if (found := _walk(base, components[:depth]))))
@@ -165,16 +164,16 @@ def nearest(pieces: Pieces) -> str:
     except OSError as error:
         return f"{folder}/ cannot be read: {error.strerror}"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{folder}/ holds {', '.join(names[:3]) or 'nothing'}{more}"
+    return f"{folder}/ contains {', '.join(names[:3]) or 'nothing'}{more}"
 
 
 def to_value(name: str, text: str) -> str | float:
-    """Return what the text of a field, a constant or a cell stands for.
+    """Value of the text of a field, constant or cell.
 
     Raises
     ------
     ValueError
-        If it stands for nothing.
+        If it is not valid.
     """
     fits = name not in EXPRESSIONS or re.fullmatch(EXPRESSIONS[name].replace("~", ""), text)
     if name == "temperature":
@@ -190,8 +189,8 @@ def to_value(name: str, text: str) -> str | float:
     if name == "system" and not text:
         raise ValueError("system must not be empty")
     if name == "replica" and int(text) >= 2**63:
-        raise ValueError(f"replica must be less than 2^63; got {text}: number replicas by a table")
-    # a column of a table may be called step, too, and hold anything
+        raise ValueError(f"replica must be less than 2^63; got {text}; number replicas in a table")
+    # a table column may also be called step, and contain anything
     return int(text) if name == "replica" or (name == "step" and fits) else text
 
 
@@ -204,7 +203,7 @@ def _check_readable(field: Field) -> None:
         readable = False
     if not readable:
         raise StudyError(
-            f"{KEY}.path: {field} writes {sample} as {written!r}, which does not read back as {sample}; leave its format out"
+            f"{KEY}.path: {field} writes {sample} as {written!r}, which does not read back as {sample}; remove the format"
         )
 
 
@@ -212,16 +211,12 @@ def _formatted(field: Field, value: str | float) -> str:
     try:
         return format(value, field.spec)
     except ValueError as error:
-        known = (
-            ""
-            if field.name in (*EXPRESSIONS, "system")
-            else f"; {field.name} is none of system, {', '.join(EXPRESSIONS)}"
-        )
-        raise StudyError(f"{KEY}.path: {field} is no format of {value!r} ({error}){known}") from None
+        known = "" if field.name in (*EXPRESSIONS, "system") else f"; known fields are system, {', '.join(EXPRESSIONS)}"
+        raise StudyError(f"{KEY}.path: {field} cannot format {value!r} ({error}){known}") from None
 
 
 def _components(pieces: Pieces) -> tuple[str, list[Pieces]]:
-    """Take a pattern apart at its slashes: the folder before the first field, and the components below it."""
+    """Split a pattern at its slashes: the folder before the first field, and the components below it."""
     components: list[Pieces] = [[]]
     for piece in pieces:
         first, *others = [piece] if isinstance(piece, Field) else piece.split("/")
@@ -236,7 +231,7 @@ def _is_literal(component: Pieces) -> bool:
 
 
 def _expression(components: Sequence[Pieces], choice: str) -> tuple[list[str], str]:
-    """Regular expression of some components, that tries long or short texts first, and the fields of its groups."""
+    """Fields of some components, and a regular expression that tries long or short texts first."""
     names: list[str] = []
 
     def expression(piece: str | Field) -> str:
@@ -251,7 +246,7 @@ def _expression(components: Sequence[Pieces], choice: str) -> tuple[list[str], s
 
 
 def _walk(base: str, components: Sequence[Pieces], files: bool = False) -> list[str]:
-    """Find the paths below a folder that suit some components: files, or folders each with a slash."""
+    """Find the paths below a folder that match some components: files, or folders with a trailing slash."""
     found = [""]
     for depth, component in enumerate(components, 1):
         last = files and depth == len(components)
@@ -278,7 +273,7 @@ def _entries(base: str, folder: str, expression: re.Pattern[str], files: bool) -
     with entries:
         for entry in entries:
             path = folder + entry.name
-            # the file system is asked again about links only
+            # only links need another call to the file system
             if expression.fullmatch(path) and (
                 _exists(base + path, files) if entry.is_symlink() else entry.is_file() if files else entry.is_dir()
             ):
@@ -286,12 +281,12 @@ def _entries(base: str, folder: str, expression: re.Pattern[str], files: bool) -
 
 
 def _exists(path: str, files: bool) -> bool:
-    """Whether a path is a file or, if not `files`, a folder; a link to nothing stands for one that should be there."""
+    """Whether a path is a file or, if not `files`, a folder; a broken link is an error."""
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
-            raise TrajectoryError(f"{path}: a link to {os.readlink(path)}, which does not exist") from None
+            raise TrajectoryError(f"{path}: links to {os.readlink(path)}, which does not exist") from None
         return False
     except OSError as error:
         raise TrajectoryError(f"{path}: {error.strerror}") from None

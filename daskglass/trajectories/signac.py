@@ -10,7 +10,7 @@ from typing import Any
 from daskglass.errors import StudyError
 from daskglass.trajectories.patterns import KEY, Field, find_matches, parse_pattern
 
-# where the file of a job is looked for if the path ends with the project
+# places of a job's file, if the path gives none
 LAYOUTS = ("{job.file}.gsd", "runs/temp-{temperature:g}/{job.file}.gsd")
 
 
@@ -19,9 +19,9 @@ def project_rows(path: str) -> tuple[str, list[dict[str, str]]]:
 
     Parameters
     ----------
-    path : the folder of the project and, behind it, the file within each job's folder, in which fields may stand:
+    path : folder of the project, followed by the file within each job's folder, with or without fields:
         `PROJECT/runs/temp-{temperature:g}/traj.gsd`. The project is the longest part before the first field that is
-        one. Without a file, it is the GSD file in each job's folder, or in each `runs/temp-{temperature:g}/` below.
+        one. The default file is the GSD file in each job's folder, or in each `runs/temp-{temperature:g}/` below.
 
     Returns
     -------
@@ -31,13 +31,13 @@ def project_rows(path: str) -> tuple[str, list[dict[str, str]]]:
     Raises
     ------
     StudyError
-        If signac is not installed, the path leads to no project, the project has no jobs, a state point cannot be read
-        or has two values for a key, or it is not clear which files are meant.
+        If signac is not installed, the path contains no project, the project has no jobs, a state point cannot be read
+        or has two values for a key, or the files are ambiguous.
     """
     try:
         signac = import_module("signac")
     except ImportError as error:
-        raise StudyError(f'signac projects are read by signac ({error}): pip install "daskglass[signac]"') from None
+        raise StudyError(f'reading signac projects needs signac ({error}): pip install "daskglass[signac]"') from None
     root, inside, project = _split(signac, path)
     try:
         jobs = {job.id: job.cached_statepoint for job in project}
@@ -63,8 +63,8 @@ def _split(signac: Any, path: str) -> tuple[str, str, Any]:
             raise StudyError(f"{KEY}.path: {root}: signac cannot open the project: {error}") from None
         return root, path.removeprefix(root).lstrip("/"), project
     raise StudyError(
-        f"{KEY}.path: {path}: no leading part of it is a signac project, with .signac/config in it; "
-        "`signac migrate` brings a project of signac 1 up to date"
+        f"{KEY}.path: {path}: no leading part of it is a signac project, with a .signac/config; "
+        "convert projects of signac 1 with `signac migrate`"
     )
 
 
@@ -79,7 +79,7 @@ def _layout(pattern: str, path: str) -> str:
         return found[0]
     raise StudyError(
         f"{KEY}.path: {path}: the jobs have GSD files {'both' if found else 'neither'} in their folders "
-        f"{'and' if found else 'nor'} in runs/temp-{{temperature:g}}/ below; append the file to the path, such as "
+        f"{'and' if found else 'nor'} in runs/temp-{{temperature:g}}/; append the file to the path, such as "
         f"{path}/runs/temp-{{temperature:g}}/traj.gsd"
     )
 

@@ -1,4 +1,4 @@
-"""What a trajectory is before its positions are read: its identity, its frames, whether it continues one known before."""
+"""Survey of a trajectory without its positions: identity, frames, and whether it continues an earlier one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from daskglass.trajectories import DamagedLaterError, Format, Scan, Snapshot
 from daskglass.trajectories.parts import Part, Parts, file_of
 
 END = 1_000_000  # bytes at either end of a file that are hashed
-VERSION = "2"  # of what a survey says
+VERSION = "2"  # of the contents of a survey
 SHORTEST = 2.0  # edge of a box, σ, across which a particle would meet itself
 PACKED = {".gz", ".bz2", ".xz", ".zst"}
 ROUNDING = 1e-4  # of times in a file
@@ -30,21 +30,21 @@ class Survey(BaseModel):
     Attributes
     ----------
     size, modified : bytes, and time of the last change in ns
-    sha256 : of the first and the last megabyte; of several files, of their sizes and times of change too
+    sha256 : of the first and the last megabyte; for several files, also of their sizes and times of change
     frames, first_step, interval : number of frames, time steps of the first, and between two
     particles, types : their number, and the names of their types
-    counts : number of particles of each type, in the order of `types`; empty in ledgers of old
-    elements : another name of each type, if they have one
-    box, box_varies : edges of the first frame, σ, and whether those of later frames differ
+    counts : number of particles of each type, in the order of `types`; empty in old ledgers
+    elements : a second name of each type, if any
+    box, box_varies : edges of the first frame, σ, and whether they change later
     shortest : shortest edge of any frame, σ
     images : whether periodic images are known
-    quantities : what is logged with each frame
-    offsets : where frames begin, for formats that need it
-    timestep : τ per time step, by the times in the file; None where there are none
-    content : hash of what was read first under this name; kept while the file only grows
+    quantities : logged with each frame
+    offsets : start of each frame, for formats that need it
+    timestep : τ per time step, from the times in the file; None without times
+    content : hash of the first version of the file; kept while the file only grows
     last : hash of the last frame
-    parts : the files, where there are several
-    damage : what is wrong after these frames; empty where nothing is
+    parts : the files, if there are several
+    damage : fault after these frames; empty if there is none
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -77,17 +77,17 @@ class Survey(BaseModel):
         return self.content != _identity(self.size, self.modified, self.sha256)
 
     def inputs(self) -> dict[str, str]:
-        """What the survey is of, as the ledger compares it."""
+        """Identity of the file, for the ledger."""
         return {"size": str(self.size), "modified": str(self.modified), "sha256": self.sha256, "survey": VERSION}
 
     def is_of(self, path: Path) -> bool:
-        """Whether the files are unchanged, by their sizes and the times of their last changes."""
+        """Whether the files are unchanged, by size and time of the last change."""
         if self.parts:
             return all(_stat(file_of(path, part.step)) == (part.size, part.modified) for part in self.parts)
         return _stat(path) == (self.size, self.modified)
 
     def around(self, start: int, stop: int) -> Survey:
-        """Leave out the files that hold none of frames `start` to `stop`, the one before them, and frame 0."""
+        """Keep only the files with frames `start` to `stop`, the frame before them, and frame 0."""
         ends = [part.first for part in self.parts[1:]] + [self.frames]
         wanted = ((0, 1), (max(start - 1, 0), stop))
         parts = (
@@ -99,21 +99,21 @@ class Survey(BaseModel):
 
 
 def survey_file(path: Path, format: Format, known: Survey | None = None, steps: Sequence[str] = ()) -> Survey:
-    """Read what a trajectory holds, all but its positions.
+    """Read everything but the positions of a trajectory.
 
-    A fault after whole frames is kept as the `damage` of the survey: whoever needs more frames must raise it.
+    A fault after complete frames becomes the `damage` of the survey; callers that need more frames must raise it.
 
     Parameters
     ----------
-    path : its file, or of several, with `{step}` in place of what `steps` hold
+    path : the file; for several, with `{step}` in place of the `steps`
     format : of each file
-    known : what it held before
-    steps : time steps as the names of several files spell them, rising
+    known : earlier survey
+    steps : for several files, the time steps as spelled in their names, rising
 
     Raises
     ------
     TrajectoryError
-        If a file cannot be read, or frames are not equally spaced in time; naming file and frame.
+        If a file cannot be read, or frames are not equally spaced in time.
     """
     same = known is not None and [part.step for part in known.parts] == list(steps) and known.is_of(path)
     if known is not None and same and known.counts:
@@ -169,10 +169,10 @@ def _identity(size: int, modified: int, sha256: str) -> str:
 
 
 def _continues(path: Path, reader: Format, known: Survey, scan: Scan, parts: Sequence[Part]) -> bool:
-    """Whether the last frame known before is there still, at the same place, bit for bit, and all files before its own."""
+    """Whether the last frame of the earlier survey is unchanged, and all files before it."""
     steps = scan.steps
     same = int(steps[0]) == known.first_step and steps.size > 1 and int(steps[1] - steps[0]) == known.interval
-    # the last of the files known may have grown
+    # the last known file may have grown
     same &= known.parts[:-1] == tuple(parts[: len(known.parts[:-1])]) and len(known.parts) <= len(parts)
     return same and _fingerprint(_frame(path, reader, known.frames - 1, scan.offsets)) == known.last
 
@@ -186,35 +186,35 @@ def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int], part
     if wrong.size and parts:
         k = int(wrong[0])
         one, other = (f"frame {index} ({_file_of_frame(path, parts, index)})" for index in (k, k + 1))
-        expected = f"{steps[k] + intervals[0]} is expected" if intervals[0] > 0 else "a later one is expected"
+        expected = f"expected {steps[k] + intervals[0]}" if intervals[0] > 0 else "expected a later one"
         raise TrajectoryError(
-            f"{path}: {other} is at time step {steps[k + 1]}, {one} is at {steps[k]}; {expected}: files are missing between "
-            "them, or frames are repeated or not equally spaced; keep equally spaced frames alone under these names"
+            f"{path}: {other} is at time step {steps[k + 1]}, {one} is at {steps[k]}; {expected}: files are missing, or "
+            "frames are repeated or not equally spaced; keep only equally spaced frames under these names"
         )
     if not intervals.any():
         raise TrajectoryError(
-            f"{path}: all {steps.size} frames are at time step {steps[0]}: no frame says its own; set "
-            f"{'ITEM: TIMESTEP' if offsets else 'frame.configuration.step'} when frames are written, or, where they are INTERVAL "
-            f"time steps apart: {_numbering(path, offsets)}"
+            f"{path}: all {steps.size} frames are at time step {steps[0]}; set "
+            f"{'ITEM: TIMESTEP' if offsets else 'frame.configuration.step'} when writing frames; if they are INTERVAL time steps "
+            f"apart, number them with {_numbering(path, offsets)}"
         )
     if wrong.size:
-        # where some go back in time, the gap before them is no missing frame
+        # if some go back in time, the gap before them is not a missing frame
         back = np.flatnonzero(intervals < 0)
         k = int((back if back.size else wrong)[0])
         before, step = int(steps[k]), int(steps[k + 1])
         if step == before:
-            what = f"is at time step {step}, as frame {k} is: one of them is repeated, take it out"
+            what = f"is at time step {step}, like frame {k}: remove the repeated frame"
         elif step < before:
             repeated = np.flatnonzero(steps[: k + 1] == step)
-            again = f"frames {repeated[0]} to {k} are repeated: keep them once; " if repeated.size else ""
+            again = f"keep one copy of frames {repeated[0]} to {k}; " if repeated.size else ""
             what = (
-                f"is at time step {step}, before frame {k} at {before}: a restart or a second run begins there; {again}"
-                f"split the file: {_splitting(path, k + 1, offsets)}"
+                f"is at time step {step}, before frame {k} at {before}: a restart or a second run begins here; {again}"
+                f"split the file with {_splitting(path, k + 1, offsets)}"
             )
         else:
             what = (
-                f"is at time step {step}, {before + int(intervals[0])} is expected: frames are missing, or not equally "
-                "spaced; write the equally spaced ones into a file of their own"
+                f"is at time step {step}, expected {before + int(intervals[0])}: frames are missing or not equally spaced; "
+                "write equally spaced frames to a separate file"
             )
         raise TrajectoryError(f"{path}: frame {k + 1} {what}")
     return int(intervals[0])
@@ -229,22 +229,22 @@ def _check_three_dimensional(path: Path, frame: Snapshot) -> None:
     if flat.any() and len(frame.position) > 1:
         axis = int(np.argmax(flat))
         raise TrajectoryError(
-            f"{frame.where(path)}: all particles are at {'xyz'[axis]} = {frame.position[0, axis]:g}: only systems of "
-            "three dimensions are supported"
+            f"{frame.where(path)}: all particles are at {'xyz'[axis]} = {frame.position[0, axis]:g}; only "
+            "three-dimensional systems are supported"
         )
     if frame.box.min() < SHORTEST:
         raise TrajectoryError(
             f"{frame.where(path)}: the box is {frame.box.min():g} σ long along {'xyz'[int(np.argmin(frame.box))]}, "
-            f"{SHORTEST:g} σ at least are expected: only systems of three dimensions are supported, with lengths in σ"
+            f"expected at least {SHORTEST:g} σ; only three-dimensional systems with lengths in σ are supported"
         )
 
 
 def _splitting(path: Path, frame: int, offsets: Sequence[int]) -> str:
-    """Command that makes two files of one, the second from a frame on."""
+    """Command that splits a file at a frame."""
     first, second = (f"{part}{path.suffix}" for part in ("first", "second"))
     if offsets:
         name, end = shlex.quote(str(path)), offsets[frame]
-        unpacked = " (of the file, once it is unpacked)" if path.suffix in PACKED else ""
+        unpacked = " (after unpacking it)" if path.suffix in PACKED else ""
         return f"`head -c {end} {name} > {first}; tail -c +{end + 1} {name} > {second}`{unpacked}"
     code = f"import gsd.hoomd as g; f = g.open({str(path)!r}); "
     code += f"g.open({first!r}, 'w').extend(f[:{frame}]); g.open({second!r}, 'w').extend(f[{frame}:])"
@@ -252,7 +252,7 @@ def _splitting(path: Path, frame: int, offsets: Sequence[int]) -> str:
 
 
 def _numbering(path: Path, offsets: Sequence[int]) -> str:
-    """Command that writes the time step into every frame."""
+    """Command that numbers the time steps of all frames."""
     new = f"new{path.suffix}"
     if offsets:
         code = "/^ITEM: TIMESTEP/ {print; getline; print n++ * INTERVAL; next} {print}"
@@ -263,7 +263,7 @@ def _numbering(path: Path, offsets: Sequence[int]) -> str:
 
 
 def _timestep(path: Path, steps: NDArray[np.int64], times: NDArray[np.float64]) -> float | None:
-    """Time per time step, by the times in a file, the same throughout but for their rounding."""
+    """Time per time step, from the times in a file, constant within rounding."""
     timed = np.flatnonzero(np.isfinite(times))
     if timed.size < 2 or steps[timed[0]] == steps[timed[-1]]:
         return None
@@ -276,9 +276,9 @@ def _timestep(path: Path, steps: NDArray[np.int64], times: NDArray[np.float64]) 
     if wrong.size:
         k = int(timed[wrong[0]])
         raise TrajectoryError(
-            f"{path}: frame {k}: TIME is {times[k]:g} at time step {steps[k]}, {expected[wrong[0]]:g} is expected between "
+            f"{path}: frame {k}: TIME is {times[k]:g} at time step {steps[k]}, expected {expected[wrong[0]]:g} between "
             f"{times[first]:g} at time step {steps[first]} and {times[last]:g} at time step {steps[last]}: the time step "
-            "changed; write frames of one time step into a file of their own"
+            "changed; write frames with one time step to a separate file"
         )
     return timestep
 
@@ -324,7 +324,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _stat(path: Path) -> tuple[int, int] | None:
-    """Size of a file, and time of its last change; None where there is no file."""
+    """Size of a file, and time of its last change; None if there is no file."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Frames of a file as the store holds them: checked, of known species, unwrapped."""
+"""Read frames of a file for the store: checked, with known species, unwrapped."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from daskglass.errors import TrajectoryError
 from daskglass.study.settings import Images
 from daskglass.trajectories import Format, Snapshot
 
-OUTSIDE = 0.1  # of an edge: how far engines that wrap only now and then let particles drift out of the box
-FAR = 0.4  # of an edge: particles that move farther between two frames cannot be followed by the minimum image
+OUTSIDE = 0.1  # of an edge: distance that engines with infrequent wrapping let particles leave the box
+FAR = 0.4  # of an edge: the minimum image cannot follow particles that move farther between two frames
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,26 @@ def read_frames(
     before: NDArray[np.float32] | None = None,
     images: Images = "checked",
 ) -> Frames:
-    """Read frames `start` to `stop` of a file, unwrapped by their images, or by the minimum image from frame to frame.
+    """Read frames `start` to `stop` of a file, unwrapped by their images, or by the minimum image between frames.
 
-    Particles come in the order of `species`: the k-th particle of a species in frame 0 of the file is the k-th of that
-    species there, in every frame. A file that has them in that order keeps its own.
+    Particles are returned in the order of `species`: the k-th particle of a species in frame 0 of the file becomes the
+    k-th of that species, in every frame.
 
     Parameters
     ----------
     path, format : the file
-    start, stop : first frame, and the one after the last
-    species : (particle,) codes of the run, of as many particles of each species as every frame must have
+    start, stop : first frame, and last frame + 1
+    species : (particle,) codes of the run; every frame must have the same number of particles of each species
     names : of the species, in the order of their codes
-    offsets : of the file's scan
-    before : (particle, 3) unwrapped positions of frame `start` − 1; needed where there are no images and start > 0
-    images : of the file: "checked", no particle moves by 0.4 of the box or more from frame to frame by them; "trusted",
-        of files that the engines wrote; "ignored", as if the file had none
+    offsets : from the file's scan
+    before : (particle, 3) unwrapped positions of frame `start` − 1; needed without images if start > 0
+    images : "checked": refuse images by which a particle moves 0.4 of the box or more between frames; "trusted": for
+        files of the engines; "ignored": unwrap as if the file had none
 
     Raises
     ------
     TrajectoryError
-        Naming the file, the frame, and what is wrong with it.
+        If a frame cannot be read, has other particles, or cannot be unwrapped.
     """
     follow = start > 0 and (before is not None or images == "checked")
     snapshots: Iterable[Snapshot] = format.frames(path, start - follow, stop, offsets)
@@ -92,42 +92,42 @@ def species_codes(
     names: Sequence[str],
     elements: Sequence[str] = (),
 ) -> NDArray[np.int8]:
-    """Codes among `names` of particles given by codes among `types`, each of which may be called by an element too.
+    """Species code of each particle, from its type or element.
 
-    Types or elements that are all called as species are those; else types called 1, 2, … are the species in order.
+    Types or elements that all have names of species are those species; otherwise types 1, 2, … are the species in order.
 
     Raises
     ------
     TrajectoryError
-        If a type is none of the species, or types and elements are both called as species, each otherwise.
+        If a type is not a species, or types and elements both name species but disagree.
     """
     if elements and set(elements) <= set(names):
         if set(types) <= set(names) and list(types) != list(elements):
             raise TrajectoryError(
                 f"{path}: types {list(types)} are elements {list(elements)}, and both name species of the system, "
-                f"{list(names)}: write one of the two columns"
+                f"{list(names)}; write only one of the two columns"
             )
         types = elements
     numbered = [str(k + 1) for k in range(len(names))]
     known = numbered if set(types) <= set(numbered) and not set(types) <= set(names) else list(names)
     if unknown := sorted(set(types) - set(known)):
         raise TrajectoryError(
-            f"{path}: holds particles of type {unknown[0]!r}; the species of the system are {list(names)}: "
-            "name them as the file does, in `species:` of the system"
+            f"{path}: has particles of type {unknown[0]!r}, but the species of the system are {list(names)}; "
+            "list the file's type names in `species:` of the system"
         )
     return np.array([known.index(name) for name in types], np.int8)[typeid]
 
 
 def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequence[str]) -> NDArray[np.intp]:
-    """Particle of the file for each particle of the run: those of a species one after another, as they come."""
+    """Index in the file of each particle of the run; the order within a species is kept."""
     codes = species_codes(path, first.types, first.typeid, names, first.elements)
     _check_number(path, first, species)
     for code, name in enumerate(names):
         here, expected = int((codes == code).sum()), int((species == code).sum())
         if here != expected:
             raise TrajectoryError(
-                f"{first.where(path)}: holds {here} particles of species {name}, {expected} are expected, as in the "
-                "other files: make files of another composition a system of their own"
+                f"{first.where(path)}: has {here} particles of species {name}, expected {expected} as in the other files; "
+                "make files of another composition a separate system"
             )
     order = np.empty(species.size, np.intp)
     order[np.argsort(species, kind="stable")] = np.argsort(codes, kind="stable")
@@ -137,19 +137,19 @@ def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequen
 def _check_number(path: Path, snapshot: Snapshot, species: NDArray[np.int8]) -> None:
     if snapshot.typeid.size != species.size:
         raise TrajectoryError(
-            f"{snapshot.where(path)}: holds {snapshot.typeid.size} particles, {species.size} are expected: "
-            "make files of another number of particles a system of their own"
+            f"{snapshot.where(path)}: has {snapshot.typeid.size} particles, expected {species.size}; "
+            "make files with another number of particles a separate system"
         )
 
 
 def _outside(snapshot: Snapshot) -> NDArray[np.bool_]:
-    """Coordinates that are outside the box, by more than engines let them drift; what is not finite is judged elsewhere."""
+    """Coordinates farther outside the box than engines allow; non-finite ones are checked elsewhere."""
     position: NDArray[np.float32] = snapshot.position
     return (np.abs(position) > snapshot.box * (0.5 + OUTSIDE)) & np.isfinite(position)
 
 
 def _without_image(snapshot: Snapshot) -> Snapshot:
-    """Ignore images; where there are any, put what is outside the box back into it."""
+    """Ignore images; if there are any, wrap positions outside the box."""
     if snapshot.image is None or not (outside := _outside(snapshot)).any():
         return replace(snapshot, image=None)
     position = snapshot.position.copy()
@@ -159,23 +159,23 @@ def _without_image(snapshot: Snapshot) -> Snapshot:
 
 
 def _check_inside(path: Path, snapshot: Snapshot) -> None:
-    """Refuse positions outside the box where images are known: whether they are unwrapped already is not."""
+    """Refuse positions outside the box if images are known: the positions may be unwrapped already."""
     if (outside := _outside(snapshot)).any():
         particle = int(np.argmax(outside.any(axis=1)))
         raise TrajectoryError(
             f"{snapshot.where(path)}: particle {particle} at {[round(x, 4) for x in snapshot.position[particle].tolist()]} "
-            f"is outside the box {[round(edge, 4) for edge in snapshot.box.tolist()]}: files with images must hold wrapped "
-            "positions; `ignore_images: true` under source.trajectories, or --ignore-images, puts them back into the box and "
-            "follows the nearest image"
+            f"is outside the box {[round(edge, 4) for edge in snapshot.box.tolist()]}: files with images need wrapped "
+            "positions; set `ignore_images: true` under source.trajectories, or --ignore-images, to wrap them and follow the "
+            "nearest image"
         )
 
 
 def _same_particles(path: Path, first: Snapshot, snapshots: Iterable[Snapshot]) -> Iterator[Snapshot]:
-    """Refuse frames in which particles are called otherwise than in the first."""
+    """Refuse frames whose particle ids differ from those of the first."""
     for snapshot in snapshots:
         if snapshot.ids is not None and (first.ids is None or not np.array_equal(first.ids, snapshot.ids)):
             raise TrajectoryError(
-                f"{snapshot.where(path)}: particle ids differ from those of frame 0: "
+                f"{snapshot.where(path)}: particle ids differ from those of frame 0; "
                 "write the same particles in every frame"
             )
         yield snapshot
@@ -184,7 +184,7 @@ def _same_particles(path: Path, first: Snapshot, snapshots: Iterable[Snapshot]) 
 def _checked(
     path: Path, snapshots: Iterable[Snapshot], species: NDArray[np.int8], names: Sequence[str]
 ) -> Iterator[Snapshot]:
-    """Refuse frames of other particles, and positions that are not finite."""
+    """Refuse frames with other particles, and positions that are not finite."""
     for snapshot in snapshots:
         where = snapshot.where(path)
         codes = species_codes(path, snapshot.types, snapshot.typeid, names, snapshot.elements)
@@ -192,14 +192,14 @@ def _checked(
         if (changed := codes != species).any():
             particle = int(np.argmax(changed))
             raise TrajectoryError(
-                f"{where}: particle {particle} is of species {names[codes[particle]]}, {names[species[particle]]} is "
-                "expected as in frame 0: a particle must be of the same species in every frame"
+                f"{where}: particle {particle} is of species {names[codes[particle]]}, but "
+                f"{names[species[particle]]} in frame 0; a particle must keep its species"
             )
         if not (finite := np.isfinite(snapshot.position)).all():
             particle = int(np.argmin(finite)) // 3
-            frames = "take the frames before it alone, by `frames:` under source.trajectories or --frames, or "
+            frames = "read only the frames before it, by `frames:` under source.trajectories or --frames, or "
             raise TrajectoryError(
-                f"{where}: position of particle {particle} is not finite: "
+                f"{where}: position of particle {particle} is not finite; "
                 f"{frames if snapshot.index else ''}leave the file out"
             )
         yield snapshot
@@ -208,10 +208,9 @@ def _checked(
 def _images(
     path: Path, snapshots: Iterable[Snapshot], before: NDArray[np.float32] | None, check: bool
 ) -> Iterator[tuple[Snapshot, NDArray[np.int32]]]:
-    """Every frame with its periodic images: of the file, or such that no particle moves half a box between frames.
+    """Every frame with its periodic images: from the file, or by the minimum image from the frame before.
 
-    Frames without images go on from the frame before, which may have the file's.
-    Where the box changes, fractions of its edges are followed: wrapping the positions then gives the file's again.
+    If the box changes, fractions of its edges are followed, so that wrapping gives the positions of the file again.
     """
     last: Snapshot | None = None
     image: NDArray[np.int32] | None = None
@@ -232,7 +231,7 @@ def _images(
 
 
 def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
-    """Number of faces of the box that each particle crossed since the frame before, against its direction."""
+    """Number of box faces that each particle crossed since the frame before, with opposite sign."""
     moved = _moved(last, now)
     crossed = np.rint(moved)
     far = np.abs(np.where(np.abs(crossed) > 1, moved, moved - crossed)).max(axis=1)
@@ -240,13 +239,13 @@ def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
         particle = int(np.argmax(far))
         raise TrajectoryError(
             f"{now.where(path)}: particle {particle} moved by {far[particle]:.2f} of the box since "
-            "the frame before, too far to be followed across its faces: write images, or frames more often"
+            "the frame before, too far to unwrap; write images, or frames more often"
         )
     return crossed.astype(np.int32)
 
 
 def _check_images(path: Path, last: Snapshot, image: NDArray[np.int32], now: Snapshot) -> None:
-    """Refuse images of a file by which a particle leaps: they began again, or are not of these positions."""
+    """Refuse images by which a particle jumps: they were reset, or belong to other positions."""
     assert now.image is not None
     moved = _moved(last, now)
     nearest = moved - np.rint(moved)
@@ -257,8 +256,8 @@ def _check_images(path: Path, last: Snapshot, image: NDArray[np.int32], now: Sna
         raise TrajectoryError(
             f"{now.where(path)}: particle {particle} moved by {moved[particle, axis]:.2f} of the box along "
             f"{'xyz'[axis]} since the frame before by its images, by {nearest[particle, axis]:.2f} to its nearest image: "
-            "where images start again, as after a restart without them, `ignore_images: true` under source.trajectories, or "
-            "--ignore-images, follows the nearest image instead; where it moved so far indeed, write frames more often"
+            "if a restart reset the images, set `ignore_images: true` under source.trajectories, or --ignore-images, to follow "
+            "the nearest image; if it moved that far, write frames more often"
         )
 
 

@@ -127,7 +127,7 @@ def test_a_partition_that_is_not_there_is_refused_in_words_of_sbatch(slurm):
     assert slurm.jobs() == before
 
 
-def test_a_job_longer_than_its_partition_allows_waits_for_ever_and_says_why(slurm):
+def test_a_job_longer_than_its_partition_allows_waits_for_ever_and_reports_why(slurm):
     number = submit("--partition=short", "--time=10")
     slurm.wait(lambda: job(slurm, number).reason == "PartitionTimeLimit", "the reason does not show")
     assert job(slurm, number).state == "PENDING"

@@ -182,7 +182,7 @@ def test_a_study_longer_than_the_walltime_finishes(undisturbed, folder, slurm):
 
 
 @pytest.mark.long
-def test_a_full_disk_is_told_and_more_room_finishes(undisturbed, folder):
+def test_a_full_disk_is_reported_and_more_room_finishes(undisturbed, folder):
     disk = folder / "disk"
     disk.mkdir()
     (folder / "brief.yaml").write_text(BRIEF.replace("brief.zarr", "disk/brief.zarr"))
@@ -205,13 +205,13 @@ def test_a_full_disk_is_told_and_more_room_finishes(undisturbed, folder):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("queue: debug", "queue: nowhere", "the batch system takes no job: sbatch: error: invalid partition specified: nowhere"),
+        ("queue: debug", "queue: nowhere", "the batch system accepts no job: sbatch: error: invalid partition specified"),
         ("queue: debug\n", "queue: short\n", r"no worker within 5 s: 3 jobs, PENDING (PartitionTimeLimit)"),
-        ("cores: 1", "cores: 1\n  python: /nowhere/python", "jobs ended before a worker of theirs connected: "),
+        ("cores: 1", "cores: 1\n  python: /nowhere/python", "jobs ended before a worker connected: "),
     ],
     ids=["rejected", "pending", "stillborn"],
 )  # fmt: skip
-def test_what_stands_in_the_way_is_told_in_the_words_of_slurm(folder, old, new, message):
+def test_what_prevents_a_run_is_reported_in_the_words_of_slurm(folder, old, new, message):
     text = PROFILE.replace(old, new)
     (folder / "cluster.yaml").write_text(text.replace("wait: 2m", "wait: 5s") if "short" in new else text)
     done = command("run", "brief.yaml", "--cluster", "slurm", folder=folder)

@@ -81,11 +81,11 @@ def test_daskglass_runs_its_workers_on_it_and_takes_them_away(gridengine, tmp_pa
     assert not list(tmp_path.glob(".*"))
 
 
-def test_what_grid_engine_has_against_a_job_is_told_in_its_words(gridengine, tmp_path, monkeypatch):
+def test_why_grid_engine_rejects_a_job_is_reported_in_its_words(gridengine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cluster.yaml").write_text(PROFILE.replace("queue: debug", "queue: nowhere"))
     with (
-        pytest.raises(ClusterError, match=r'takes no job: .*unknown queue "nowhere"'),
+        pytest.raises(ClusterError, match=r'accepts no job: .*unknown queue "nowhere"'),
         connect(load_profile("sge"), tmp_path / "store.zarr"),
     ):
         pass

@@ -112,9 +112,9 @@ def test_a_query_reduces_and_selects_by_time_replica_and_species(tiny, run):
     assert [float(row[-1]) for row in rows] == pytest.approx(expected.values.tolist(), rel=1e-4)
 
 
-def test_a_long_table_says_that_it_is_cut(tiny):
+def test_a_long_table_is_cut_with_a_note(tiny):
     shown = command("query", "tiny.zarr", "--variable", "hop", "--temperature", "1", folder=tiny).stdout
-    assert f"the first 20 of {2 * 21 * 432:,} rows: --out writes all of them" in shown
+    assert f"first 20 of {2 * 21 * 432:,} rows; write all with --out FILE" in shown
 
 
 def test_every_relaxation_run_is_tabled_with_its_own_times(tiny, tmp_path):
@@ -159,15 +159,15 @@ def test_an_exported_trajectory_holds_the_store_to_the_bit(tiny, tmp_path, run):
     ("arguments", "status", "message"),
     [
         (("query", "--variable", "spin"), 1, "no variable 'spin'"),
-        (("query", "--variable", "hop", "--replica", "7"), 1, "nothing at replica=7 in production: ka_0.0 has 0, 1"),
-        (("query", "--variable", "hop", "--temperature", "0.4-0.6"), 2, "not a number, nor a range"),
+        (("query", "--variable", "hop", "--replica", "7"), 1, "no data at replica=7 in production: ka_0.0 has 0, 1"),
+        (("query", "--variable", "hop", "--temperature", "0.4-0.6"), 2, "give a number, or a range"),
         (("query", "--variable", "hop", "--time", ":"), 2, "give a number, or a range"),
-        (("query", "--variable", "hop", "--mean", "time", "--max", "time"), 2, "one kind of reduction"),
+        (("query", "--variable", "hop", "--mean", "time", "--max", "time"), 2, "give only one of --mean and --max"),
         (("query", "--variable", "hop", "--out", "hop.txt"), 2, "must end in .nc, .csv or .parquet"),
-        (("query", "--variable", "hop", "--out", "none/hop.csv"), 2, "there is no folder none"),
+        (("query", "--variable", "hop", "--out", "none/hop.csv"), 2, "folder none does not exist"),
         (("export", "out.xyz"), 2, "must end in .gsd"),
-        (("export", "out.gsd"), 2, "choose --temperature of 1, 0.8"),
-        (("export", "out.gsd", "--temperature", "1"), 2, "choose --replica of 0, 1"),
+        (("export", "out.gsd"), 2, "choose one temperature with --temperature: 1, 0.8"),
+        (("export", "out.gsd", "--temperature", "1"), 2, "choose one replica with --replica: 0, 1"),
         (
             ("export", "out.gsd", "--temperature", "1", "--replica", "0", "--variable", "pressure"),
             1,
@@ -175,7 +175,7 @@ def test_an_exported_trajectory_holds_the_store_to_the_bit(tiny, tmp_path, run):
         ),
     ],
 )
-def test_what_cannot_be_answered_is_told_in_one_line(tiny, arguments, status, message):
+def test_an_impossible_query_is_reported_in_one_line(tiny, arguments, status, message):
     done = command(arguments[0], tiny / "tiny.zarr", *arguments[1:], folder=tiny)
     assert done.returncode == status
     assert message in done.stderr

@@ -57,7 +57,7 @@ def test_a_local_run_that_has_lost_all_its_workers_ends(profile, tmp_path, monke
     with connect(profile("type: local, workers: 1"), tmp_path / "store.zarr") as connection:
         connection.check()
         lose_all_workers(connection)
-        wait_for_the_problem(connection, "all worker processes are gone; the same command again continues")
+        wait_for_the_problem(connection, "all worker processes died; rerun to continue")
 
 
 def pages_of_results(repeats=100):
@@ -106,18 +106,18 @@ def test_joining_without_keys_warns_of_the_other_users_of_the_machine(profile, t
         ) as connection:
             assert connection.client.submit(sum, (1, 2)).result() == 3
     assert said == [
-        f"warning: {address}: no keys: every user of this machine can run code there as you, and read what it does"
+        f"warning: {address}: no keys: every user of this machine can run code there as you and read its data"
     ]
 
 
-def test_a_scheduler_that_is_not_there_is_told(profile, tmp_path):
+def test_a_scheduler_that_does_not_answer_is_reported(profile, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     joined = profile(f"type: address, address: '{address}'")
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(ClusterError, match=f"{address}: no scheduler answers there"),
+        pytest.raises(ClusterError, match=f"{address}: no scheduler answers"),
         connect(joined, tmp_path / "store.zarr"),
     ):
         pass
@@ -129,8 +129,8 @@ GUARDED = """
 import sys, time
 from pathlib import Path
 from daskglass.cluster.guardian import guarded
-with guarded(Path("keys"), [sys.executable, "cancel.py"]) as tell:
-    tell("+1"), tell("+2"), tell("-1")
+with guarded(Path("keys"), [sys.executable, "cancel.py"]) as report:
+    report("+1"), report("+2"), report("-1")
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -168,7 +168,7 @@ def test_a_signal_to_all_processes_of_a_run_leaves_nothing_behind(tmp_path, how)
     assert_cleaned_up(tmp_path)
 
 
-def test_a_guardian_that_was_killed_is_missed_by_nobody(tmp_path):
+def test_a_guardian_that_was_killed_leaves_nothing_behind(tmp_path):
     with guarded_process(tmp_path) as (process, guardian):
         guardian.kill()
         process.stdin.close()
@@ -207,7 +207,7 @@ def test_storage_that_keeps_no_permissions_gets_no_keys(tmp_path, monkeypatch):
         return folder
 
     monkeypatch.setattr(tempfile, "mkdtemp", for_all)
-    with pytest.raises(ClusterError, match=f"{tmp_path}: others could read the keys.*shared_temp_directory"):
+    with pytest.raises(ClusterError, match=f"{tmp_path}: other users could read the keys.*shared_temp_directory"):
         make_keys(tmp_path, tmp_path / "store.zarr")
     assert not list(tmp_path.iterdir())
 
@@ -253,12 +253,12 @@ def test_a_job_script_is_one_file_from_first_to_last_and_the_user_s_alone(answer
     assert "distributed.cli.dask_worker" in Path("taken").read_text()
 
 
-def test_lsf_is_heard_when_it_takes_no_job(answer, profile, tmp_path):
+def test_the_reason_of_lsf_is_reported_when_it_accepts_no_job(answer, profile, tmp_path):
     answer(bsub="cat >/dev/null; echo 'nowhere: No such queue. Job not submitted.' >&2; exit 255", bkill="exit 1")
     lsf = profile(f"type: lsf, queue: nowhere, walltime: '00:30', {PROFILE}")
     with (
         pytest.raises(
-            ClusterError, match=r"the batch system takes no job: nowhere: No such queue\. Job not submitted\."
+            ClusterError, match=r"the batch system accepts no job: nowhere: No such queue\. Job not submitted\."
         ),
         connect(lsf, tmp_path / "store.zarr"),
     ):
@@ -278,13 +278,13 @@ def test_a_batch_system_that_refuses_a_job_in_between_is_asked_again(answer, pro
     slurm = profile(f"type: slurm, queue: debug, walltime: '00:30:00', {PROFILE.replace('wait: 4s', 'wait: 12s')}")
     began = time.monotonic()
     with (
-        pytest.raises(ClusterError, match="the batch system takes no job: sbatch: error: Socket timed out"),
+        pytest.raises(ClusterError, match="the batch system accepts no job: sbatch: error: Socket timed out"),
         connect(slurm, tmp_path / "store.zarr", said.append),
     ):
         pass
     # not at once: what was taken before may be taken again
     assert time.monotonic() - began > 12
-    assert any("takes no more jobs" in text for text in said)
+    assert any("accepts no more jobs" in text for text in said)
 
 
 def test_a_job_that_could_not_be_cancelled_is_cancelled_by_the_guardian(answer, profile, tmp_path):

@@ -1,4 +1,4 @@
-"""Profiles of clusters: what cluster.yaml may say, what is refused, and the job scripts it comes to."""
+"""Profiles of cluster.yaml: what is valid, what is refused, and the job scripts they give."""
 
 import os
 import re
@@ -73,18 +73,18 @@ def test_every_shipped_profile_gives_a_job_script_with_what_the_user_set_and_wha
     script = job_script(profile)
     assert set(USERS[name]) <= set(script.splitlines())
     assert shlex.quote(sys.executable) in script
-    told = worker(script)
-    assert (told["nthreads"], told["nanny"]) == (1, True)
-    assert (told["worker_class"], told["dashboard"]) == ("daskglass.cluster.servers.PrivateWorker", False)
-    assert told["interface"] == profile.options["interface"]
-    assert told["resources"] == ("GPU=1" if name == "slurm-gpu" else None)
-    assert told["n_workers"] == (None if name == "slurm-gpu" else "16")  # without the option there is one
+    parsed = worker(script)
+    assert (parsed["nthreads"], parsed["nanny"]) == (1, True)
+    assert (parsed["worker_class"], parsed["dashboard"]) == ("daskglass.cluster.servers.PrivateWorker", False)
+    assert parsed["interface"] == profile.options["interface"]
+    assert parsed["resources"] == ("GPU=1" if name == "slurm-gpu" else None)
+    assert parsed["n_workers"] == (None if name == "slurm-gpu" else "16")  # without the option there is one
     lifetime = {"slurm-gpu": ("42600s", "300s"), "htcondor": (None, None)}.get(name, ("13800s", "300s"))
-    assert (told["lifetime"], told["lifetime_stagger"]) == lifetime
+    assert (parsed["lifetime"], parsed["lifetime_stagger"]) == lifetime
 
 
 @pytest.mark.parametrize("name", BATCH)
-def test_the_cluster_class_takes_the_options_and_gives_its_jobs_the_same_script(load, name):
+def test_the_cluster_class_accepts_the_options_and_gives_its_jobs_the_same_script(load, name):
     profile = load(name, interface="lo")
     with cluster_class(profile.kind)(**job_options(profile)) as cluster:
         assert cluster.scheduler_address.startswith("tcp://127.0.0.1:")
@@ -127,8 +127,8 @@ def test_fewer_processes_than_cores_have_more_memory_each_and_one_task_at_a_time
     [("1-00:00:00", 85800, 300), ("00:40:00", 1800, 300), ("00:08:00", 360, 60), ("00:01:00", 46, 7)],
 )
 def test_workers_leave_before_the_walltime_and_not_together(load, walltime, lifetime, stagger):
-    told = worker(job_script(load(walltime=walltime)))
-    assert (told["lifetime"], told["lifetime_stagger"]) == (f"{lifetime}s", f"{stagger}s")
+    parsed = worker(job_script(load(walltime=walltime)))
+    assert (parsed["lifetime"], parsed["lifetime_stagger"]) == (f"{lifetime}s", f"{stagger}s")
     assert lifetime + stagger <= walltime_seconds("slurm", walltime) - stagger
 
 
@@ -139,8 +139,8 @@ def test_what_the_user_gave_is_not_overruled(load):
         worker_extra_args=["--lifetime=3h", "--lifetime-stagger=10min"],
         scheduler_options={"interface": "eth0", "dashboard_address": "localhost:8787"},
     )
-    told = worker(job_script(profile))
-    assert (told["lifetime"], told["lifetime_stagger"], told["n_workers"]) == ("3h", "10min", "2")
+    parsed = worker(job_script(profile))
+    assert (parsed["lifetime"], parsed["lifetime_stagger"], parsed["n_workers"]) == ("3h", "10min", "2")
     assert "apptainer exec glass.sif python -m distributed" in job_script(profile)
     assert job_options(profile)["scheduler_options"] == {"interface": "eth0", "dashboard_address": "localhost:8787"}
 
@@ -185,8 +185,8 @@ def test_a_command_longer_than_any_path_is_no_path(load):
     assert "x" * 300 in job_script(load(python="x" * 300))
 
 
-def test_what_dask_jobqueue_refuses_is_told_with_its_reason(load):
-    with pytest.raises(StudyError, match="'mine': dask-jobqueue refuses it: KeyError: 'Outptu'"):
+def test_what_dask_jobqueue_rejects_is_reported_with_its_reason(load):
+    with pytest.raises(StudyError, match="'mine': dask-jobqueue rejects the profile: KeyError: 'Outptu'"):
         job_script(load("htcondor", job_directives_skip=["Outptu"]))
 
 
@@ -231,7 +231,7 @@ def test_the_same_text_is_another_walltime_elsewhere(kind, text, seconds):
      ("slurm", "٤"), ("pbs", "1-00:00:00"), ("lsf", "4:00:00"), ("sge", "4:00"), ("oar", "4"), ("oar", "")],
 )  # fmt: skip
 def test_a_walltime_in_another_format_is_refused_with_the_formats_there_are(kind, text):
-    with pytest.raises(StudyError, match=f"is no walltime of {kind}; write it as one of .*MM"):
+    with pytest.raises(StudyError, match=f"is not a walltime of {kind}; write it as one of .*MM"):
         walltime_seconds(kind, text)
 
 
@@ -242,7 +242,7 @@ def test_a_file_in_the_working_folder_goes_before_the_shipped_one_and_local_is_a
     assert load_profile("here").options["queue"] == "mine"
     assert load_profile("here").wait == 90
     assert (load_profile("local").kind, load_profile("local").workers) == ("local", None)
-    with pytest.raises(StudyError, match=r"unknown cluster 'slurm': cluster\.yaml has local, here"):
+    with pytest.raises(StudyError, match=r"unknown cluster 'slurm'; cluster\.yaml has local, here"):
         load_profile("slurm")
 
 
@@ -259,71 +259,71 @@ def test_null_is_the_same_as_leaving_out(load):
     [
         ("slurm", {"job-extra-directives": []}, "job-extra-directives", r"unknown key; did you mean job_extra_directives\?"),
         ("slurm", {"qeue": "normal"}, "qeue", r"unknown key; did you mean queue\?"),
-        ("slurm", {"7": 7}, "7", "unknown key; there are account, cores"),
+        ("slurm", {"7": 7}, "7", "unknown key; the known ones are account, cores"),
         ("local", {"cores": 4}, "cores", r"unknown key; .*workers"),
         ("htcondor", {"walltime": "1:00"}, "walltime", "unknown key"),
-        ("slurm", {"project": "glass"}, "project", "its name is account now"),
-        *(("slurm", {old: []}, old, f"its name is {new} now") for old, new in DEPRECATED.items()),
-        ("slurm", {"n_workers": 3}, "n_workers", "say `jobs`"),
+        ("slurm", {"project": "glass"}, "project", "deprecated; use account"),
+        *(("slurm", {old: []}, old, f"deprecated; use {new}") for old, new in DEPRECATED.items()),
+        ("slurm", {"n_workers": 3}, "n_workers", "use `jobs`"),
         ("slurm", {"dashboard_address": ":1"}, "dashboard_address", "put it under scheduler_options"),
-        ("slurm", {"name": "x"}, "name", "say `job_name`"),
+        ("slurm", {"name": "x"}, "name", "use `job_name`"),
         ("slurm", {"security": False}, "security", "TLS"),
         ("slurm", {"protocol": "tcp://"}, "protocol", "TLS"),
         ("slurm", {"asynchronous": True}, "asynchronous", "daskglass sets it"),
-        ("slurm", {"type": "slrum"}, "type", r"'slrum' is no kind of cluster; did you mean slurm\?"),
-        ("slurm", {"type": ...}, "type", "missing: say one of local, address"),
-        ("slurm", {"type": ..., "typ": "slurm"}, "type", r"is typ meant to be it\?"),
+        ("slurm", {"type": "slrum"}, "type", r"'slrum' is not a cluster type; did you mean slurm\?"),
+        ("slurm", {"type": ...}, "type", "missing: give one of local, address"),
+        ("slurm", {"type": ..., "typ": "slurm"}, "type", r"rename typ to type\?"),
         ("slurm", {"jobs": ...}, "jobs", "missing"),
         ("slurm", {"cores": ...}, "cores", "missing"),
         ("slurm", {"memory": None}, "memory", "missing"),
         ("slurm", {"walltime": None}, "walltime", "missing"),
-        ("slurm", {"interface": ...}, "interface", "missing: say which network the nodes share.*ip -brief address"),
+        ("slurm", {"interface": ...}, "interface", "missing: give the network that the nodes share.*ip -brief address"),
         ("htcondor", {"disk": ...}, "disk", "missing"),
-        ("slurm", {"jobs": 0}, "jobs", "whole number above 0"),
-        ("slurm", {"cores": "16"}, "cores", "whole number above 0"),
-        ("slurm", {"processes": True}, "processes", "whole number above 0"),
-        ("local", {"workers": 1.5}, "workers", "whole number above 0"),
-        ("local", {"workers": 10**9}, "workers", "at most 1,000,000"),
-        ("slurm", {"jobs": 10**15}, "jobs", "at most 1,000,000"),
+        ("slurm", {"jobs": 0}, "jobs", "whole number from 1 to"),
+        ("slurm", {"cores": "16"}, "cores", "whole number from 1 to"),
+        ("slurm", {"processes": True}, "processes", "whole number from 1 to"),
+        ("local", {"workers": 1.5}, "workers", "whole number from 1 to"),
+        ("local", {"workers": 10**9}, "workers", "from 1 to 1,000,000;"),
+        ("slurm", {"jobs": 10**15}, "jobs", "from 1 to 1,000,000;"),
         ("slurm", {"memory": "9e999GB"}, "memory", "size with its unit"),
         ("slurm", {"memory": "1e30GB"}, "memory", "size with its unit"),
         ("slurm", {"wait": float("inf")}, "wait", "a time such as 24h"),
         ("slurm", {"death_timeout": "60; touch x"}, "death_timeout", "a time such as 24h"),
-        ("slurm", {"interface": "ib0; touch x"}, "interface", "would not leave alone"),
-        ("slurm", {"job_name": "a b"}, "job_name", "would not leave alone"),
-        ("slurm", {"log_directory": "/my logs"}, "log_directory", "would not leave alone"),
-        ("slurm", {"log_directory": "/logs/%x"}, "log_directory", "would not leave alone"),
+        ("slurm", {"interface": "ib0; touch x"}, "interface", "goes into the job script"),
+        ("slurm", {"job_name": "a b"}, "job_name", "goes into the job script"),
+        ("slurm", {"log_directory": "/my logs"}, "log_directory", "goes into the job script"),
+        ("slurm", {"log_directory": "/logs/%x"}, "log_directory", "goes into the job script"),
         ("slurm", {"log_directory": "s3://bucket/logs"}, "log_directory", "address, and s3: is not supported"),
-        ("slurm", {"shared_temp_directory": "$NO_SUCH_ROOM"}, "shared_temp_directory", "NO_SUCH_ROOM is not set"),
-        ("slurm", {"log_directory": "$NO_SUCH_ROOM/x"}, "log_directory", "NO_SUCH_ROOM is not set.*lines of shell"),
-        ("slurm", {"local_directory": 7}, "local_directory", "must be a text"),
-        ("slurm", {"python": "module load x && python"}, "python", "are for lines of shell"),
+        ("slurm", {"shared_temp_directory": "$NO_SUCH_ROOM"}, "shared_temp_directory", "NO_SUCH_ROOM, .*is not set"),
+        ("slurm", {"log_directory": "$NO_SUCH_ROOM/x"}, "log_directory", "NO_SUCH_ROOM, .*is not set; .*job_script_prologue"),
+        ("slurm", {"local_directory": 7}, "local_directory", "must be text"),
+        ("slurm", {"python": "module load x && python"}, "python", "are shell syntax"),
         ("slurm", {"python": "it's"}, "python", "No closing quotation"),
-        ("slurm", {"worker_extra_args": ["--preload x; touch y"]}, "worker_extra_args", "are for lines of shell"),
-        ("slurm", {"worker_extra_args": ["--name $NO_SUCH_ROOM"]}, "worker_extra_args", "NO_SUCH_ROOM is not set"),
-        ("htcondor", {"local_directory": "/x/$(y)"}, "local_directory", "macro of HTCondor"),
+        ("slurm", {"worker_extra_args": ["--preload x; touch y"]}, "worker_extra_args", "are shell syntax"),
+        ("slurm", {"worker_extra_args": ["--name $NO_SUCH_ROOM"]}, "worker_extra_args", "NO_SUCH_ROOM, .*is not set"),
+        ("htcondor", {"local_directory": "/x/$(y)"}, "local_directory", "HTCondor macro"),
         ("slurm", {"local_directory": "s3://bucket/x"}, "local_directory", "s3: is not supported"),
-        ("slurm", {"log_directory": "-x"}, "log_directory", "taken for an option"),
-        ("slurm", {"job_name": "--wrap=x"}, "job_name", "taken for an option"),
+        ("slurm", {"log_directory": "-x"}, "log_directory", "read it as an option"),
+        ("slurm", {"job_name": "--wrap=x"}, "job_name", "read it as an option"),
         ("slurm", {"queue": "a b"}, "queue", "letters, digits and _ @"),
         ("slurm", {"account": "$HOME"}, "account", "letters, digits and _ @"),
         ("lsf", {"project": "a;b"}, "project", "letters, digits and _ @"),
-        ("slurm", {"queue": True}, "queue", "must be a text"),
+        ("slurm", {"queue": True}, "queue", "must be text"),
         ("slurm", {"memory": "64 potatoes"}, "memory", "size with its unit, such as 64GB"),
         ("slurm", {"memory": 64}, "memory", "size with its unit"),
         ("htcondor", {"disk": "64"}, "disk", "size with its unit"),
         ("slurm", {"wait": "24 potatoes"}, "wait", "a time such as 24h"),
         ("slurm", {"wait": [24]}, "wait", "a time such as 24h"),
-        ("slurm", {"walltime": "4h"}, "walltime", "no walltime of slurm; write it as one of MM, MM:SS, HH:MM:SS, D-HH"),
-        ("lsf", {"walltime": "04:00:00"}, "walltime", "no walltime of lsf"),
+        ("slurm", {"walltime": "4h"}, "walltime", "not a walltime of slurm; write it as one of MM, MM:SS, HH:MM:SS, D-HH"),
+        ("lsf", {"walltime": "04:00:00"}, "walltime", "not a walltime of lsf"),
         ("slurm", {"walltime": 43200}, "walltime", "must be in quotes"),
-        ("slurm-gpu", {"processes": ...}, "resources", "say how many `processes`"),
+        ("slurm-gpu", {"processes": ...}, "resources", "set `processes` to"),
         ("slurm-gpu", {"resources": {"gpu": 1}}, "resources", "must be {GPU: 1}"),
-        ("slurm-gpu", {"resources": {"GPU": 0.5}}, "resources", "whole number above 0"),
-        ("slurm", {"queue": "normal\nrm -rf x"}, "queue", "would end up in the job script"),
-        ("slurm", {"job_extra_directives": ["-n 1", "a\nb"]}, "job_extra_directives.1", "would end up in the job script"),
-        ("htcondor", {"job_extra_directives": {"a\nb": 1}}, "job_extra_directives", "would end up in the job script"),
-        ("htcondor", {"job_script_prologue": ["a\nb"]}, "job_script_prologue.0", "would end up in the job script"),
+        ("slurm-gpu", {"resources": {"GPU": 0.5}}, "resources", "whole number from 1 to"),
+        ("slurm", {"queue": "normal\nrm -rf x"}, "queue", "would break the job script"),
+        ("slurm", {"job_extra_directives": ["-n 1", "a\nb"]}, "job_extra_directives.1", "would break the job script"),
+        ("htcondor", {"job_extra_directives": {"a\nb": 1}}, "job_extra_directives", "would break the job script"),
+        ("htcondor", {"job_script_prologue": ["a\nb"]}, "job_script_prologue.0", "would break the job script"),
         ("slurm", {"job_script_prologue": "module load x"}, "job_script_prologue", "must be a list"),
         ("slurm", {"job_extra_directives": {"a": 1}}, "job_extra_directives", "must be a list"),
         ("htcondor", {"job_extra_directives": ["a"]}, "job_extra_directives", "must be a mapping"),
@@ -333,7 +333,7 @@ def test_null_is_the_same_as_leaving_out(load):
         ("slurm", {"worker_extra_args": ["--dashboard-address=:0"]}, "worker_extra_args", "--dashboard-address is set"),
         ("slurm", {"worker_extra_args": ["--no-nanny"]}, "worker_extra_args", "--no-nanny is set by daskglass"),
         ("slurm", {"worker_extra_args": ["--lifetime-stagger", "1h"]}, "worker_extra_args", "needs --lifetime"),
-        ("slurm", {"worker_extra_args": ["--lifetime", "5h"]}, "worker_extra_args", "does not end before the walltime"),
+        ("slurm", {"worker_extra_args": ["--lifetime", "5h"]}, "worker_extra_args", "must be shorter than the walltime"),
         ("slurm", {"worker_extra_args": ["--lifetime"]}, "worker_extra_args", "--lifetime needs a time"),
         ("slurm", {"worker_extra_args": ["--lifetime", "soon"]}, "worker_extra_args", "--lifetime needs a time"),
         ("slurm", {"worker_extra_args": "--preload x"}, "worker_extra_args", "must be a list"),
@@ -368,13 +368,13 @@ def test_a_file_in_the_working_folder_that_cannot_be_read_is_not_passed_over(tmp
         load_profile("local")
 
 
-def test_many_problems_of_a_profile_are_told_in_short(load):
+def test_many_problems_of_a_profile_are_reported_in_short(load):
     with pytest.raises(StudyError) as caught:
         load(**{f"k{k}": 1 for k in range(3000)})
     assert len(str(caught.value).splitlines()) == 20
 
 
-def test_an_error_is_told_with_its_line(tmp_path):
+def test_an_error_is_reported_with_its_line(tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text(SHIPPED.read_text().replace("queue: workq", "qeue: workq"))
     line = path.read_text().partition("qeue")[0].count("\n") + 1
@@ -422,7 +422,7 @@ def test_values_with_blanks_and_characters_of_a_shell_reach_the_worker_as_they_a
     folder = tmp_path / "my $(touch stolen) folder's; *"
     folder.mkdir()
     python = folder / "python"
-    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$TOLD"\n')
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$OUTPUT"\n')
     python.chmod(0o755)
     hostile = "a b'c;d&*" if name == "htcondor" else "a b\"$(touch stolen)`'c;d&*"
     words = [str(python)] if as_path else ["env", "-u", "X", str(python)]
@@ -437,13 +437,13 @@ def test_values_with_blanks_and_characters_of_a_shell_reach_the_worker_as_they_a
         local_directory="$SCRATCH/x y",  # of the node
         worker_extra_args=["--preload", shlex.quote(hostile), "--name 'two words'"],
     )
-    told = tmp_path / "told"
+    output = tmp_path / "output"
     script = tmp_path / "script.sh"
     script.write_text(commands_of(profile.kind, job_script(profile)))
     subprocess.run(["bash", "-n", str(script)], check=True)
-    environment = {"PATH": "/usr/bin:/bin", "TOLD": str(told), "SCRATCH": f"{tmp_path}/o'me & co"}
+    environment = {"PATH": "/usr/bin:/bin", "OUTPUT": str(output), "SCRATCH": f"{tmp_path}/o'me & co"}
     subprocess.run(["bash", str(script)], check=True, cwd=tmp_path, env=environment)
-    arguments = told.read_text().splitlines()
+    arguments = output.read_text().splitlines()
     assert arguments[:2] == ["-m", "distributed.cli.dask_worker"]
     assert arguments[arguments.index("--local-directory") + 1] == f"{tmp_path}/o'me & co/x y/daskglass-{os.getuid()}"
     assert arguments[arguments.index("--preload") + 1] == hostile
@@ -471,7 +471,7 @@ def test_the_home_folder_and_variables_are_expanded_in_paths_of_a_profile(load, 
     [
         ("base: &base {type: slurm}\nmine: *base\n", r"2: mine: aliases such as \*base"),
         ("mine: {type: slurm, job_extra_directives: " + "[" * 5000, "1: mine.job_extra_directives.*nested more than"),
-        (f"mine:\n  jobs: {'9' * 5000}\n", "2: mine.jobs: a number of 5,000 characters"),
+        (f"mine:\n  jobs: {'9' * 5000}\n", "2: mine.jobs: number of 5,000 characters"),
         ("mine:\n  type: slurm\n  walltime: 12:00:00\n  jobs: yes\n", "4: mine.jobs: must be a whole number"),
     ],
 )
@@ -511,7 +511,7 @@ def test_an_address_that_is_open_or_none_is_refused(load, certificates, address,
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [(None, "missing: tls:// needs"), ("/no/such.pem", "no file that can be read")]
+    ("change", "message"), [(None, "missing: tls:// needs"), ("/no/such.pem", "not a readable file")]
 )
 @pytest.mark.parametrize("key", ["tls_ca_file", "tls_cert", "tls_key"])
 def test_tls_without_its_three_files_is_refused(load, certificates, key, change, message):
@@ -529,8 +529,8 @@ def test_a_scheduler_on_this_machine_needs_no_certificates(load, host):
     [
         ("a: [", "not valid YAML"),
         ("a: 1\na: 2", "2: a: given twice"),
-        ("- a", "mapping of names"),
-        ("mine: 3", "mapping of keys"),
+        ("- a", "must map names to profiles"),
+        ("mine: 3", "consists of keys"),
     ],
 )
 def test_a_file_that_is_none_is_refused(tmp_path, text, message):

@@ -177,9 +177,9 @@ def test_a_stranger_can_do_anything_to_a_cluster_without_keys(shared):
     with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"):
         (shared / "tmp/key").write_text("")
         done, _ = stranger(ports(psutil.Process()), [shared / "tmp"])
-    told = "\n".join(done)
+    text = "\n".join(done)
     for what in ("joined", "ran on", "read /status on", "read /status/ws on", f"read: {shared}/tmp/key", "written"):
-        assert what in told
+        assert what in text
     assert {"Scheduler", "Worker", "Nanny"} <= {line.rpartition(": ")[2] for line in done if line.startswith("joined")}
 
 
@@ -203,8 +203,8 @@ def test_a_stranger_neither_reads_nor_writes_compiled_kernels(shared):
 @needs_root
 def test_the_secret_is_not_in_the_lock_for_all_to_read(shared):
     store = shared / "store.zarr"
-    with locked(store) as tell:
-        tell({"dashboard": "http://127.0.0.1:1/SECRET/status"})
+    with locked(store) as report:
+        report({"dashboard": "http://127.0.0.1:1/SECRET/status"})
         assert stranger((), [shared / "store.zarr.lock"])[0] == []
 
 
@@ -344,7 +344,7 @@ def by_another_user(path):
 )
 def test_a_folder_that_is_not_the_user_s_alone_is_not_used(tmp_path, made):
     made(usual := tmp_path / f"daskglass-{os.getuid()}")
-    with pytest.warns(UserWarning, match=f"{usual}: others may write there"):
+    with pytest.warns(UserWarning, match=f"{usual}: other users may read it"):
         found = private_folder(tmp_path)
     assert is_private(found)
     assert found != usual

@@ -65,7 +65,7 @@ def test_checkpoint_of_another_mixture_is_refused(engine, tmp_path):
     with engine.start(MIXTURE, 300, 1, 1.0, 0.004) as simulation:
         simulation.save(tmp_path / "c")
     other = MIXTURE.model_copy(update={"fractions": (0.5, 0.5)})
-    with pytest.raises(EngineError, match=r"holds \[240, 60\] particles .* \[150, 150\]"):
+    with pytest.raises(EngineError, match=r"has \[240, 60\] particles .* \[150, 150\]"):
         engine.load(tmp_path / "c", other, 0.004, 1.0)
 
 
@@ -100,7 +100,7 @@ def test_a_missing_package_is_named_with_its_remedy(monkeypatch, other_library):
 
 @pytest.mark.parametrize(
     ("version", "precision", "message"),
-    [("3.11.0", (64, 32), "is version 3.11.0, and 4 or later is needed"), ("4.8.2", (32, 32), "single precision")],
+    [("3.11.0", (64, 32), "is version 3.11.0; daskglass needs 4 or later"), ("4.8.2", (32, 32), "single precision")],
 )
 def test_an_unfit_version_is_refused(monkeypatch, other_library, version, precision, message):
     old = SimpleNamespace(version=SimpleNamespace(version=version, floating_point_precision=precision))

@@ -50,7 +50,7 @@ def test_a_name_lammps_would_rewrite_is_refused(tmp_path):
 
 
 def test_a_missing_checkpoint_is_an_error(tmp_path):
-    with pytest.raises(EngineError, match="LAMMPS refused"):
+    with pytest.raises(EngineError, match="LAMMPS rejected"):
         get_engine("lammps").load(tmp_path / "none", MIXTURE, 0.004, 1.0)
 
 

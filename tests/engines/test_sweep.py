@@ -215,7 +215,7 @@ def test_a_link_that_another_process_took_over_stops_and_spoils_nothing(link):
         if next(calls) == 12:  # in the middle of the relaxation run
             simulate(link)
 
-    with pytest.raises(EngineError, match="another process has taken this simulation over"):
+    with pytest.raises(EngineError, match="another process took over this simulation"):
         simulate(link, taken_over)
     assert frames(link.folder) == frames(link.folder.with_name("alone"))
     assert not (link.folder / sweep.OWNER).exists()

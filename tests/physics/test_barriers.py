@@ -22,8 +22,8 @@ from daskglass.physics.barriers import (
     value_histogram,
 )
 from daskglass.report import figures
-from daskglass.report.contents import read
 from daskglass.report.page import page
+from daskglass.report.results import read_results
 from daskglass.stages.barriers import fit_barriers
 from daskglass.store import blocks as store
 from tests.conftest import particles
@@ -497,8 +497,8 @@ def test_a_study_whose_hottest_temperatures_are_not_supercooled_is_drawn(tmp_pat
 
     study = tree(temperatures=ABOVE_AND_BELOW, change=fit)
     for name in ("strata", "correlation", "barriers"):
-        figures.drawn(name, read(study)).draw_without_rendering()
-    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read(study), [])
+        figures.drawn(name, read_results(study)).draw_without_rendering()
+    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read_results(study), [])
 
 
 # --- published numbers ---------------------------------------------------------------------------------------------

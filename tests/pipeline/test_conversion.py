@@ -357,7 +357,7 @@ def test_systems_of_two_dimensions_are_refused(tmp_path, client, write):
     (told,) = causes(tmp_path / "flat", client, format=form)
     assert "all particles are at z = 0: only systems of three dimensions" in told
     (told,) = causes(tmp_path / "slab", client, format=form)
-    assert "the box is 1 σ long along z, 2 σ at least are expected" in told
+    assert "the box is 1 σ long along z, expected at least 2 σ" in told
 
 
 def write_timed(path, run, timestep=TIMESTEP, digits=17, jump=0):
@@ -381,7 +381,7 @@ def test_times_of_a_dump_do_not_matter_where_time_counts_steps(tmp_path):
     write_files(tmp_path, {BAD: replace(walk(0), types=("1", "2"))}, write_timed)
     done = command("convert", "--quiet", "--format", "lammps", tmp_path / PATTERN, "out.zarr", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "by the times in the files it is 0.004" in done.stderr
+    assert "by the times in the files: 0.004" in done.stderr
     refused = command(
         "convert", "--format", "lammps", "--timestep", "1.0", tmp_path / PATTERN, "o.zarr", folder=tmp_path
     )
@@ -508,7 +508,7 @@ def test_positions_depend_neither_on_chunks_nor_on_workers(tmp_path, client, mon
 # --- bad files: found by trying ---
 
 
-def test_files_cut_short_anywhere_fail_alone_and_can_be_mended(good, tmp_path, client):
+def test_files_cut_short_anywhere_fail_alone_and_can_be_fixed(good, tmp_path, client):
     rng = np.random.default_rng(1)
     bad = PLACES[1:]
     for trial in range(7):
@@ -617,25 +617,25 @@ DAMAGES = {
     "text": (lambda path: path.write_text("never a trajectory\n" * 100), "not a GSD file"),
     "frames missing": (
         arrange([*range(20), *range(21, 40)]),
-        "frame 20 is at time step 6250, 6000 is expected: frames are missing",
+        "frame 20 is at time step 6250, expected 6000: frames are missing",
     ),
     "a frame repeated": (
         arrange([*range(20), *range(19, 39)]),
-        "frame 20 is at time step 5750, as frame 19 is: one of them is repeated",
+        "frame 20 is at time step 5750, like frame 19: remove the repeated frame",
     ),
     "frames out of order": (
         arrange([*range(20), 21, 20, *range(22, 40)]),
-        "frame 21 is at time step 6000, before frame 20 at 6250: a restart or a second run begins there",
+        "frame 21 is at time step 6000, before frame 20 at 6250: a restart or a second run begins here",
     ),
     "frames reversed": (
         arrange(range(39, -1, -1)),
-        "frame 1 is at time step 10500, before frame 0 at 10750: a restart or a second run begins there",
+        "frame 1 is at time step 10500, before frame 0 at 10750: a restart or a second run begins here",
     ),
     "particles vanish": (
         change(20, N=59, typeid=np.zeros(59, np.uint32), position=np.zeros((59, 3)), image=np.zeros((59, 3), int)),
         "frame 20: 59 particles, 60 in frame 0",
     ),
-    "a species changes": (change(20, typeid=SWAPPED), "frame 20: particle 0 is of species B, A is expected"),
+    "a species changes": (change(20, typeid=SWAPPED), "frame 20: particle 0 is of species B, but A in frame 0"),
     "NaN": (moved(20, 7, np.nan), "frame 20: position of particle 7 is not finite"),
     "infinity": (moved(20, 7, np.inf), "frame 20: position of particle 7 is not finite"),
     "far outside the box": (moved(20, 7, 1e30), "frame 20: particle 7 at .* is outside the box"),
@@ -647,7 +647,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_bad_file_is_named_with_its_frame_fails_alone_and_can_be_mended(good, folder, client, damage):
+def test_a_bad_file_is_named_with_its_frame_fails_alone_and_can_be_fixed(good, folder, client, damage):
     break_it, message = DAMAGES[damage]
     break_it(file_of(folder, BAD))
     told = causes(folder, client)
@@ -709,7 +709,7 @@ def others(what):
     [
         ("particles", "{bad}: particles 50 differs from 60 of {good}: they cannot be of one system"),
         ("species", "{bad}: composition A 12, B 48 differs from A 48, B 12 of {good}: make files of another"),
-        ("names", "{bad}: holds particles of type 'C'; the species of the system are"),
+        ("names", "{bad}: has particles of type 'C', but the species of the system are"),
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
         (
             "frames",
@@ -717,7 +717,7 @@ def others(what):
         ),
         ("missing", "ka: no file of the production run at T = 0.5, replica 0; .* every temperature needs the same"),
         ("a folder", "ka: no file of the production run at T = 0.5, replica 0"),
-        ("a link to nowhere", "{bad}: a link to nowhere, which does not exist"),
+        ("a link to nowhere", "{bad}: links to nowhere, which does not exist"),
         ("twice", "{bad} and .*T0.50/r0/traj are both system ka, production, temperature 0.5, replica 0"),
     ],
 )
@@ -807,7 +807,7 @@ def test_the_command_tells_each_cause_in_a_line_reports_every_file_and_finishes_
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ({"pattern": "nothing/{system}/T{temperature:g}"}, 1, "no file nothing/{system}/T{temperature"),
+        ({"pattern": "nothing/{system}/T{temperature:g}"}, 1, "no file matches nothing/{system}/T{temperature"),
         ({"pattern": "data/ka/T{temperature:g}/r{replica:d}/traj"}, 2, "no system for data/ka/T{temperature:g}"),
         ({"pattern": "data/{system"}, 2, "data/{system"),
         ({"form": "xyz"}, 2, "--format: unknown trajectory format 'xyz': choose gsd, lammps or signac"),
@@ -891,7 +891,7 @@ def test_a_conversion_killed_at_any_moment_leaves_whole_blocks_and_continues(tmp
                 )
     done = run_convert(tmp_path)
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"(warning: .*died without releasing the store; taking it over\n)?", done.stderr)
+    assert re.fullmatch(r"(warning: .*died holding the store's lock; taking it over\n)?", done.stderr)
     assert_same(tmp_path / "out.zarr", reference)
     assert len(marks(tmp_path)) == 60
     assert sorted(path.name for path in tmp_path.iterdir()) == [

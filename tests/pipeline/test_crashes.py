@@ -147,9 +147,7 @@ def test_check_finds_what_sizes_do_not_tell_and_the_next_run_does_it_again(finis
     chunk.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     checked = studies.command("check", "files.zarr", folder=finished)
     assert checked.returncode == 1
-    assert (
-        "production/hop, T = 1, replica 0, frames from 0: its bytes are not those that were written" in checked.stderr
-    )
+    assert "production/hop, T = 1, replica 0, frames from 0: the data differ from what was written" in checked.stderr
     assert "hops-ka_0.0/production/T1.0/r0/0" not in Ledger(finished / "files.zarr").marks
     studies.run_here(finished, monkeypatch)
     assert chunk.read_bytes() == data

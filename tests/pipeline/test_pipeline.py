@@ -245,7 +245,7 @@ def test_a_damaged_file_stops_its_own_branch_only_and_a_mended_one_finishes(file
     outcome = run_here(files, monkeypatch)
     assert any(str(damaged) in cause for cause in outcome.failures.values())
     said = command("status", "study.yaml", folder=files).stdout
-    assert f"failed: ka_0.0 convert, and what waits for it: {damaged}" in said
+    assert f"failed: ka_0.0 convert and the stages that need it: {damaged}" in said
     run = dg.open_store(files / "files.zarr")["ka_0.0/production"].dataset
     assert run["hop"].isel(temperature=0).notnull().any(("time", "particle")).all()
     damaged.write_bytes(content)
@@ -271,7 +271,7 @@ def test_a_store_without_its_ledger_is_refused(finished, monkeypatch):
 
 
 def test_a_study_of_another_shape_is_refused(finished, monkeypatch):
-    with pytest.raises(StoreError, match=r"holds replica \[1\], which the study leaves out"):
+    with pytest.raises(StoreError, match=r"has replica \[1\], which the study does not list"):
         run_here(finished, monkeypatch, FILES.replace("replicas: 2", "replicas: 1"))
 
 

@@ -27,8 +27,8 @@ from daskglass.registry import FIGURES
 from daskglass.report import draw, figures, folder, snapshot, style
 from daskglass.report.claims import judge, with_error
 from daskglass.report.collapse import points
-from daskglass.report.contents import read
 from daskglass.report.page import page, save
+from daskglass.report.results import read_results
 from daskglass.report.style import wrapped
 from daskglass.store.blocks import open_store
 from tests.report.synthetic import build, groups, mixture_of, tree
@@ -65,11 +65,11 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, small_pictures: None) -> Pat
 
 def html_of(study: xr.DataTree) -> str:
     """Page of a store without its figures."""
-    return page(read(study), [])
+    return page(read_results(study), [])
 
 
 def figure_of(name: str, study: xr.DataTree) -> Figure:
-    return figures.drawn(name, read(study))
+    return figures.drawn(name, read_results(study))
 
 
 def texts(figure: Figure) -> str:
@@ -80,11 +80,11 @@ def texts(figure: Figure) -> str:
 
 
 def reasons(study: xr.DataTree) -> str:
-    return "\n".join(f"{c.verdict}: {c.text}: {'; '.join(c.reasons)}" for c in judge(read(study)))
+    return "\n".join(f"{c.verdict}: {c.text}: {'; '.join(c.reasons)}" for c in judge(read_results(study)))
 
 
 def verdict(study: xr.DataTree, part: str) -> str:
-    return next(claim.verdict for claim in judge(read(study)) if part in claim.text)
+    return next(claim.verdict for claim in judge(read_results(study)) if part in claim.text)
 
 
 # --- files ---------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_temperatures_that_do_not_diffuse_are_named() -> None:
     assert "not diffusive at T = 0.60, 0.50" in texts(figure_of("diffusion", study))
 
 
-def test_without_any_diffusion_the_panels_say_so() -> None:
+def test_without_any_diffusion_the_panels_have_a_note() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign(reduced_diffusivity=ensemble["reduced_diffusivity"] * np.nan)
 
@@ -238,7 +238,7 @@ def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
     assert verdict(study, "same onset") == "not decidable here"
 
 
-def test_no_onset_is_said_and_not_drawn() -> None:
+def test_a_missing_onset_is_noted_and_not_drawn() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         names = ["onset_temperature", "onset_probability", "scaled_energy", "scaled_entropy"]
         return ensemble.assign({name: ensemble[name] * np.nan for name in names})
@@ -248,7 +248,7 @@ def test_no_onset_is_said_and_not_drawn() -> None:
     assert "nothing to scale by" in texts(figure_of("barriers", study))
 
 
-def test_an_absurd_onset_is_said_and_not_drawn() -> None:
+def test_an_absurd_onset_is_noted_and_not_drawn() -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign(onset_temperature=ensemble["onset_temperature"] * 0 + 40.0)
 
@@ -270,7 +270,7 @@ def test_strata_without_events_leave_the_figure_and_are_counted() -> None:
     figure = figure_of("strata", study)
     assert "no event in 2 of 25 (stratum, T)" in texts(figure)
     assert figure.axes[0].get_ylim()[0] > 1e-3
-    assert "an outermost stratum has no event" in reasons(study)
+    assert "an outermost stratum has no events" in reasons(study)
 
 
 def test_a_probability_above_one_refuses_the_collapse() -> None:
@@ -289,7 +289,7 @@ def test_scaled_barriers_of_unknown_scale_are_refused() -> None:
     assert "is 0 within its error" in texts(figure_of("barriers", tree(change=change)))
 
 
-def test_a_thermal_study_says_that_inherent_structures_are_missing() -> None:
+def test_a_thermal_study_notes_that_inherent_structures_are_missing() -> None:
     study = tree(inherent=False, replicas=1)
     assert "no inherent structures" in texts(figure_of("grouped", study))
     said = texts(figure_of("barriers", study))
@@ -299,7 +299,7 @@ def test_a_thermal_study_says_that_inherent_structures_are_missing() -> None:
 
 def test_one_replica_has_no_errors_over_replicas() -> None:
     html = html_of(tree(replicas=1))
-    assert "one replica: errors are not known" in html
+    assert "one replica: errors unknown" in html
     assert "nan" not in html.lower()
 
 
@@ -328,7 +328,7 @@ def test_systems_of_unknown_potential_are_drawn_too() -> None:
     for name in FIGURES:
         figure_of(name, study).draw_without_rendering()
     assert "no potential is known" in texts(figure_of("liquid", study))
-    written = page(read(study), [])
+    written = page(read_results(study), [])
     assert "ρ = 1.2" in written
     assert "Δ = " not in written
 
@@ -358,9 +358,9 @@ def test_systems_that_differ_otherwise_keep_their_names() -> None:
     assert "systems differ in more than Delta: no trend" in said
 
 
-def test_systems_stand_in_the_order_of_the_study() -> None:
-    contents = read(tree(systems={"b": mixture_of("A"), "a": mixture_of("A", density=1.1)}))
-    assert [system.name for system in contents.systems] == ["b", "a"]
+def test_systems_are_in_the_order_of_the_study() -> None:
+    results = read_results(tree(systems={"b": mixture_of("A"), "a": mixture_of("A", density=1.1)}))
+    assert [system.name for system in results.systems] == ["b", "a"]
 
 
 # --- verdicts ------------------------------------------------------------------------------------------------------
@@ -398,9 +398,9 @@ def test_a_spread_is_compared_with_its_error() -> None:
     def swap(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         return ensemble.assign({n: ensemble[n].isel(variable=[1, 0]).drop_vars("variable") for n in ("probability",)})
 
-    assert verdict(tree(), "spreads wider") == "confirmed"
-    assert verdict(tree(change=blur), "spreads wider") == "not decidable here"
-    assert verdict(tree(change=swap), "spreads wider") == "refuted"
+    assert verdict(tree(), "varies more") == "confirmed"
+    assert verdict(tree(change=blur), "varies more") == "not decidable here"
+    assert verdict(tree(change=swap), "varies more") == "refuted"
 
 
 def test_onsets_agree_within_their_errors() -> None:
@@ -432,13 +432,13 @@ def test_systems_on_one_line_collapse_and_systems_apart_do_not() -> None:
 
 
 def test_entropy_at_a_stratum_is_interpolated_between_softness_bins() -> None:
-    system = read(tree()).systems[0]
+    system = read_results(tree()).systems[0]
     grouped = system.ensemble["s2_grouped_pooled"].interp(softness_bin=system.fits("softness")["stratum_middle"])
     np.testing.assert_allclose(points(system).s2, grouped)
 
 
 def test_strata_that_meet_keep_the_identity_of_the_scaled_barriers() -> None:
-    assert points(read(tree()).systems[0]).deviation < 1e-3
+    assert points(read_results(tree()).systems[0]).deviation < 1e-3
 
 
 # --- pieces --------------------------------------------------------------------------------------------------------

@@ -133,12 +133,12 @@ def lacking(change):
 
 @pytest.mark.parametrize(
     ("change", "scalars", "message"),
-    [("frame", [], r"frame 3, time 3, of position: not written"), ("particle", [], "frame 3, .*: particle 7: position is not"),
+    [("frame", [], r"frame 3, time 3, of position: not computed"), ("particle", [], "frame 3, .*: particle 7: position is not"),
      ("box", [], "no variable 'box'"), ("rows", [], r"position has dimensions \('replica', .*select one system"),
      ("none", ["spin"], "no variable 'spin'.*softness"), ("none", ["position"], "position has dimensions"),
      ("none", ["species"], r"species has dimensions \('particle',\)"), ("double", [], "position is float64")],
 )  # fmt: skip
-def test_what_cannot_be_written_exactly_is_refused_and_what_stood_there_stays(tmp_path, change, scalars, message):
+def test_what_cannot_be_written_exactly_is_refused_and_the_old_file_stays(tmp_path, change, scalars, message):
     (tmp_path / "out.gsd").write_text("before")
     with pytest.raises(StoreError, match=message):
         dg.write_gsd(tmp_path / "out.gsd", lacking(change), scalars=scalars)
@@ -186,14 +186,14 @@ def test_a_value_without_labels_is_one_row(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("out.txt", "must end in .nc, .csv or .parquet"), ("no/out.csv", "no folder")]
+    ("name", "message"), [("out.txt", "must end in .nc, .csv or .parquet"), ("no/out.csv", "folder .* does not exist")]
 )
 def test_a_name_that_cannot_be_written_is_bad_usage(tmp_path, name, message):
     with pytest.raises(StudyError, match=message):
         export.save(make_found(), tmp_path / name)
 
 
-def test_a_file_that_fails_half_way_leaves_what_stood_there(tmp_path, monkeypatch):
+def test_a_file_that_fails_half_way_leaves_the_old_file(tmp_path, monkeypatch):
     def fail_later(found):
         yield from list(export_rows(found))[:1]
         raise OSError("disk full")

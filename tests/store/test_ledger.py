@@ -78,14 +78,14 @@ def test_the_lock_of_a_process_that_died_is_explained_and_taken(store):
     dead.wait(timeout=30)
     lock = store.with_name("study.zarr.lock")
     lock.write_text(json.dumps({"host": os.uname().nodename, "pid": dead.pid, "started": 0.0}))
-    with pytest.warns(UserWarning, match="died without releasing"), locked(store):
+    with pytest.warns(UserWarning, match="died holding the store's lock"), locked(store):
         assert json.loads(lock.read_text())["pid"] == os.getpid()
 
 
 def test_the_lock_of_a_reused_process_number_is_stale(store):
     lock = store.with_name("study.zarr.lock")
     lock.write_text(json.dumps({"host": os.uname().nodename, "pid": os.getpid(), "started": 0.0}))
-    with pytest.warns(UserWarning, match="died without releasing"), locked(store):
+    with pytest.warns(UserWarning, match="died holding the store's lock"), locked(store):
         pass
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_is_no_ledger_is_refused_with_its_line_and_a_remedy(store, l
     Ledger(store).complete("hops-a", ABC, {})
     with ledger_path(store).open("ab") as file:
         file.write(line + b"\n")
-    with pytest.raises(StoreError, match=r"study\.zarr\.ledger:2: no .* of a ledger, .*: bring back a copy"):
+    with pytest.raises(StoreError, match=r"study\.zarr\.ledger:2: not .* of a ledger .*; restore a copy"):
         Ledger(store)
 
 
@@ -131,7 +131,7 @@ def test_a_clock_that_is_set_leaves_a_live_lock_alive(store, monkeypatch):
     assert not lock.exists()
 
 
-def test_a_process_is_told_from_a_later_one_of_its_number():
+def test_a_process_differs_from_a_later_one_of_its_number():
     mine = process_identity(os.getpid())
     assert mine == process_identity(os.getpid()) != ""
     boot, _, ticks = mine.partition(":")
@@ -149,7 +149,7 @@ def test_the_ticks_of_a_process_are_those_at_which_it_began():
     assert before - 0.02 <= began <= after + 0.02
 
 
-def test_a_process_that_ended_is_no_more_even_before_its_parent_knows():
+def test_a_process_that_ended_is_dead_even_before_its_parent_knows():
     with subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE) as ended:
         # closed by the end of the process alone, a moment before it is a zombie
         assert ended.stdout.read() == b""

@@ -113,7 +113,7 @@ def test_a_range_open_below_includes_zero_and_negative_numbers():
     assert dg.query(tree, time=slice(None, 0))["time"].values.tolist() == [-1.0, 0.0]
 
 
-def test_the_nearest_temperature_is_told_per_system():
+def test_the_nearest_temperature_is_given_per_system():
     found = dg.query(TREE, variables="hop", temperature=1.2)
     assert found["temperature"].dims == ("system",)
     assert found["temperature"].sel(system=["small", "large"]).values.tolist() == [0.9, 1.3]
@@ -178,7 +178,7 @@ def test_times_that_differ_by_row_are_selected_once_a_row_is():
     found = dg.query(tree, variables="hop", time=slice(7, 8), replica=0, temperature=0.7)
     np.testing.assert_array_equal(found["hop"][0], run["hop"][1, 0, 1:])
     assert found["time"].attrs == {"units": "tau"}
-    with pytest.raises(StoreError, match="select one temperature and replica to select by time"):
+    with pytest.raises(StoreError, match="select one temperature and replica first"):
         dg.query(tree, time=slice(7, 8))
 
 
@@ -186,13 +186,13 @@ def test_times_that_differ_by_row_are_selected_once_a_row_is():
     ("arguments", "message"),
     [({"system": "medium"}, r"no system 'medium'.*'large', 'small'"), ({"run": "warmup"}, "no run 'warmup'.*production"),
      ({"variables": ["spin"]}, "no variable 'spin'.*hop"), ({"colour": 1}, "no dimension 'colour'.*temperature"),
-     ({"temperature": slice(5, 6)}, "nothing at temperature=5:6 in production: large has 1.3, 0.9; small has 0.9, 0.7, 0.5"),
-     ({"temperature": [0.9, 0.33]}, "nothing at temperature=0.33"), ({"temperature": float("nan")}, "nothing at temp"),
+     ({"temperature": slice(5, 6)}, "no data at temperature=5:6 in production: large has 1.3, 0.9; small has 0.9, 0.7, 0.5"),
+     ({"temperature": [0.9, 0.33]}, "no data at temperature=0.33"), ({"temperature": float("nan")}, "no data at temp"),
      ({"temperature": "cold"}, "'cold': not a number"), ({"temperature": slice(0, 1, 2)}, "two ends and no step"),
-     ({"replica": 7}, "nothing at replica=7 .* 0, 1"), ({"replica": []}, "an empty list selects nothing"),
-     ({"species": "C"}, "nothing at species='C' .* A, B")],
+     ({"replica": 7}, "no data at replica=7 .* 0, 1"), ({"replica": []}, "an empty list selects nothing"),
+     ({"species": "C"}, "no data at species='C' .* A, B")],
 )  # fmt: skip
-def test_a_query_for_what_is_not_there_says_what_is(arguments, message):
+def test_a_query_for_what_does_not_exist_lists_what_does(arguments, message):
     with pytest.raises(StoreError, match=message):
         dg.query(TREE, **arguments)
 
@@ -230,6 +230,6 @@ def test_a_count_is_of_what_is_there():
     )
 
 
-def test_a_reduction_over_what_is_not_there_says_what_is():
-    with pytest.raises(StoreError, match=r"no dimension 'bird'.*particle"):
+def test_a_reduction_over_an_unknown_dimension_lists_the_dimensions():
+    with pytest.raises(StoreError, match=r"cannot take the mean over 'bird'.*particle"):
         reduced(dg.query(TREE), "mean", ["bird"])

@@ -118,11 +118,11 @@ def test_erasing_a_block_leaves_its_neighbours_and_other_variables(path):
     xr.testing.assert_identical(after, before.assign(hop=here))
 
 
-def test_a_chunk_of_nothing_but_nan_is_told_from_one_that_is_not_there(path):
+def test_a_chunk_of_nan_differs_from_a_missing_one(path):
     block = make_layout().blocks()[1]
     store.write_block(path, block, {"hop": np.full((8, 10), np.nan, np.float32)})
     assert len(list((path / block.group / "hop" / "c").rglob("*"))) > 0
-    assert len(wholeness.Files(path).there(block.group, "hop", block)) == wholeness.Files(path).number(
+    assert len(wholeness.Files(path).found(block.group, "hop", block)) == wholeness.Files(path).number(
         block.group, "hop", block
     )
 
@@ -140,7 +140,7 @@ def of_block(path):
 
 
 def chunk_of(path, block, name):
-    return path / block.group / name / next(iter(wholeness.Files(path).there(block.group, name, block)))
+    return path / block.group / name / next(iter(wholeness.Files(path).found(block.group, name, block)))
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "shorter", "longer"])
@@ -155,7 +155,7 @@ def test_a_chunk_that_is_not_as_it_was_written_is_found_by_its_size(path, damage
         chunk.write_bytes({"empty": b"", "shorter": data[:-1], "longer": data + b"\0"}[damage])
     wrong = wholeness.wrong_files(path, wrote)
     assert "ka_0.0/production/hop, T = 0.9, replica 0, frames from 8: " in wrong
-    assert ("1 files are gone" if damage == "gone" else f"bytes, {len(data)} were written") in wrong
+    assert ("1 files are missing" if damage == "gone" else f"bytes; {len(data)} were written") in wrong
 
 
 def test_a_flipped_bit_is_found_by_its_checksum_alone(path):
@@ -165,7 +165,7 @@ def test_a_flipped_bit_is_found_by_its_checksum_alone(path):
     data[-1] ^= 1
     chunk.write_bytes(data)
     assert wholeness.wrong_files(path, wrote) == ""
-    assert wholeness.wrong_files(path, wrote, read=True).endswith("its bytes are not those that were written")
+    assert wholeness.wrong_files(path, wrote, read=True).endswith("the data differ from what was written")
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "a/zarr.json", "a/c/0"])
@@ -185,7 +185,7 @@ def test_a_task_of_a_run_that_was_taken_over_changes_nothing(path):
         with (
             folder_aside(path),
             writing(first),
-            pytest.raises(StoreError, match="another run took this store over"),
+            pytest.raises(StoreError, match="another run took over this store"),
         ):
             store.write_block(path, block, {"hop": np.zeros((8, 10), np.float32)})
         with writing(first), pytest.raises(StoreError, match="another run"):
@@ -251,7 +251,7 @@ def test_a_layout_interrupted_half_way_is_made_whole(tmp_path, monkeypatch):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["study.zarr"]
 
 
-def test_the_system_tells_what_it_is(path):
+def test_the_attributes_describe_the_system(path):
     assert dg.open_store(path)["ka_0.0"].attrs["delta"] == 0.0
 
 
@@ -330,7 +330,7 @@ def test_a_run_over_other_lags_keeps_no_table_of_the_old_ones(tmp_path, lags):
     assert dg.open_store(path)["ka_0.0"].attrs["study"] == "text"
 
 
-def test_a_store_that_grew_takes_what_joined_it(tmp_path):
+def test_a_store_that_grew_accepts_what_joined_it(tmp_path):
     path = tmp_path / "study.zarr"
     lay_out(path, make_layout(), {})
     fill(path, make_layout())
@@ -435,7 +435,7 @@ def test_chunks_of_other_codecs_are_not_taken_for_those_of_this_version(path):
     metadata["codecs"][-1]["configuration"]["shuffle"] = "noshuffle"
     description.write_text(json.dumps(metadata))
     before = dg.open_store(path)["ka_0.0/production/hop"].load()
-    with pytest.raises(StoreError, match=r"hop: was written in other chunks, or with other codecs"):
+    with pytest.raises(StoreError, match=r"hop: was written with other chunks or codecs"):
         lay_out(path, make_layout(temperatures=[1.0, *TEMPERATURES]), {})
     xr.testing.assert_identical(dg.open_store(path)["ka_0.0/production/hop"].load(), before)
 
@@ -458,9 +458,9 @@ def test_a_store_is_written_and_grows_where_files_have_one_name(tmp_path, monkey
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"temperatures": [0.9, 0.7, 0.6]}, r"holds temperature \[0.5\], which the study leaves out"),
-     ({"replicas": (0,)}, r"holds replica \[1\]"), ({"frames": 20}, "holds 21 frames"), ({"interval": 2.0}, "no continuation"),
-     ({"particles": 11}, "another species")],
+    [({"temperatures": [0.9, 0.7, 0.6]}, r"has temperature \[0.5\], which the study does not list"),
+     ({"replicas": (0,)}, r"has replica \[1\]"), ({"frames": 20}, "has 21 frames"), ({"interval": 2.0}, "do not continue them"),
+     ({"particles": 11}, "differ in species")],
 )  # fmt: skip
 def test_a_store_that_holds_more_or_other_than_the_study_is_refused(path, change, message):
     with pytest.raises(StoreError, match=message):
@@ -543,6 +543,6 @@ def test_plain_xarray_and_zarr_read_everything_without_daskglass(path):
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_a_missing_store_is_an_error_that_says_how_to_make_one(tmp_path):
+def test_a_missing_store_is_an_error_with_the_command_that_creates_one(tmp_path):
     with pytest.raises(StoreError, match="no store here"):
         dg.open_store(tmp_path / "none.zarr")

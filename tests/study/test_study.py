@@ -59,7 +59,7 @@ def test_every_pipeline_is_a_valid_study(path):
         ("bins: 5", "binz: 5", 12, "strata.binz", "unknown key"),
         ("source:", "sauce:", 5, "sauce", "unknown key"),
         ("hard: 0.05", "hard: soft", 10, "hops.hard", "valid number"),
-        ("hard: 0.05", "hard: 0.5", 10, "hops", "hard must lie below soft"),
+        ("hard: 0.05", "hard: 0.5", 10, "hops", "hard must be smaller than soft"),
         ("0.80,", "-0.8,", 4, "systems.0.temperatures.0", "greater than 0"),
         ("0.80, 0.70", "0.70, 0.80", 4, "systems.0", "from high to low"),
         ("[0.80, 0.70, 0.62, 0.56]", "[]", 4, "systems.0", "needs a list of temperatures"),
@@ -70,13 +70,13 @@ def test_every_pipeline_is_a_valid_study(path):
         ("frames: 101", "frames: 10", 8, "source.simulate.production.frames", "fewer than the 11"),
         ("window: 10.0", "window: 11.0", 10, "hops.window", "whole number"),
         ("temperature: 0.62}}", "temperature: 0.5}}", 11, "softness.train_on.temperature", "not among"),
-        ("percentiles: [5, 95]", "percentiles: [95, 5]", 12, "strata", "must rise"),
+        ("percentiles: [5, 95]", "percentiles: [95, 5]", 12, "strata", "lower percentile first"),
         ("store: example.zarr", "store: example.zarr\nstore: b", 3, "store", "given twice"),
         ("study: example", "study: a/b", 1, "study", "match pattern"),
         ("particles: 1200", 'particles: "1200"', 4, "systems.0.particles", "valid integer"),
         ("interval: 1.0}\n", "interval: 1.0, temperature: 0.7}\n", 8, "source.simulate.production.temperature", "unknown key"),
         ("interval: 1.0}\n", "interval: 1.0005}\n", 8, "source.simulate.production.interval", "whole number of time steps"),
-        ("hard: 0.05", "hard: 0.05, lead: 0.5", 10, "hops.lead", "no whole number"),
+        ("hard: 0.05", "hard: 0.05, lead: 0.5", 10, "hops.lead", "not a whole number"),
         ("strata:", "radial: {r_max: 5.0, bin_width: 0.3}\nstrata:", 12, "radial", "whole number of bin widths"),
         ("strata:", "structure: {mu: [0.4, 3.05, 0.1]}\nstrata:", 12, "structure", "whole steps"),
         ("temperature: 0.62}}", "temperature: 0.56}}", 11, "softness.train_on.temperature", "not where the training run"),
@@ -102,8 +102,8 @@ def test_every_pipeline_is_a_valid_study(path):
         # what cannot be
         ("window: 10.0", "window: .inf", 10, "hops.window", "finite number"),
         ("window: 10.0", "window: .nan", 10, "hops.window", "finite number"),
-        ("window: 10.0", "window: 1e400", 10, "hops.window", "larger than any number"),
-        ("window: 10.0", f"window: {'9' * 5000}", 10, "hops.window", "a number of 5,000 characters"),
+        ("window: 10.0", "window: 1e400", 10, "hops.window", "too large for"),
+        ("window: 10.0", f"window: {'9' * 5000}", 10, "hops.window", "number of 5,000 characters"),
         ("particles: 1200", "particles: 1000000000000000", 4, "systems.0.particles", "less than or equal"),
         ("replicas: 2", "replicas: 1000000000", 4, "systems.0.replicas", "less than or equal"),
         ("frames: 101", "frames: 1000000000000", 8, "source.simulate.production.frames", "less than or equal"),
@@ -114,56 +114,56 @@ def test_every_pipeline_is_a_valid_study(path):
         ("engine: lammps", "relaxation: {longest: 1e300}", 7, "source.simulate.relaxation.longest", "lie between"),
         ("engine: lammps", "equilibration: {minimum: .inf}", 7, "source.simulate.equilibration.minimum", "finite"),
         ("strata:", "radial: {bin_width: 1e-9}\nstrata:", 12, "radial", "more than 100,000 bin widths"),
-        ("strata:", "structure: {mu: [0.4, 2.4, 1e9]}\nstrata:", 12, "structure", "whole steps"),
+        ("strata:", "structure: {mu: [0.4, 2.4, 1e9]}\nstrata:", 12, "structure", "a whole number of steps"),
         ("strata:", "radial: {bin_width: 1e9}\nstrata:", 12, "radial", "whole number of bin widths"),
         ("strata:", "structure: {mu: [0.4, 2.4, 1e-9]}\nstrata:", 12, "structure", "more than 10,000 steps"),
         ("strata:", "precision: 1e300\nstrata:", 12, "precision", "less than or equal to 0.1"),
         ("strata:", "precision: 1e-300\nstrata:", 12, "precision", "greater than or equal to 0.00000001"),
         ("bins: 5", "bins: 1000000000", 12, "strata.bins", "less than or equal"),
         ("strata:", "barriers: {resamples: 1000000000000}\nstrata:", 12, "barriers.resamples", "less than or equal"),
-        ("study: example", "study: &a example\nprecision: *a", 2, "precision", "aliases such as [*]a are not read"),
+        ("study: example", "study: &a example\nprecision: *a", 2, "precision", "aliases such as [*]a are not supported"),
         ("study: example", "study: &a [*a]", 1, "study.0", "aliases"),
         ("study: example", "study: " + "[" * 100_000, 1, "study" + ".0" * 19, "nested more than 20"),
         # one rule of equality
         ("0.80, 0.70", "0.80, 0.800000000001", 4, "systems.0", "from high to low"),
-        ("0.80, 0.70", "0.800000000001, 0.80", 4, "systems.0", "the same to 1e-9"),
+        ("0.80, 0.70", "0.800000000001, 0.80", 4, "systems.0", "equal to within 1e-9"),
         ("0.80, 0.70", "0.80000001, 0.80", 4, "systems.0.temperatures.1", "would share a folder"),
-        ("engine: lammps", "relaxation_time: {0.57: 20}", 7, "source.simulate.relaxation_time.0.57", "no temperature of any"),
+        ("engine: lammps", "relaxation_time: {0.57: 20}", 7, "source.simulate.relaxation_time.0.57", "no system has the"),
         ("engine: lammps", "relaxation_time: {0.56: 20, 0.5600000000001: 30}", 7,
          "source.simulate.relaxation_time.0.5600000000001", "given twice"),
         ("engine: lammps", "relaxation_time: {0.56: 20, 0.560: 30}", 7, "source.simulate.relaxation_time.0.560", "given twice"),
         # paths
-        ("store: example.zarr", "store: /", 2, "store", "needs a name"),
-        ("store: example.zarr", "store: .", 2, "store", "needs a name"),
-        ("store: example.zarr", "store: a/..", 2, "store", "needs a name"),
+        ("store: example.zarr", "store: /", 2, "store", "needs a file name"),
+        ("store: example.zarr", "store: .", 2, "store", "needs a file name"),
+        ("store: example.zarr", "store: a/..", 2, "store", "needs a file name"),
         ("store: example.zarr", "store: s3://bucket/x.zarr", 2, "store", "address, and s3: is not supported"),
         ("store: example.zarr", "store: file:///x.zarr", 2, "store", "address, and file: is not supported"),
-        ("store: example.zarr", "store: $NO_SUCH_ROOM/x.zarr", 2, "store", "NO_SUCH_ROOM is not set"),
-        ("store: example.zarr", "store: ~nobody.known/x.zarr", 2, "store", "nobody has the home"),
+        ("store: example.zarr", "store: $NO_SUCH_ROOM/x.zarr", 2, "store", "NO_SUCH_ROOM, .*is not set"),
+        ("store: example.zarr", "store: ~nobody.known/x.zarr", 2, "store", "no user has the home folder"),
         ("store: example.zarr", 'store: "a\\nb"', 2, "store", "control characters"),
         ("store: example.zarr", "store: ./s3://bucket/x", 2, "store", "s3: is not supported"),
         ("store: example.zarr", "store: results/s3://x", 2, "store", "s3: is not supported"),
         ("store: example.zarr", "store: me@login1:/x.zarr", 2, "store", "me@login1: is not supported"),
         ("store: example.zarr", "store: 'C:\\x.zarr'", 2, "store", "C: is not supported"),
-        ("store: example.zarr", "store: ${HOME:-x}/y.zarr", 2, "store", "for a shell: only ~, [$]NAME and"),
-        ("store: example.zarr", "store: $(date)/y.zarr", 2, "store", "for a shell: only ~, [$]NAME and"),
-        ("store: example.zarr", "store: '${HOME/y.zarr'", 2, "store", "for a shell: only ~, [$]NAME and"),
-        ("store: example.zarr", "store: 'x.zarr '", 2, "store", "begins or ends with a blank"),
-        ("store: example.zarr", "store: ' '", 2, "store", "begins or ends with a blank"),
-        ("store: example.zarr", "store: x.zarr.ledger", 2, "store", "a name of its own"),
-        ("store: example.zarr", "store: x/zarr.json", 2, "store", "a name of its own"),
+        ("store: example.zarr", "store: ${HOME:-x}/y.zarr", 2, "store", "shell syntax; only ~, [$]NAME and"),
+        ("store: example.zarr", "store: $(date)/y.zarr", 2, "store", "shell syntax; only ~, [$]NAME and"),
+        ("store: example.zarr", "store: '${HOME/y.zarr'", 2, "store", "shell syntax; only ~, [$]NAME and"),
+        ("store: example.zarr", "store: 'x.zarr '", 2, "store", "begins or ends with a space"),
+        ("store: example.zarr", "store: ' '", 2, "store", "begins or ends with a space"),
+        ("store: example.zarr", "store: x.zarr.ledger", 2, "store", "needs a file name"),
+        ("store: example.zarr", "store: x/zarr.json", 2, "store", "needs a file name"),
         # names and texts
         ("study: example", f"study: {'x' * 101}", 1, "study", "at most 100 characters"),
         ("ka_0.0", "x" * 101, 4, "systems.0.system", "at most 100 characters"),
-        ("ka_0.0", "a b", 4, "systems.0.system", "letters, digits and _ . [+] - only"),
+        ("ka_0.0", "a b", 4, "systems.0.system", "use only letters, digits and _ . [+] -"),
         ("systems:\n", f"systems:\n  - {{system: Ka_0.0, temperatures: [1.0], mixture: {MIXTURE}}}\n", 5, "systems.1.system",
-         "Ka_0.0 and ka_0.0 differ in case alone"),
-        ("study: example", "study: 2024", 1, "study", "text where it is in quotes"),
+         "Ka_0.0 and ka_0.0 differ only in case"),
+        ("study: example", "study: 2024", 1, "study", "in quotes to make them text"),
         ("[0.80, 0.70, 0.62, 0.56]", "0.8", 4, "systems.0.temperatures", "write a list, such as"),
-        ("{window: 10.0, soft: 0.2, hard: 0.05}", "10", 10, "hops", "write its keys, such as"),
-        ("study: example", f"study: {'x' * 20_000}", 1, "study", "a text of 20,000 characters"),
-        ("study: example", "study:\texample", 1, "not valid YAML", "use blanks in place of tabs"),
-        ("study: example", "study: exam\0ple", 1, "not valid YAML", "save the file as text in UTF-8"),
+        ("{window: 10.0, soft: 0.2, hard: 0.05}", "10", 10, "hops", "not a section: write its keys, such as .*got 10"),
+        ("study: example", f"study: {'x' * 20_000}", 1, "study", "text of 20,000 characters"),
+        ("study: example", "study:\texample", 1, "not valid YAML", "replace tabs by spaces"),
+        ("study: example", "study: exam\0ple", 1, "not valid YAML", "save the file as UTF-8 text"),
     ],
 )  # fmt: skip
 def test_an_error_names_file_line_and_key(load, old, new, line, key, message):
@@ -175,7 +175,12 @@ def test_an_error_names_file_line_and_key(load, old, new, line, key, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("- 1\n", "mapping"), ("? [1]\n: 2\n", "1: a key is a word"), ("a: [1\n", "not valid YAML"), ("", "mapping")],
+    [
+        ("- 1\n", "consists of keys"),
+        ("? [1]\n: 2\n", "1: a key must be a word"),
+        ("a: [1\n", "not valid YAML"),
+        ("", "consists of keys"),
+    ],
 )
 def test_what_is_no_study_is_refused(load, text, message):
     with pytest.raises(StudyError, match=message):
@@ -185,7 +190,7 @@ def test_what_is_no_study_is_refused(load, text, message):
 def test_a_store_where_another_folder_or_a_file_lies_is_refused(load, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    for name, message in (("folder", "is a folder and no store"), ("file", "is a file"), ("x" * 300, "too long")):
+    for name, message in (("folder", "is a folder, but not a store"), ("file", "is a file"), ("x" * 300, "too long")):
         with pytest.raises(StudyError, match=rf"study\.yaml:2: store: .*{message}"):
             load(GOOD.replace("example.zarr", f"{tmp_path}/{name}"))
     # one that a crash left before its first file was whole
@@ -199,46 +204,46 @@ def test_a_store_below_a_file_or_in_another_store_is_refused(load, tmp_path):
     (tmp_path / "other.zarr" / "zarr.json").write_text("{}")
     for place, message in (
         ("file/x.zarr", "file is a file"),
-        ("other.zarr/x.zarr", "lies in the store .*other.zarr"),
-        ("other.zarr/ka_0.0/new/x.zarr", "lies in the store .*other.zarr"),
+        ("other.zarr/x.zarr", "is inside the store .*other.zarr"),
+        ("other.zarr/ka_0.0/new/x.zarr", "is inside the store .*other.zarr"),
     ):
         with pytest.raises(StudyError, match=rf"study\.yaml:2: store: .*{message}"):
             load(GOOD.replace("example.zarr", f"{tmp_path}/{place}"))
 
 
-def test_a_link_stands_for_the_store_it_leads_to(load, tmp_path):
+def test_a_link_is_followed_to_its_store(load, tmp_path):
     # a ledger and a lock beside the link would be others than those beside the store
     (tmp_path / "scratch").mkdir()
     (tmp_path / "link.zarr").symlink_to("scratch/there.zarr")
     for name in ("link.zarr", "link.zarr/"):
         assert load(GOOD.replace("example.zarr", f"{tmp_path}/{name}")).store == f"{tmp_path}/scratch/there.zarr"
     (tmp_path / "round.zarr").symlink_to("round.zarr")
-    with pytest.raises(StudyError, match="a link that leads to itself"):
+    with pytest.raises(StudyError, match="is a link to itself"):
         load(GOOD.replace("example.zarr", f"{tmp_path}/round.zarr"))
 
 
 def test_an_empty_variable_does_not_lead_to_the_root(load, monkeypatch):
     monkeypatch.setenv("NO_ROOM", "")
-    with pytest.raises(StudyError, match="environment variable NO_ROOM is empty"):
+    with pytest.raises(StudyError, match=r"environment variable NO_ROOM, .*is empty"):
         load(GOOD.replace("example.zarr", "$NO_ROOM/x.zarr"))
 
 
-def test_a_file_that_is_none_or_never_ends_is_refused_at_once(tmp_path):
+def test_a_folder_a_pipe_or_a_device_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "utf16").write_bytes(GOOD.encode("utf-16"))
     (tmp_path / "latin1").write_bytes(GOOD.replace("example.zarr", "größe.zarr").encode("latin-1"))
     for name, message in (
-        ("pipe", "no plain file"),
-        ("/dev/zero", "no plain file"),
+        ("pipe", "not a plain file"),
+        ("/dev/zero", "not a plain file"),
         (".", "it is a folder"),
-        ("utf16", "not UTF-8 at byte 0, line 1: save it as text in UTF-8"),
-        ("latin1", "not UTF-8 at byte 24, line 2"),
+        ("utf16", r"line 1 \(byte 0\) is not UTF-8; save the file as UTF-8 text"),
+        ("latin1", r"line 2 \(byte 24\) is not UTF-8"),
     ):
         with pytest.raises(StudyError, match=message):
             load_study(tmp_path / name)
 
 
-def test_many_problems_are_told_in_short(load):
+def test_many_problems_are_reported_in_short(load):
     with pytest.raises(StudyError, match=r"study\.yaml: and 8,984 more") as caught:
         load("".join(f"k{k}: 1\n" for k in range(9000)) + f"hops: {{window: {'x' * 9000}}}\n")
     assert len(str(caught.value).splitlines()) == 21
@@ -299,7 +304,7 @@ def test_the_rule_of_labels_is_symmetric_and_relative(label, apart):
      ("yes", "yes"), ("off", "off"), ("0432", "0432"), ("1:30", "1:30"), ("0x1F", "0x1F"), ("2024-05-01", "2024-05-01"),
      ("'10'", "10"), ("<<", "<<"), ("1_000", "1_000"), ("NaN", "NaN")],
 )  # fmt: skip
-def test_plain_words_stand_for_what_yaml_1_2_says(tmp_path, text, value):
+def test_plain_words_have_the_values_of_yaml_1_2(tmp_path, text, value):
     path = tmp_path / "a.yaml"
     path.write_text(f"key: {text}\n")
     _, _, content = read_yaml(path)
@@ -310,7 +315,7 @@ def test_plain_words_stand_for_what_yaml_1_2_says(tmp_path, text, value):
 def test_more_than_a_person_writes_is_refused(load):
     with pytest.raises(StudyError, match="more than 20,000 values"):
         load(f"study: [{'1, ' * 30_000}]")
-    with pytest.raises(StudyError, match="characters: no file that a person wrote"):
+    with pytest.raises(StudyError, match="longer than the limit of 1,000,000 characters"):
         load("#" * 1_000_001)
     many = ", ".join(f"{2 - k / 1e4}" for k in range(10_000))
     text = f"{{study: a, store: b, systems: [{{system: ka_0.0, temperatures: [{many}]}}], source: {{simulate: {{}}}}}}"
@@ -320,7 +325,7 @@ def test_more_than_a_person_writes_is_refused(load):
 
 def test_more_frames_than_can_be_planned_are_refused(load):
     text = GOOD.replace("frames: 101", "frames: 10000000").replace("frames: 301", "frames: 10000000")
-    with pytest.raises(StudyError, match=r"6: source\.simulate: 100,002,480 frames of all systems"):
+    with pytest.raises(StudyError, match=r"6: source\.simulate: 100,002,480 frames in all systems"):
         load(text)
 
 
@@ -339,7 +344,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_yaml_cannot_construct_objects(load):
-    with pytest.raises(StudyError, match="not valid YAML"):
+    with pytest.raises(StudyError, match=r"tags such as .* are not supported"):
         load("study: !!python/object/apply:os.system ['true']\n")
 
 

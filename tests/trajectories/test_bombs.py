@@ -73,13 +73,13 @@ def test_one_particle_at_the_origin_needs_no_position(tmp_path):
 
 def test_more_particles_than_rows_of_positions_are_refused(tmp_path):
     path = write_steps(tmp_path / "bomb.gsd", 10**8, 5, np.zeros((3, 3), np.float32))
-    assert "stand for 6000 MB" in refusal("gsd", path)
+    assert "expand to 6000 MB" in refusal("gsd", path)
 
 
 def test_many_frames_that_repeat_the_first_are_refused(tmp_path):
     position = np.random.default_rng(0).uniform(-0.5, 0.5, (10_000, 3)).astype(np.float32)
     path = write_steps(tmp_path / "bomb.gsd", 10_000, 20_000, position)
-    assert "stand for 2400 MB" in refusal("gsd", path)
+    assert "expand to 2400 MB" in refusal("gsd", path)
 
 
 def test_an_index_that_leaps_over_frames_is_refused(tmp_path):
@@ -88,7 +88,7 @@ def test_an_index_that_leaps_over_frames_is_refused(tmp_path):
     index = np.frombuffer(content, gsd_index.ENTRY, 3, gsd_index.HEADER.itemsize)
     index["frame"][2] = 5_000_000
     path.write_bytes(content)
-    assert "frame 1: holds nothing, not even its step" in refusal("gsd", path)
+    assert "frame 1: is empty" in refusal("gsd", path)
 
 
 @pytest.mark.parametrize("count", [10**9, 10**17])
@@ -109,13 +109,13 @@ def test_a_line_that_does_not_end_is_refused(tmp_path):
     with path.open("wb") as file:
         file.write(HEAD.format(10**6, COLUMNS).encode())
         file.truncate(10**9)
-    assert "too long to be atoms" in refusal("lammps", path)
+    assert "too long for atoms" in refusal("lammps", path)
 
 
 def test_lines_padded_by_blanks_are_refused(tmp_path):
     path = tmp_path / "bomb.dump"
     path.write_text(HEAD.format(1000, COLUMNS) + f"1 1 0.5 0.5 0.5{' ' * 50_000}\n" * 1000)
-    assert "too long to be atoms" in refusal("lammps", path)
+    assert "too long for atoms" in refusal("lammps", path)
 
 
 def zeros(compress, finish):
@@ -139,7 +139,9 @@ def test_a_file_that_unpacks_to_more_than_any_dump_is_refused(tmp_path, name):
     path = tmp_path / "bomb"
     path.write_bytes(zeros(packer.compress, packer.flush))
     assert path.stat().st_size < 5_000_000
-    assert f"over 200 times as much, as in no trajectory; if it is one, unpack it by {name}" in refusal("lammps", path)
+    assert f"over 200 times as much; trajectories never do; if this is one, unpack it with {name}" in refusal(
+        "lammps", path
+    )
 
 
 def test_an_xz_file_that_declares_a_dictionary_beyond_all_memory_is_refused(tmp_path):
@@ -150,14 +152,14 @@ def test_an_xz_file_that_declares_a_dictionary_beyond_all_memory_is_refused(tmp_
     content[start + size - 4 : start + size] = zlib.crc32(content[start : start + size - 4]).to_bytes(4, "little")
     path = tmp_path / "bomb.xz"
     path.write_bytes(content)
-    assert "to unpack it by xz needs more memory than there is" in refusal("lammps", path)
+    assert "unpacking it with xz needs more memory than this machine has" in refusal("lammps", path)
 
 
 def test_bzip2_is_bounded_too(tmp_path, monkeypatch):
     monkeypatch.setattr(compression, "FREE", 10_000)
     path = tmp_path / "bomb"
     path.write_bytes(bz2.compress((HEAD.format(3 * 10**5, COLUMNS) + "1 1 0 0 0\n" * 3 * 10**5).encode()))
-    with pytest.raises(TrajectoryError, match="unpack it by bzip2"):
+    with pytest.raises(TrajectoryError, match="unpack it with bzip2"):
         lammps.scan(path)
 
 

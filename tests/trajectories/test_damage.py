@@ -170,7 +170,7 @@ def test_a_compressed_file_cut_at_the_end_of_a_frame_is_refused(tmp_path, pack):
 
 
 @pytest.mark.parametrize("pack", sorted(PACK.keys() - {"plain"}))
-def test_damage_of_a_compressed_file_is_told_as_such(tmp_path, pack):
+def test_damage_of_a_compressed_file_is_reported_as_such(tmp_path, pack):
     path = write_dump(tmp_path / "traj", RUN, pack=pack)
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 8] = bytes(8)

@@ -111,7 +111,7 @@ def test_atoms_are_sorted_by_id(path):
     assert read(path)[0].ids.tolist() == list(range(1, 21))
 
 
-def test_a_scan_tells_steps_boxes_types_and_where_frames_begin(path):
+def test_a_scan_reads_steps_boxes_types_and_where_frames_begin(path):
     found = lammps.scan(write_dump(path, RUN))
     content = path.read_bytes()
     assert found.steps.tolist() == RUN.step.tolist()
@@ -187,7 +187,7 @@ def test_elements_are_another_name_of_types(path):
     assert frame.typeid.tolist() == RUN.typeid.tolist()
 
 
-def test_elements_that_lammps_was_not_told_say_nothing(path):
+def test_elements_that_lammps_did_not_know_are_ignored(path):
     path.write_text(with_elements({"1": "C", "2": "C"}))
     (frame, *_) = lammps.frames(path, 0, 1)
     assert frame.elements == ()
@@ -203,7 +203,7 @@ def test_elements_that_do_not_agree_with_types_are_refused_with_both(path):
 @pytest.mark.parametrize("units", ["real", "metal", "lj of mine"])
 def test_units_other_than_reduced_ones_are_refused(path, units):
     path.write_text(f"ITEM: UNITS\n{units}\n{dump_text(RUN)}")
-    with pytest.raises(TrajectoryError, match=f"frame 0: UNITS are '{units}': 'lj' is expected"):
+    with pytest.raises(TrajectoryError, match=f"frame 0: UNITS are '{units}', expected 'lj'"):
         lammps.scan(path)
 
 
@@ -224,9 +224,9 @@ def test_what_is_not_finite_is_passed_on(path):
 
 # old and new text, once, in the second of three frames; the message
 BAD = {
-    "atoms fewer than announced": ("ATOMS\n20", "ATOMS\n21", "frame 1: 21 atoms, 20 in frame 0"),
-    "atoms more than announced": ("ATOMS\n20", "ATOMS\n19", "frame 1: 19 atoms, 20 in frame 0"),
-    "no atom": ("ATOMS\n20", "ATOMS\n0", "frame 1: holds no atom"),
+    "atoms fewer than announced": ("ATOMS\n20", "ATOMS\n21", "frame 1: 21 atoms, but 20 in frame 0"),
+    "atoms more than announced": ("ATOMS\n20", "ATOMS\n19", "frame 1: 19 atoms, but 20 in frame 0"),
+    "no atom": ("ATOMS\n20", "ATOMS\n0", "frame 1: has no atoms"),
     "number of atoms is no number": ("ATOMS\n20", "ATOMS\n2x", "frame 1: NUMBER OF ATOMS is b'2x'"),
     "step is no number": ("STEP\n350", "STEP\n-35", "frame 1: TIMESTEP is b'-35'"),
     "tilt": (
@@ -235,30 +235,34 @@ BAD = {
         "frame 1: the box is tilted",
     ),
     "general triclinic": ("BOUNDS pp", "BOUNDS abc origin pp", "frame 1: BOX BOUNDS are 'abc origin pp pp pp'"),
-    "walls": ("BOUNDS pp pp pp", "BOUNDS pp ff pp", "frame 1: BOX BOUNDS are 'pp ff pp': 'pp pp pp' is expected"),
+    "walls": ("BOUNDS pp pp pp", "BOUNDS pp ff pp", "frame 1: BOX BOUNDS are 'pp ff pp', expected 'pp pp pp'"),
     "no boundaries": ("BOUNDS pp pp pp", "BOUNDS", "frame 1: BOX BOUNDS are ''"),
-    "edge of zero": ("\n0 6\n", "\n6 6\n", "frame 1: the box has the edges"),
+    "edge of zero": ("\n0 6\n", "\n6 6\n", "frame 1: the box has edges"),
     "infinite edge": ("\n0 6\n", "\n0 inf\n", "frame 1: BOX BOUNDS are .*three lines of numbers"),
-    "edge too long": ("\n0 6\n", "\n0 1e99\n", "frame 1: the box has the edges"),
+    "edge too long": ("\n0 6\n", "\n0 1e99\n", "frame 1: the box has edges"),
     "bound is no number": ("\n0 6\n", "\n0 6_0\n", "frame 1: BOX BOUNDS are .*three lines of numbers"),
     "no id": ("ATOMS id", "ATOMS ID", "frame 1: atoms have no column id; write it with"),
     "no type": ("id type", "id q", "frame 1: atoms have no column type or element"),
-    "no y": ("x y z", "x vy z", "frame 1: of the columns x y z one is missing"),
-    "no iz": ("iy iz", "iy vz", "frame 1: of the columns ix iy iz one is missing"),
+    "no y": ("x y z", "x vy z", "frame 1: one of the columns x y z is missing"),
+    "no iz": ("iy iz", "iy vz", "frame 1: one of the columns ix iy iz is missing"),
     "no coordinates": ("x y z", "vx vy vz", "frame 1: atoms have no coordinates"),
     "a column twice": ("id type", "id id", "frame 1: a column is repeated"),
-    "other columns": ("id type x", "type id x", "frame 1: columns type id x .*, id type x .* in frame 0"),
+    "other columns": ("id type x", "type id x", "frame 1: columns type id x .*, but id type x .* in frame 0"),
     "a section twice": ("ITEM: NUMBER", "ITEM: TIMESTEP\n3\nITEM: NUMBER", "frame 1: section 'TIMESTEP' is repeated"),
-    "an unknown section": ("NUMBER OF ATOMS", "NUMBER OF ENTRIES", "frame 1: section 'NUMBER OF ENTRIES' is not one"),
+    "an unknown section": ("NUMBER OF ATOMS", "NUMBER OF ENTRIES", "frame 1: section 'NUMBER OF ENTRIES' is not part"),
     "no section": ("ITEM: NUMBER OF ATOMS\n20\n", "", "frame 1: has no section NUMBER OF ATOMS"),
     "an id twice": ("\n7 1 ", "\n8 1 ", "frame 1: id 8 is repeated"),
-    "an id that is no number": ("\n7 1 ", "\n7x 1 ", "frame 1: line 7 of its atoms has id = b'7x': a whole number"),
+    "an id that is no number": (
+        "\n7 1 ",
+        "\n7x 1 ",
+        "frame 1: line 7 of its atoms has id = b'7x', expected a whole number",
+    ),
     "an id too long": ("\n7 1 ", f"\n{10**20} 1 ", "frame 1: line 7 of its atoms has id = .*a whole number"),
     "a coordinate that is no number": ("\n7 1 ", "\n7 1 1_0", "frame 1: line 7 of its atoms has x = b'1_0.*a number"),
     "a field missing": ("\n7 1 ", "\n7 ", "frame 1: line 7 of its atoms has 7 fields instead of 8"),
     "a field too many": ("\n7 1 ", "\n7 1 1 ", "frame 1: line 7 of its atoms has 9 fields instead of 8"),
     "two fields too many": ("\n7 1 ", "\n7 1 1 1 ", "frame 1: line 7 of its atoms has 10 fields instead of 8"),
-    "an empty line": ("\n7 1 ", "\n\n7 1 ", "frame 2: .* stands where a line 'ITEM: …' is expected"),
+    "an empty line": ("\n7 1 ", "\n\n7 1 ", "frame 2: expected a line 'ITEM: …', found"),
     "a quotation mark": ("\n7 1 ", '\n7 1 "', "frame 1: line 7 of its atoms has x = "),
 }
 
@@ -291,7 +295,7 @@ def test_an_image_beyond_32_bits_is_refused(path):
 def test_frames_beyond_the_end_are_refused(path, known):
     write_dump(path, RUN)
     offsets = lammps.scan(path).offsets if known else ()
-    with pytest.raises(TrajectoryError, match="holds 3 frames, 4 are expected"):
+    with pytest.raises(TrajectoryError, match="has 3 frames, expected 4"):
         list(lammps.frames(path, 2, 4, offsets))
 
 
@@ -316,7 +320,7 @@ def test_blank_lines_at_the_end_are_passed_over(path, monkeypatch, end, pack):
 def test_frames_beyond_the_end_are_refused_also_where_blank_lines_follow(path, known):
     path.write_text(dump_text(RUN) + "\n\n")
     offsets = lammps.scan(path).offsets if known else ()
-    with pytest.raises(TrajectoryError, match="holds 3 frames, 4 are expected"):
+    with pytest.raises(TrajectoryError, match="has 3 frames, expected 4"):
         list(lammps.frames(path, 2, 4, offsets))
 
 

@@ -12,7 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from daskglass.errors import StudyError, TrajectoryError
-from daskglass.trajectories.mapping import Source, find_sources, read_table
+from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
 
 NAMES = st.text("aB9.-_ ~$[]*?()+^|\\{}é名", min_size=1, max_size=6).filter(lambda name: name not in (".", ".."))
 TEMPERATURES = st.integers(1, 99_999).map(lambda n: n / 10_000)
@@ -83,7 +83,7 @@ def test_files_written_by_a_pattern_are_found_again_and_no_others(pattern, expec
 
 @settings(max_examples=150)
 @given(patterns(), st.sets(st.tuples(NAMES, RUNS, TEMPERATURES, REPLICAS), min_size=1, max_size=5), st.data())
-def test_a_table_and_the_names_of_files_tell_the_same(pattern, expected, data):
+def test_a_table_and_the_names_of_files_agree(pattern, expected, data):
     known = data.draw(st.sets(st.sampled_from(["system", "run", "temperature", "replica"])))
     with tempfile.TemporaryDirectory() as folder:
         rows = []
@@ -124,7 +124,7 @@ def test_a_name_that_reads_in_two_ways_is_refused_and_no_other(name, between, nu
         pattern = f"{folder}/{first}{between}{second}"
         if len(ways) != 1 or zero:
             message = (
-                "no file" if not ways else "reads as" if len(ways) > 1 else "temperature must be a positive number"
+                "no file" if not ways else "may mean" if len(ways) > 1 else "temperature must be a positive number"
             )
             with pytest.raises(TrajectoryError, match=message):
                 find_sources(pattern)
@@ -145,7 +145,7 @@ def test_a_name_that_is_no_number_is_passed_over_as_by_a_wildcard(make):
     assert places(find_sources("T{temperature}/x", {"system": "ka"})) == [("ka", "production", 0.5, 0)]
 
 
-def test_runs_are_told_by_their_names_and_others_passed_over(make):
+def test_runs_are_known_by_their_names_and_others_skipped(make):
     make("production.gsd", "training.gsd", "relaxation.gsd")
     found = find_sources("{run}.gsd", {"system": "ka", "temperature": 0.5})
     assert [s.run for s in found] == ["production", "training"]
@@ -158,7 +158,7 @@ def test_sources_come_by_system_run_falling_temperature_and_replica(make):
     assert places(find_sources("{system}/{run}/{temperature}/{replica}")) == list(expected)
 
 
-def test_a_field_that_stands_twice_has_one_text_or_number(make):
+def test_a_field_that_occurs_twice_has_one_text_or_number(make):
     make("a_b/a_b_c_0.50", "a/b_d_0.5", "b/b_e_1")
     found = find_sources("{system}/{system}_{job}_{temperature}")
     assert places(found) == [("a_b", "production", 0.5, 0), ("b", "production", 1.0, 0)]
@@ -178,22 +178,22 @@ def test_only_files_are_found_and_links_are_followed(make, tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["{system}/0.5.gsd", "{system}/{temperature}.gsd"])
-def test_a_link_to_nothing_is_told(make, pattern):
+def test_a_broken_link_is_reported(make, pattern):
     make("a/r")
     Path("a/0.5.gsd").symlink_to("gone.gsd")
-    with pytest.raises(TrajectoryError, match=r"a/0\.5\.gsd: a link to gone\.gsd, which does not exist"):
+    with pytest.raises(TrajectoryError, match=r"a/0\.5\.gsd: links to gone\.gsd, which does not exist"):
         find_sources(pattern, {} if "{temperature}" in pattern else {"temperature": 0.5})
 
 
 @pytest.mark.parametrize("pattern", ["{system}/0.5.gsd", "{system}/{temperature}.gsd"])
-def test_a_link_to_itself_is_told(make, pattern):
+def test_a_link_to_itself_is_reported(make, pattern):
     make("a/r")
     Path("a/0.5.gsd").symlink_to("0.5.gsd")
     with pytest.raises(TrajectoryError, match=r"a/0\.5\.gsd: .*links"):
         find_sources(pattern, {} if "{temperature}" in pattern else {"temperature": 0.5})
 
 
-def test_a_folder_that_may_not_be_read_is_told(make):
+def test_an_unreadable_folder_is_reported(make):
     make("a/0.5.gsd")
     Path("a").chmod(0)
     if os.access("a", os.R_OK):
@@ -205,13 +205,13 @@ def test_a_folder_that_may_not_be_read_is_told(make):
 
 
 @pytest.mark.parametrize("pattern", ["{system}/LONG", "{system}/LONG/{temperature}"])
-def test_a_path_that_the_file_system_refuses_is_told(make, pattern):
+def test_a_path_that_the_file_system_refuses_is_reported(make, pattern):
     make("a/x")
     with pytest.raises(TrajectoryError, match=r"a/xxx.*: File name too long"):
         find_sources(pattern.replace("LONG", 300 * "x"), {} if "{temperature}" in pattern else {"temperature": 0.5})
 
 
-def test_variables_and_the_home_folder_stand_for_their_text(make, monkeypatch, tmp_path):
+def test_variables_and_the_home_folder_are_expanded(make, monkeypatch, tmp_path):
     make("{x}$yé/ka/0.5", "home/ka/0.5", "other$yé/ka/0.5")
     monkeypatch.setenv("DATA", "{x}$y")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -225,8 +225,8 @@ def test_columns_and_constants_give_coordinates_that_the_path_lacks(make):
     rename = {"kT": "temperature", "seed": "replica"}
     found = find_sources("{file}", {"system": "ka", "run": "training"}, rows, rename)
     assert found == [
-        Source(Path("a.gsd"), "ka", "training", 0.5, 3),
-        Source(Path("b/c.gsd"), "ka", "training", 0.5, 4),
+        Trajectory(Path("a.gsd"), "ka", "training", 0.5, 3),
+        Trajectory(Path("b/c.gsd"), "ka", "training", 0.5, 4),
     ]
 
 
@@ -262,27 +262,27 @@ def test_absolute_and_oddly_written_paths_are_found(make, tmp_path):
         assert places(find_sources(pattern)) == [("a", "production", 0.5, 0)]
     whole = str(tmp_path / "a/0.5")
     found = find_sources("{file}", {"system": "a", "temperature": 1}, [{"file": whole}])
-    assert found == [Source(Path(whole), "a", "production", 1.0, 0)]
+    assert found == [Trajectory(Path(whole), "a", "production", 1.0, 0)]
 
 
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("$DAGL_UNSET/{system}", "environment variable DAGL_UNSET is not set; used in '$DAGL_UNSET/{system}'"),
-        ("${DAGL_UNSET}/{system}", "environment variable DAGL_UNSET is not set"),
+        ("$DAGL_UNSET/{system}", "environment variable DAGL_UNSET, used in '$DAGL_UNSET/{system}', is not set"),
+        ("${DAGL_UNSET}/{system}", "environment variable DAGL_UNSET, used in"),
         ("{system", "expected '}'"),
         ("system}", "Single '}'"),
-        ("{}/x", "not a field: {}"),
-        ("{system!r}", "not a field: {system}"),
-        ("{system:{replica}}", "not a field: {system}"),
-        ("{sys/tem}", "not a field: {sys/tem}"),
+        ("{}/x", "{} is not a field"),
+        ("{system!r}", "{system} is not a field"),
+        ("{system:{replica}}", "{system} is not a field"),
+        ("{sys/tem}", "{sys/tem} is not a field"),
         ("", "empty"),
-        ("{system}/{temperature:d}", "{temperature:d} is no format of 2.0"),
+        ("{system}/{temperature:d}", "{temperature:d} cannot format 2.0"),
         ("{system}/{temperature:.0%}", "{temperature:.0%} writes 2.0 as '200%', which does not read back as 2.0"),
         ("{system}/{temperature}/{replica:x}", "{replica:x} writes 10 as 'a'"),
         ("{system}/{temperature}/{replica:b}", "{replica:b} writes 10 as '1010'"),
         ("{system:>9}/{temperature}", "{system:>9} writes text as '     text'"),
-        ("{system}/{temperature}/{job:03d}", "{job:03d} is no format of 'text'"),
+        ("{system}/{temperature}/{job:03d}", "{job:03d} cannot format 'text'"),
     ],
 )
 def test_a_pattern_that_is_no_good_is_refused(make, pattern, message):
@@ -294,7 +294,7 @@ def test_a_pattern_that_is_no_good_is_refused(make, pattern, message):
 
 
 def test_a_format_that_does_not_suit_a_cell_is_refused(make):
-    with pytest.raises(StudyError, match=r"source\.trajectories\.path: \{job:d\} is no format of 'x1'"):
+    with pytest.raises(StudyError, match=r"source\.trajectories\.path: \{job:d\} cannot format 'x1'"):
         find_sources("{job:d}", {"system": "a", "temperature": 1}, [{"job": "x1"}])
 
 
@@ -326,11 +326,11 @@ def test_a_constant_that_is_no_coordinate_is_refused(make, constants, message):
         ({"T": "warm"}, "temperature must be a positive number such as 0.45; got 'warm'"),
         ({"T": ""}, "temperature must be"),
         ({"T": "1", "temperature": "2"}, "temperature is given twice, the second time as 'temperature'"),
-        ({"T": "1", "system": "b"}, "system is also one of source.trajectories.constants"),
+        ({"T": "1", "system": "b"}, "system is also in source.trajectories.constants"),
         ({"T": "1", "job": ""}, "job is empty, and source.trajectories.path needs it"),
     ],
 )
-def test_a_row_that_is_no_good_is_told_by_its_number(make, row, message):
+def test_an_invalid_row_is_reported_with_its_number(make, row, message):
     make("x")
     rows = [{"T": "1", "job": "x"}, {"job": "y"} | row]
     with pytest.raises(StudyError) as error:
@@ -340,17 +340,24 @@ def test_a_row_that_is_no_good_is_told_by_its_number(make, row, message):
 
 
 @pytest.mark.parametrize("missing", ["system", "temperature"])
-def test_a_coordinate_that_nothing_tells_is_told_with_the_remedies(make, missing):
+def test_an_unknown_label_is_reported_with_the_remedies(make, missing):
     make("x/1")
     other = {"system": "temperature", "temperature": "system"}[missing]
     with pytest.raises(StudyError) as error:
         find_sources("{job}/1", rows=[{"kT": "1", other: "1"}])
-    for remedy in (f"no {missing}", f"{{{missing}}}", "constants", "table", "rename", f"there are job, kT, {other}"):
+    for remedy in (
+        f"no {missing}",
+        f"{{{missing}}}",
+        "constants",
+        "table",
+        "rename",
+        f"the names are job, kT, {other}",
+    ):
         assert remedy in str(error.value)
 
 
 def test_a_rename_of_nothing_is_refused(make):
-    with pytest.raises(StudyError, match=r"source\.trajectories\.rename: there is no 'kt'; there are kT, x"):
+    with pytest.raises(StudyError, match=r"source\.trajectories\.rename: 'kt' does not exist; the names are kT, x"):
         find_sources("{x}", rows=[{"kT": "1"}], rename={"kt": "temperature"})
 
 
@@ -359,29 +366,31 @@ def test_a_table_without_rows_is_refused(make):
         find_sources("{x}", rows=[])
 
 
-def test_without_files_the_pattern_is_told_and_what_there_is_instead(make, monkeypatch):
+def test_without_files_the_pattern_is_reported_with_what_exists_instead(make, monkeypatch):
     monkeypatch.setenv("STUDY", "data")
     make(*(f"data/ka/temp{i}/traj.gsd" for i in range(5)))
     with pytest.raises(TrajectoryError) as error:
         find_sources("$STUDY/{system}/T{temperature:g}/traj.gsd")
-    assert "no file data/{system}/T{temperature:g}/traj.gsd" in str(error.value)
-    assert "data/ka/ holds temp0, temp1, temp2 and 2 more" in str(error.value)
-    with pytest.raises(TrajectoryError, match=r"\./ holds data$"):
+    assert "no file matches data/{system}/T{temperature:g}/traj.gsd" in str(error.value)
+    assert "data/ka/ contains temp0, temp1, temp2 and 2 more" in str(error.value)
+    with pytest.raises(TrajectoryError, match=r"\./ contains data$"):
         find_sources("date/{system}/T{temperature:g}/traj.gsd")
     Path("none").mkdir()
-    with pytest.raises(TrajectoryError, match="none/ holds nothing"):
+    with pytest.raises(TrajectoryError, match="none/ contains nothing"):
         find_sources("none/{system}/{temperature}")
 
 
-def test_a_row_without_its_file_is_told_by_number_and_path(make):
+def test_a_row_without_its_file_is_reported_with_number_and_path(make):
     make("a.gsd", "r1/T1")
     constants = {"system": "a", "temperature": 1}
     rows = [{"file": "a.gsd", "replica": "0"}, {"file": "b.gsd", "replica": "1"}]
     with pytest.raises(
-        TrajectoryError, match=r"row 2 \(file=b\.gsd, replica=1\): no file b\.gsd; \./ holds a\.gsd, r1"
+        TrajectoryError, match=r"row 2 \(file=b\.gsd, replica=1\): no file matches b\.gsd; \./ contains a\.gsd, r1"
     ):
         find_sources("{file}", constants, rows)
-    with pytest.raises(TrajectoryError, match=r"row 2 \(replica=2\): no file r2/T\{temperature\}; \./ holds"):
+    with pytest.raises(
+        TrajectoryError, match=r"row 2 \(replica=2\): no file matches r2/T\{temperature\}; \./ contains"
+    ):
         find_sources("r{replica}/T{temperature}", {"system": "a"}, [{"replica": "1"}, {"replica": "2"}])
 
 
@@ -395,12 +404,12 @@ def test_two_files_in_one_place_are_refused(make):
 
 def test_one_file_in_two_places_is_refused(make):
     make("x")
-    with pytest.raises(TrajectoryError, match=r"x: taken twice, the second time as .* temperature 0\.4"):
+    with pytest.raises(TrajectoryError, match=r"x: matched twice, the second time as .* temperature 0\.4"):
         find_sources("x", {"system": "a"}, [{"temperature": "0.5"}, {"temperature": "0.4"}])
 
 
 @pytest.mark.parametrize(("name", "field"), [("T0", "temperature"), ("T1e999", "temperature")])
-def test_a_number_out_of_range_in_a_name_is_told_with_its_file(make, name, field):
+def test_a_number_out_of_range_in_a_name_is_reported_with_its_file(make, name, field):
     make("T0.5/x", f"{name}/x")
     with pytest.raises(TrajectoryError, match=f"{name}/x: {field} must be a positive number"):
         find_sources("T{temperature:g}/x", {"system": "a"})
@@ -432,9 +441,9 @@ def test_the_step_may_be_called_otherwise_or_be_a_column_of_a_table(make):
 @pytest.mark.parametrize(
     ("names", "pattern", "message"),
     [
-        (["dump.1", "dump.01"], "dump.{step}", r"dump\.01 and dump\.1 are both of time step 1: keep one"),
-        (["1/dump.1"], "{step}/dump.{step}", r"\{step\} is given twice"),
-        (["dump.1", "dump.2"], "dump.*", r"no file dump\.\*; write \{step\} in place of \* where files are frames"),
+        (["dump.1", "dump.01"], "dump.{step}", r"dump\.01 and dump\.1 both have time step 1; keep one"),
+        (["1/dump.1"], "{step}/dump.{step}", r"\{step\} occurs twice"),
+        (["dump.1", "dump.2"], "dump.*", r"no file matches dump\.\*; replace \* by \{step\} if the files are frames"),
         (["dump." + 19 * "1"], "dump.{step}", "step must have 18 digits or fewer"),
     ],
 )
@@ -457,7 +466,7 @@ def test_files_of_one_place_that_differ_in_a_number_are_refused_with_the_pattern
 @pytest.mark.parametrize("names", [("a.1.gsd", "b.1.gsd"), ("a.1.2", "a.3.4"), ("1/a", "2/a")])
 def test_other_files_of_one_place_are_refused_without_that_advice(make, names):
     make(*names)
-    with pytest.raises(TrajectoryError, match=r"let source\.trajectories\.path name one of them") as caught:
+    with pytest.raises(TrajectoryError, match=r"let source\.trajectories\.path match only one of them") as caught:
         find_sources("{folder}/{name}" if "/" in names[0] else "{name}", {"system": "a", "temperature": 1})
     assert "{step}" not in str(caught.value)
 
@@ -514,18 +523,18 @@ def test_a_replica_that_is_no_whole_number_is_refused(make):
         (b"", ": no rows"),
         (b"\n \n", ": no rows"),
         (b"job,kT\n", ": no rows"),
-        (b"job,kT,job\na,1,b\n", ":1: column 'job' is there twice"),
+        (b"job,kT,job\na,1,b\n", ":1: column 'job' occurs twice"),
         (b"\njob,\na,1\n", ":2: column 2 has no name"),
-        (b"job,kT\na,1\n\nb\n", ":4: 1 cells under 2 columns"),
-        (b"job,kT\na,1,b\n", ":2: 3 cells under 2 columns"),
-        (b"job,kT\na,1,,b\n", ":2: 3 cells under 2 columns"),
+        (b"job,kT\na,1\n\nb\n", ":4: 1 cells, but the header has 2 columns"),
+        (b"job,kT\na,1,b\n", ":2: 3 cells, but the header has 2 columns"),
+        (b"job,kT\na,1,,b\n", ":2: 3 cells, but the header has 2 columns"),
         (b",kT\na,1\nb,2\n", ":1: column 1 has no name"),
         (b",kT\n1,1\n1,2\n", ":1: column 1 has no name"),
-        (b"job;T, K\na;1\n", ": its header line 'job;T, K' holds commas and semicolons"),
+        (b"job;T, K\na;1\n", ": the header 'job;T, K' contains commas and semicolons"),
         (b"job;kT\na;0,5\nb;0.6\n", ": column 'kT': 0,5 has a decimal comma, 0.6 a point"),
-        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may be 1.250 or thousands; write it with a point"),
-        (b'job,kT\n"a,1\n', ":2: unexpected end of data"),
-        (b"job,kT\n\xff,1\n", ": not UTF-8 at byte 7, line 2"),
+        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may mean 1.250 or thousands; use a decimal point"),
+        (b'job,kT\n"a,1\n', ":2: not a CSV file: unexpected end of data"),
+        (b"job,kT\n\xff,1\n", ": line 2 (byte 7) is not UTF-8"),
     ],
 )
 def test_a_table_that_is_no_good_is_refused(tmp_path, content, message):
@@ -539,10 +548,12 @@ def test_a_table_that_is_no_good_is_refused(tmp_path, content, message):
 def test_a_table_that_never_ends_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     for path in (tmp_path / "pipe.csv", Path("/dev/zero")):
-        with pytest.raises(StudyError, match=f"source.trajectories.table: {path}: cannot be read: it is no plain file"):
+        with pytest.raises(
+            StudyError, match=f"source.trajectories.table: {path}: cannot be read: it is not a plain file"
+        ):
             read_table(path)
 
 
-def test_a_table_that_is_not_there_is_told(tmp_path):
+def test_a_missing_table_is_reported(tmp_path):
     with pytest.raises(StudyError, match=r"source\.trajectories\.table: .*gone\.csv: cannot be read: No such file"):
         read_table(tmp_path / "gone.csv")

@@ -116,7 +116,7 @@ def test_a_name_of_another_time_step_than_its_file_is_refused_with_the_command_t
     for k, step in reversed(list(enumerate(steps))):
         (tmp_path / f"dump.{step}").rename(tmp_path / f"dump.{k + 7}")
     with pytest.raises(
-        TrajectoryError, match=r"dump\.7: its first frame is at time step 100, its name says 7"
+        TrajectoryError, match=r"dump\.7: the first frame is at time step 100, but the name has 7"
     ) as error:
         survey(path, [str(k + 7) for k in range(8)])
     command = str(error.value).partition(f"in {tmp_path}: ")[2]
@@ -127,7 +127,7 @@ def test_a_name_of_another_time_step_than_its_file_is_refused_with_the_command_t
 def test_a_missing_step_names_both_files_around_it(tmp_path):
     path, steps = write_parts(tmp_path)
     gone = steps.pop(4)
-    message = rf"frame 4 \(.*dump\.{steps[4]}\) is at time step {steps[4]}, frame 3 \(.*dump\.{steps[3]}\) .*; {gone} is expected"
+    message = rf"frame 4 \(.*dump\.{steps[4]}\) is at time step {steps[4]}, frame 3 \(.*dump\.{steps[3]}\) .*; expected {gone}"
     with pytest.raises(TrajectoryError, match=message):
         survey(path, steps)
 

@@ -109,16 +109,16 @@ def test_a_lone_project_with_files_in_both_places_or_neither_is_refused(project,
     assert "append the file to the path" in str(error.value)
 
 
-def test_a_job_without_its_file_is_told(project):
+def test_a_job_without_its_file_is_reported(project):
     add(project, {"system": "a", "temperature": 1}, "traj.gsd")
     job = add(project, {"system": "b", "temperature": 1})
-    with pytest.raises(TrajectoryError, match=rf"job\.id={job.id}, .*: no file .*{job.id}/traj\.gsd"):
+    with pytest.raises(TrajectoryError, match=rf"job\.id={job.id}, .*: no file matches .*{job.id}/traj\.gsd"):
         places("my próject [1]/traj.gsd")
 
 
-def test_the_keys_that_there_are_are_told_where_one_is_missing(project):
+def test_a_missing_key_is_reported_with_those_that_exist(project):
     add(project, {"system": "a", "kT": 1}, "traj.gsd")
-    with pytest.raises(StudyError, match=r"no temperature .*rename.*there are job\.id, kT, system"):
+    with pytest.raises(StudyError, match=r"no temperature .*rename.*the names are job\.id, kT, system"):
         places("my próject [1]/traj.gsd")
 
 
@@ -129,7 +129,7 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path):
     assert f"{tmp_path}/x/{{temperature}}.gsd: no leading part of it is a signac project" in str(error.value)
 
 
-def test_a_project_that_signac_cannot_open_is_told(project):
+def test_a_project_that_signac_cannot_open_is_reported(project):
     Path(project.path, ".signac/config").write_text("schema_version = 99\n")
     with pytest.raises(StudyError, match=r"my próject \[1\]: signac cannot open the project: .*99"):
         project_rows("my próject [1]/x.gsd")
@@ -140,20 +140,20 @@ def test_a_project_without_jobs_is_refused(project):
         project_rows("my próject [1]/x.gsd")
 
 
-def test_a_damaged_state_point_is_told_by_its_job(project):
+def test_a_damaged_state_point_is_reported_with_its_job(project):
     job = add(project, {"system": "a"})
     Path(job.path, "signac_statepoint.json").write_text("{")
     with pytest.raises(StudyError, match=f"signac cannot read a state point: .*{job.id}"):
         project_rows("my próject [1]/x.gsd")
 
 
-def test_keys_that_collide_when_flattened_are_told(project):
+def test_keys_that_collide_when_flattened_are_reported(project):
     job = add(project, {"job": {"id": 1}})
     with pytest.raises(StudyError, match=rf"job {job.id} has two values for job\.id in its state point"):
         project_rows("my próject [1]/x.gsd")
 
 
-def test_without_signac_the_extra_to_install_is_told(monkeypatch, tmp_path):
+def test_without_signac_the_error_names_the_extra_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "signac", None)
     with pytest.raises(StudyError, match=r'pip install "daskglass\[signac\]"'):
         project_rows(str(tmp_path))

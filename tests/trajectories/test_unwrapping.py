@@ -188,7 +188,7 @@ def test_positions_outside_the_box_are_put_back_into_it_where_images_are_ignored
     np.testing.assert_allclose(shift, np.broadcast_to(np.rint(shift[0]), shift.shape), atol=1e-5)
 
 
-def test_particles_of_an_engine_may_move_as_far_as_their_images_tell():
+def test_particles_of_an_engine_may_move_as_far_as_their_images_give():
     box, image = np.full((2, 3), 4.0), np.zeros((2, 5, 3), np.int32)
     image[1, 2, 0] = 3
     position = np.zeros((2, 5, 3), np.float32)
@@ -214,14 +214,14 @@ def test_a_particle_at_no_place_names_frame_and_particle():
     for bad in (np.nan, np.inf, -np.inf):
         position[2, 4, 1] = bad
         with pytest.raises(
-            TrajectoryError, match="frame 2: position of particle 4 is not finite: take the frames before"
+            TrajectoryError, match="frame 2: position of particle 4 is not finite; read only the frames before"
         ):
             read(Memory(position, np.full((3, 3), 4.0)), 0, 3)
 
 
 def test_a_first_frame_that_is_not_finite_leaves_no_frames_to_take():
     position = np.full((1, 5, 3), np.nan, np.float32)
-    with pytest.raises(TrajectoryError, match="frame 0: position of particle 0 is not finite: leave the file out"):
+    with pytest.raises(TrajectoryError, match="frame 0: position of particle 0 is not finite; leave the file out"):
         read(Memory(position, np.full((1, 3), 4.0)), 0, 1)
 
 
@@ -230,9 +230,9 @@ def test_files_of_other_particles_name_frame_and_both_numbers(tmp_path):
     box, position = np.full(3, 4.0), np.full((2, 3, 3), 0.5, np.float32)
     run = Run(np.array([0, 10]), box, np.zeros(3), position, np.zeros((2, 3, 3), np.int32), typeid, ("A", "B"))
     path = write_gsd(tmp_path / "traj.gsd", run)
-    with pytest.raises(TrajectoryError, match="frame 0: holds 2 particles of species A, 1 are expected"):
+    with pytest.raises(TrajectoryError, match="frame 0: has 2 particles of species A, expected 1"):
         read_frames(path, gsd, 0, 2, np.array([0, 1, 1], np.int8), ["A", "B"])
-    with pytest.raises(TrajectoryError, match=r"holds 3 particles, 4 are expected: make files .* a system"):
+    with pytest.raises(TrajectoryError, match=r"has 3 particles, expected 4; make files .* a separate system"):
         read_frames(path, gsd, 0, 2, np.zeros(4, np.int8), ["A", "B"])
 
 
@@ -287,7 +287,7 @@ def test_elements_are_species_where_they_are_what_species_are_called():
 
 
 def test_a_type_that_is_no_species_is_named():
-    with pytest.raises(TrajectoryError, match=r"traj.gsd: holds particles of type 'C'; .*\['A', 'B'\].*`species:`"):
+    with pytest.raises(TrajectoryError, match=r"traj.gsd: has particles of type 'C', .*\['A', 'B'\].*`species:`"):
         species_codes(PATH, ("A", "C"), np.array([0, 1], np.int8), ("A", "B"))
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from matplotlib.figure import Figure
 
 from daskglass.registry import FIGURES, entry_of, load
-from daskglass.report.contents import Contents
+from daskglass.report.results import Results
 from daskglass.report.style import styled
 
 
@@ -16,10 +16,10 @@ class Drawing(Protocol):
 
     TITLE: str
 
-    def draw(self, contents: Contents) -> Figure:
+    def draw(self, results: Results) -> Figure:
         """Draw the figure."""
 
-    def caption(self, contents: Contents) -> str:
+    def caption(self, results: Results) -> str:
         """Write the caption; amounts of data are added to it."""
 
 
@@ -35,7 +35,7 @@ def get_figure(name: str) -> Drawing:
     return figure
 
 
-def drawn(name: str, contents: Contents) -> Figure:
+def drawn(name: str, results: Results) -> Figure:
     """Draw a figure in the style of the report."""
     with styled():
-        return get_figure(name).draw(contents)
+        return get_figure(name).draw(results)

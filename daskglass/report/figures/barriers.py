@@ -11,22 +11,22 @@ from matplotlib.lines import Line2D
 
 from daskglass.report import collapse
 from daskglass.report.captions import structure
-from daskglass.report.contents import Contents
+from daskglass.report.results import Results
 from daskglass.report.style import GREY, S2, colour, error_bars, instead, letter, marker, new_figure, wrapped
 
 TITLE = "Collapse of the barriers"
 
 
-def draw(contents: Contents) -> Figure:
+def draw(results: Results) -> Figure:
     """Draw the figure."""
     figure = new_figure(4.9)
     (a, b, c), (d, e, f) = figure.subplots(2, 3)
-    energy = contents.units[1]
-    kind = "inherent" if contents.inherent else "thermal"
+    energy = results.units[1]
+    kind = "inherent" if results.inherent else "thermal"
     label = rf"{kind} {S2}"
     f.set_axis_off()
-    found = {system.name: collapse.points(system, kind == "inherent") for system in contents.systems}
-    refused = [f"{s.label}: {_math(found[s.name].refused)}" for s in contents.systems if found[s.name].refused]
+    found = {system.name: collapse.points(system, kind == "inherent") for system in results.systems}
+    refused = [f"{s.label}: {_math(found[s.name].refused)}" for s in results.systems if found[s.name].refused]
     panels = (
         (a, "a", "y_entropy", r"$y_\Sigma = \Sigma/\ln P_\mathrm{R}(T_\mathrm{A})$"),
         (b, "b", "y_energy", r"$y_E = \Delta E/[k_\mathrm{B}T_\mathrm{A} \ln P_\mathrm{R}(T_\mathrm{A})]$"),
@@ -35,7 +35,7 @@ def draw(contents: Contents) -> Figure:
     )
     for ax, name, field, text in panels:
         drawn = False
-        for system in contents.systems:
+        for system in results.systems:
             points = found[system.name]
             y, error = getattr(points, field), getattr(points, f"{field}_err")
             known = np.isfinite(points.s2) & np.isfinite(y)
@@ -51,28 +51,28 @@ def draw(contents: Contents) -> Figure:
         letter(ax, name)
         if not drawn:
             instead(ax, "; ".join(refused) or "no fit", 27)
-    _identity(c, contents, found)
+    _identity(c, results, found)
     handles = [
-        Line2D([], [], color=colour(s.index), marker=marker(s.index), linestyle="", label=s.label) for s in contents.systems
+        Line2D([], [], color=colour(s.index), marker=marker(s.index), linestyle="", label=s.label) for s in results.systems
     ]  # fmt: skip
     notes = [] if kind == "inherent" else ["no inherent structures: the entropy is thermal"]
-    notes += [text for text in refused if len(refused) < len(contents.systems)]
+    notes += [text for text in refused if len(refused) < len(results.systems)]
     notes += [
         f"{s.label}: {found[s.name].outside} strata lie beyond the softness bins"
-        for s in contents.systems
+        for s in results.systems
         if found[s.name].outside
     ]
-    if len(contents.systems) == 1:
+    if len(results.systems) == 1:
         notes.append("one system: nothing to collapse on")
     _key(f, handles, notes)
     return figure
 
 
-def caption(contents: Contents) -> str:
+def caption(results: Results) -> str:
     """Write the caption."""
-    bins = contents.systems[0].ensemble.sizes["softness_bin"]
+    bins = results.systems[0].ensemble.sizes["softness_bin"]
     return (
-        f"Barriers of the strata of softness against the pair excess entropy of {structure(contents)} at the same "
+        f"Barriers of the strata of softness against the pair excess entropy of {structure(results)} at the same "
         f"softness: s⁽²⁾ of the {bins} softness bins, interpolated linearly between their middles, at the middle of each "
         f"stratum. (a, b) scaled by ln P_R(T_A), (c) y_E against y_Σ − 1, equal (dashed) where all strata meet at T_A, "
         f"(d, e) unscaled. Error bars: bootstrap; those of (a, b) share the error of ln P_R(T_A)."
@@ -104,10 +104,10 @@ def _key(ax: Axes, handles: list[Line2D], notes: list[str]) -> None:
     )
 
 
-def _identity(ax: Axes, contents: Contents, found: Mapping[str, collapse.Points]) -> None:
+def _identity(ax: Axes, results: Results, found: Mapping[str, collapse.Points]) -> None:
     """Draw y_E against y_Σ - 1, which are equal where strata meet at T_A."""
     ends: list[float] = []
-    for system in contents.systems:
+    for system in results.systems:
         points = found[system.name]
         if points.refused:
             continue

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from daskglass.report.captions import of_each
-from daskglass.report.contents import Contents, tex
+from daskglass.report.results import Results, tex
 from daskglass.report.style import (
     FAR_ONSET,
     GREY,
@@ -32,9 +32,9 @@ JOINT_MAP = "magma_r"  # few counts are pale, like the paper they stand on
 PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "boxstyle": "square,pad=0.15"}
 
 
-def draw(contents: Contents) -> Figure:
+def draw(results: Results) -> Figure:
     """Draw the figure."""
-    count = len(contents.systems)
+    count = len(results.systems)
     letters = letters_of_panels()
     if count == 1:
         figure = new_figure(2.75)
@@ -51,31 +51,31 @@ def draw(contents: Contents) -> Figure:
             ax.set_axis_off()
         panels = list(grid[:count])
         pearson, onset = below.subplots(1, 2)
-    mappable = _joint(panels, contents, letters)
+    mappable = _joint(panels, results, letters)
     bar = panels[0].figure.colorbar(mappable, ax=panels, pad=0.02, aspect=22, fraction=0.08)
     bar.set_label("particles × frames")
     bar.outline.set_linewidth(0.5)
-    _pearson(pearson, contents, next(letters))
-    _onsets(onset, contents, next(letters))
+    _pearson(pearson, results, next(letters))
+    _onsets(onset, results, next(letters))
     return figure
 
 
-def caption(contents: Contents) -> str:
+def caption(results: Results) -> str:
     """Write the caption."""
-    pairs = of_each(contents, lambda system: f"{int(system.ensemble['joint'].sum()):,}")
+    pairs = of_each(results, lambda system: f"{int(system.ensemble['joint'].sum()):,}")
     return (
-        f"Joint histogram of softness and local pair excess entropy of {contents.systems[0].first}, all temperatures pooled "
+        f"Joint histogram of softness and local pair excess entropy of {results.systems[0].first}, all temperatures pooled "
         f"(particles × frames: {pairs}), their Pearson correlation r, and the onset temperatures from the strata of both; "
         f"dashed: equality. Correlations carry no error bar: their scatter over temperature is shown instead."
     )
 
 
-def _joint(panels: list[Axes], contents: Contents, letters: Iterator[str]) -> ScalarMappable:
-    joints = [system.ensemble["joint"] for system in contents.systems]
+def _joint(panels: list[Axes], results: Results, letters: Iterator[str]) -> ScalarMappable:
+    joints = [system.ensemble["joint"] for system in results.systems]
     norm = LogNorm(1, max(2, max(int(joint.max()) for joint in joints)))
-    name = tex(contents.systems[0].first)
+    name = tex(results.systems[0].first)
     columns = 1 if len(panels) == 1 else (2 if len(panels) in (2, 4) else 3)
-    for k, (ax, system, joint) in enumerate(zip(panels, contents.systems, joints, strict=True)):
+    for k, (ax, system, joint) in enumerate(zip(panels, results.systems, joints, strict=True)):
         joint = joint.transpose("joint_local_entropy", "joint_softness")
         counts = np.ma.masked_less(joint.values, 1)
         ax.pcolormesh(
@@ -92,10 +92,10 @@ def _joint(panels: list[Axes], contents: Contents, letters: Iterator[str]) -> Sc
     return ScalarMappable(norm, JOINT_MAP)
 
 
-def _pearson(ax: Axes, contents: Contents, which: str) -> None:
-    places = _places(ax, contents)
+def _pearson(ax: Axes, results: Results, which: str) -> None:
+    places = _places(ax, results)
     step = 0.35 * min(np.diff(sorted(places.values())), default=1.0)
-    for system in contents.systems:
+    for system in results.systems:
         x = places[system.name]
         by_T = system.ensemble["pearson"].values
         # beside the value of all, so that neither hides the other
@@ -113,43 +113,43 @@ def _pearson(ax: Axes, contents: Contents, which: str) -> None:
         Line2D([], [], color=GREY, marker="o", markersize=5.5, linestyle="", label="all $T$ pooled"),
         Line2D([], [], color=GREY, marker="o", markersize=2.2, linestyle="", label="each $T$, hot to cold"),
     ]
-    ax.legend(handles=handles, loc="lower right" if len(contents.systems) > 1 else "lower center", handletextpad=0.2)
-    letter(ax, which, _no_trend(contents), 24 if len(contents.systems) == 1 else 46)
+    ax.legend(handles=handles, loc="lower right" if len(results.systems) > 1 else "lower center", handletextpad=0.2)
+    letter(ax, which, _no_trend(results), 24 if len(results.systems) == 1 else 46)
 
 
-def _no_trend(contents: Contents) -> list[str]:
-    if len(contents.systems) == 1:
+def _no_trend(results: Results) -> list[str]:
+    if len(results.systems) == 1:
         return [r"one system: no trend with $\Delta$"]
-    return [] if contents.in_delta else [r"systems differ in more than $\Delta$: no trend"]
+    return [] if results.in_delta else [r"systems differ in more than $\Delta$: no trend"]
 
 
-def _places(ax: Axes, contents: Contents) -> Mapping[str, float]:
+def _places(ax: Axes, results: Results) -> Mapping[str, float]:
     """Where systems stand on an axis: at their Δ, or side by side with their names."""
-    if contents.in_delta and len(contents.systems) > 1:
-        ax.set_xlabel(rf"$\Delta$ (${contents.units[0]}$)")
-        delta = [system.delta for system in contents.systems]
+    if results.in_delta and len(results.systems) > 1:
+        ax.set_xlabel(rf"$\Delta$ (${results.units[0]}$)")
+        delta = [system.delta for system in results.systems]
         room = 0.12 * max(max(delta) - min(delta), 0.1)
         ax.set_xlim(min(delta) - room, max(delta) + room)
-        return {system.name: system.delta for system in contents.systems}
-    turn = 25 if len(contents.systems) > 2 else 0
+        return {system.name: system.delta for system in results.systems}
+    turn = 25 if len(results.systems) > 2 else 0
     ax.set_xticks(
-        range(len(contents.systems)),
-        [s.label for s in contents.systems],
+        range(len(results.systems)),
+        [s.label for s in results.systems],
         rotation=turn,
         ha="right" if turn else "center",
     )
     ax.tick_params(axis="x", which="minor", bottom=False, top=False)
-    ax.set_xlim(-0.6, len(contents.systems) - 0.4)
-    return {system.name: float(k) for k, system in enumerate(contents.systems)}
+    ax.set_xlim(-0.6, len(results.systems) - 0.4)
+    return {system.name: float(k) for k, system in enumerate(results.systems)}
 
 
-def _onsets(ax: Axes, contents: Contents, which: str) -> None:
-    energy = contents.units[1]
+def _onsets(ax: Axes, results: Results, which: str) -> None:
+    energy = results.units[1]
     said, drawn, open_ones = [], [], False
-    for system in contents.systems:
+    for system in results.systems:
         x, x_err = system.onset("softness")
         y, y_err = system.onset("local_entropy")
-        name = f"{system.label}: " if len(contents.systems) > 1 else ""
+        name = f"{system.label}: " if len(results.systems) > 1 else ""
         hottest = FAR_ONSET * system.temperature.max()
         if not (np.isfinite(x) and np.isfinite(y)):
             without = " and ".join(what for what, value in (("$S$", x), ("$s^{(2)}_i$", y)) if not np.isfinite(value))
@@ -184,7 +184,7 @@ def _onsets(ax: Axes, contents: Contents, which: str) -> None:
     ax.legend(loc="upper left")
     if open_ones:
         said.append("open: extrapolated beyond the simulated $T$")
-    letter(ax, which, said, 26 if len(contents.systems) == 1 else 46)
+    letter(ax, which, said, 26 if len(results.systems) == 1 else 46)
 
 
 def _one_bar(error: float) -> float | None:

@@ -6,22 +6,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from daskglass.report.captions import not_diffusive, standard_errors
-from daskglass.report.contents import Contents, tex
+from daskglass.report.results import Results, tex
 from daskglass.report.style import S2, colour, error_bars, instead, letter, log_y, marker, new_figure
 
 TITLE = "Reduced diffusion, softness and excess entropy"
 
 
-def draw(contents: Contents) -> Figure:
+def draw(results: Results) -> Figure:
     """Draw the figure."""
     figure = new_figure(2.9)
     axes = figure.subplots(1, 2, sharey=True)
-    name = tex(contents.systems[0].first)
+    name = tex(results.systems[0].first)
     lacking, drawn = [], False
-    for system in contents.systems:
+    for system in results.systems:
         D, error = (system.ensemble[f"reduced_diffusivity{end}"].values for end in ("", "_err"))
         known = np.isfinite(D) & (D > 0)
-        lacking += not_diffusive(contents, system, ~known)
+        lacking += not_diffusive(results, system, ~known)
         if not known.any():
             continue
         drawn = True
@@ -45,9 +45,9 @@ def draw(contents: Contents) -> Figure:
     return figure
 
 
-def caption(contents: Contents) -> str:
+def caption(results: Results) -> str:
     """Write the caption."""
     return (
-        f"Reduced diffusion coefficient D* = ρ^(1/3) (m/k_BT)^(1/2) D of {contents.systems[0].first} against (a) the mean "
-        f"softness and (b) the thermal pair excess entropy, one point per temperature. {standard_errors(contents)}."
+        f"Reduced diffusion coefficient D* = ρ^(1/3) (m/k_BT)^(1/2) D of {results.systems[0].first} against (a) the mean "
+        f"softness and (b) the thermal pair excess entropy, one point per temperature. {standard_errors(results)}."
     )

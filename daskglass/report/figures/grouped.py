@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from daskglass.report.captions import structure
-from daskglass.report.contents import Contents, System, tex
+from daskglass.report.results import Results, SystemResults, tex
 from daskglass.report.style import (
     GREY,
     NEIGHBORS,
@@ -27,14 +27,14 @@ from daskglass.report.style import (
 TITLE = "Structure and entropy by softness"
 
 
-def draw(contents: Contents) -> Figure:
+def draw(results: Results) -> Figure:
     """Draw the figure."""
-    rows = len(contents.systems)
-    shown = min(NEIGHBORS, max(len(system.neighbors) for system in contents.systems))
+    rows = len(results.systems)
+    shown = min(NEIGHBORS, max(len(system.neighbors) for system in results.systems))
     figure = new_figure(2.75 if rows == 1 else 2.3 * rows)
     grid = figure.subplots(rows, shown + 1, squeeze=False)
     letters = letters_of_panels()
-    for row, system in zip(grid, contents.systems, strict=True):
+    for row, system in zip(grid, results.systems, strict=True):
         edges, middles = _bin_edges(system)
         colours, _ = strata_colours(edges)
         g = system.ensemble["g_grouped_pooled"]
@@ -64,37 +64,37 @@ def draw(contents: Contents) -> Figure:
             if column == 0:
                 said.append(_kind(system))
             letter(ax, name, said, {2: 50, 3: 34}.get(shown + 1, 20))
-            if system is contents.systems[-1]:
-                ax.set_xlabel(rf"$r$ (${contents.units[0]}$)")
+            if system is results.systems[-1]:
+                ax.set_xlabel(rf"$r$ (${results.units[0]}$)")
         strata_bar(figure, list(row[:-1]), edges, middles, "bin of $S$")
         _entropy_of_softness(row[-1], system, colours, next(letters))
-        if system is contents.systems[-1]:
+        if system is results.systems[-1]:
             row[-1].set_xlabel("softness $S$")
     return figure
 
 
-def caption(contents: Contents) -> str:
+def caption(results: Results) -> str:
     """Write the caption."""
-    first = contents.systems[0]
+    first = results.systems[0]
     return (
         f"Radial distribution functions around {first.first} in {first.ensemble.sizes['softness_bin']} equal bins of "
-        f"softness, supercooled temperatures pooled, from {structure(contents)}; insets enlarge the second shell. Last "
+        f"softness, supercooled temperatures pooled, from {structure(results)}; insets enlarge the second shell. Last "
         f"column: pair excess entropy of each bin, without errors."
     )
 
 
-def _kind(system: System) -> str:
+def _kind(system: SystemResults) -> str:
     cold = system.cold("softness")
     return f"{'inherent structures' if system.inherent else 'thermal'}, {cold} coldest $T$"
 
 
-def _bin_edges(system: System) -> tuple[np.ndarray, np.ndarray]:
+def _bin_edges(system: SystemResults) -> tuple[np.ndarray, np.ndarray]:
     middles = system.ensemble["softness_bin"].values
     half = (middles[1] - middles[0]) / 2 if middles.size > 1 else 0.5
     return np.append(middles - half, middles[-1] + half), middles
 
 
-def _entropy_of_softness(ax: Axes, system: System, colours: Any, name: str) -> None:
+def _entropy_of_softness(ax: Axes, system: SystemResults, colours: Any, name: str) -> None:
     kinds: list[tuple[str, xr.DataArray, str, Any]] = [
         ("thermal", system.thermal("s2_grouped_pooled"), "s", (0, (3, 1.5)))
     ]

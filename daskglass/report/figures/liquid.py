@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from daskglass.physics.systems import pair_energy
 from daskglass.report import snapshot
 from daskglass.report.captions import not_diffusive, standard_errors
-from daskglass.report.contents import Contents, plain, tex
+from daskglass.report.results import Results, plain, tex
 from daskglass.report.style import (
     DASHES,
     NEIGHBORS,
@@ -34,44 +34,44 @@ from daskglass.report.style import (
 TITLE = "Interaction, structure and diffusion"
 
 
-def draw(contents: Contents) -> Figure:
+def draw(results: Results) -> Figure:
     """Draw the figure."""
     figure = new_figure(6.2)
     (a, b), (c, d) = figure.subplots(2, 2)
-    _potentials(a, contents)
-    _snapshot(b, contents)
-    _radial(c, contents)
-    _diffusion(d, contents)
+    _potentials(a, results)
+    _snapshot(b, results)
+    _radial(c, results)
+    _diffusion(d, results)
     return figure
 
 
-def caption(contents: Contents) -> str:
+def caption(results: Results) -> str:
     """Write the caption."""
-    first = contents.systems[0]
+    first = results.systems[0]
     A = first.first
     size = "species other than the first at 0.8 of their size" if len(first.neighbors) > 1 else "at full size"
     potentials = (
         "Pair potentials V_ij(r), zero at the cut-off; Δ shifts the potential and leaves its minimum in place."
-        if any(system.mixture is not None for system in contents.systems)
+        if any(system.mixture is not None for system in results.systems)
         else "Pair potentials: none is known of these trajectories."
     )
     return (
         f"(a) {potentials} "
         f"(b) One frame of {first.name} at the coldest temperature, in "
-        f"{'its inherent structure' if contents.inherent else 'thermal motion'}; "
+        f"{'its inherent structure' if results.inherent else 'thermal motion'}; "
         f"{A} coloured by softness, other species grey; spheres have diameter σ_ii, {size}. "
         f"(c) Thermal radial distribution functions around {A} at the coldest temperature of each system, shifted for "
         f"clarity. (d) Diffusion coefficient of {A} from the diffusive part of the mean squared displacement. "
-        f"{standard_errors(contents)}."
+        f"{standard_errors(results)}."
     )
 
 
-def _potentials(ax: Axes, contents: Contents) -> None:
-    length, energy, _ = contents.units
+def _potentials(ax: Axes, results: Results) -> None:
+    length, energy, _ = results.units
     names: dict[str, Any] = {}
     left_out: set[str] = set()
     deepest, shortest, longest = 0.0, np.inf, 0.0
-    for system in contents.systems:
+    for system in results.systems:
         mixture = system.mixture
         if mixture is None:
             continue
@@ -95,14 +95,14 @@ def _potentials(ax: Axes, contents: Contents) -> None:
     ax.set_xlim(max(shortest - 0.12 * longest, 0.0), longest)
     ax.set_xlabel(rf"$r$ (${length}$)")
     ax.set_ylabel(rf"$V_{{ij}}(r)$ (${energy}$)")
-    handles = [Line2D([], [], color=colour(s.index), label=s.label) for s in contents.systems]
+    handles = [Line2D([], [], color=colour(s.index), label=s.label) for s in results.systems]
     handles += [Line2D([], [], color="black", linestyle=dash, label=plain(name)) for name, dash in names.items()]
     ax.legend(handles=handles, loc="upper right", ncols=2 if len(handles) > 6 else 1, columnspacing=1.0)
     letter(ax, "a", [f"{len(left_out)} more pairs not drawn"] if left_out else [])
 
 
-def _snapshot(ax: Axes, contents: Contents) -> None:
-    system = contents.systems[0]
+def _snapshot(ax: Axes, results: Results) -> None:
+    system = results.systems[0]
     run = system.production
     T = int(np.argmin(run["temperature"].values))
     positions = "inherent" if system.inherent else "position"
@@ -111,7 +111,7 @@ def _snapshot(ax: Axes, contents: Contents) -> None:
     softness = row["softness"].values
     whole = np.flatnonzero(np.isfinite(softness[:, first]).all(axis=1))
     kind = "inherent structure" if system.inherent else "thermal"
-    name = f"{system.label}, " if len(contents.systems) > 1 else ""
+    name = f"{system.label}, " if len(results.systems) > 1 else ""
     letter(ax, "b", [f"{name}$T$ = {temperatures([float(row['temperature'])])}, {kind}"] if whole.size else [])
     if whole.size == 0:
         instead(ax, f"{system.name}: no frame with softness at the coldest temperature")
@@ -143,12 +143,12 @@ def _name(species: str) -> str:
     return rf"$\mathrm{{{tex(species)}}}$"
 
 
-def _radial(ax: Axes, contents: Contents) -> None:
-    length, _, _ = contents.units
-    shown = max((system.neighbors[:NEIGHBORS] for system in contents.systems), key=len)
-    tallest = max(float(system.thermal("g").isel(temperature=-1).max()) for system in contents.systems)
+def _radial(ax: Axes, results: Results) -> None:
+    length, _, _ = results.units
+    shown = max((system.neighbors[:NEIGHBORS] for system in results.systems), key=len)
+    tallest = max(float(system.thermal("g").isel(temperature=-1).max()) for system in results.systems)
     step = float(np.ceil(0.9 * tallest))
-    for system in contents.systems:
+    for system in results.systems:
         g = system.thermal("g").isel(temperature=-1)
         g_err = system.thermal("g_err").isel(temperature=-1)
         for row, neighbor in enumerate(system.neighbors[:NEIGHBORS]):
@@ -157,8 +157,8 @@ def _radial(ax: Axes, contents: Contents) -> None:
             ax.plot(r, y, color=colour(system.index), linewidth=1.0, label=system.label if row == 0 else None)
             if np.isfinite(dy).any():
                 ax.fill_between(r, y - dy, y + dy, color=colour(system.index), alpha=0.3, linewidth=0)
-    end = float(contents.systems[0].ensemble["r"].max())
-    center = tex(contents.systems[0].first)
+    end = float(results.systems[0].ensemble["r"].max())
+    center = tex(results.systems[0].first)
     for row, neighbor in enumerate(shown):
         ax.axhline(1 + row * step, color="black", linewidth=0.4, zorder=0)
         lift = f" + {row * step:g}" if row else ""
@@ -169,29 +169,29 @@ def _radial(ax: Axes, contents: Contents) -> None:
     ax.set_ylim(0, step * (len(shown) - 1) + 1.12 * tallest)
     ax.set_xlabel(rf"$r$ (${length}$)")
     ax.set_ylabel("$g(r)$, thermal")
-    coldest = sorted({round(float(system.temperature.min()), 6) for system in contents.systems})
+    coldest = sorted({round(float(system.temperature.min()), 6) for system in results.systems})
     said = []
-    if max(len(system.neighbors) for system in contents.systems) > NEIGHBORS:
-        said.append(f"{NEIGHBORS} of {len(contents.systems[0].neighbors)} species")
-    if len(contents.systems) == 1:
+    if max(len(system.neighbors) for system in results.systems) > NEIGHBORS:
+        said.append(f"{NEIGHBORS} of {len(results.systems[0].neighbors)} species")
+    if len(results.systems) == 1:
         ax.text(0.97, 0.97, f"$T$ = {temperatures(coldest)}", transform=ax.transAxes, ha="right", va="top")
     else:
         handles = [
             Line2D([], [], color=colour(s.index), label=f"{s.label}, $T$ = {temperatures([s.temperature.min()])}")
-            for s in contents.systems
+            for s in results.systems
         ]
         ax.legend(handles=handles, loc="upper right")
     letter(ax, "c", said)
 
 
-def _diffusion(ax: Axes, contents: Contents) -> None:
-    length, energy, time = contents.units
+def _diffusion(ax: Axes, results: Results) -> None:
+    length, energy, time = results.units
     lacking, drawn = [], False
-    for system in contents.systems:
+    for system in results.systems:
         D = system.ensemble["diffusivity"].values
         error = system.ensemble["diffusivity_err"].values
         known = np.isfinite(D) & (D > 0)
-        lacking += not_diffusive(contents, system, ~known)
+        lacking += not_diffusive(results, system, ~known)
         if known.any():
             drawn = True
             ax.errorbar(
@@ -199,7 +199,7 @@ def _diffusion(ax: Axes, contents: Contents) -> None:
                 color=colour(system.index), elinewidth=0.8, label=system.label,
             )  # fmt: skip
     ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{energy}$)")
-    ax.set_ylabel(rf"$D_\mathrm{{{tex(contents.systems[0].first)}}}$ (${length}^2/{time}$)")
+    ax.set_ylabel(rf"$D_\mathrm{{{tex(results.systems[0].first)}}}$ (${length}^2/{time}$)")
     if drawn:
         log_y(ax)
         ax.legend(loc="best")

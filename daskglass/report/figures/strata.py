@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daskglass.report.captions import of_each
-from daskglass.report.contents import Contents, System
+from daskglass.report.results import Results, SystemResults
 from daskglass.report.style import (
     FAR_ONSET,
     GREY,
@@ -25,15 +25,15 @@ TITLE = "Probability of rearrangement by stratum"
 VARIABLES = {"softness": "$S$", "local_entropy": r"$s^{(2)}_i$ ($k_\mathrm{B}$)"}
 
 
-def draw(contents: Contents) -> Figure:
+def draw(results: Results) -> Figure:
     """Draw the figure."""
-    rows = len(contents.systems)
+    rows = len(results.systems)
     figure = new_figure(3.0 if rows == 1 else 2.35 * rows)
     grid = figure.subplots(rows, 2, sharey="row", squeeze=False)
     letters = letters_of_panels()
-    for row, system in zip(grid, contents.systems, strict=True):
+    for row, system in zip(grid, results.systems, strict=True):
         for ax, variable in zip(row, VARIABLES, strict=True):
-            said = _strata(ax, contents, system, variable)
+            said = _strata(ax, results, system, variable)
             if rows > 1:
                 said[0] = f"{system.label}: {said[0]}"
             letter(ax, next(letters), said, 50)
@@ -47,14 +47,14 @@ def draw(contents: Contents) -> Figure:
             )
         row[0].set_ylabel(r"$P_\mathrm{R}$")
     for ax in grid[-1]:
-        ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{contents.units[1]}$)")
+        ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{results.units[1]}$)")
     return figure
 
 
-def caption(contents: Contents) -> str:
+def caption(results: Results) -> str:
     """Write the caption."""
-    first = contents.systems[0]
-    fitted = of_each(contents, lambda system: f"{system.cold('softness')} and {system.cold('local_entropy')}")
+    first = results.systems[0]
+    fitted = of_each(results, lambda system: f"{system.cold('softness')} and {system.cold('local_entropy')}")
     return (
         f"Fraction of {first.first} with p_hop above the threshold, in {first.ensemble.sizes['stratum']} equal strata of "
         f"softness (left) and of local pair excess entropy (right). Filled points enter the Arrhenius fits (lines; dotted "
@@ -64,7 +64,7 @@ def caption(contents: Contents) -> str:
     )
 
 
-def _strata(ax: Axes, contents: Contents, system: System, variable: str) -> list[str]:
+def _strata(ax: Axes, results: Results, system: SystemResults, variable: str) -> list[str]:
     """Draw one panel; returns its notes."""
     fits = system.fits(variable)
     T = system.temperature
@@ -121,7 +121,7 @@ def _strata(ax: Axes, contents: Contents, system: System, variable: str) -> list
     return said
 
 
-def _said_of_onset(system: System, variable: str) -> str:
+def _said_of_onset(system: SystemResults, variable: str) -> str:
     cold = system.cold(variable)
     used = (
         int(system.fits(variable)["temperatures_used"].max()) if "temperatures_used" in system.fits(variable) else cold

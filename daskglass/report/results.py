@@ -1,4 +1,4 @@
-"""What a finished store holds, ready to be drawn: its systems in order, checked to be whole."""
+"""Results of a finished store, ready to be drawn: its systems in order, checked to be complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import xarray as xr
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
 
-# one variable of each step of the analysis stands for all that the step writes
+# one variable of each step of the analysis represents all variables of the step
 STEPS = {
     "g": "radial distribution functions",
     "joint": "correlation of softness and local entropy",
@@ -24,17 +24,17 @@ STEPS = {
 
 
 @dataclass(frozen=True)
-class System:
+class SystemResults:
     """One system of a study.
 
     Attributes
     ----------
     name : of its group
-    mixture : its particles and their potential; None where only its trajectories are known
-    production : its frames, lazy
-    ensemble, model : its averages and its softness, in memory; temperatures from high to low
-    index : its place in the study, which chooses its colour and marker
-    label : its name in figures, Δ where systems differ in nothing else
+    mixture : particles and potential; None if only trajectories are known
+    production : frames, lazy
+    ensemble, model : averages and softness model, in memory; temperatures from high to low
+    index : place in the study, which sets colour and marker
+    label : name in figures; Δ if the systems differ in nothing else
     """
 
     name: str
@@ -62,21 +62,21 @@ class System:
 
     @property
     def first(self) -> str:
-        """Name of the species that is studied."""
+        """Name of the first species, the one studied."""
         return self.neighbors[0]
 
     @property
     def neighbors(self) -> list[str]:
-        """Names of the species, the one that is studied first."""
+        """Names of the species, the studied one first."""
         return [str(name) for name in self.ensemble["neighbor"].values]
 
     @property
     def delta(self) -> float:
-        """Shift Δ of the potential; NaN where it is not known."""
+        """Shift Δ of the potential; NaN if unknown."""
         return np.nan if self.mixture is None else self.mixture.delta
 
     def sigma(self, first: str, second: str) -> float:
-        """Size σ_ij of a pair of species; 1 where the potential is not known."""
+        """Size σ_ij of a pair of species; 1 if the potential is unknown."""
         return 1.0 if self.mixture is None else self.mixture.pair(first, second).sigma
 
     def thermal(self, name: str) -> xr.DataArray:
@@ -84,7 +84,7 @@ class System:
         return self.ensemble[_thermal(name) if self.inherent else name]
 
     def cold(self, variable: str) -> int:
-        """Number of supercooled temperatures of the fits of a structural variable, the coldest ones."""
+        """Number of supercooled temperatures, the coldest ones, in the fits of a structural variable."""
         return int(self.ensemble["supercooled"].sel(variable=variable))
 
     def fits(self, variable: str) -> xr.Dataset:
@@ -92,28 +92,28 @@ class System:
         return self.ensemble.sel(variable=variable)
 
     def onset(self, variable: str) -> tuple[float, float]:
-        """T_A and its standard error; NaN where there is none, or none that could be a temperature."""
+        """T_A and its standard error; NaN if there is none, or it is not positive."""
         fits = self.fits(variable)
         value = float(fits["onset_temperature"])
         error = float(fits["onset_temperature_err"]) if "onset_temperature_err" in fits else np.nan
         return (value, error) if value > 0 else (np.nan, np.nan)
 
     def extrapolated(self, variable: str) -> bool:
-        """Whether T_A lies outside the simulated temperatures."""
+        """Whether T_A is outside the simulated temperatures."""
         value, _ = self.onset(variable)
         return bool(np.isfinite(value) and not self.temperature.min() <= value <= self.temperature.max())
 
     def coldest_of_the_paper(self) -> float | None:
-        """Coldest temperature of the paper for this mixture; None for a mixture it does not have."""
+        """Coldest temperature in the paper for this mixture; None if the paper lacks it."""
         known = self.delta in DENSITY and self.mixture == kob_andersen(self.delta)
         return temperatures(self.delta)[-1] if known else None
 
 
 @dataclass(frozen=True)
-class Contents:
-    """The systems of a store and what its attributes say about the study."""
+class Results:
+    """The systems of a store, its study and versions."""
 
-    systems: tuple[System, ...]
+    systems: tuple[SystemResults, ...]
     study: Mapping[str, Any]
     versions: Mapping[str, str]
 
@@ -124,7 +124,7 @@ class Contents:
 
     @cached_property
     def in_delta(self) -> bool:
-        """Whether the systems differ in Δ (and density) alone, so that Δ can be an axis and a name."""
+        """Whether the systems differ only in Δ (and density), so that Δ can be an axis and a name."""
         return _differ_in_delta([system.mixture for system in self.systems])
 
     @property
@@ -136,7 +136,7 @@ class Contents:
     def units(self) -> tuple[str, str, str]:
         """Symbols of the units of length, energy and time, for mathematical text.
 
-        The first species sets them; where it is not of size and depth 1 in every system they stay plain.
+        They are those of the first species, or plain if its size and depth are not 1 in every system.
         """
         first = {system.first for system in self.systems}
         known = [(system.mixture, system.first) for system in self.systems]
@@ -148,39 +148,39 @@ class Contents:
         return r"\sigma", r"\varepsilon", r"\tau"
 
 
-def read(tree: xr.DataTree) -> Contents:
-    """Read what the figures need from a store.
+def read_results(tree: xr.DataTree) -> Results:
+    """Read the results that the figures need.
 
     Raises
     ------
     StoreError
-        If a system is unfinished; the message says which one and what it lacks.
+        If a system is unfinished.
     """
     if not tree.children:
-        raise StoreError("the store holds no system: run its study, `daskglass run STUDY.yaml`")
+        raise StoreError("the store has no systems; run its study with `daskglass run STUDY.yaml`")
     systems = [_system(name, node) for name, node in sorted(tree.children.items())]
     attrs = systems[0].production.attrs
     study = json.loads(attrs.get("study", "{}"))
-    # in the order of the study, so that colours follow the file a person wrote
+    # in the order of the study file
     order = [given["system"] for given in study.get("systems", [])]
     systems.sort(key=lambda system: (order.index(system.name) if system.name in order else len(order), system.name))
     named = len(systems) > 1 and _differ_in_delta([system.mixture for system in systems])
     systems = [
-        System(
+        SystemResults(
             s.name, s.mixture, s.production, s.ensemble, s.model, index,
             rf"$\Delta$ = {s.delta:g}" if named else plain(s.name),
         )
         for index, s in enumerate(systems)
     ]  # fmt: skip
-    return Contents(
+    return Results(
         tuple(systems),
         study,
         json.loads(attrs.get("versions", "{}")),
     )
 
 
-def _system(name: str, node: xr.DataTree) -> System:
-    remedy = "the study is not finished: `daskglass run STUDY.yaml` does what is left, then draws"
+def _system(name: str, node: xr.DataTree) -> SystemResults:
+    remedy = "finish the study with `daskglass run STUDY.yaml`, which also draws it"
     lacks = [group for group in ("production", "model", "ensemble") if group not in node.children]
     if lacks:
         raise StoreError(f"{name} lacks {' and '.join(lacks)}; {remedy}")
@@ -188,16 +188,16 @@ def _system(name: str, node: xr.DataTree) -> System:
     missing = [f"{what} ({step})" for step, what in STEPS.items() if step not in ensemble]
     if missing:
         raise StoreError(f"{name} lacks {' and '.join(missing)}; {remedy}")
-    # counts of every candidate of the supercooled range are the largest part, and nothing here needs them
+    # counts of all candidates of the supercooled range are the largest part, and not needed here
     ensemble = ensemble.drop_vars([v for v in ensemble.variables if str(v).startswith("candidate_")])
     ensemble = ensemble.sortby("temperature", ascending=False).load()
     known = production.attrs.get("mixture")
     mixture = None if known is None else Mixture.model_validate_json(known)
-    return System(name, mixture, production, ensemble, node["model"].to_dataset().load())
+    return SystemResults(name, mixture, production, ensemble, node["model"].to_dataset().load())
 
 
 def _thermal(name: str) -> str:
-    """Name of the thermal twin: `_thermal` stands before `_pooled` and `_err`."""
+    """Name of the thermal variable: `_thermal` comes before `_pooled` and `_err`."""
     for ending in ("_pooled", "_err"):
         if name.endswith(ending):
             return f"{name.removesuffix(ending)}_thermal{ending}"
@@ -215,10 +215,10 @@ def _pairs(mixture: Mixture) -> tuple[tuple[str, float, float], ...]:
 
 
 def tex(name: str) -> str:
-    """Name as it stands inside mathematical text."""
+    """Name inside mathematical text."""
     return name.replace("\\", "").replace("$", "").replace("_", r"\_")
 
 
 def plain(name: str) -> str:
-    """Name as it stands in text that may hold mathematics."""
+    """Name in text that may contain mathematics."""
     return name.replace("$", r"\$")
