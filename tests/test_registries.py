@@ -208,14 +208,23 @@ def test_a_batch_system_is_a_file_and_a_line(daskglass, monkeypatch, tmp_path):
 # --- figures -------------------------------------------------------------------------------------------------------
 
 
-def test_a_figure_is_a_file_and_a_line(daskglass, monkeypatch, tmp_path):
+@pytest.fixture
+def one_figure(monkeypatch):
+    """Leave one figure registered: the others take long, and are drawn elsewhere."""
     monkeypatch.setattr(snapshot, "PIXELS", 60)
-    for name in set(FIGURES) - {"diffusion"}:
-        # they take long, and are drawn elsewhere
-        monkeypatch.delitem(FIGURES, name)
+    before = dict(FIGURES)
+    FIGURES.clear()
+    FIGURES["diffusion"] = before["diffusion"]
+    yield
+    # in their order, which numbers them
+    FIGURES.clear()
+    FIGURES.update(before)
+
+
+def test_a_figure_is_a_file_and_a_line(daskglass, one_figure, tmp_path):
     with pytest.raises(StudyError, match="unknown figure 'toy': choose diffusion"):
         drawn("toy", read(tree()))
-    monkeypatch.setitem(FIGURES, "toy", FIGURE)
+    FIGURES["toy"] = FIGURE
 
     write(tree(), tmp_path)
     assert {"figure_1.png", "figure_2.png", "figure_2.svg"} < {path.name for path in tmp_path.iterdir()}
