@@ -31,9 +31,9 @@ from daskglass.registry import (
     load,
 )
 from daskglass.report import snapshot
-from daskglass.report.contents import read
 from daskglass.report.figures import drawn
 from daskglass.report.page import write
+from daskglass.report.results import read_results
 from daskglass.store.blocks import open_store
 from daskglass.study.settings import load_study
 from tests.report.synthetic import tree
@@ -223,7 +223,7 @@ def one_figure(monkeypatch):
 
 def test_a_figure_is_a_file_and_a_line(daskglass, one_figure, tmp_path):
     with pytest.raises(StudyError, match="unknown figure 'toy': choose diffusion"):
-        drawn("toy", read(tree()))
+        drawn("toy", read_results(tree()))
     FIGURES["toy"] = FIGURE
 
     write(tree(), tmp_path)

@@ -101,7 +101,7 @@ class FromFiles:
     def codes(self) -> NDArray[np.int8]:
         """Species code of every particle, in the order of the store, or else of the first file."""
         path, survey = self._first
-        reader = get_reader(self.given.reader, survey.parts)
+        reader = get_reader(self.given.format, survey.parts)
         frame = next(iter(reader.frames(path, 0, 1, survey.offsets)))
         codes = species_codes(path, frame.types, frame.typeid, self.species, frame.elements)
         stored = next((run for run in map(self._stored, self._surveys) if run is not None), None)
@@ -200,7 +200,7 @@ class FromFiles:
             "source.trajectories.ignore_images": fingerprint(True) if self.given.ignore_images else "",
         }
         return Feed(
-            Origin(file.path, self.given.reader, survey and survey.around(block.start, block.stop), self.given.images),
+            Origin(file.path, self.given.format, survey and survey.around(block.start, block.stop), self.given.images),
             inputs,
             file.problem,
             grew=bool(survey and survey.grew),

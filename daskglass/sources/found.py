@@ -11,11 +11,11 @@ import numpy as np
 
 from daskglass.errors import TrajectoryError
 from daskglass.physics.systems import Mixture
+from daskglass.registry import READERS, load
 from daskglass.store.ledger import Ledger
 from daskglass.study.settings import Study, Trajectories
 from daskglass.trajectories import get_format
 from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
-from daskglass.trajectories.signac import project_rows
 from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
 from daskglass.trajectories.unwrapping import species_codes
 
@@ -52,8 +52,8 @@ def find_files(study: Study) -> list[Trajectory]:
         return []
     pattern: str = given.path
     rows: Sequence[Mapping[str, str]] = ({},)
-    if given.format == "signac":
-        pattern, rows = project_rows(given.path)
+    if project := READERS[given.format].project:
+        pattern, rows = load(project)(given.path)
     elif given.table is not None:
         rows = read_table(Path(given.table))
     constants = dict(given.constants)
@@ -79,7 +79,7 @@ def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, 
     sources = [source for source in find_files(study) if not wanted or source.system in wanted]
     marks = [ledger.marks.get(file_key(source.path)) for source in sources]
     known = [None if mark is None else Survey.model_validate(mark) for mark in marks]
-    form = given.reader
+    form = given.format
     files: dict[str, dict[tuple[str, float, int], File]] = {}
     found = over(look, sources, [form] * len(sources), known)
     for source, file in zip(sources, found, strict=True):

@@ -242,11 +242,6 @@ class Trajectories(_Section):
         """How the periodic images of the files are used."""
         return "ignored" if self.ignore_images else "checked"
 
-    @property
-    def reader(self) -> str:
-        """Format of the files."""
-        return self.format
-
     @model_validator(mode="after")
     def _one_table(self) -> Trajectories:
         if READERS[self.format].project and self.table is not None:
