@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,53 @@ CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class DaskglassError(Exception):
-    """Base of all errors that daskglass raises."""
+    """Base of all errors that daskglass raises.
+
+    Attributes
+    ----------
+    problem : what is wrong; what names a setting in it, or in the remedy, is made by `setting`
+    file, frame : where; None where it is in no file, or no frame
+    remedy : what to do about it; empty where the problem tells
+    words : what settings are called, by their keys, where it is not by these
+    """
+
+    def __init__(
+        self, problem: str = "", *, file: Path | str | None = None, frame: int | None = None, remedy: str = ""
+    ) -> None:
+        super().__init__(problem)
+        self.problem, self.file, self.frame, self.remedy = problem, file, frame, remedy
+        self.words: Mapping[str, str] = {}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the settings that the error names."""
+        return tuple(dict.fromkeys(_SETTING.findall(self._marked())))
+
+    def __str__(self) -> str:
+        return _SETTING.sub(lambda mark: self.words.get(mark[1], mark[1]), self._marked())
+
+    def _marked(self) -> str:
+        frame = None if self.frame is None else f"frame {self.frame}"
+        return ": ".join(str(part) for part in (self.file, frame, self.problem, self.remedy) if part or part == 0)
+
+
+_OPEN, _CLOSE = "\x0e", "\x0f"  # shift out, shift in: in no text of ours
+_SETTING = re.compile(f"{_OPEN}(.*?){_CLOSE}")
+
+
+def setting(key: str) -> str:
+    """Name a setting in an error by its key in the study file; who shows the error may have another word for it."""
+    return f"{_OPEN}{key}{_CLOSE}"
+
+
+@contextmanager
+def in_words(words: Mapping[str, str]) -> Iterator[None]:
+    """Let errors call settings by other words than their keys."""
+    try:
+        yield
+    except DaskglassError as error:
+        error.words = words
+        raise
 
 
 class StudyError(DaskglassError, ValueError):

@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 import typer
 
 from daskglass.cli.tables import out, print_costs, print_rows, print_sources, print_status, say, show_progress
-from daskglass.errors import DaskglassError, StoreError, StudyError, TrajectoryError, reason, writing
+from daskglass.errors import DaskglassError, StoreError, StudyError, in_words, reason, writing
 from daskglass.registry import BATCH_SYSTEMS, FIGURES, READERS, listed
 from daskglass.store.durable import replace_file
 from daskglass.study.paths import expand_path, follow
@@ -60,15 +60,15 @@ OPTIONS = {
     "source.trajectories.path": "the pattern",
     "source.trajectories.format": "--format",
     "source.trajectories.timestep": "--timestep",
-    "systems.0.species": "--species",
-    "precision: ": "--precision: ",
     "source.trajectories.constants": "--system, --temperature or --replica",
     "source.trajectories.table": "--table",
     "source.trajectories.rename": "--rename",
     "source.trajectories.frames": "--frames",
-    "`frames:` under source.trajectories, or --frames,": "--frames",
-    "`species:` of the system": "--species",
-    "`temperatures:` and `replicas:` of the system leave": "the pattern, --temperature and --replica leave",
+    "source.trajectories.ignore_images": "--ignore-images",
+    "systems.species": "--species",
+    "systems.temperatures": "--temperature",
+    "systems.replicas": "--replica",
+    "precision": "--precision",
 }  # of `convert`, for the keys of a study file
 Cluster = Annotated[str, typer.Option(help="profile in cluster.yaml")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print no progress")]
@@ -235,7 +235,7 @@ def convert(
     if report is not None and report.is_dir():
         raise StudyError(f"--report {report} is a folder; give a file")
     profile = load_profile(cluster)
-    with _in_options():
+    with in_words(OPTIONS):
         given = study_of_files(
             store,
             format=form,
@@ -254,7 +254,7 @@ def convert(
     if dry_run:
         print_sources(given, sources)
         return
-    with _interruptible(), _in_options(), locked(store) as write_lock:
+    with _interruptible(), in_words(OPTIONS), locked(store) as write_lock:
         plans: list[Plan] = []
         try:
             with connect(profile, store, _say) as connection, show_progress(quiet) as progress:
@@ -273,18 +273,6 @@ def convert(
         stated = sorted({f.survey.timestep for f in _files(plans).values() if f.survey and f.survey.timestep})
         by_files = f"; by the times in the files: {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""
         say(f"warning: time counts time steps; give τ per time step with --timestep{by_files}", error=True)
-
-
-@contextmanager
-def _in_options() -> Iterator[None]:
-    """Replace keys of a study file by options in errors."""
-    try:
-        yield
-    except (StudyError, TrajectoryError) as error:
-        text = str(error)
-        for key, option in OPTIONS.items():
-            text = text.replace(key, option)
-        raise type(error)(text) from error
 
 
 def _renaming(text: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.errors import TrajectoryError
+from daskglass.errors import TrajectoryError, setting
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.particles import species_names
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
@@ -168,14 +168,17 @@ class FromFiles:
         for path, survey in self._readable(run):
             if survey.frames < frames:
                 raise TrajectoryError(
-                    f"{path}: holds {survey.frames} frames; source.trajectories.frames asks for {frames}"
+                    f"holds {survey.frames} frames; {setting('source.trajectories.frames')} asks for {frames}",
+                    file=path,
                 )
         stored = self._stored(run)
         kept = any(not self._file(run, T, k) for T in self.temperatures(run) for k in self.replicas(run))
         if stored is not None and kept and frames != stored.sizes["time"]:
             raise TrajectoryError(
-                f"{self._readable(run)[0][0]}: {frames} frames join a run of {stored.sizes['time']}: --frames reads the "
-                "first N, and a run becomes longer with all of its files at once"
+                f"{frames} frames join a run of {stored.sizes['time']}",
+                file=self._readable(run)[0][0],
+                remedy=f"{setting('source.trajectories.frames')} reads the first N; to make a run longer, convert all of "
+                "its files at once",
             )
         times = np.round(np.arange(frames) * (interval * self.timestep), 9)
         names = ["position", *dict.fromkeys(name for _, survey in self._readable(run) for name in survey.quantities)]
@@ -253,8 +256,8 @@ class FromFiles:
         there = sorted({f"T = {T:g}" for r, T, k in self.files if (r, k) == (run, replica)}) or ["none"]
         raise TrajectoryError(
             f"{self.system}: no file of the {run} run at T = {temperature:g}, replica {replica}; of this replica there "
-            f"are {', '.join(there)}: every temperature needs the same replicas; `temperatures:` and `replicas:` of the "
-            "system leave some out, --dry-run shows which file is taken for what"
+            f"are {', '.join(there)}: every temperature needs the same replicas; {setting('systems.temperatures')} and "
+            f"{setting('systems.replicas')} leave some out, --dry-run lists the files and their labels"
         )
 
     def _files_of(self, run: str) -> dict[tuple[float, int], File]:
@@ -268,9 +271,7 @@ class FromFiles:
     def _surveys(self) -> dict[str, Survey]:
         """Survey of the first readable file of each run, with which all others of the run agree."""
         if not self.files:
-            raise TrajectoryError(
-                f"{self.system}: none of the files found is of this system; --dry-run shows what they are"
-            )
+            raise TrajectoryError(f"{self.system}: none of the files found is of this system; --dry-run lists them")
         found = {}
         for run in dict.fromkeys(run for run, _, _ in self.files):
             readable = self._readable(run)

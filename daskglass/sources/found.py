@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from daskglass.errors import TrajectoryError
+from daskglass.errors import TrajectoryError, setting
 from daskglass.physics.systems import Mixture
 from daskglass.registry import READERS, load
 from daskglass.store.ledger import Ledger
@@ -129,14 +129,14 @@ def check_agree(path: Path, first: Survey, other: Path, second: Survey, frames: 
     asked = {
         "particles": "they cannot be of one system",
         "interval": "the frames of a run must be as many time steps apart in every file",
-        "frames": "`frames:` under source.trajectories, or --frames, reads the first N of every file",
+        "frames": f"{setting('source.trajectories.frames')} reads the first N of every file",
     }
     for name, remedy in asked.items():
         if name == "frames" and frames is not None:
             continue
         one, two = getattr(first, name), getattr(second, name)
         if one != two:
-            raise TrajectoryError(f"{other}: {name} {two} differs from {one} of {path}: {remedy}")
+            raise TrajectoryError(f"{name} {two} differs from {one} of {path}", file=other, remedy=remedy)
 
 
 def composition(path: Path, survey: Survey, names: Sequence[str]) -> tuple[int, ...]:
@@ -165,13 +165,16 @@ def check_composition(
     found = _counted(names, counts)
     if counts != tuple(expected):
         raise TrajectoryError(
-            f"{path}: composition {found} differs from {_counted(names, expected)} of {first}: make files of another "
-            "composition a system of their own"
+            f"composition {found} differs from {_counted(names, expected)} of {first}",
+            file=path,
+            remedy="make files of another composition a system of their own",
         )
     if not counts[0]:
         raise TrajectoryError(
-            f"{path}: there is no particle of species {names[0]}, the first, whose structure and motion are computed; "
-            f"the file holds {found}: name the one to study first, by `species:` of the system"
+            f"there is no particle of species {names[0]}, the first, whose structure and motion are computed; the file "
+            f"holds {found}",
+            file=path,
+            remedy=f"name the one to study first, by {setting('systems.species')}",
         )
     fractions = () if mixture is None else mixture.fractions
     allowed = 1 + COMPOSITION * survey.particles
@@ -179,9 +182,11 @@ def check_composition(
         abs(count - part * survey.particles) > allowed for count, part in zip(counts, fractions, strict=bool(fractions))
     ):
         raise TrajectoryError(
-            f"{path}: composition {found}; the mixture of the system is of the fractions {_counted(names, fractions)}, "
-            f"held to one particle and {COMPOSITION:.0%}: put the types in the order of its species, by `species:` of the "
-            "system, or give the files another system"
+            f"composition {found}; the mixture of the system has the fractions {_counted(names, fractions)}, held to one "
+            f"particle and {COMPOSITION:.0%}",
+            file=path,
+            remedy=f"put the types in the order of its species, by {setting('systems.species')}, or give the files another "
+            "system",
         )
 
 
@@ -217,6 +222,8 @@ def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
     found = survey.timestep
     if found is not None and not given.in_steps and not math.isclose(found, given.timestep, rel_tol=ROUNDING):
         raise TrajectoryError(
-            f"{path}: a time step is {found:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by `timestep:` "
-            f"under source.trajectories, or --timestep: give {found:g}, or take the times out of the file if they are wrong"
+            f"a time step is {found:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by "
+            f"{setting('source.trajectories.timestep')}",
+            file=path,
+            remedy=f"give {found:g}, or remove the times from the file if they are wrong",
         )

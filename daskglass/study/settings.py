@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from daskglass.errors import StudyError
+from daskglass.errors import StudyError, setting
 from daskglass.physics import defaults
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.systems import Mixture, NotNegative, Positive, built_in
@@ -649,7 +649,7 @@ def study_of_files(
         study.source.trajectories._in_steps = in_steps
         return study
     except ValidationError as error:
-        raise StudyError("; ".join(f"{'.'.join(map(str, _keys(e)))}: {_message(e)}" for e in error.errors())) from None
+        raise StudyError("; ".join(f"{setting(_key(e))}: {_message(e)}" for e in error.errors())) from None
 
 
 def load_study(path: str | os.PathLike[str]) -> Study:
@@ -749,6 +749,11 @@ def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
     keys = (*problem["loc"], *problem.get("ctx", {}).get("at", ()))
     # a choice between a section and a word adds the section's type to the keys
     return tuple(key for key in keys if key not in ("Inherent", "literal['none']"))
+
+
+def _key(problem: Mapping[str, Any]) -> str:
+    """Key of a section or of one value of it, whichever of a list it is in."""
+    return ".".join(key for key in _keys(problem) if isinstance(key, str))
 
 
 def _message(problem: Mapping[str, Any]) -> str:

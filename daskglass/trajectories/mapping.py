@@ -19,8 +19,11 @@ from daskglass.physics.labels import distinct, same
 from daskglass.study.paths import read_text
 from daskglass.trajectories.parts import STEP, file_of
 from daskglass.trajectories.patterns import (
-    KEY,
+    CONSTANTS,
+    PATH,
+    RENAME,
     RUNS,
+    TABLE,
     Field,
     Match,
     fill,
@@ -93,26 +96,26 @@ def find_sources(
     pieces = parse_pattern(pattern)
     names = {piece.name for piece in pieces if isinstance(piece, Field)}.union(constants, *rows)
     if unused := sorted(rename.keys() - names):
-        raise StudyError(f"{KEY}.rename: {unused[0]!r} does not exist; the names are {_listed(names)}")
+        raise StudyError(f"{RENAME}: {unused[0]!r} does not exist; the names are {_listed(names)}")
     if not rows:
-        raise StudyError(f"{KEY}.table: no rows")
+        raise StudyError(f"{TABLE}: no rows")
     pieces = [replace(p, name=rename.get(p.name, p.name)) if isinstance(p, Field) else p for p in pieces]
-    shared = _renamed(constants, rename, f"{KEY}.constants")
-    shared_values = _values(shared, f"{KEY}.constants")
+    shared = _renamed(constants, rename, CONSTANTS)
+    shared_values = _values(shared, CONSTANTS)
     sources = []
     for number, row in enumerate(rows, 1):
         cells = ", ".join(f"{name}={text}" for name, text in list(row.items())[:3])
-        where = f"{KEY}: row {number} ({cells})" if row else f"{KEY}.path"
+        where = f"row {number} ({cells})" if row else PATH
         own = _renamed(row, rename, where)
         if both := sorted(shared.keys() & own.keys()):
-            raise StudyError(f"{where}: {both[0]} is also in {KEY}.constants; remove one of them")
+            raise StudyError(f"{where}: {both[0]} is also in {CONSTANTS}; remove one of them")
         known = DEFAULTS | shared_values | _values(own, where)
         filled = fill(pieces, shared | own, where)
         unknown = {"system", "temperature"} - known.keys() - {p.name for p in filled if isinstance(p, Field)}
         for name in sorted(unknown):
             raise StudyError(
-                f"{where}: no {name} for {pattern}: put {{{name}}} into {KEY}.path, or {name} into {KEY}.constants or "
-                f"a column of {KEY}.table, or name it with {KEY}.rename; the names are {_listed(names)}"
+                f"{where}: no {name} for {pattern}: put {{{name}}} into {PATH}, or {name} into {CONSTANTS} or "
+                f"a column of {TABLE}, or name it with {RENAME}; the names are {_listed(names)}"
             )
         if sum(isinstance(piece, Field) and piece.name == "step" for piece in filled) > 1:
             raise StudyError(f"{where}: {pattern}: {STEP} occurs twice; use it once")
@@ -164,11 +167,11 @@ def read_table(path: Path) -> list[dict[str, str]]:
         If the file cannot be read, has no rows, an unnamed or repeated column, or a row of another length; if the
         separator, or the meaning of a comma, is ambiguous.
     """
-    where = f"{KEY}.table: {path}"
+    where = f"{TABLE}: {path}"
     try:
         text = read_text(path, MOST_CHARACTERS)
     except StudyError as error:
-        raise StudyError(f"{KEY}.table: {error}") from None
+        raise StudyError(f"{TABLE}: {error}") from None
     lines = _cells(text, _separator(text, where), where)
     if len(lines) < 2:
         raise StudyError(f"{where}: no rows; write a header line, then one line per row")
@@ -270,7 +273,7 @@ def _check_distinct(sources: Sequence[Trajectory]) -> None:
         if place in places:
             raise TrajectoryError(
                 f"{places[place].path} and {source.path} are both {words}; {_as_one(places[place], source)}let "
-                f"{KEY}.path match only one of them, or put {{system}}, {{run}}, {{temperature}} or {{replica}} where they differ"
+                f"{PATH} match only one of them, or put {{system}}, {{run}}, {{temperature}} or {{replica}} where they differ"
             )
         places[place] = paths[source.path] = source
 

@@ -13,10 +13,13 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from daskglass.errors import StudyError, TrajectoryError
+from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.study.paths import expand_path
 from daskglass.trajectories.parts import STEP
 
+PATH, CONSTANTS, TABLE, RENAME = (
+    setting(f"source.trajectories.{key}") for key in ("path", "constants", "table", "rename")
+)
 RUNS = ("production", "training")
 # text that matches a field; "~" becomes "" for the longest match and "?" for the shortest
 EXPRESSIONS = {
@@ -28,7 +31,6 @@ EXPRESSIONS = {
 TEXT = "[^/]+~"
 # a format can be used for reading if it writes these so that they read back the same
 SAMPLES: Mapping[str, str | float] = {"temperature": 2.0, "replica": 10, "step": 10, "run": RUNS[0]}
-KEY = "source.trajectories"
 MOST_DIGITS = 18  # of a time step: it is less than 2^63
 
 
@@ -69,21 +71,21 @@ def parse_pattern(pattern: str) -> Pieces:
     try:
         expanded = expand_path(pattern, _escaped)
     except StudyError as error:
-        raise StudyError(f"{KEY}.path: {error}") from None
+        raise StudyError(f"{PATH}: {error}") from None
     advice = "write a field as {temperature:.2f}, name and format; double literal braces"
     try:
         parsed = list(string.Formatter().parse(expanded))
     except ValueError as error:
-        raise StudyError(f"{KEY}.path: {pattern!r}: {error}; {advice}") from None
+        raise StudyError(f"{PATH}: {pattern!r}: {error}; {advice}") from None
     pieces: Pieces = []
     for literal, name, spec, conversion in parsed:
         pieces.append(literal)
         if name is not None:
             if not name or conversion or set("/{}") & set(f"{name}{spec}"):
-                raise StudyError(f"{KEY}.path: {pattern!r}: {{{name}}} is not a field; {advice}")
+                raise StudyError(f"{PATH}: {pattern!r}: {{{name}}} is not a field; {advice}")
             pieces.append(Field(name, spec or ""))
     if not any(pieces):
-        raise StudyError(f"{KEY}.path: empty")
+        raise StudyError(f"{PATH}: empty")
     return pieces
 
 
@@ -112,7 +114,7 @@ def fill(pieces: Pieces, texts: Mapping[str, str], where: str) -> Pieces:
         elif text := texts[piece.name]:
             filled.append(_formatted(piece, to_value(piece.name, text)) if piece.spec else text)
         else:
-            raise StudyError(f"{where}: {piece.name} is empty, and {KEY}.path needs it")
+            raise StudyError(f"{where}: {piece.name} is empty, and {PATH} needs it")
     return filled
 
 
@@ -136,7 +138,7 @@ def find_matches(pieces: Pieces) -> list[Match]:
             either, other = (", ".join(f"{name} {text}" for name, text in reading) for reading in (first, last))
             raise TrajectoryError(
                 f"{base}{path}: {''.join(map(str, pieces))} may mean {either} or {other}; put text between the fields "
-                f"of {KEY}.path, or give them in a table"
+                f"of {PATH}, or give them in a table"
             )
         try:
             values = [(name, to_value(name, text)) for name, text in first]
@@ -203,7 +205,7 @@ def _check_readable(field: Field) -> None:
         readable = False
     if not readable:
         raise StudyError(
-            f"{KEY}.path: {field} writes {sample} as {written!r}, which does not read back as {sample}; remove the format"
+            f"{PATH}: {field} writes {sample} as {written!r}, which does not read back as {sample}; remove the format"
         )
 
 
@@ -212,7 +214,7 @@ def _formatted(field: Field, value: str | float) -> str:
         return format(value, field.spec)
     except ValueError as error:
         known = "" if field.name in (*EXPRESSIONS, "system") else f"; known fields are system, {', '.join(EXPRESSIONS)}"
-        raise StudyError(f"{KEY}.path: {field} cannot format {value!r} ({error}){known}") from None
+        raise StudyError(f"{PATH}: {field} cannot format {value!r} ({error}){known}") from None
 
 
 def _components(pieces: Pieces) -> tuple[str, list[Pieces]]:

@@ -8,7 +8,7 @@ from itertools import accumulate, takewhile
 from typing import Any
 
 from daskglass.errors import StudyError
-from daskglass.trajectories.patterns import KEY, Field, find_matches, parse_pattern
+from daskglass.trajectories.patterns import PATH, Field, find_matches, parse_pattern
 
 # places of a job's file, if the path gives none
 LAYOUTS = ("{job.file}.gsd", "runs/temp-{temperature:g}/{job.file}.gsd")
@@ -42,9 +42,9 @@ def project_rows(path: str) -> tuple[str, list[dict[str, str]]]:
     try:
         jobs = {job.id: job.cached_statepoint for job in project}
     except (signac.errors.Error, KeyError, OSError) as error:
-        raise StudyError(f"{KEY}.path: {root}: signac cannot read a state point: {error}") from None
+        raise StudyError(f"{PATH}: {root}: signac cannot read a state point: {error}") from None
     if not jobs:
-        raise StudyError(f"{KEY}.path: {root}: the signac project has no jobs")
+        raise StudyError(f"{PATH}: {root}: the signac project has no jobs")
     pattern = f"{root}/workspace/{{job.id}}/"
     return pattern + (inside or _layout(pattern, path)), [_row(root, name, jobs[name]) for name in sorted(jobs)]
 
@@ -60,10 +60,10 @@ def _split(signac: Any, path: str) -> tuple[str, str, Any]:
         except LookupError:
             continue
         except (signac.errors.Error, OSError) as error:
-            raise StudyError(f"{KEY}.path: {root}: signac cannot open the project: {error}") from None
+            raise StudyError(f"{PATH}: {root}: signac cannot open the project: {error}") from None
         return root, path.removeprefix(root).lstrip("/"), project
     raise StudyError(
-        f"{KEY}.path: {path}: no leading part of it is a signac project, with a .signac/config; "
+        f"{PATH}: {path}: no leading part of it is a signac project, with a .signac/config; "
         "convert projects of signac 1 with `signac migrate`"
     )
 
@@ -78,7 +78,7 @@ def _layout(pattern: str, path: str) -> str:
     if len(found) == 1:
         return found[0]
     raise StudyError(
-        f"{KEY}.path: {path}: the jobs have GSD files {'both' if found else 'neither'} in their folders "
+        f"{PATH}: {path}: the jobs have GSD files {'both' if found else 'neither'} in their folders "
         f"{'and' if found else 'nor'} in runs/temp-{{temperature:g}}/; append the file to the path, such as "
         f"{path}/runs/temp-{{temperature:g}}/traj.gsd"
     )
@@ -88,7 +88,7 @@ def _row(root: str, job: str, state_point: Mapping[str, Any]) -> dict[str, str]:
     row = {"job.id": job}
     for key, value in _flat(state_point):
         if key in row:
-            raise StudyError(f"{KEY}.path: {root}: job {job} has two values for {key} in its state point")
+            raise StudyError(f"{PATH}: {root}: job {job} has two values for {key} in its state point")
         row[key] = value if isinstance(value, str) else repr(value)
     return row
 
