@@ -116,7 +116,7 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
         (("run", "good.yaml", "--stage", "dance"), 2, "unknown stage 'dance'"),
         (("run", "good.yaml", "--stage", "hops", "--from", "hops"), 2, "not both"),
         (("run", "good.yaml", "--cluster", "moon"), 2, "unknown cluster 'moon'"),
-        (("cluster", "local", "--job-script"), 2, "it has no job script"),
+        (("cluster", "local", "--job-script"), 2, "which has no job script"),
         (("run", "good.yaml", "--cluster", "slurm"), 2, "this machine has no network ib0"),
         (("watch", "none.zarr"), 1, "no store here"),
         (("run",), 2, "Missing argument"),
