@@ -170,16 +170,16 @@ def _temperatures(system: SystemResults) -> Table:
 
 def _onsets(system: SystemResults) -> Table:
     rows = []
-    for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):
-        fits = system.fits(variable)
-        value, error = system.onset(variable)
-        cold = system.cold(variable)
+    for variable in system.structural:
+        fits = system.fits(variable.name)
+        value, error = system.onset(variable.name)
+        cold = system.cold(variable.name)
         coldest = system.temperature[-cold:]
         P = float(fits["onset_probability"])
         spread = float(fits["onset_temperature_spread"]) if np.isfinite(value) else np.nan
-        where = "–" if not np.isfinite(value) else "extrapolated" if system.extrapolated(variable) else "within"
+        where = "–" if not np.isfinite(value) else "extrapolated" if system.extrapolated(variable.name) else "within"
         rows.append((
-            name, with_error(value, error), with_error(spread), where, with_error(P if np.isfinite(value) else np.nan),
+            variable.label, with_error(value, error), with_error(spread), where, with_error(P if np.isfinite(value) else np.nan),
             f"{cold} ({coldest.max():.4g} to {coldest.min():.4g})",
         ))  # fmt: skip
     head = ("strata of", "T_A (ε/k_B)", "spread of intersections", "simulated range", "P_R(T_A)", "temperatures fitted")
@@ -189,8 +189,8 @@ def _onsets(system: SystemResults) -> Table:
 def _barriers(system: SystemResults) -> list[Table]:
     found = []
     coldest = f"{system.temperature.min():.4g}"
-    for variable, name in (("softness", "softness"), ("local_entropy", "local s⁽²⁾")):
-        fits = system.fits(variable)
+    for variable in system.structural:
+        fits = system.fits(variable.name)
         last = fits.isel(temperature=-1)
         rows = []
         for k in range(fits.sizes["stratum"]):
@@ -205,7 +205,7 @@ def _barriers(system: SystemResults) -> list[Table]:
                 f"{int(one['events'].sum()):,} of {int(one['samples'].sum()):,}",
             ))  # fmt: skip
         head = ("middle", "ΔE (ε)", "Σ (k_B)", "y_E", "y_Σ", f"P_R at T = {coldest}", "events, all T")
-        found.append(Table(f"Barriers by stratum of {name}; ± are bootstrap standard errors", head, rows))
+        found.append(Table(f"Barriers by stratum of {variable.label}; ± are bootstrap standard errors", head, rows))
     return found
 
 

@@ -13,6 +13,7 @@ import xarray as xr
 
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
+from daskglass.stages.structural import StructuralVariable, named
 
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
@@ -83,12 +84,17 @@ class SystemResults:
         """Variable of that name in the thermal configurations."""
         return self.ensemble[_thermal(name) if self.inherent else name]
 
+    @property
+    def structural(self) -> list[StructuralVariable]:
+        """Structural variables whose barriers were computed."""
+        return named(self.ensemble["variable"].values.tolist())
+
     def cold(self, variable: str) -> int:
         """Number of supercooled temperatures, the coldest ones, in the fits of a structural variable."""
         return int(self.ensemble["supercooled"].sel(variable=variable))
 
     def fits(self, variable: str) -> xr.Dataset:
-        """Barriers of a structural variable: softness or local_entropy."""
+        """Barriers of a structural variable."""
         return self.ensemble.sel(variable=variable)
 
     def onset(self, variable: str) -> tuple[float, float]:
@@ -126,6 +132,11 @@ class Results:
     def in_delta(self) -> bool:
         """Whether the systems differ only in Δ (and density), so that Δ can be an axis and a name."""
         return _differ_in_delta([system.mixture for system in self.systems])
+
+    @property
+    def structural(self) -> list[StructuralVariable]:
+        """Structural variables whose barriers were computed, of the first system."""
+        return self.systems[0].structural
 
     @property
     def inherent(self) -> bool:

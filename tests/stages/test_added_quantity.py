@@ -6,12 +6,15 @@ from rich.console import Console
 
 import daskglass as dg
 from daskglass import variables
-from daskglass.cli.store_info import contents
+from daskglass.cli.store_info import describe_store
 from daskglass.cli.tables import print_costs, print_status
 from daskglass.pipeline import run as pipeline
 from daskglass.pipeline.estimate import cost_of
 from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.tasks import tasks_of
+from daskglass.report.figures import drawn
+from daskglass.report.page import page
+from daskglass.report.results import read_results
 from daskglass.stages import registry, structural
 from daskglass.store.template import lay_out
 from daskglass.study.settings import load_study
@@ -64,11 +67,16 @@ def test_it_is_in_status_info_query_strata_and_correlations(added, files, monkey
     state = {each.stage: each for each in pipeline.status(load_study(files / "study.yaml"))}
     print_status(store, list(state.values()))
     console = Console(record=True, width=200)
-    for group in contents(store):
+    for group in describe_store(store):
         console.print(group)
     run = dg.query(store, variables=[NAME, "softness", "species", "position", "box"]).isel(system=0)
     ensemble = dg.open_store(store)["ka_0.0/ensemble"].to_dataset().load()
 
+    results = read_results(dg.open_store(store))
+    figure = drawn("strata", results)
+
+    assert "local density" in page(results, [])
+    assert len([ax for ax in figure.axes if ax.get_xlabel().startswith("$1/T$")]) == 3
     assert state["density"].done == len(run["temperature"]) * len(run["replica"]) * 2
     assert "density" in capsys.readouterr().out
     assert NAME in console.export_text()

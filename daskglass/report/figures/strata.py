@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daskglass.registry import listed
 from daskglass.report.captions import of_each
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.style import (
@@ -22,28 +23,27 @@ from daskglass.report.style import (
 )
 
 TITLE = "Probability of rearrangement by stratum"
-VARIABLES = {"softness": "$S$", "local_entropy": r"$s^{(2)}_i$ ($k_\mathrm{B}$)"}
 
 
 def draw(results: Results) -> Figure:
     """Draw the figure."""
     rows = len(results.systems)
     figure = new_figure(3.0 if rows == 1 else 2.35 * rows)
-    grid = figure.subplots(rows, 2, sharey="row", squeeze=False)
+    grid = figure.subplots(rows, len(results.structural), sharey="row", squeeze=False)
     letters = letters_of_panels()
     for row, system in zip(grid, results.systems, strict=True):
-        for ax, variable in zip(row, VARIABLES, strict=True):
-            said = _strata(ax, results, system, variable)
+        for ax, variable in zip(row, results.structural, strict=True):
+            said = _strata(ax, results, system, variable.name)
             if rows > 1:
                 said[0] = f"{system.label}: {said[0]}"
             letter(ax, next(letters), said, 50)
-            fits = system.fits(variable)
+            fits = system.fits(variable.name)
             strata_bar(
                 figure,
                 ax,
                 fits["stratum_edges"].values,
                 fits["stratum_middle"].values,
-                f"stratum of {VARIABLES[variable]}",
+                f"stratum of {variable.symbol or variable.label}",
             )
         row[0].set_ylabel(r"$P_\mathrm{R}$")
     for ax in grid[-1]:
@@ -54,13 +54,14 @@ def draw(results: Results) -> Figure:
 def caption(results: Results) -> str:
     """Write the caption."""
     first = results.systems[0]
-    fitted = of_each(results, lambda system: f"{system.cold('softness')} and {system.cold('local_entropy')}")
+    fitted = of_each(results, lambda system: listed((str(system.cold(v.name)) for v in results.structural), "and"))
+    labels = listed((variable.label for variable in results.structural), "and")
     return (
         f"Fraction of {first.first} with p_hop above the threshold, in {first.ensemble.sizes['stratum']} equal strata of "
-        f"softness (left) and of local pair excess entropy (right). Filled points enter the Arrhenius fits (lines; dotted "
+        f"{labels} (left to right). Filled points enter the Arrhenius fits (lines; dotted "
         f"where extrapolated), open points are hotter. Dashed: onset temperature T_A where the strata meet, with its "
         f"standard error shaded. Error bars: bootstrap over replicas and blocks of time. Supercooled temperatures fitted "
-        f"(softness and local entropy): {fitted}."
+        f"({labels}): {fitted}."
     )
 
 
