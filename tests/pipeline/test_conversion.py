@@ -355,7 +355,7 @@ def test_systems_of_two_dimensions_are_refused(tmp_path, client, write):
     write_files(tmp_path / "flat", {BAD: flat}, write)
     write_files(tmp_path / "slab", {BAD: slab}, write)
     (told,) = causes(tmp_path / "flat", client, format=form)
-    assert "all particles are at z = 0: only systems of three dimensions" in told
+    assert "all particles are at z = 0; only three-dimensional systems" in told
     (told,) = causes(tmp_path / "slab", client, format=form)
     assert "the box is 1 σ long along z, expected at least 2 σ" in told
 
