@@ -633,7 +633,7 @@ DAMAGES = {
     ),
     "particles vanish": (
         change(20, N=59, typeid=np.zeros(59, np.uint32), position=np.zeros((59, 3)), image=np.zeros((59, 3), int)),
-        "frame 20: 59 particles, 60 in frame 0",
+        "frame 20: 59 particles, but 60 in frame 0",
     ),
     "a species changes": (change(20, typeid=SWAPPED), "frame 20: particle 0 is of species B, but A in frame 0"),
     "NaN": (moved(20, 7, np.nan), "frame 20: position of particle 7 is not finite"),
