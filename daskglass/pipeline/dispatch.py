@@ -131,7 +131,7 @@ def work(
                 flying[future] = task
                 (partial if task.inputs is None else written).add(future)
             else:
-                raise ClusterError("the scheduler is gone; the same command again continues")
+                raise ClusterError("the scheduler is gone; rerun to continue")
         ledger.record(entries)
         for task in complete:
             agenda.complete(task)
@@ -267,7 +267,7 @@ def _cause(error: BaseException, task: Task, path: Path) -> str:
     if isinstance(error, KilledWorker):
         return (
             f"{task.key}: worker processes died when they ran it, the last with nothing beside it: most often memory ran "
-            f"out (--dry-run says what a task needs), or compiled code crashed (the log of worker {error.last_worker.name})"
+            f"out (--dry-run lists what a task needs), or compiled code crashed (the log of worker {error.last_worker.name})"
         )
     if isinstance(error, OSError) and error.strerror:
         return reason(error, path)

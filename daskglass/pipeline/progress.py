@@ -17,7 +17,7 @@ from daskglass.study.paths import ledger_path, lock_path
 MINUTE = 60.0  # over which speed is measured, and after which a run that says nothing is called silent
 NOTES = 6  # the last ones, that have room on a screen
 
-State = Literal["running", "silent", "finished", "stopped"]
+RunState = Literal["running", "silent", "finished", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Progress:
     remaining : seconds for the tasks left: of each stage the mean time of its tasks × tasks left / workers, but not less
         than the time of one task; None where nothing runs. Partial results are not in it.
     unknown : stages with tasks left of which none was ever finished: `remaining` holds nothing for them
-    workers, dashboard, host, pid : of the process that runs, or ran without letting go of the store
+    workers, dashboard, host, pid : of the process that runs, or died holding its lock
     began, now : seconds since the epoch: when the run planned its tasks, and to which moment all this belongs
     silence : seconds since the run last said something
     alive : whether anything may still come: false once nothing holds the store, or the process that does is dead
@@ -74,7 +74,7 @@ class Progress:
     """
 
     study: str
-    state: State
+    state: RunState
     rows: tuple[Row, ...]
     speed: Mapping[str, float]
     remaining: float | None
@@ -228,13 +228,13 @@ def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Prog
         for system, totals in plan.get("totals", {}).items()
         for stage, total in totals.items()
     )
-    # a run that waits for its first worker has said nothing yet; one that draws its figures says nothing more
+    # a run that waits for its first worker has reported nothing yet; one that draws its figures reports nothing more
     silence = max(now - holder.get("at", now), 0.0)
     drawing = bool(rows) and not any(row.left for row in rows)
     if drawing:
         rows = tuple(replace(row, running=0) for row in rows)
     if held:
-        state: State = "silent" if dead or (silence > MINUTE and not drawing) else "running"
+        state: RunState = "silent" if dead or (silence > MINUTE and not drawing) else "running"
     else:
         state = "finished" if rows and not any(row.left or row.failed for row in rows) else "stopped"
     workers = holder.get("workers", 0)
@@ -304,18 +304,14 @@ class Follower:
 
 
 def headline(now: Progress) -> str:
-    """State of a run in one line: `running for 3 min, 41 of 98 tasks done, 2 workers, about 2 min left`."""
+    """RunState of a run in one line: `running for 3 min, 41 of 98 tasks done, 2 workers, about 2 min left`."""
     if now.state == "silent":
         who = f"the run on {now.host}, process {now.pid}"
         if not now.alive:
-            return f"{who}, died without letting go of the store: the same command again continues"
-        return f"{who}, has said nothing for {duration(now.silence)}"
+            return f"{who}, died holding the store's lock; run the same command to continue"
+        return f"{who}, has not reported for {duration(now.silence)}"
     if not now.rows:
-        return (
-            "looking at what there is to do, or waiting for workers"
-            if now.alive
-            else "nothing is known of a run: `daskglass run` starts one"
-        )
+        return "planning, or waiting for workers" if now.alive else "no run found; start one with `daskglass run`"
     total = now.total
     said = [f"{total.done:,} of {total.total:,} tasks done"]
     if total.failed:
@@ -349,7 +345,7 @@ def duration(seconds: float) -> str:
 
 
 def rate(speed: float) -> str:
-    """Speed in particle-frames per second, as short as it can be said: 940, 12 k, 3.4 M."""
+    """Speed in particle-frames per second, in short: 940, 12 k, 3.4 M."""
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if speed >= size:
             return f"{speed / size:.{1 if speed < 10 * size else 0}f}{unit}"

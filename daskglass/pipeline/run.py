@@ -27,7 +27,7 @@ from daskglass.store.template import lay_out
 from daskglass.study.paths import ledger_path
 from daskglass.study.settings import Study
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 
 
 def study_tasks(study: Study) -> list[Task]:
@@ -41,7 +41,7 @@ def run(
     draw: Callable[[Path], Path],
     stage: str | None = None,
     start: str | None = None,
-    progress: Progress = lambda stage, done, total: None,
+    progress: ReportProgress = lambda stage, done, total: None,
     tick: Tick = lambda state: None,
     memory: int | None = None,
 ) -> Outcome:
@@ -132,7 +132,7 @@ def over_workers(client: Client, ledger: Ledger, tick: Tick = lambda state: None
 def convert(
     plans: list[Plan],
     client: Client,
-    progress: Progress = lambda stage, done, total: None,
+    progress: ReportProgress = lambda stage, done, total: None,
     tick: Tick = lambda state: None,
 ) -> Outcome:
     """Bring the files of a planned study into its store, and do nothing else; its lock is the caller's to hold.
@@ -275,7 +275,7 @@ def _work(
     tasks: list[Task],
     todo: list[Task],
     ledger: Ledger,
-    progress: Progress,
+    progress: ReportProgress,
     tick: Tick,
 ) -> Outcome:
     left = {task.key for task in todo}
@@ -327,7 +327,7 @@ def _draw(
     plans: list[Plan],
     ledger: Ledger,
     draw: Callable[[Path], Path],
-    progress: Progress,
+    progress: ReportProgress,
 ) -> None:
     if left := pending(tasks, ledger, plans):
         raise StoreError(f"stage figures needs {left[0].key}, which is not complete: run without --stage first")

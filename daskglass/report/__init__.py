@@ -1,4 +1,4 @@
-"""Figures and the page of a study: what a finished store holds, drawn and said."""
+"""Figures and the page of a study: what a finished store holds, drawn and described."""
 
 from __future__ import annotations
 

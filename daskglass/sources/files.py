@@ -288,7 +288,7 @@ class FromFiles:
         return self._readable(next(iter(self._surveys)))[0]
 
     def _check_stated(self) -> None:
-        """Refuse files that are not of what was said of them."""
+        """Refuse files that are not what the study states."""
         mixture = self.asked.mixture
         first, survey = self._first
         expected = composition(first, survey, self.species)

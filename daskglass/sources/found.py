@@ -25,7 +25,7 @@ DENSITY, DENSITY_VARYING = 0.02, 0.2  # relative, where all boxes are alike, and
 
 @dataclass(frozen=True)
 class File:
-    """A trajectory of the user's, and what it holds; None where it cannot be used: then `problem` says why."""
+    """A trajectory of the user, and what it holds; None where it cannot be used, for the reason in `problem`."""
 
     path: Path
     survey: Survey | None

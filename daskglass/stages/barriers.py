@@ -26,8 +26,8 @@ from daskglass.stages.declare import (
     Reduce,
     Stage,
     Step,
-    System,
     Temperatures,
+    WholeSystem,
     per_particle_frame,
     reading,
 )
@@ -185,7 +185,7 @@ STAGE = Stage(
     (
         Step(
             fit_barriers,
-            over=System(),
+            over=WholeSystem(),
             name="fits",
             tables=("ensemble",),
             settings={
@@ -199,7 +199,7 @@ STAGE = Stage(
         ),
         Step(
             softness_bins,
-            over=System(reads_store=False),
+            over=WholeSystem(reads_store=False),
             name="bins",
             takes=("fits",),
             settings={"bins": "radial.softness_bins"},
@@ -220,7 +220,7 @@ STAGE = Stage(
         ),
         Step(
             write_barriers,
-            over=System(),
+            over=WholeSystem(),
             tables=("ensemble",),
             takes=("fits", "bins", "grouped"),
             writes=BARRIERS,

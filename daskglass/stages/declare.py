@@ -96,7 +96,7 @@ class Plan:
         """
         interval = float(np.diff(self.layouts[run].coordinates["time"][:2])[0])
         if abs(duration / interval - round(duration / interval)) > 1e-3:
-            raise StudyError(f"{duration} τ is no whole number of frames of the {run} run, {interval:g} τ apart")
+            raise StudyError(f"{duration} τ is not a whole number of frames of the {run} run, {interval:g} τ apart")
         return round(duration / interval)
 
 
@@ -194,7 +194,7 @@ class Temperatures:
 
 
 @dataclass(frozen=True)
-class System:
+class WholeSystem:
     """The system as a whole; where `reads_store` is false, from results of other tasks alone."""
 
     reads_store: bool = True

@@ -25,8 +25,8 @@ from daskglass.stages.declare import (
     Rows,
     Stage,
     Step,
-    System,
     Temperatures,
+    WholeSystem,
     affine,
     per_particle_frame,
     reading,
@@ -337,7 +337,7 @@ STAGE = Stage(
         ),
         Step(
             candidate_edges,
-            over=System(reads_store=False),
+            over=WholeSystem(reads_store=False),
             name="edges",
             takes=("summary",),
             settings={"bins": "strata.bins", "percentiles": "strata.percentiles"},
@@ -358,7 +358,7 @@ STAGE = Stage(
         ),
         Step(
             write_ensemble,
-            over=System(),
+            over=WholeSystem(),
             reads=AVERAGES,
             takes=("summary", "edges", "counts"),
             table="ensemble",

@@ -25,7 +25,7 @@ from daskglass.stages.declare import (
     Plan,
     Stage,
     Step,
-    System,
+    WholeSystem,
     reading,
 )
 from daskglass.store.blocks import Block, frames_in, read_block, rows_of, write_table
@@ -105,7 +105,7 @@ STAGE = Stage(
     (
         Step(
             select,
-            over=System(),
+            over=WholeSystem(),
             name="select",
             reads=("label",),
             settings={
@@ -129,7 +129,7 @@ STAGE = Stage(
         ),
         Step(
             gather_examples,
-            over=System(),
+            over=WholeSystem(),
             takes=("structure",),
             table="examples",
             memory=lambda plan, run: SMALL + 4 * examples_bytes(plan),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from daskglass.physics.softness import Softness
-from daskglass.stages.declare import SMALL, Stage, Step, System
+from daskglass.stages.declare import SMALL, Stage, Step, WholeSystem
 from daskglass.stages.structure import examples_bytes
 from daskglass.store.blocks import read_table, write_table
 
@@ -23,7 +23,7 @@ STAGE = Stage(
     (
         Step(
             train,
-            over=System(),
+            over=WholeSystem(),
             tables=("examples",),
             table="model",
             settings={

@@ -113,7 +113,7 @@ def test_a_study_is_followed_from_its_plan_to_its_barriers(browser, files, monke
     store, seen = Path("files.zarr"), []
     with dashboard(store) as (client, address), locked(store) as tell:
         browser.get(f"{address}/study")
-        wait_for_text(browser, "looking at what there is to do", "P_R by softness: waiting for the first ensemble")
+        wait_for_text(browser, "planning, or waiting", "P_R by softness: waiting for the first ensemble")
 
         def tick(state):
             tell({"dashboard": address, **state})

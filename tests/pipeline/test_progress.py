@@ -252,13 +252,13 @@ def test_a_run_is_not_finished_while_a_task_failed():
 def test_the_plan_of_an_earlier_run_is_not_taken_for_that_of_one_that_is_still_planning():
     found = seen(plan(), started=BEGAN + 10)
     assert (found.rows, found.alive) == ((), True)
-    assert headline(found) == "looking at what there is to do, or waiting for workers"
+    assert headline(found) == "planning, or waiting for workers"
 
 
 def test_a_run_that_says_nothing_any_more_is_silent_and_named():
     found = seen(plan(), now=BEGAN + 1000, at=BEGAN + 400)
     assert (found.state, found.alive) == ("silent", True)
-    assert headline(found) == "the run on login1, process 7, has said nothing for 10 min"
+    assert headline(found) == "the run on login1, process 7, has not reported for 10 min"
 
 
 def test_a_run_that_draws_its_figures_is_neither_silent_nor_running_tasks():
@@ -278,7 +278,7 @@ def test_a_dead_process_that_holds_the_store_is_silent_at_once(store):
     )
     found = Follower(store).look()
     assert (found.state, found.alive) == ("silent", False)
-    assert f"process {child.pid}, died without letting go of the store" in headline(found)
+    assert f"process {child.pid}, died holding the store" in headline(found)
 
 
 def test_a_store_that_is_not_there_is_refused_with_a_remedy(store):
