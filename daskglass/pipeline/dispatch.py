@@ -15,9 +15,9 @@ from typing import Any
 from distributed import Client, Future, KilledWorker, as_completed
 
 from daskglass.errors import ClusterError, DaskglassError, reason
-from daskglass.pipeline.tasks import Task, stage_and_system
+from daskglass.pipeline.tasks import Task
 from daskglass.store.aside import writing
-from daskglass.store.ledger import Entry, Ledger, completed, failed, notes
+from daskglass.store.ledger import Entry, Ledger, completed, failed, notes, stage_and_system
 
 RETRIES = 2  # of a task that failed: file systems of clusters do now and then
 LEAST_WINDOW, WINDOW_PER_THREAD = 1000, 4  # tasks that the scheduler has at a time

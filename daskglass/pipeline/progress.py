@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from daskglass.errors import StoreError
-from daskglass.store.ledger import Entry, holder_of, is_dead, read_entry
+from daskglass.store.ledger import Entry, holder_of, is_dead, read_entry, stage_and_system
 from daskglass.study.paths import ledger_path, lock_path
 
 MINUTE = 60.0  # over which speed is measured, and after which a run that says nothing is called silent
@@ -132,7 +132,7 @@ class Tally:
             self.frames: dict[str, deque[tuple[float, float]]] = defaultdict(deque)
             self.first: dict[str, float] = {}
             return
-        system, stage = _system_and_stage(key)
+        stage, system = stage_and_system(key)
         if key in self.causes:
             cause = self.causes.pop(key)
             self.failed[system, stage] -= 1
@@ -196,11 +196,6 @@ class Tally:
         ]
         warned = [self.warnings[text] for text in list(self.warnings)[-NOTES:]]
         return tuple(sorted([*failed, *warned], key=lambda note: -note.at)[:NOTES])
-
-
-def _system_and_stage(key: str) -> tuple[str, str]:
-    stage, _, what = key.partition("-")
-    return what.partition("/")[0], stage
 
 
 def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Progress:

@@ -15,14 +15,14 @@ from daskglass.pipeline import plan as planning
 from daskglass.pipeline.dispatch import TICK, Outcome, Tick, state_of, work
 from daskglass.pipeline.estimate import check_fits, kinds_of
 from daskglass.pipeline.plan import attributes, plan_study
-from daskglass.pipeline.tasks import Task, stage_and_system, tasks_of
+from daskglass.pipeline.tasks import Task, tasks_of
 from daskglass.sources.found import File, Look, Over, remember
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan
 from daskglass.store import blocks as store
 from daskglass.store import wholeness
 from daskglass.store.aside import folder_aside
-from daskglass.store.ledger import Ledger, notes
+from daskglass.store.ledger import Ledger, notes, stage_and_system
 from daskglass.store.template import lay_out
 from daskglass.study.paths import ledger_path
 from daskglass.study.settings import Study

@@ -56,12 +56,6 @@ class Task:
     problem: str = ""
 
 
-def stage_and_system(key: str) -> tuple[str, str]:
-    """Stage and system that the key of a task begins with; Dask's dashboard groups by what is before the dash."""
-    stage, _, what = key.partition("-")
-    return stage, what.partition("/")[0]
-
-
 def tasks_of(plan: Plan, only: Sequence[str] = ()) -> list[Task]:
     """Tasks of all stages of a system, or of some alone, every one after those it waits for."""
     tasks: list[Task] = []

@@ -122,6 +122,12 @@ def _section(name: str) -> str:
     return "inherent" if name == "positions" else name.partition(".")[0]
 
 
+def stage_and_system(key: str) -> tuple[str, str]:
+    """Stage and system that the key of a task begins with; Dask's dashboard groups by what is before the dash."""
+    stage, _, what = key.partition("-")
+    return stage, what.partition("/")[0]
+
+
 def read_entry(line: bytes, where: str) -> Entry | None:
     """Read a line of a ledger; None if it was cut short.
 
