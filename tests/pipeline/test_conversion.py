@@ -373,7 +373,7 @@ def test_times_of_a_dump_are_held_against_the_time_step_that_is_given(tmp_path, 
     write_files(tmp_path, {BAD: walk(0)}, write_timed, digits=digits)
     (told,) = causes(tmp_path, client, format="lammps", timestep=0.005)
     assert f"{file_of(tmp_path, BAD)}: a time step is 0.004 τ by the times in the file" in told
-    assert "0.005 τ by `timestep:`" in told
+    assert "0.005 τ by source.trajectories.timestep" in told
     assert causes(tmp_path, client, format="lammps") == []
 
 
@@ -713,7 +713,7 @@ def others(what):
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
         (
             "frames",
-            "{bad}: frames 39 differs from 40 of {good}: `frames:` under source.trajectories, or --frames, reads",
+            "{bad}: frames 39 differs from 40 of {good}: source.trajectories.frames reads",
         ),
         ("missing", "ka: no file of the production run at T = 0.5, replica 0; .* every temperature needs the same"),
         ("a folder", "ka: no file of the production run at T = 0.5, replica 0"),
