@@ -360,7 +360,7 @@ def test_a_frame_that_is_not_finite_is_named(engine, liquid):
 
 def test_positions_that_do_not_fit_the_species_are_refused(engine, liquid):
     positions, species = liquid
-    with pytest.raises(EngineError, match="positions must be"):
+    with pytest.raises(EngineError, match="positions must have the shape"):
         engine.minimize(MIXTURE, positions[:, :-1], species, BOX)
     with pytest.raises(EngineError, match="species codes must be"):
         engine.minimize(MIXTURE, positions, species + 1, BOX)
