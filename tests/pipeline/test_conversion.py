@@ -355,7 +355,7 @@ def test_systems_of_two_dimensions_are_refused(tmp_path, client, write):
     write_files(tmp_path / "flat", {BAD: flat}, write)
     write_files(tmp_path / "slab", {BAD: slab}, write)
     (told,) = causes(tmp_path / "flat", client, format=form)
-    assert "all particles are at z = 0: only systems of three dimensions" in told
+    assert "all particles are at z = 0; only three-dimensional systems" in told
     (told,) = causes(tmp_path / "slab", client, format=form)
     assert "the box is 1 σ long along z, expected at least 2 σ" in told
 
@@ -633,7 +633,7 @@ DAMAGES = {
     ),
     "particles vanish": (
         change(20, N=59, typeid=np.zeros(59, np.uint32), position=np.zeros((59, 3)), image=np.zeros((59, 3), int)),
-        "frame 20: 59 particles, 60 in frame 0",
+        "frame 20: 59 particles, but 60 in frame 0",
     ),
     "a species changes": (change(20, typeid=SWAPPED), "frame 20: particle 0 is of species B, but A in frame 0"),
     "NaN": (moved(20, 7, np.nan), "frame 20: position of particle 7 is not finite"),
@@ -713,7 +713,7 @@ def others(what):
         ("interval", "{bad}: interval 500 differs from 250 of {good}: the frames of a run must be as many time steps"),
         (
             "frames",
-            "{bad}: frames 39 differs from 40 of {good}: `frames:` under source.trajectories, or --frames, reads",
+            "{bad}: frames 39 differs from 40 of {good}: source.trajectories.frames reads",
         ),
         ("missing", "ka: no file of the production run at T = 0.5, replica 0; .* every temperature needs the same"),
         ("a folder", "ka: no file of the production run at T = 0.5, replica 0"),
