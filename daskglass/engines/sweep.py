@@ -309,7 +309,7 @@ class _Work:
         # before anything is written: a worker that lost its scheduler works on for a while, beside the one in its place
         path = self.folder / OWNER
         if not path.exists() or path.read_text() != self.owner:
-            raise EngineError(f"{self.folder}: another process took over this simulation")
+            raise EngineError("another process took over this simulation", file=self.folder)
 
     def close(self) -> None:
         """Close files and simulation, whole or not."""
@@ -519,7 +519,9 @@ def _read_state(folder: Path) -> _State | None:
             plain = json.loads(str(file["plain"]))
             return _State(**plain | {"last": tuple(plain["last"])}, origin=file["origin"])
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise EngineError(f"{folder / STATE}: damaged: {error}; delete {folder} to simulate it again") from error
+        raise EngineError(
+            f"damaged: {error}", file=folder / STATE, remedy=f"delete {folder} to simulate it again"
+        ) from error
 
 
 def _receipt(link: Link, state: _State) -> Receipt:

@@ -279,7 +279,7 @@ class Follower:
         if self.ledger.exists():
             self._read()
         elif holder is None:
-            raise StoreError(f"{self.store}: no store here; `daskglass run STUDY.yaml` makes one")
+            raise StoreError("no store here", file=self.store, remedy="`daskglass run STUDY.yaml` makes one")
         known = holder is not None and holder["host"] == socket.gethostname() and "started" in holder
         return progress(self.tally, holder, known and is_dead(holder or {}), time.time())
 

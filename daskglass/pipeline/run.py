@@ -158,7 +158,9 @@ def convert(
 def _ledger(path: Path) -> Ledger:
     """The ledger of a store, once what a crash left is repaired."""
     if path.exists() and not ledger_path(path).exists():
-        raise StoreError(f"{path}: lies here without its ledger {ledger_path(path).name}: move both together")
+        raise StoreError(
+            f"lies here without its ledger {ledger_path(path).name}", file=path, remedy="move both together"
+        )
     store.recover(path)
     return Ledger(path)
 
@@ -261,7 +263,9 @@ def _only(stage: str, todo: list[Task], ledger: Ledger) -> list[Task]:
     before = {task.key for task in todo} - keys
     for task in mine:
         if missing := before & {*task.needs, *task.after}:
-            raise StoreError(f"stage {stage} needs {min(missing)}, which is not complete: run without --stage first")
+            raise StoreError(
+                f"stage {stage} needs {min(missing)}, which is not complete", remedy="run without --stage first"
+            )
     # what follows from them is done no more, also when they are
     refused = _refused(todo)
     ledger.begin(task.key for task in todo if task.key not in refused)
@@ -330,7 +334,9 @@ def _draw(
     progress: ReportProgress,
 ) -> None:
     if left := pending(tasks, ledger, plans):
-        raise StoreError(f"stage figures needs {left[0].key}, which is not complete: run without --stage first")
+        raise StoreError(
+            f"stage figures needs {left[0].key}, which is not complete", remedy="run without --stage first"
+        )
     tables = {task.key for task in tasks if any(region.block is None for region in task.owns)}
     last = [key for key in ledger.marks if key in tables or key == "figures"][-1:]
     if last == ["figures"] and Path(ledger.marks["figures"]["page"]).exists():

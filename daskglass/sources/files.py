@@ -255,9 +255,10 @@ class FromFiles:
             return file
         there = sorted({f"T = {T:g}" for r, T, k in self.files if (r, k) == (run, replica)}) or ["none"]
         raise TrajectoryError(
-            f"{self.system}: no file of the {run} run at T = {temperature:g}, replica {replica}; of this replica there "
-            f"are {', '.join(there)}: every temperature needs the same replicas; {setting('systems.temperatures')} and "
-            f"{setting('systems.replicas')} leave some out, --dry-run lists the files and their labels"
+            f"{self.system}: no file of the {run} run at T = {temperature:g}, replica {replica}; of this replica "
+            f"there are {', '.join(there)}",
+            remedy=f"every temperature needs the same replicas; {setting('systems.temperatures')} and "
+            f"{setting('systems.replicas')} leave some out, --dry-run lists the files and their labels",
         )
 
     def _files_of(self, run: str) -> dict[tuple[float, int], File]:
@@ -271,7 +272,9 @@ class FromFiles:
     def _surveys(self) -> dict[str, Survey]:
         """Survey of the first readable file of each run, with which all others of the run agree."""
         if not self.files:
-            raise TrajectoryError(f"{self.system}: none of the files found is of this system; --dry-run lists them")
+            raise TrajectoryError(
+                f"{self.system}: none of the files found is of this system", remedy="--dry-run lists them"
+            )
         found = {}
         for run in dict.fromkeys(run for run, _, _ in self.files):
             readable = self._readable(run)

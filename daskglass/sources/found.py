@@ -201,9 +201,11 @@ def check_density(path: Path, survey: Survey, mixture: Mixture, varies: bool) ->
     density, allowed = survey.particles / math.prod(survey.box), DENSITY_VARYING if varies else DENSITY
     if not math.isclose(density, mixture.density, rel_tol=allowed):
         raise TrajectoryError(
-            f"{path}: frame 0: the number density is {density:.4g}; that of the mixture of the system is "
-            f"{mixture.density:g}, held to {allowed:.0%}: lengths must be in σ of its first species; or give the files "
-            "another system"
+            f"the number density is {density:.4g}; that of the mixture of the system is {mixture.density:g}, held to "
+            f"{allowed:.0%}",
+            file=path,
+            frame=0,
+            remedy="lengths must be in σ of its first species; or give the files another system",
         )
 
 

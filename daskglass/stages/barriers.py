@@ -102,7 +102,9 @@ def _supercooled(counts: xr.Dataset, hottest: float | None) -> int:
     if hottest is not None:
         count = int((hottest * (1 + SAME) >= T).sum())
         if count == 0:
-            raise StudyError(f"barriers: hottest: no temperature is as low as {hottest:g}: give one of {T.tolist()}")
+            raise StudyError(
+                f"barriers: hottest: no temperature is as low as {hottest:g}", remedy=f"give one of {T.tolist()}"
+            )
         return count
     return barriers.supercooled_count(
         T, lambda k: barriers.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))

@@ -82,7 +82,7 @@ def convert(
         steps = reader.scan(source).steps
         first_step = int(steps[0])
         if steps.size != run["position"].shape[2]:
-            raise TrajectoryError(f"{source}: holds {steps.size} frames; the run has {run['position'].shape[2]}")
+            raise TrajectoryError(f"holds {steps.size} frames; the run has {run['position'].shape[2]}", file=source)
     else:
         first_step = survey.first_step
     before = None
@@ -98,7 +98,7 @@ def convert(
     if wrong.size:
         k = wrong[0]
         raise TrajectoryError(
-            f"{source}: frame {block.start + k}: time is {time[k]:g} τ, {expected[k]:g} τ is expected"
+            f"time is {time[k]:g} τ, {expected[k]:g} τ is expected", file=source, frame=block.start + k
         )
     values = {"position": quantize(frames.position, precision)}
     box = run["box"]
@@ -107,7 +107,7 @@ def convert(
     elif (other := (frames.box != np.asarray(box)).any(axis=1)).any():
         k = int(np.argmax(other))
         raise TrajectoryError(
-            f"{source}: frame {block.start + k}: box {frames.box[k]} differs from the run's, {np.asarray(box)}"
+            f"box {frames.box[k]} differs from the run's, {np.asarray(box)}", file=source, frame=block.start + k
         )
     for name, data in frames.quantities.items():
         if name in run:
@@ -120,7 +120,7 @@ def convert(
 
 def _check_unchanged(origin: Origin) -> None:
     if origin.survey is not None and not origin.survey.is_of(origin.path):
-        raise TrajectoryError(f"{origin.path}: changed while it was being read: run again once it is whole")
+        raise TrajectoryError("changed while it was being read", file=origin.path, remedy="run again once it is whole")
 
 
 def _memory(plan: Plan, run: str) -> int:

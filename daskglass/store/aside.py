@@ -123,7 +123,7 @@ def fence(path: Path, aside: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         if aside.exists():
             raise
-        raise StoreError(f"{path}: another run took over this store; this task's results are discarded") from error
+        raise StoreError("another run took over this store; this task's results are discarded", file=path) from error
 
 
 class FreshStore(LocalStore):

@@ -99,8 +99,9 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         # zarr raises any of them for a damaged zarr.json
         raise StoreError(
-            f"{path}: the store cannot be read: a zarr.json is damaged ({type(error).__name__}: {error}); restore a copy, "
-            "or delete the store and its ledger to start over"
+            f"the store cannot be read: a zarr.json is damaged ({type(error).__name__}: {error})",
+            file=path,
+            remedy="restore a copy, or delete the store and its ledger to start over",
         ) from error
 
 
@@ -113,7 +114,7 @@ def check_is_store(path: Path) -> None:
         If there is none.
     """
     if not (path / "zarr.json").is_file():
-        raise StoreError(f"{path}: no store here; create one with `daskglass run STUDY.yaml`")
+        raise StoreError("no store here", file=path, remedy="create one with `daskglass run STUDY.yaml`")
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------
@@ -192,8 +193,9 @@ def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0) ->
             data = np.asarray(array[tuple(where.get(dim, slice(None)) for dim in dims)])
         except (RuntimeError, ValueError) as error:
             raise StoreError(
-                f"{path}/{block.key}: {name} cannot be read: {error}; find all damage with `daskglass check {path}`, then rerun "
-                "to rewrite it"
+                f"{name} cannot be read: {error}",
+                file=path / block.key,
+                remedy=f"find all damage with `daskglass check {path}`, then rerun to rewrite it",
             ) from error
         run[name] = ([dim for dim in dims if dim not in ("temperature", "replica")], data)
     return run.set_coords(["box", "time"])

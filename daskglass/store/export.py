@@ -57,7 +57,7 @@ def save(found: xr.Dataset, path: Path) -> None:
             else:
                 _write_parquet(found, aside)
     except ImportError as error:
-        raise StoreError(f'{path}: {error}; install it with pip install "daskglass[export]"') from error
+        raise StoreError(str(error), file=path, remedy='install it with pip install "daskglass[export]"') from error
 
 
 def _check_room(path: Path, nbytes: int) -> None:
@@ -115,7 +115,7 @@ def _write_parquet(found: xr.Dataset, path: Path) -> None:
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; it replaces `path` on success, and is removed on failure."""
     if not path.parent.is_dir():
-        raise StudyError(f"{path}: the folder {path.parent} does not exist")
+        raise StudyError(f"the folder {path.parent} does not exist", file=path)
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with writing(path):
@@ -183,16 +183,20 @@ def write_gsd(
     expected = {positions: ("time", "particle", "xyz"), **{name: ("time", "particle") for name in scalars}}
     for name in ("species", "box", "time", *expected):
         if name not in run.variables:
-            raise StoreError(f"{path}: no variable {name!r}; the variables are {sorted(map(str, run.variables))}")
+            raise StoreError(f"no variable {name!r}; the variables are {sorted(map(str, run.variables))}", file=path)
     for name, dims in expected.items():
         if set(run[name].dims) != set(dims):
             raise StoreError(
-                f"{path}: {name} has dimensions {run[name].dims}, not {dims}; select one system, temperature and replica"
+                f"{name} has dimensions {run[name].dims}, not {dims}",
+                file=path,
+                remedy="select one system, temperature and replica",
             )
     if not set(run["box"].dims) <= {"time", "xyz"}:
-        raise StoreError(f"{path}: box has dimensions {run['box'].dims}, not ('xyz',) or ('time', 'xyz')")
+        raise StoreError(f"box has dimensions {run['box'].dims}, not ('xyz',) or ('time', 'xyz')", file=path)
     if run[positions].dtype != np.float32:
-        raise StoreError(f"{path}: {positions} is {run[positions].dtype}, but GSD stores float32; convert it first")
+        raise StoreError(
+            f"{positions} is {run[positions].dtype}, but GSD stores float32", file=path, remedy="convert it first"
+        )
     check_codes(run["species"])
     frames = run.sizes["time"]
     steps = _steps(run)
@@ -202,12 +206,14 @@ def write_gsd(
             part = run.isel(time=slice(start, start + block))
             part = part[[positions, *scalars]].assign_coords(box=part["box"]).transpose("time", "particle", ...).load()
             for k in range(part.sizes["time"]):
-                where = f"{path}: frame {start + k}, time {float(part['time'][k]):g}, of {positions}"
-                file.append(_frame(part.isel(time=k), run["species"], positions, scalars, steps[start + k], where))
+                where = f"frame {start + k}, time {float(part['time'][k]):g}, of {positions}"
+                file.append(
+                    _frame(part.isel(time=k), run["species"], positions, scalars, steps[start + k], path, where)
+                )
 
 
 def _frame(
-    now: xr.Dataset, species: xr.DataArray, positions: str, scalars: Sequence[str], step: int, where: str
+    now: xr.Dataset, species: xr.DataArray, positions: str, scalars: Sequence[str], step: int, path: Path, where: str
 ) -> gsd.hoomd.Frame:
     box = now["box"].values.astype(np.float32)
     frame = gsd.hoomd.Frame()
@@ -217,7 +223,7 @@ def _frame(
     frame.particles.N = now.sizes["particle"]
     frame.particles.types = species_names(species)
     frame.particles.typeid = species.values.astype(np.uint32)
-    frame.particles.position, frame.particles.image = wrapped(now[positions].values, box, where)
+    frame.particles.position, frame.particles.image = wrapped(now[positions].values, box, path, where)
     frame.log["time"] = np.array([float(now["time"])])
     for name in scalars:
         values = now[name].values
@@ -226,7 +232,7 @@ def _frame(
 
 
 def wrapped(
-    position: NDArray[np.float32], box: NDArray[np.float32], where: str
+    position: NDArray[np.float32], box: NDArray[np.float32], path: Path, where: str
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Wrap positions (particle, 3) into −L/2 ≤ w < L/2, with the images that give them back to the last bit.
 
@@ -235,18 +241,20 @@ def wrapped(
     Raises
     ------
     StoreError
-        If a position is not finite, or so far away that no number of images gives it back; it says `where`.
+        If a position is not finite, or so far away that no number of images gives it back; it says `path` and `where`.
     """
     finite = np.isfinite(position).all(axis=-1)
     if not finite.any():
         raise StoreError(
-            f"{where}: not computed, or not converged; finish the study, or select times without this frame"
+            f"{where}: not computed, or not converged",
+            file=path,
+            remedy="finish the study, or select times without this frame",
         )
     if not finite.all():
-        raise StoreError(f"{where}: particle {int(np.argmin(finite))}: position is not finite")
+        raise StoreError(f"{where}: particle {int(np.argmin(finite))}: position is not finite", file=path)
     edges = box.astype(np.float64)
     if not (edges > 0).all():
-        raise StoreError(f"{where}: box edges must be positive; got {box}")
+        raise StoreError(f"{where}: box edges must be positive; got {box}", file=path)
     exact = position.astype(np.float64)
     images = np.floor(exact / edges + 0.5)
     inside = (exact - images * edges).astype(np.float32)
@@ -258,7 +266,8 @@ def wrapped(
         particle = int(np.argmin(held))
         raise StoreError(
             f"{where}: particle {particle}: position {exact[particle]} is too far from the box {box} to be exact in single "
-            "precision"
+            "precision",
+            file=path,
         )
     return inside, images.astype(np.int32)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from daskglass.errors import StoreError, reason
+from daskglass.errors import StoreError, system_error
 from daskglass.store.durable import hard_link, replace_file, sync
 from daskglass.study.paths import ledger_path, lock_path
 
@@ -114,7 +114,7 @@ class Ledger:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise StoreError(reason(error, self.path)) from error
+            raise system_error(error, self.path) from error
 
 
 def _section(name: str) -> str:
@@ -142,7 +142,7 @@ def read_entry(line: bytes, where: str) -> Entry | None:
     except json.JSONDecodeError:
         return None
     except (UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"{where}: not a line of a ledger ({error}); {remedy}") from None
+        raise StoreError(f"{where}: not a line of a ledger ({error})", remedy=remedy) from None
     if not (
         isinstance(entry, dict)
         and isinstance(entry.get("key"), str)
@@ -150,7 +150,7 @@ def read_entry(line: bytes, where: str) -> Entry | None:
         and isinstance(entry.get("failed", ""), str)
         and isinstance(entry.get("at", 0.0), int | float)
     ):
-        raise StoreError(f"{where}: not an entry of a ledger ({line[:60]!r}); {remedy}")
+        raise StoreError(f"{where}: not an entry of a ledger ({line[:60]!r})", remedy=remedy)
     return entry
 
 
@@ -239,7 +239,7 @@ def holder_of(lock: Path) -> Entry | None:
         return None
     except PermissionError as error:
         raise StoreError(
-            f"{lock}: a run of another user holds this store; only that user can see its progress"
+            "a run of another user holds this store; only that user can see its progress", file=lock
         ) from error
     except (ValueError, RecursionError):
         holder = None
@@ -278,9 +278,11 @@ def _take_if_stale(lock: Path) -> None:
         return
     who = f"process {holder['pid']} on {holder['host']}"
     if holder["host"] != socket.gethostname():
-        raise StoreError(f"{lock}: {who} is writing to this store; if that process no longer exists, delete this file")
+        raise StoreError(
+            f"{who} is writing to this store", file=lock, remedy="if that process no longer exists, delete this file"
+        )
     if not is_dead(holder):
-        raise StoreError(f"{lock}: {who} is writing to this store; wait for it, or stop it")
+        raise StoreError(f"{who} is writing to this store", file=lock, remedy="wait for it, or stop it")
     aside = lock.with_name(f"{lock.name}.{uuid.uuid4().hex}")
     try:
         os.rename(lock, aside)

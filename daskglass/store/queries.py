@@ -204,7 +204,7 @@ def _labels(part: xr.Dataset, key: str, where: str) -> Labels:
         raise StoreError(f"no dimension {key!r} in {where}; its dimensions are {sorted(map(str, part.dims))}")
     if part[key].ndim > 1:
         others = " and ".join(str(dim) for dim in part[key].dims if dim != key)
-        raise StoreError(f"{key} in {where} depends on {others}: select one {others} first")
+        raise StoreError(f"{key} in {where} depends on {others}", remedy=f"select one {others} first")
     return np.asarray(part[key].values)
 
 
@@ -264,8 +264,8 @@ def _joined(parts: Mapping[str, xr.Dataset], run: str) -> xr.Dataset:
             sizes = {name: part.sizes[dim] for name, part in zip(parts, aligned, strict=True)}
             if len(set(sizes.values())) > 1:
                 raise StoreError(
-                    f"{dim} in {run} varies within systems, and its length between them ({sizes}): select one system, "
-                    f"or one {' and one '.join(str(d) for d in aligned[0][dim].dims if d != dim)}"
+                    f"{dim} in {run} varies within systems, and its length between them ({sizes})",
+                    remedy=f"select one system, or one {' and one '.join(str(d) for d in aligned[0][dim].dims if d != dim)}",
                 )
         else:
             aligned = _reindexed(aligned, str(dim))

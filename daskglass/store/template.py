@@ -199,20 +199,28 @@ def _check_same(path: Path, group: str, present: xr.Dataset, wanted: xr.Dataset)
         if name not in GROWING:
             if not _equal(have, want):
                 raise StoreError(
-                    f"{path}: {group} and the study differ in {name}: {_short(have)} and {_short(want)}; {remedy}"
+                    f"{group} and the study differ in {name}: {_short(have)} and {_short(want)}",
+                    file=path,
+                    remedy=remedy,
                 )
         elif name == "time" and not (have.size <= want.size and _equal(have, want[: have.size])):
             raise StoreError(
-                f"{path}: {group} has {have.size} frames at times {_short(have)}, and the study's {want.size} frames "
-                f"({_short(want)}) do not continue them; {remedy}"
+                f"{group} has {have.size} frames at times {_short(have)}, and the study's {want.size} frames ({_short(want)}) "
+                "do not continue them",
+                file=path,
+                remedy=remedy,
             )
         elif lost := [value for value in have.tolist() if not _where(want, value).any()]:
-            raise StoreError(f"{path}: {group} has {name} {lost}, which the study does not list; list it, or {remedy}")
+            raise StoreError(
+                f"{group} has {name} {lost}, which the study does not list", file=path, remedy=f"list it, or {remedy}"
+            )
     for name, variable in wanted.data_vars.items():
         fixed = [dim for dim in variable.dims if dim not in wanted.indexes and dim in present.sizes]
         if name in present and any(present.sizes[dim] != wanted.sizes[dim] for dim in fixed):
             raise StoreError(
-                f"{path}: {group}/{name} has shape {present[name].shape}, but the study asks for {variable.shape}; {remedy}"
+                f"{group}/{name} has shape {present[name].shape}, but the study asks for {variable.shape}",
+                file=path,
+                remedy=remedy,
             )
 
 
@@ -295,7 +303,9 @@ def _check_same_chunks(old: Path, new: Path) -> None:
         metadata.pop("attributes", None)
     if first != second:
         raise StoreError(
-            f"{old}: was written with other chunks or codecs; read it with the version of daskglass that wrote it"
+            "was written with other chunks or codecs",
+            file=old,
+            remedy="read it with the version of daskglass that wrote it",
         )
 
 

@@ -49,7 +49,8 @@ def check_no_address(path: str) -> None:
     """
     if address := ADDRESS.match(path):
         raise StudyError(
-            f"{path!r} is an address, and {address[1] or address[2]}: is not supported; give a path on this machine"
+            f"{path!r} is an address, and {address[1] or address[2]}: is not supported",
+            remedy="give a path on this machine",
         )
 
 
@@ -71,7 +72,7 @@ def expand_variables(text: str, write: Callable[[str], str] = lambda value: valu
     home, slash, rest = expanded.partition("/")
     if os.path.expanduser(home) == home:
         raise StudyError(
-            f"no user has the home folder {home!r} in {text!r}; write ./{home} for a name that begins with ~"
+            f"no user has the home folder {home!r} in {text!r}", remedy=f"write ./{home} for a name that begins with ~"
         )
     return write(os.path.expanduser(home)) + slash + rest
 
@@ -96,21 +97,21 @@ def read_text(path: Path, most: int) -> str:
     try:
         if path.exists() and not path.is_file():
             # others may never end
-            raise StudyError(f"{path}: cannot be read: it is {'a folder' if path.is_dir() else 'not a plain file'}")
+            raise StudyError(f"cannot be read: it is {'a folder' if path.is_dir() else 'not a plain file'}", file=path)
         with path.open("rb") as file:
             data = file.read(4 * most + 1)
     except OSError as error:
-        raise StudyError(f"{path}: cannot be read: {error.strerror}") from error
+        raise StudyError(f"cannot be read: {error.strerror}", file=path) from error
     try:
         # no character takes more than four bytes
         text = "" if len(data) > 4 * most else data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise StudyError(
-            f"{path}: line {line} (byte {error.start}) is not UTF-8; save the file as UTF-8 text"
+            f"line {line} (byte {error.start}) is not UTF-8", file=path, remedy="save the file as UTF-8 text"
         ) from None
     if len(data) > 4 * most or len(text) > most:
-        raise StudyError(f"{path}: longer than the limit of {most:,} characters")
+        raise StudyError(f"longer than the limit of {most:,} characters", file=path)
     return text
 
 

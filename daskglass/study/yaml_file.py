@@ -94,8 +94,8 @@ def read_yaml(path: Path) -> tuple[str, yaml.Node | None, Any]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise StudyError(
-            f"{path}:{line}: not valid YAML: {error.reason}: character {error.character!r}; remove it, or save the file as "
-            "UTF-8 text"
+            f"{path}:{line}: not valid YAML: {error.reason}: character {error.character!r}",
+            remedy="remove it, or save the file as UTF-8 text",
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

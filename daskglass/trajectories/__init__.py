@@ -77,20 +77,21 @@ class Snapshot:
     elements: tuple[str, ...] = ()
     file: Path | None = None
 
-    def where(self, path: Path) -> str:
-        """Path, frame and file, for messages."""
-        return f"{path}: frame {self.index}" + (f" ({self.file})" if self.file else "")
+    def error(self, path: Path, problem: str, remedy: str = "") -> TrajectoryError:
+        """Error of this frame of a trajectory."""
+        problem = f"{self.file}: {problem}" if self.file else problem
+        return TrajectoryError(problem, file=path, frame=self.index, remedy=remedy)
 
 
 class DamagedLaterError(TrajectoryError):
     """A file damaged after complete frames, which can be read; `whole` is their scan."""
 
-    def __init__(self, message: str, whole: Scan) -> None:
-        super().__init__(message)
+    def __init__(self, damage: TrajectoryError, whole: Scan) -> None:
+        super().__init__(damage.problem, file=damage.file, frame=damage.frame, remedy=damage.remedy)
         self.whole = whole
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (str(self), self.whole)
+        return type(self), (TrajectoryError(), self.whole), vars(self)
 
 
 class Format(Protocol):

@@ -49,8 +49,10 @@ def check_unpacked(path: Path, unpacked: int, size: int, remedy: str) -> None:
     """
     if unpacked > FREE + MOST * size:
         raise TrajectoryError(
-            f"{path}: {size / 1e6:.3g} MB of it expand to {unpacked / 1e6:.0f} MB or more, over {MOST} times as much; "
-            f"trajectories never do; if this is one, {remedy}"
+            f"{size / 1e6:.3g} MB of it expand to {unpacked / 1e6:.0f} MB or more, over {MOST} times as much; "
+            "trajectories never do",
+            file=path,
+            remedy=f"if this is one, {remedy}",
         )
 
 
@@ -65,7 +67,7 @@ def opened(path: Path, buffer: int = PIECE) -> Iterator[io.BufferedReader[Any]]:
         `check_unpacked` allows.
     """
     if not path.is_file():
-        raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+        raise TrajectoryError("not a file" if path.exists() else "no such file", file=path)
     try:
         with path.open("rb") as file:
             head = file.peek(8)
@@ -74,7 +76,7 @@ def opened(path: Path, buffer: int = PIECE) -> Iterator[io.BufferedReader[Any]]:
             with io.BufferedReader(text, buffer) as reader:
                 yield reader
     except OSError as error:
-        raise TrajectoryError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise TrajectoryError(f"cannot be read: {error.strerror or error}", file=path) from error
 
 
 class _Unpacked(io.RawIOBase):
@@ -105,7 +107,7 @@ class _Unpacked(io.RawIOBase):
             raise self._damaged(error) from error
         except MemoryError as error:
             raise TrajectoryError(
-                f"{self.path}: unpacking it with {self.name} needs more memory than this machine has"
+                f"unpacking it with {self.name} needs more memory than this machine has", file=self.path
             ) from error
         self.place += len(piece)
         check_unpacked(self.path, self.place, self.file.tell(), f"unpack it with {self.name}")
@@ -121,4 +123,4 @@ class _Unpacked(io.RawIOBase):
         return self.place
 
     def _damaged(self, error: Exception) -> TrajectoryError:
-        return TrajectoryError(f"{self.path}: {self.name} file damaged or cut short: {error}")
+        return TrajectoryError(f"{self.name} file damaged or cut short: {error}", file=self.path)

@@ -78,7 +78,7 @@ def scan(path: Path) -> Scan:
         images = bool(file.images[: len(steps)].all())
         whole = Scan(np.array(steps, np.int64), np.array(boxes), types, typeid, images, tuple(file.quantities))
         if damage is not None:
-            raise DamagedLaterError(str(damage), whole) from damage
+            raise DamagedLaterError(damage, whole) from damage
         return whole
 
 
@@ -92,7 +92,7 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
     """
     with _opened(path) as file:
         if file.handle.nframes < stop:
-            raise TrajectoryError(f"{path}: has {file.handle.nframes} frames, expected {stop}")
+            raise TrajectoryError(f"has {file.handle.nframes} frames, expected {stop}", file=path)
         types = _types(file)
         typeid = _typeid(file, 0, types)
         for frame in range(start, stop):
@@ -120,10 +120,10 @@ def _opened(path: Path) -> Iterator[_File]:
         raise damaged(path, f"the GSD library cannot open it, {error!r}") from error
     with handle:
         if handle.nframes == 0:
-            raise TrajectoryError(f"{path}: has no frames")
+            raise TrajectoryError("has no frames", file=path)
         first = {name: _read(path, handle, 0, name, default) for name, default in DEFAULTS.items()}
         if first[NUMBER].shape != (1,) or first[NUMBER][0] == 0:
-            raise TrajectoryError(f"{path}: frame 0: has no particles")
+            raise TrajectoryError("has no particles", file=path, frame=0)
         n = int(first[NUMBER][0])
         _check_sizes(path, handle, n)
         for name, default, shape in (
@@ -139,7 +139,7 @@ def _opened(path: Path) -> Iterator[_File]:
 def _check_sizes(path: Path, handle: gsd.fl.GSDFile, n: int) -> None:
     """Compare the declared sizes with the size of the file, before allocating anything."""
     if n > 1 and not handle.chunk_exists(0, POSITION):
-        raise TrajectoryError(f"{path}: frame 0: no {POSITION} for {n} particles; write their positions")
+        raise TrajectoryError(f"no {POSITION} for {n} particles", file=path, frame=0, remedy="write their positions")
     # frames without positions repeat those of frame 0, and take no space in the file
     expanded = n * POSITION_BYTES * handle.nframes
     check_unpacked(path, expanded, path.stat().st_size, "write the positions of every frame")
@@ -167,7 +167,7 @@ def _read(path: Path, handle: gsd.fl.GSDFile, frame: int, name: str, otherwise: 
     try:
         return np.asarray(handle.read_chunk(frame, name))
     except (OSError, RuntimeError, ValueError) as error:
-        raise damaged(path, f"frame {frame}: {name} cannot be read, {error!r}") from error
+        raise damaged(path, f"{name} cannot be read, {error!r}", frame) from error
 
 
 def _value(file: _File, frame: int, name: str) -> NDArray[Any]:
@@ -177,18 +177,21 @@ def _value(file: _File, frame: int, name: str) -> NDArray[Any]:
 def _per_particle(file: _File, frame: int, name: str) -> NDArray[Any]:
     values, n = _value(file, frame, name), int(file.first[NUMBER][0])
     if len(values) != n:
-        raise damaged(file.path, f"frame {frame}: {name} has {len(values)} rows for {n} particles")
+        raise damaged(file.path, f"{name} has {len(values)} rows for {n} particles", frame)
     return values
 
 
 def _number(file: _File, frame: int, name: str) -> int | float:
     if not file.handle.chunk_exists(frame, name):
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: {name} is missing, but logged in other frames; log it in all frames or in none"
+            f"{name} is missing, but logged in other frames",
+            file=file.path,
+            frame=frame,
+            remedy="log it in all frames or in none",
         )
     values = _read(file.path, file.handle, frame, name, np.empty(0))
     if values.shape != (1,):
-        raise TrajectoryError(f"{file.path}: frame {frame}: {name} has {values.size} values, expected 1")
+        raise TrajectoryError(f"{name} has {values.size} values, expected 1", file=file.path, frame=frame)
     number: int | float = values[0].item()
     return number
 
@@ -204,10 +207,13 @@ def _step(file: _File, frame: int) -> int:
     # a frame without a step has the step of frame 0
     if step != written and file.handle.chunk_exists(frame, STEP):
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: {TIMESTEP} is {step}, but {STEP} is {written}; write only one, or make them agree"
+            f"{TIMESTEP} is {step}, but {STEP} is {written}",
+            file=file.path,
+            frame=frame,
+            remedy="write only one, or make them agree",
         )
     if not 0 <= step < 2**63 or step != int(step):
-        raise TrajectoryError(f"{file.path}: frame {frame}: {name} is {step}, not a number of time steps")
+        raise TrajectoryError(f"{name} is {step}, not a number of time steps", file=file.path, frame=frame)
     return int(step)
 
 
@@ -216,8 +222,10 @@ def _box(file: _File, frame: int) -> NDArray[np.float64]:
     edges = box[:3].astype(np.float32).astype(np.float64)
     if box.shape != (6,) or dimensions.tolist() != [3] or not (np.isfinite(edges) & (edges > 0)).all() or box[3:].any():
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: box {[round(edge, 6) for edge in box.tolist()]} of {dimensions.tolist()[0]} "
-            "dimensions; only three-dimensional orthorhombic boxes are supported, with three positive edges and no tilt"
+            f"box {[round(edge, 6) for edge in box.tolist()]} of {dimensions.tolist()[0]} dimensions; only "
+            "three-dimensional orthorhombic boxes are supported, with three positive edges and no tilt",
+            file=file.path,
+            frame=frame,
         )
     return edges
 
@@ -229,7 +237,9 @@ def _types(file: _File) -> tuple[str, ...]:
     except UnicodeDecodeError as error:
         raise damaged(file.path, "a particle type is not text") from error
     if not all(types) or len(set(types)) < len(types) or not 0 < len(types) <= MOST_TYPES:
-        raise TrajectoryError(f"{file.path}: particle types {list(types)}: expected 1 to {MOST_TYPES} different names")
+        raise TrajectoryError(
+            f"particle types {list(types)}: expected 1 to {MOST_TYPES} different names", file=file.path
+        )
     return types
 
 
@@ -238,8 +248,10 @@ def _typeid(file: _File, frame: int, types: Sequence[str]) -> NDArray[np.int8]:
     if typeid.max() >= len(types):
         particle = int(np.argmax(typeid))
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: particle {particle} is of type {typeid[particle]}, but {TYPES} of frame 0 "
-            f"has {len(types)} names; name every type"
+            f"particle {particle} is of type {typeid[particle]}, but {TYPES} of frame 0 has {len(types)} names",
+            file=file.path,
+            frame=frame,
+            remedy="name every type",
         )
     return typeid.astype(np.int8)
 
@@ -248,8 +260,10 @@ def _check_particles(file: _File, frame: int) -> None:
     number, types = _value(file, frame, NUMBER), _value(file, frame, TYPES)
     if not np.array_equal(number, file.first[NUMBER]):
         raise TrajectoryError(
-            f"{file.path}: frame {frame}: {number.tolist()[0]} particles, but {file.first[NUMBER][0]} in frame 0; "
-            "write the same particles in every frame"
+            f"{number.tolist()[0]} particles, but {file.first[NUMBER][0]} in frame 0",
+            file=file.path,
+            frame=frame,
+            remedy="write the same particles in every frame",
         )
     if not np.array_equal(types, file.first[TYPES]):
-        raise TrajectoryError(f"{file.path}: frame {frame}: the particle types differ from those of frame 0")
+        raise TrajectoryError("the particle types differ from those of frame 0", file=file.path, frame=frame)

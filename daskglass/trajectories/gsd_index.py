@@ -85,30 +85,32 @@ def checked_names(path: Path) -> frozenset[str]:
         or the size of the file.
     """
     if not path.is_file():
-        raise TrajectoryError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+        raise TrajectoryError("not a file" if path.exists() else "no such file", file=path)
     try:
         with path.open("rb") as file:
             return _checked_names(path, file)
     except OSError as error:
-        raise TrajectoryError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TrajectoryError(f"cannot be read: {error.strerror}", file=path) from error
 
 
-def damaged(path: Path, what: str) -> TrajectoryError:
-    """Error of a damaged file."""
-    return TrajectoryError(f"{path}: GSD file damaged or cut short: {what}; copy it again from its source")
+def damaged(path: Path, what: str, frame: int | None = None) -> TrajectoryError:
+    """Error of a damaged file, or of a frame in it."""
+    problem = f"GSD file damaged or cut short: {what}"
+    return TrajectoryError(problem, file=path, frame=frame, remedy="copy it again from its source")
 
 
 def _checked_names(path: Path, file: BinaryIO) -> frozenset[str]:
     size = os.fstat(file.fileno()).st_size
     head = file.read(HEADER.itemsize)
     if len(head) < HEADER.itemsize or np.frombuffer(head, HEADER)["magic"][0] != MAGIC:
-        raise TrajectoryError(f"{path}: not a GSD file, or cut short within its header")
+        raise TrajectoryError("not a GSD file, or cut short within its header", file=path)
     header = np.frombuffer(head, HEADER)[0]
     layer, schema = int(header["layer_version"]) >> 16, int(header["schema_version"]) >> 16
     if header["schema"] != b"hoomd" or layer not in (1, 2) or schema not in (1, 2):
         raise TrajectoryError(
-            f"{path}: GSD layer {layer}, schema {header['schema'].decode(errors='replace')!r} {schema}: "
-            "supported are layers 1 and 2 with schemas 'hoomd' 1 and 2"
+            f"GSD layer {layer}, schema {header['schema'].decode(errors='replace')!r} {schema}: supported are layers "
+            "1 and 2 with schemas 'hoomd' 1 and 2",
+            file=path,
         )
     index_bytes = int(header["index_entries"]) * ENTRY.itemsize
     names_bytes = int(header["names_entries"]) * NAME_BYTES
@@ -194,7 +196,10 @@ def _check_frames(path: Path, index: NDArray[np.void]) -> None:
     empty = np.flatnonzero(frames != np.arange(len(frames)))
     if len(empty):
         raise TrajectoryError(
-            f"{path}: frame {empty[0]}: is empty: damaged, or written without configuration.step; set it in every frame"
+            "is empty: damaged, or written without configuration.step",
+            file=path,
+            frame=int(empty[0]),
+            remedy="set it in every frame",
         )
 
 
@@ -217,4 +222,4 @@ def _check_chunks(path: Path, index: NDArray[np.void], names: list[str]) -> None
             if columns is not None:
                 wrong |= chunks["columns"] != columns
             if wrong.any():
-                raise damaged(path, f"frame {chunks['frame'][wrong][0]}: {name} has an impossible type or shape")
+                raise damaged(path, f"{name} has an impossible type or shape", frame=int(chunks["frame"][wrong][0]))

@@ -96,7 +96,7 @@ def scan(path: Path) -> Scan:
             edges.extend(_edges(header))
             offsets.append(offset)
     if first is None:
-        raise TrajectoryError(f"{path}: has no frames")
+        raise TrajectoryError("has no frames", file=path)
     snapshot = _snapshot(path, 0, first, text)
     whole = Scan(
         steps=np.array(steps, np.int64),
@@ -110,7 +110,7 @@ def scan(path: Path) -> Scan:
         times=np.array(times, np.float64),
     )
     if damage is not None:
-        raise DamagedLaterError(str(damage), whole) from damage
+        raise DamagedLaterError(damage, whole) from damage
     return whole
 
 
@@ -130,13 +130,13 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
         As `scan` does, and if `stop` is beyond the last frame.
     """
     if offsets and len(offsets) < stop:
-        raise TrajectoryError(f"{path}: has {len(offsets)} frames, expected {stop}")
+        raise TrajectoryError(f"has {len(offsets)} frames, expected {stop}", file=path)
     with opened(path, BUFFER) as file:
         if offsets:
             file.seek(offsets[start])
         for frame in range(start if offsets else 0, stop):
             if not _goes_on(file):
-                raise TrajectoryError(f"{path}: has {frame} frames, expected {stop}")
+                raise TrajectoryError(f"has {frame} frames, expected {stop}", file=path)
             header = _header(path, frame, file)
             lines = _lines(path, frame, file, header)
             if frame < start:
@@ -146,8 +146,8 @@ def frames(path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> It
                 yield _snapshot(path, frame, header, b"".join(lines))
 
 
-def _refuse(path: Path, frame: int, what: str) -> NoReturn:
-    raise TrajectoryError(f"{path}: frame {frame}: {what}")
+def _refuse(path: Path, frame: int, what: str, remedy: str = "") -> NoReturn:
+    raise TrajectoryError(what, file=path, frame=frame, remedy=remedy)
 
 
 def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
@@ -156,12 +156,12 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
         title = _line(path, frame, file)
         if not title.startswith(b"ITEM: "):
             if not frame and not sections:
-                remedy = (
-                    "it is a GSD file; set format: gsd"
-                    if title.startswith(GSD_MAGIC)
-                    else f"it begins with {title[:40]!r}"
+                gsd = title.startswith(GSD_MAGIC)
+                raise TrajectoryError(
+                    f"not a text dump of LAMMPS: it {'is a GSD file' if gsd else f'begins with {title[:40]!r}'}",
+                    file=path,
+                    remedy="set format: gsd" if gsd else "",
                 )
-                raise TrajectoryError(f"{path}: not a text dump of LAMMPS: {remedy}")
             _refuse(
                 path,
                 frame,
@@ -183,7 +183,8 @@ def _header(path: Path, frame: int, file: io.BufferedReader[Any]) -> _Header:
         _refuse(
             path,
             frame,
-            f"UNITS are {units[:40]!r}, expected {LJ!r}; write lengths in σ and times in τ of the first species",
+            f"UNITS are {units[:40]!r}, expected {LJ!r}",
+            "write lengths in σ and times in τ of the first species",
         )
     step = _count(path, frame, "TIMESTEP", sections["TIMESTEP"][1][0])
     time = sections["TIME"][1][0] if "TIME" in sections else b"nan"
@@ -201,7 +202,7 @@ def _line(path: Path, frame: int, file: BinaryIO) -> bytes:
     line = file.readline(LONGEST_LINE)
     if not line.endswith(b"\n"):
         if frame == 0 and not line.startswith(b"ITEM: "):
-            raise TrajectoryError(f"{path}: not a text dump of LAMMPS, or cut short within its first frame")
+            raise TrajectoryError("not a text dump of LAMMPS, or cut short within its first frame", file=path)
         _refuse(path, frame, "cut short")
     return line.strip()
 
@@ -246,13 +247,16 @@ def _check_columns(path: Path, frame: int, columns: Sequence[str]) -> None:
         if 0 < len(set(triple) & set(columns)) < 3:
             _refuse(path, frame, f"one of the columns {' '.join(triple)} is missing: {' '.join(columns)[:200]}")
     if "id" not in columns:
-        _refuse(path, frame, "atoms have no column id; write it with: dump … custom … id type x y z ix iy iz")
+        _refuse(path, frame, "atoms have no column id", "write it with: dump … custom … id type x y z ix iy iz")
     if not {"type", "element"} & set(columns):
         _refuse(
-            path, frame, "atoms have no column type or element; write one with: dump … custom … id type x y z ix iy iz"
+            path,
+            frame,
+            "atoms have no column type or element",
+            "write one with: dump … custom … id type x y z ix iy iz",
         )
     if not {"x", "xs", "xu", "xsu"} & set(columns):
-        _refuse(path, frame, "atoms have no coordinates; write them with: dump … custom … id type x y z ix iy iz")
+        _refuse(path, frame, "atoms have no coordinates", "write them with: dump … custom … id type x y z ix iy iz")
 
 
 def _check_alike(path: Path, frame: int, first: _Header, header: _Header) -> None:
@@ -376,13 +380,13 @@ def _explain(path: Path, frame: int, header: _Header, text: bytes, error: Except
         fields = line.split()
         if len(fields) != len(header.columns):
             what = f"{len(fields)} fields instead of {len(header.columns)}: {line[:80]!r}"
-            raise TrajectoryError(f"{path}: frame {frame}: line {number} of its atoms has {what}") from error
+            raise TrajectoryError(f"line {number} of its atoms has {what}", file=path, frame=frame) from error
         for name, field in zip(header.columns, fields, strict=True):
             number_of = INTEGER if name in ("id", *IMAGES) else REAL
             if name in READ and not number_of.fullmatch(field):
                 what = f"{name} = {field[:40]!r}, expected a {'whole ' if number_of is INTEGER else ''}number"
-                raise TrajectoryError(f"{path}: frame {frame}: line {number} of its atoms has {what}") from error
-    raise TrajectoryError(f"{path}: frame {frame}: its atoms cannot be read: {error}") from error
+                raise TrajectoryError(f"line {number} of its atoms has {what}", file=path, frame=frame) from error
+    raise TrajectoryError(f"its atoms cannot be read: {error}", file=path, frame=frame) from error
 
 
 def _types(path: Path, frame: int, column: pd.Series) -> tuple[tuple[str, ...], NDArray[np.int8]]:
@@ -408,7 +412,8 @@ def _elements(
         _refuse(
             path,
             frame,
-            f"the columns type and element disagree: {found}; write only one of them, or one element for each type",
+            f"the columns type and element disagree: {found}",
+            "write only one of them, or one element for each type",
         )
     return tuple(str(names[element]) for _, element in pairs)
 

@@ -108,17 +108,18 @@ def find_sources(
         where = f"row {number} ({cells})" if row else PATH
         own = _renamed(row, rename, where)
         if both := sorted(shared.keys() & own.keys()):
-            raise StudyError(f"{where}: {both[0]} is also in {CONSTANTS}; remove one of them")
+            raise StudyError(f"{where}: {both[0]} is also in {CONSTANTS}", remedy="remove one of them")
         known = DEFAULTS | shared_values | _values(own, where)
         filled = fill(pieces, shared | own, where)
         unknown = {"system", "temperature"} - known.keys() - {p.name for p in filled if isinstance(p, Field)}
         for name in sorted(unknown):
             raise StudyError(
-                f"{where}: no {name} for {pattern}: put {{{name}}} into {PATH}, or {name} into {CONSTANTS} or "
-                f"a column of {TABLE}, or name it with {RENAME}; the names are {_listed(names)}"
+                f"{where}: no {name} for {pattern}",
+                remedy=f"put {{{name}}} into {PATH}, or {name} into {CONSTANTS} or a column of {TABLE}, "
+                f"or name it with {RENAME}; the names are {_listed(names)}",
             )
         if sum(isinstance(piece, Field) and piece.name == "step" for piece in filled) > 1:
-            raise StudyError(f"{where}: {pattern}: {STEP} occurs twice; use it once")
+            raise StudyError(f"{where}: {pattern}: {STEP} occurs twice", remedy="use it once")
         matches = find_matches(filled)
         if not matches:
             raise TrajectoryError(
@@ -144,7 +145,8 @@ def _in_order(path: Path, steps: Sequence[str]) -> tuple[str, ...]:
     for one, other in pairwise(rising):
         if int(one) == int(other):
             raise TrajectoryError(
-                f"{file_of(path, one)} and {file_of(path, other)} both have time step {int(one)}; keep one of them"
+                f"{file_of(path, one)} and {file_of(path, other)} both have time step {int(one)}",
+                remedy="keep one of them",
             )
     return tuple(rising)
 
@@ -174,7 +176,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         raise StudyError(f"{TABLE}: {error}") from None
     lines = _cells(text, _separator(text, where), where)
     if len(lines) < 2:
-        raise StudyError(f"{where}: no rows; write a header line, then one line per row")
+        raise StudyError(f"{where}: no rows", remedy="write a header line, then one line per row")
     (first, header), *rows = lines
     for number, cells in rows:
         if len(cells) > len(header):
@@ -221,8 +223,8 @@ def _separator(text: str, where: str) -> str:
     found = [separator for separator, cells in parts.items() if len(cells) > 1]
     if len(found) > 1:
         raise StudyError(
-            f"{where}: the header {head[:80]!r} contains {' and '.join(SEPARATORS[separator] for separator in found)}: "
-            "separate cells by one of them, and quote names that contain the other"
+            f"{where}: the header {head[:80]!r} contains {' and '.join(SEPARATORS[separator] for separator in found)}",
+            remedy="separate cells by one of them, and quote names that contain the other",
         )
     return found[0] if found else ","
 
@@ -234,10 +236,12 @@ def _with_points(column: Sequence[str], where: str) -> Sequence[str]:
     if not commas or not all(map(NUMBER.fullmatch, numbers)):
         return column
     if points := [cell for cell in numbers if "." in cell]:
-        raise StudyError(f"{where}: {commas[0]} has a decimal comma, {points[0]} a point; use points throughout")
+        raise StudyError(
+            f"{where}: {commas[0]} has a decimal comma, {points[0]} a point", remedy="use points throughout"
+        )
     if all(map(THOUSANDS.fullmatch, commas)):
         raise StudyError(
-            f"{where}: {commas[0]} may mean {commas[0].replace(',', '.')} or thousands; use a decimal point"
+            f"{where}: {commas[0]} may mean {commas[0].replace(',', '.')} or thousands", remedy="use a decimal point"
         )
     return [cell.replace(",", ".") for cell in column]
 
@@ -247,7 +251,9 @@ def _renamed(given: Mapping[str, Any], rename: Mapping[str, str], where: str) ->
     for name, value in given.items():
         ours = rename.get(name, name)
         if ours in texts:
-            raise StudyError(f"{where}: {ours} is given twice, the second time as {name!r}; remove or rename one")
+            raise StudyError(
+                f"{where}: {ours} is given twice, the second time as {name!r}", remedy="remove or rename one"
+            )
         # in a column with an empty cell, pandas writes whole numbers as 1.0
         texts[ours] = re.sub(r"(?<=[0-9])\.0*$", "", str(value)) if ours == "replica" else str(value)
     return texts
@@ -268,12 +274,13 @@ def _check_distinct(sources: Sequence[Trajectory]) -> None:
         words = f"system {source.system}, {source.run}, temperature {source.temperature}, replica {source.replica}"
         if source.path in paths:
             raise TrajectoryError(
-                f"{source.path}: matched twice, the second time as {words}; each row needs its own file"
+                f"matched twice, the second time as {words}", file=source.path, remedy="each row needs its own file"
             )
         if place in places:
             raise TrajectoryError(
-                f"{places[place].path} and {source.path} are both {words}; {_as_one(places[place], source)}let "
-                f"{PATH} match only one of them, or put {{system}}, {{run}}, {{temperature}} or {{replica}} where they differ"
+                f"{places[place].path} and {source.path} are both {words}",
+                remedy=f"{_as_one(places[place], source)}let {PATH} match only one of them, or put {{system}}, {{run}}, "
+                "{temperature} or {replica} where they differ",
             )
         places[place] = paths[source.path] = source
 

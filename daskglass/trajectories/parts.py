@@ -81,7 +81,7 @@ class Parts:
                 scan, damage = error.whole, error
             except TrajectoryError as error:
                 if not scans:
-                    raise TrajectoryError(f"{path}: {error}") from error
+                    raise TrajectoryError(str(error), file=path) from error
                 damage = error
                 continue
             scans.append(scan)
@@ -96,7 +96,7 @@ class Parts:
             firsts=tuple(firsts),
         )
         if damage is not None:
-            raise DamagedLaterError(f"{path}: {damage}", whole) from damage
+            raise DamagedLaterError(TrajectoryError(str(damage), file=path), whole) from damage
         return whole
 
     def frames(self, path: Path, start: int, stop: int, offsets: Sequence[int] = ()) -> Iterator[Snapshot]:
@@ -116,7 +116,7 @@ class Parts:
                 for snapshot in self.format.frames(file, low - first, high - first, offsets[first:end]):
                     yield replace(snapshot, index=first + snapshot.index, file=file)
             except TrajectoryError as error:
-                raise TrajectoryError(f"{path}: {error}") from error
+                raise TrajectoryError(str(error), file=path) from error
 
     def _scan_part(self, path: Path, step: str, first: Scan | None) -> Scan:
         file = file_of(path, step)
@@ -126,8 +126,9 @@ class Parts:
             scan, damage = error.whole, error
         if int(step) != scan.steps[0]:
             raise TrajectoryError(
-                f"{file}: the first frame is at time step {scan.steps[0]}, but the name has {int(step)}; name files by the "
-                f"time step of their first frame{_joining(path) if scan.offsets else ''}"
+                f"the first frame is at time step {scan.steps[0]}, but the name has {int(step)}",
+                file=file,
+                remedy=f"name files by the time step of their first frame{_joining(path) if scan.offsets else ''}",
             )
         if first is not None:
             _check_alike(file, scan, file_of(path, self.steps[0]), first)
@@ -145,7 +146,9 @@ def _check_alike(file: Path, scan: Scan, first_file: Path, first: Scan) -> None:
     ):
         if here != there:
             raise TrajectoryError(
-                f"{file}: {what}: {here}, but {there} in {first_file}; write the same particles, types and columns in all files"
+                f"{what}: {here}, but {there} in {first_file}",
+                file=file,
+                remedy="write the same particles, types and columns in all files",
             )
 
 

@@ -76,13 +76,13 @@ def parse_pattern(pattern: str) -> Pieces:
     try:
         parsed = list(string.Formatter().parse(expanded))
     except ValueError as error:
-        raise StudyError(f"{PATH}: {pattern!r}: {error}; {advice}") from None
+        raise StudyError(f"{PATH}: {pattern!r}: {error}", remedy=advice) from None
     pieces: Pieces = []
     for literal, name, spec, conversion in parsed:
         pieces.append(literal)
         if name is not None:
             if not name or conversion or set("/{}") & set(f"{name}{spec}"):
-                raise StudyError(f"{PATH}: {pattern!r}: {{{name}}} is not a field; {advice}")
+                raise StudyError(f"{PATH}: {pattern!r}: {{{name}}} is not a field", remedy=advice)
             pieces.append(Field(name, spec or ""))
     if not any(pieces):
         raise StudyError(f"{PATH}: empty")
@@ -137,13 +137,14 @@ def find_matches(pieces: Pieces) -> list[Match]:
         if first != last:
             either, other = (", ".join(f"{name} {text}" for name, text in reading) for reading in (first, last))
             raise TrajectoryError(
-                f"{base}{path}: {''.join(map(str, pieces))} may mean {either} or {other}; put text between the fields "
-                f"of {PATH}, or give them in a table"
+                f"{''.join(map(str, pieces))} may mean {either} or {other}",
+                file=base + path,
+                remedy=f"put text between the fields of {PATH}, or give them in a table",
             )
         try:
             values = [(name, to_value(name, text)) for name, text in first]
         except ValueError as error:
-            raise TrajectoryError(f"{base}{path}: {error}") from None
+            raise TrajectoryError(str(error), file=base + path) from None
         # a number that occurs twice may be written differently, but must have one value
         if len(set(values)) == len(set(names)):
             step, whole = "", path
@@ -205,7 +206,8 @@ def _check_readable(field: Field) -> None:
         readable = False
     if not readable:
         raise StudyError(
-            f"{PATH}: {field} writes {sample} as {written!r}, which does not read back as {sample}; remove the format"
+            f"{PATH}: {field} writes {sample} as {written!r}, which does not read back as {sample}",
+            remedy="remove the format",
         )
 
 
@@ -271,7 +273,7 @@ def _entries(base: str, folder: str, expression: re.Pattern[str], files: bool) -
         # a component without fields may be missing below some of the folders
         return
     except OSError as error:
-        raise TrajectoryError(f"{base}{folder}: {error.strerror}") from None
+        raise TrajectoryError(str(error.strerror), file=base + folder) from None
     with entries:
         for entry in entries:
             path = folder + entry.name
@@ -288,10 +290,10 @@ def _exists(path: str, files: bool) -> bool:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
-            raise TrajectoryError(f"{path}: links to {os.readlink(path)}, which does not exist") from None
+            raise TrajectoryError(f"links to {os.readlink(path)}, which does not exist", file=path) from None
         return False
     except OSError as error:
-        raise TrajectoryError(f"{path}: {error.strerror}") from None
+        raise TrajectoryError(str(error.strerror), file=path) from None
     return stat.S_ISREG(mode) if files else stat.S_ISDIR(mode)
 
 

@@ -37,7 +37,9 @@ def project_rows(path: str) -> tuple[str, list[dict[str, str]]]:
     try:
         signac = import_module("signac")
     except ImportError as error:
-        raise StudyError(f'reading signac projects needs signac ({error}): pip install "daskglass[signac]"') from None
+        raise StudyError(
+            f"reading signac projects needs signac ({error})", remedy='pip install "daskglass[signac]"'
+        ) from None
     root, inside, project = _split(signac, path)
     try:
         jobs = {job.id: job.cached_statepoint for job in project}
@@ -63,8 +65,8 @@ def _split(signac: Any, path: str) -> tuple[str, str, Any]:
             raise StudyError(f"{PATH}: {root}: signac cannot open the project: {error}") from None
         return root, path.removeprefix(root).lstrip("/"), project
     raise StudyError(
-        f"{PATH}: {path}: no leading part of it is a signac project, with a .signac/config; "
-        "convert projects of signac 1 with `signac migrate`"
+        f"{PATH}: {path}: no leading part of it is a signac project, with a .signac/config",
+        remedy="convert projects of signac 1 with `signac migrate`",
     )
 
 
@@ -79,8 +81,8 @@ def _layout(pattern: str, path: str) -> str:
         return found[0]
     raise StudyError(
         f"{PATH}: {path}: the jobs have GSD files {'both' if found else 'neither'} in their folders "
-        f"{'and' if found else 'nor'} in runs/temp-{{temperature:g}}/; append the file to the path, such as "
-        f"{path}/runs/temp-{{temperature:g}}/traj.gsd"
+        f"{'and' if found else 'nor'} in runs/temp-{{temperature:g}}/",
+        remedy=f"append the file to the path, such as {path}/runs/temp-{{temperature:g}}/traj.gsd",
     )
 
 

@@ -188,14 +188,17 @@ def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int], part
         one, other = (f"frame {index} ({_file_of_frame(path, parts, index)})" for index in (k, k + 1))
         expected = f"expected {steps[k] + intervals[0]}" if intervals[0] > 0 else "expected a later one"
         raise TrajectoryError(
-            f"{path}: {other} is at time step {steps[k + 1]}, {one} is at {steps[k]}; {expected}: files are missing, or "
-            "frames are repeated or not equally spaced; keep only equally spaced frames under these names"
+            f"{other} is at time step {steps[k + 1]}, {one} is at {steps[k]}; {expected}: files are missing, or "
+            "frames are repeated or not equally spaced",
+            file=path,
+            remedy="keep only equally spaced frames under these names",
         )
     if not intervals.any():
         raise TrajectoryError(
-            f"{path}: all {steps.size} frames are at time step {steps[0]}; set "
-            f"{'ITEM: TIMESTEP' if offsets else 'frame.configuration.step'} when writing frames; if they are INTERVAL time steps "
-            f"apart, number them with {_numbering(path, offsets)}"
+            f"all {steps.size} frames are at time step {steps[0]}",
+            file=path,
+            remedy=f"set {'ITEM: TIMESTEP' if offsets else 'frame.configuration.step'} when writing frames; if they are "
+            f"INTERVAL time steps apart, number them with {_numbering(path, offsets)}",
         )
     if wrong.size:
         # if some go back in time, the gap before them is not a missing frame
@@ -203,20 +206,16 @@ def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int], part
         k = int((back if back.size else wrong)[0])
         before, step = int(steps[k]), int(steps[k + 1])
         if step == before:
-            what = f"is at time step {step}, like frame {k}: remove the repeated frame"
+            what, remedy = f"like frame {k}", "remove the repeated frame"
         elif step < before:
             repeated = np.flatnonzero(steps[: k + 1] == step)
             again = f"keep one copy of frames {repeated[0]} to {k}; " if repeated.size else ""
-            what = (
-                f"is at time step {step}, before frame {k} at {before}: a restart or a second run begins here; {again}"
-                f"split the file with {_splitting(path, k + 1, offsets)}"
-            )
+            what = f"before frame {k} at {before}: a restart or a second run begins here"
+            remedy = f"{again}split the file with {_splitting(path, k + 1, offsets)}"
         else:
-            what = (
-                f"is at time step {step}, expected {before + int(intervals[0])}: frames are missing or not equally spaced; "
-                "write equally spaced frames to a separate file"
-            )
-        raise TrajectoryError(f"{path}: frame {k + 1} {what}")
+            what = f"expected {before + int(intervals[0])}: frames are missing or not equally spaced"
+            remedy = "write equally spaced frames to a separate file"
+        raise TrajectoryError(f"is at time step {step}, {what}", file=path, frame=k + 1, remedy=remedy)
     return int(intervals[0])
 
 
@@ -228,14 +227,16 @@ def _check_three_dimensional(path: Path, frame: Snapshot) -> None:
     flat = np.ptp(frame.position, axis=0) == 0
     if flat.any() and len(frame.position) > 1:
         axis = int(np.argmax(flat))
-        raise TrajectoryError(
-            f"{frame.where(path)}: all particles are at {'xyz'[axis]} = {frame.position[0, axis]:g}; only "
-            "three-dimensional systems are supported"
+        raise frame.error(
+            path,
+            f"all particles are at {'xyz'[axis]} = {frame.position[0, axis]:g}; only three-dimensional systems are "
+            "supported",
         )
     if frame.box.min() < SHORTEST:
-        raise TrajectoryError(
-            f"{frame.where(path)}: the box is {frame.box.min():g} σ long along {'xyz'[int(np.argmin(frame.box))]}, "
-            f"expected at least {SHORTEST:g} σ; only three-dimensional systems with lengths in σ are supported"
+        raise frame.error(
+            path,
+            f"the box is {frame.box.min():g} σ long along {'xyz'[int(np.argmin(frame.box))]}, expected at least "
+            f"{SHORTEST:g} σ; only three-dimensional systems with lengths in σ are supported",
         )
 
 
@@ -276,9 +277,11 @@ def _timestep(path: Path, steps: NDArray[np.int64], times: NDArray[np.float64]) 
     if wrong.size:
         k = int(timed[wrong[0]])
         raise TrajectoryError(
-            f"{path}: frame {k}: TIME is {times[k]:g} at time step {steps[k]}, expected {expected[wrong[0]]:g} between "
-            f"{times[first]:g} at time step {steps[first]} and {times[last]:g} at time step {steps[last]}: the time step "
-            "changed; write frames with one time step to a separate file"
+            f"TIME is {times[k]:g} at time step {steps[k]}, expected {expected[wrong[0]]:g} between {times[first]:g} "
+            f"at time step {steps[first]} and {times[last]:g} at time step {steps[last]}: the time step changed",
+            file=path,
+            frame=k,
+            remedy="write frames with one time step to a separate file",
         )
     return timestep
 
@@ -312,14 +315,14 @@ def _ends(path: Path) -> str:
             file.seek(max(END, path.stat().st_size - END))
             digest.update(file.read(END))
     except OSError as error:
-        raise TrajectoryError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TrajectoryError(f"cannot be read: {error.strerror}", file=path) from error
     return digest.hexdigest()
 
 
 def _state(path: Path) -> tuple[int, int]:
     state = _stat(path)
     if state is None:
-        raise TrajectoryError(f"{path}: no such file")
+        raise TrajectoryError("no such file", file=path)
     return state
 
 

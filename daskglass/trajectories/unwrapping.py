@@ -104,16 +104,18 @@ def species_codes(
     if elements and set(elements) <= set(names):
         if set(types) <= set(names) and list(types) != list(elements):
             raise TrajectoryError(
-                f"{path}: types {list(types)} are elements {list(elements)}, and both name species of the system, "
-                f"{list(names)}; write only one of the two columns"
+                f"types {list(types)} are elements {list(elements)}, and both name species of the system, {list(names)}",
+                file=path,
+                remedy="write only one of the two columns",
             )
         types = elements
     numbered = [str(k + 1) for k in range(len(names))]
     known = numbered if set(types) <= set(numbered) and not set(types) <= set(names) else list(names)
     if unknown := sorted(set(types) - set(known)):
         raise TrajectoryError(
-            f"{path}: has particles of type {unknown[0]!r}, but the species of the system are {list(names)}; "
-            "list the file's type names in `species:` of the system"
+            f"has particles of type {unknown[0]!r}, but the species of the system are {list(names)}",
+            file=path,
+            remedy="list the file's type names in `species:` of the system",
         )
     return np.array([known.index(name) for name in types], np.int8)[typeid]
 
@@ -125,9 +127,10 @@ def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequen
     for code, name in enumerate(names):
         here, expected = int((codes == code).sum()), int((species == code).sum())
         if here != expected:
-            raise TrajectoryError(
-                f"{first.where(path)}: has {here} particles of species {name}, expected {expected} as in the other files; "
-                "make files of another composition a separate system"
+            raise first.error(
+                path,
+                f"has {here} particles of species {name}, expected {expected} as in the other files",
+                remedy="make files of another composition a separate system",
             )
     order = np.empty(species.size, np.intp)
     order[np.argsort(species, kind="stable")] = np.argsort(codes, kind="stable")
@@ -136,9 +139,10 @@ def _order(path: Path, first: Snapshot, species: NDArray[np.int8], names: Sequen
 
 def _check_number(path: Path, snapshot: Snapshot, species: NDArray[np.int8]) -> None:
     if snapshot.typeid.size != species.size:
-        raise TrajectoryError(
-            f"{snapshot.where(path)}: has {snapshot.typeid.size} particles, expected {species.size}; "
-            "make files with another number of particles a separate system"
+        raise snapshot.error(
+            path,
+            f"has {snapshot.typeid.size} particles, expected {species.size}",
+            remedy="make files with another number of particles a separate system",
         )
 
 
@@ -162,11 +166,12 @@ def _check_inside(path: Path, snapshot: Snapshot) -> None:
     """Refuse positions outside the box if images are known: the positions may be unwrapped already."""
     if (outside := _outside(snapshot)).any():
         particle = int(np.argmax(outside.any(axis=1)))
-        raise TrajectoryError(
-            f"{snapshot.where(path)}: particle {particle} at {[round(x, 4) for x in snapshot.position[particle].tolist()]} "
-            f"is outside the box {[round(edge, 4) for edge in snapshot.box.tolist()]}: files with images need wrapped "
-            "positions; set `ignore_images: true` under source.trajectories, or --ignore-images, to wrap them and follow the "
-            "nearest image"
+        raise snapshot.error(
+            path,
+            f"particle {particle} at {[round(x, 4) for x in snapshot.position[particle].tolist()]} is outside the box "
+            f"{[round(edge, 4) for edge in snapshot.box.tolist()]}: files with images need wrapped positions",
+            remedy="set `ignore_images: true` under source.trajectories, or --ignore-images, to wrap them and follow the "
+            "nearest image",
         )
 
 
@@ -174,9 +179,8 @@ def _same_particles(path: Path, first: Snapshot, snapshots: Iterable[Snapshot]) 
     """Refuse frames whose particle ids differ from those of the first."""
     for snapshot in snapshots:
         if snapshot.ids is not None and (first.ids is None or not np.array_equal(first.ids, snapshot.ids)):
-            raise TrajectoryError(
-                f"{snapshot.where(path)}: particle ids differ from those of frame 0; "
-                "write the same particles in every frame"
+            raise snapshot.error(
+                path, "particle ids differ from those of frame 0", remedy="write the same particles in every frame"
             )
         yield snapshot
 
@@ -186,21 +190,22 @@ def _checked(
 ) -> Iterator[Snapshot]:
     """Refuse frames with other particles, and positions that are not finite."""
     for snapshot in snapshots:
-        where = snapshot.where(path)
         codes = species_codes(path, snapshot.types, snapshot.typeid, names, snapshot.elements)
         _check_number(path, snapshot, species)
         if (changed := codes != species).any():
             particle = int(np.argmax(changed))
-            raise TrajectoryError(
-                f"{where}: particle {particle} is of species {names[codes[particle]]}, but "
-                f"{names[species[particle]]} in frame 0; a particle must keep its species"
+            raise snapshot.error(
+                path,
+                f"particle {particle} is of species {names[codes[particle]]}, but {names[species[particle]]} in frame 0; "
+                "a particle must keep its species",
             )
         if not (finite := np.isfinite(snapshot.position)).all():
             particle = int(np.argmin(finite)) // 3
             frames = "read only the frames before it, by `frames:` under source.trajectories or --frames, or "
-            raise TrajectoryError(
-                f"{where}: position of particle {particle} is not finite; "
-                f"{frames if snapshot.index else ''}leave the file out"
+            raise snapshot.error(
+                path,
+                f"position of particle {particle} is not finite",
+                remedy=f"{frames if snapshot.index else ''}leave the file out",
             )
         yield snapshot
 
@@ -237,9 +242,10 @@ def _crossed(path: Path, last: Snapshot, now: Snapshot) -> NDArray[np.int32]:
     far = np.abs(np.where(np.abs(crossed) > 1, moved, moved - crossed)).max(axis=1)
     if far.max(initial=0.0) >= FAR:
         particle = int(np.argmax(far))
-        raise TrajectoryError(
-            f"{now.where(path)}: particle {particle} moved by {far[particle]:.2f} of the box since "
-            "the frame before, too far to unwrap; write images, or frames more often"
+        raise now.error(
+            path,
+            f"particle {particle} moved by {far[particle]:.2f} of the box since the frame before, too far to unwrap",
+            remedy="write images, or frames more often",
         )
     return crossed.astype(np.int32)
 
@@ -253,11 +259,12 @@ def _check_images(path: Path, last: Snapshot, image: NDArray[np.int32], now: Sna
     if np.abs(moved).max(initial=0.0) >= FAR:
         particle = int(np.argmax(np.abs(moved).max(axis=1)))
         axis = int(np.argmax(np.abs(moved[particle])))
-        raise TrajectoryError(
-            f"{now.where(path)}: particle {particle} moved by {moved[particle, axis]:.2f} of the box along "
-            f"{'xyz'[axis]} since the frame before by its images, by {nearest[particle, axis]:.2f} to its nearest image: "
-            "if a restart reset the images, set `ignore_images: true` under source.trajectories, or --ignore-images, to follow "
-            "the nearest image; if it moved that far, write frames more often"
+        raise now.error(
+            path,
+            f"particle {particle} moved by {moved[particle, axis]:.2f} of the box along {'xyz'[axis]} since the frame "
+            f"before by its images, by {nearest[particle, axis]:.2f} to its nearest image",
+            remedy="if a restart reset the images, set `ignore_images: true` under source.trajectories, or --ignore-images, "
+            "to follow the nearest image; if it moved that far, write frames more often",
         )
 
 

@@ -617,19 +617,19 @@ DAMAGES = {
     "text": (lambda path: path.write_text("never a trajectory\n" * 100), "not a GSD file"),
     "frames missing": (
         arrange([*range(20), *range(21, 40)]),
-        "frame 20 is at time step 6250, expected 6000: frames are missing",
+        "frame 20: is at time step 6250, expected 6000: frames are missing",
     ),
     "a frame repeated": (
         arrange([*range(20), *range(19, 39)]),
-        "frame 20 is at time step 5750, like frame 19: remove the repeated frame",
+        "frame 20: is at time step 5750, like frame 19: remove the repeated frame",
     ),
     "frames out of order": (
         arrange([*range(20), 21, 20, *range(22, 40)]),
-        "frame 21 is at time step 6000, before frame 20 at 6250: a restart or a second run begins here",
+        "frame 21: is at time step 6000, before frame 20 at 6250: a restart or a second run begins here",
     ),
     "frames reversed": (
         arrange(range(39, -1, -1)),
-        "frame 1 is at time step 10500, before frame 0 at 10750: a restart or a second run begins here",
+        "frame 1: is at time step 10500, before frame 0 at 10750: a restart or a second run begins here",
     ),
     "particles vanish": (
         change(20, N=59, typeid=np.zeros(59, np.uint32), position=np.zeros((59, 3)), image=np.zeros((59, 3), int)),

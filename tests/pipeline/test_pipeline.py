@@ -266,8 +266,9 @@ def test_a_stage_can_be_run_alone_once_its_inputs_are_there(tiny, files, monkeyp
 
 def test_a_store_without_its_ledger_is_refused(finished, monkeypatch):
     (finished / "files.zarr.ledger").unlink()
-    with pytest.raises(StoreError, match="without its ledger"):
+    with pytest.raises(StoreError, match="without its ledger") as caught:
         run_here(finished, monkeypatch)
+    assert (caught.value.file.name, caught.value.remedy) == ("files.zarr", "move both together")
 
 
 def test_a_study_of_another_shape_is_refused(finished, monkeypatch):

@@ -282,7 +282,7 @@ def test_a_dead_process_that_holds_the_store_is_silent_at_once(store):
 
 
 def test_a_store_that_is_not_there_is_refused_with_a_remedy(store):
-    with pytest.raises(StoreError, match=r"two.zarr: no store here; `daskglass run STUDY.yaml` makes one"):
+    with pytest.raises(StoreError, match=r"two.zarr: no store here: `daskglass run STUDY.yaml` makes one"):
         Follower(store).look()
 
 

@@ -56,7 +56,7 @@ def test_wrapped_positions_lie_in_the_box_and_give_back_the_unwrapped_ones_to_th
     p = ((n + 0.5) * L.astype(np.float64) if face else n * L.astype(np.float64) + where).astype(np.float32)
     # one float below, at and above: where an image ends
     p = np.stack([np.nextafter(p, np.float32(-np.inf)), p, np.nextafter(p, np.float32(np.inf))])
-    inside, images = export.wrapped(p, L, "here")
+    inside, images = export.wrapped(p, L, Path("out.gsd"), "here")
     assert (inside >= -L / 2).all()
     assert (inside < L / 2).all()
     back = (inside.astype(np.float64) + images * L.astype(np.float64)).astype(np.float32)
@@ -67,7 +67,7 @@ def test_wrapped_positions_lie_in_the_box_and_give_back_the_unwrapped_ones_to_th
 def test_a_position_beyond_all_images_is_refused_not_rounded():
     p = np.array([[0, 0, 0], [0, 1e12, 0]], np.float32)
     with pytest.raises(StoreError, match=r"here: particle 1: .* too far from the box"):
-        export.wrapped(p, np.array([5, 5, 5], np.float32), "here")
+        export.wrapped(p, np.array([5, 5, 5], np.float32), Path("out.gsd"), "here")
 
 
 @pytest.mark.parametrize("varying", [False, True])

@@ -107,7 +107,7 @@ def test_a_file_that_is_no_ledger_is_refused_with_its_line_and_a_remedy(store, l
     Ledger(store).complete("hops-a", ABC, {})
     with ledger_path(store).open("ab") as file:
         file.write(line + b"\n")
-    with pytest.raises(StoreError, match=r"study\.zarr\.ledger:2: not .* of a ledger .*; restore a copy"):
+    with pytest.raises(StoreError, match=r"study\.zarr\.ledger:2: not .* of a ledger .*: restore a copy"):
         Ledger(store)
 
 

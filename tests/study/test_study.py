@@ -236,7 +236,7 @@ def test_a_folder_a_pipe_or_a_device_is_refused_at_once(tmp_path):
         ("pipe", "not a plain file"),
         ("/dev/zero", "not a plain file"),
         (".", "it is a folder"),
-        ("utf16", r"line 1 \(byte 0\) is not UTF-8; save the file as UTF-8 text"),
+        ("utf16", r"line 1 \(byte 0\) is not UTF-8: save the file as UTF-8 text"),
         ("latin1", r"line 2 \(byte 24\) is not UTF-8"),
     ):
         with pytest.raises(StudyError, match=message):

@@ -139,7 +139,7 @@ def test_a_file_that_unpacks_to_more_than_any_dump_is_refused(tmp_path, name):
     path = tmp_path / "bomb"
     path.write_bytes(zeros(packer.compress, packer.flush))
     assert path.stat().st_size < 5_000_000
-    assert f"over 200 times as much; trajectories never do; if this is one, unpack it with {name}" in refusal(
+    assert f"over 200 times as much; trajectories never do: if this is one, unpack it with {name}" in refusal(
         "lammps", path
     )
 

@@ -258,7 +258,7 @@ def test_what_is_not_finite_is_passed_on(path):
         (changed(1, types=["1", "3"]), "frame 1: the particle types differ"),
         (
             changed(0, frames=1, types=["1"]),
-            "frame 0: particle 16 is of type 1, but particles/types of frame 0 has 1 names; name every type",
+            "frame 0: particle 16 is of type 1, but particles/types of frame 0 has 1 names: name every type",
         ),
     ],
 )
@@ -289,7 +289,7 @@ def test_two_dimensions_are_refused(path):
 
 def test_a_number_of_particles_that_changes_is_refused(path):
     made = [*gsd_frames(RUN), *gsd_frames(make_run(particles=21))]
-    with pytest.raises(TrajectoryError, match="frame 5: 21 particles, but 20 in frame 0; write the same particles"):
+    with pytest.raises(TrajectoryError, match="frame 5: 21 particles, but 20 in frame 0: write the same particles"):
         scan(write_frames(path, made))
 
 

@@ -241,7 +241,7 @@ BAD = {
     "infinite edge": ("\n0 6\n", "\n0 inf\n", "frame 1: BOX BOUNDS are .*three lines of numbers"),
     "edge too long": ("\n0 6\n", "\n0 1e99\n", "frame 1: the box has edges"),
     "bound is no number": ("\n0 6\n", "\n0 6_0\n", "frame 1: BOX BOUNDS are .*three lines of numbers"),
-    "no id": ("ATOMS id", "ATOMS ID", "frame 1: atoms have no column id; write it with"),
+    "no id": ("ATOMS id", "ATOMS ID", "frame 1: atoms have no column id: write it with"),
     "no type": ("id type", "id q", "frame 1: atoms have no column type or element"),
     "no y": ("x y z", "x vy z", "frame 1: one of the columns x y z is missing"),
     "no iz": ("iy iz", "iy vz", "frame 1: one of the columns ix iy iz is missing"),

@@ -441,7 +441,7 @@ def test_the_step_may_be_called_otherwise_or_be_a_column_of_a_table(make):
 @pytest.mark.parametrize(
     ("names", "pattern", "message"),
     [
-        (["dump.1", "dump.01"], "dump.{step}", r"dump\.01 and dump\.1 both have time step 1; keep one"),
+        (["dump.1", "dump.01"], "dump.{step}", r"dump\.01 and dump\.1 both have time step 1: keep one"),
         (["1/dump.1"], "{step}/dump.{step}", r"\{step\} occurs twice"),
         (["dump.1", "dump.2"], "dump.*", r"no file matches dump\.\*; replace \* by \{step\} if the files are frames"),
         (["dump." + 19 * "1"], "dump.{step}", "step must have 18 digits or fewer"),
@@ -532,7 +532,7 @@ def test_a_replica_that_is_no_whole_number_is_refused(make):
         (b",kT\n1,1\n1,2\n", ":1: column 1 has no name"),
         (b"job;T, K\na;1\n", ": the header 'job;T, K' contains commas and semicolons"),
         (b"job;kT\na;0,5\nb;0.6\n", ": column 'kT': 0,5 has a decimal comma, 0.6 a point"),
-        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may mean 1.250 or thousands; use a decimal point"),
+        (b"job;kT\na;1,250\nb;2\n", ": column 'kT': 1,250 may mean 1.250 or thousands: use a decimal point"),
         (b'job,kT\n"a,1\n', ":2: not a CSV file: unexpected end of data"),
         (b"job,kT\n\xff,1\n", ": line 2 (byte 7) is not UTF-8"),
     ],

@@ -141,20 +141,20 @@ def test_equally_spaced_frames_are_taken_whatever_their_interval(tmp_path_factor
 @pytest.mark.parametrize(
     ("steps", "message"),
     [
-        ([0, 10, 20, 20, 30], "frame 3 is at time step 20, like frame 2: remove the repeated frame"),
-        ([5, 5, 10], "frame 1 is at time step 5, like frame 0: remove the repeated frame"),
+        ([0, 10, 20, 20, 30], "frame 3: is at time step 20, like frame 2: remove the repeated frame"),
+        ([5, 5, 10], "frame 1: is at time step 5, like frame 0: remove the repeated frame"),
         (
             [0, 10, 30, 20, 40],
-            "frame 3 is at time step 20, before frame 2 at 30: a restart or a second run begins here",
+            "frame 3: is at time step 20, before frame 2 at 30: a restart or a second run begins here",
         ),
         (
             [0, 10, 20, 10, 30],
-            "frame 3 is at time step 10, .* here; keep one copy of frames 1 to 2; split",
+            "frame 3: is at time step 10, .* here: keep one copy of frames 1 to 2; split",
         ),
-        ([20, 10, 0], "frame 1 is at time step 10, before frame 0 at 20: a restart or a second run begins here"),
-        ([5, 5, 5], "all 3 frames are at time step 5; set frame.configuration.step when"),
-        ([0, 10, 20, 40, 50], "frame 3 is at time step 40, expected 30: frames are missing or not equally spaced"),
-        ([0, 1, 10, 100], "frame 2 is at time step 10, expected 2: frames are missing or not equally spaced"),
+        ([20, 10, 0], "frame 1: is at time step 10, before frame 0 at 20: a restart or a second run begins here"),
+        ([5, 5, 5], "all 3 frames are at time step 5: set frame.configuration.step when"),
+        ([0, 10, 20, 40, 50], "frame 3: is at time step 40, expected 30: frames are missing or not equally spaced"),
+        ([0, 1, 10, 100], "frame 2: is at time step 10, expected 2: frames are missing or not equally spaced"),
     ],
 )
 def test_frames_not_equally_spaced_name_the_first_of_them(tmp_path, steps, message):
@@ -171,7 +171,7 @@ def advised(error, folder, interval=10):
 @pytest.mark.parametrize(("format", "write"), WRITERS)
 def test_two_runs_in_one_file_are_split_by_the_command_in_the_error(tmp_path, format, write):
     path = write(tmp_path / "a run.traj", replace(RUN, step=np.array([0, 10, 20, 0, 10, 20, 30, 40])))
-    with pytest.raises(TrajectoryError, match="frame 3 is at time step 0") as error:
+    with pytest.raises(TrajectoryError, match="frame 3: is at time step 0") as error:
         survey_file(path, format)
     advised(error, tmp_path)
     for name, frames in (("first", range(3)), ("second", range(3, 8))):
@@ -184,7 +184,7 @@ def test_two_runs_in_one_file_are_split_by_the_command_in_the_error(tmp_path, fo
 @pytest.mark.parametrize(("format", "write"), WRITERS)
 def test_frames_without_time_steps_get_them_by_the_command_in_the_error(tmp_path, format, write):
     path = write(tmp_path / "a run.traj", replace(RUN, step=np.zeros(8, int)))
-    with pytest.raises(TrajectoryError, match="all 8 frames are at time step 0; set") as error:
+    with pytest.raises(TrajectoryError, match="all 8 frames are at time step 0: set") as error:
         survey_file(path, format)
     advised(error, tmp_path, 250)
     found = survey_file(tmp_path / "new.traj", format)

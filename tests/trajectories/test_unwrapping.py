@@ -214,14 +214,14 @@ def test_a_particle_at_no_place_names_frame_and_particle():
     for bad in (np.nan, np.inf, -np.inf):
         position[2, 4, 1] = bad
         with pytest.raises(
-            TrajectoryError, match="frame 2: position of particle 4 is not finite; read only the frames before"
+            TrajectoryError, match="frame 2: position of particle 4 is not finite: read only the frames before"
         ):
             read(Memory(position, np.full((3, 3), 4.0)), 0, 3)
 
 
 def test_a_first_frame_that_is_not_finite_leaves_no_frames_to_take():
     position = np.full((1, 5, 3), np.nan, np.float32)
-    with pytest.raises(TrajectoryError, match="frame 0: position of particle 0 is not finite; leave the file out"):
+    with pytest.raises(TrajectoryError, match="frame 0: position of particle 0 is not finite: leave the file out"):
         read(Memory(position, np.full((1, 3), 4.0)), 0, 1)
 
 
@@ -232,7 +232,7 @@ def test_files_of_other_particles_name_frame_and_both_numbers(tmp_path):
     path = write_gsd(tmp_path / "traj.gsd", run)
     with pytest.raises(TrajectoryError, match="frame 0: has 2 particles of species A, expected 1"):
         read_frames(path, gsd, 0, 2, np.array([0, 1, 1], np.int8), ["A", "B"])
-    with pytest.raises(TrajectoryError, match=r"has 3 particles, expected 4; make files .* a separate system"):
+    with pytest.raises(TrajectoryError, match=r"has 3 particles, expected 4: make files .* a separate system"):
         read_frames(path, gsd, 0, 2, np.zeros(4, np.int8), ["A", "B"])
 
 
