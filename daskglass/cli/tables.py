@@ -54,6 +54,11 @@ def say(text: str, error: bool = False) -> None:
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def note(text: str) -> None:
+    """Print text immediately to standard error."""
+    say(text, error=True)
+
+
 @contextmanager
 def show_progress(quiet: bool) -> Iterator[Any]:
     """Show progress: bars on a terminal, otherwise a line per tenth of a stage; nothing if quiet."""
