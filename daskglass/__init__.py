@@ -10,7 +10,7 @@ _HOME = {
     "store.blocks": ("open_store",),
     "store.queries": ("query",),
     "store.export": ("write_gsd",),
-    "study.settings": ("load_study",),
+    "study.load": ("load_study",),
     "physics.structure": ("structure_functions", "radial_distribution"),
     "physics.dynamics": (
         "hop_indicator", "rearrangement_labels", "scattering_function", "relaxation_time", "mean_squared_displacement",

@@ -84,7 +84,7 @@ def convert(
     from daskglass.pipeline import run as pipeline
     from daskglass.sources.found import find_files
     from daskglass.store.ledger import locked
-    from daskglass.study.settings import study_of_files
+    from daskglass.study.load import study_of_files
 
     if species and system is None:
         raise StudyError("--species lists the types of one system; give --system too")

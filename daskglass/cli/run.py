@@ -36,7 +36,7 @@ def run(
     from daskglass.report import draw
     from daskglass.sources.found import find_files
     from daskglass.store.ledger import locked
-    from daskglass.study.settings import load_study
+    from daskglass.study.load import load_study
 
     given, profile = load_study(study), load_profile(cluster)
     path, workers = Path(given.store), workers_of(profile)
@@ -121,7 +121,7 @@ def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
 def status(study: StudyFile, debug: Debug = False) -> None:
     """Show the progress of each stage and system."""
     from daskglass.pipeline import run as pipeline
-    from daskglass.study.settings import load_study
+    from daskglass.study.load import load_study
 
     given = load_study(study)
     print_status(Path(given.store), pipeline.status(given))

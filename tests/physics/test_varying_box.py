@@ -14,7 +14,8 @@ from daskglass.pipeline.tasks import tasks_of
 from daskglass.stages.ensemble import bulk_dynamics
 from daskglass.stages.hops import hops
 from daskglass.store import template as layout
-from daskglass.study.settings import Hops, Radial, Structure, Study, study_of_files
+from daskglass.study.load import study_of_files
+from daskglass.study.settings import Hops, Radial, Structure, Study
 from tests.conftest import particles
 from tests.trajectories.files import Run, gsd_frames, write_frames
 

@@ -23,7 +23,7 @@ from daskglass.pipeline import run as pipeline
 from daskglass.stages import convert as converting
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import load_study, study_of_files
+from daskglass.study.load import load_study, study_of_files
 from tests.studies import FILES, command, run_here
 from tests.trajectories.files import (
     COLUMNS,

@@ -14,7 +14,7 @@ from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.tasks import tasks_of
 from daskglass.stages import registry, structural
 from daskglass.store.template import lay_out
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 from tests.stages import local_density
 from tests.studies import FILES, run_here
 
