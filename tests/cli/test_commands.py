@@ -199,7 +199,7 @@ def test_a_store_is_known_by_the_name_of_the_working_folder_and_through_a_link(t
         (("--format", "gsd", "--timestep", "0"), "--timestep: Input should be greater than 0"),
         (("--format", "gsd", "--precision", "1e300"), "--precision: Input should be less"),
         (("--format", "gsd", "--frames", "0"), "--frames: Input should be greater than 0"),
-        (("--format", "gsd", "--system", "a", "--species", "A b"), "--species.0: String should match"),
+        (("--format", "gsd", "--system", "a", "--species", "A b"), "--species: String should match"),
         (("--format", "gsd", "--report", "."), "--report . is a folder"),
     ],
 )
