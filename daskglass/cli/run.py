@@ -120,11 +120,11 @@ def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
 
 def status(study: StudyFile, debug: Debug = False) -> None:
     """Show the progress of each stage and system."""
-    from daskglass.pipeline import run as pipeline
+    from daskglass.pipeline.status import status as status_of
     from daskglass.study.load import load_study
 
     given = load_study(study)
-    print_status(Path(given.store), pipeline.status(given))
+    print_status(Path(given.store), status_of(given))
 
 
 def watch(store: Store, debug: Debug = False) -> None:
@@ -138,14 +138,14 @@ def watch(store: Store, debug: Debug = False) -> None:
 def check(store: Store, debug: Debug = False) -> None:
     """Read all complete results of a store and compare their checksums; the next run redoes damaged ones."""
     from daskglass.cli.store_info import size_text
-    from daskglass.pipeline import run as pipeline
+    from daskglass.pipeline.check import check as check_store
     from daskglass.store.blocks import check_is_store
     from daskglass.store.ledger import locked
 
     # the lock would create missing folders
     check_is_store(store)
     with locked(store):
-        found = pipeline.check(store)
+        found = check_store(store)
     for problem in found.wrong.values():
         say(f"daskglass: {problem}", error=True)
     say(f"{store}: {found.whole:,} results are intact; {size_text(found.nbytes)} read")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from daskglass.pipeline.estimate import Cost, Workers
-    from daskglass.pipeline.run import StageStatus
+    from daskglass.pipeline.status import StageStatus
     from daskglass.study.settings import Study
     from daskglass.trajectories.mapping import Trajectory
 
