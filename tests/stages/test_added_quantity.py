@@ -6,7 +6,7 @@ from rich.console import Console
 
 import daskglass as dg
 from daskglass import variables
-from daskglass.cli.store_info import contents
+from daskglass.cli.store_info import describe_store
 from daskglass.cli.tables import print_costs, print_status
 from daskglass.pipeline.estimate import cost_of
 from daskglass.pipeline.plan import plan_study
@@ -64,7 +64,7 @@ def test_it_is_in_status_info_query_strata_and_correlations(added, files, monkey
     state = {each.stage: each for each in status(load_study(files / "study.yaml"))}
     print_status(store, list(state.values()))
     console = Console(record=True, width=200)
-    for group in contents(store):
+    for group in describe_store(store):
         console.print(group)
     run = dg.query(store, variables=[NAME, "softness", "species", "position", "box"]).isel(system=0)
     ensemble = dg.open_store(store)["ka_0.0/ensemble"].to_dataset().load()
