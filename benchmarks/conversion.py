@@ -25,7 +25,7 @@ from daskglass.cluster.connect import connect
 from daskglass.cluster.job_script import Profile
 from daskglass.pipeline import run as pipeline
 from daskglass.store.ledger import locked
-from daskglass.study.settings import study_of_files
+from daskglass.study.load import study_of_files
 
 PARTICLES = 32_768
 FRAMES = 160

@@ -19,7 +19,7 @@ from distributed import Client, get_task_stream
 
 from benchmarks.conversion import workers
 from benchmarks.timing import Row, jumps, ratio, write_gsd
-from daskglass.physics import barriers, dynamics, entropy, structure
+from daskglass.physics import dynamics, entropy, hops, strata, structure
 from daskglass.physics.softness import Softness, recall_precision, sample_examples
 from daskglass.pipeline import run as pipeline
 from daskglass.stages.softness import frames_together
@@ -85,9 +85,9 @@ def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
     seconds: Seconds = Counter()
     mu, width = structure.mu_grid(*study.structure.mu), study.structure.width
     radial, given = study.radial, study.hops
-    hops = [timed(seconds, "hops", dynamics.hop_indicator, r.position, given.window) for r in runs]
+    hops = [timed(seconds, "hops", hops.hop_indicator, r.position, given.window) for r in runs]
     label = timed(
-        seconds, "hops", dynamics.rearrangement_labels, hops[-1], runs[-1].species, given.soft, given.hard,
+        seconds, "hops", hops.rearrangement_labels, hops[-1], runs[-1].species, given.soft, given.hard,
         given.soft_separation, given.hard_separation,
     )  # fmt: skip
     model = timed(seconds, "structure", _train, study, runs[-1], label, mu)
@@ -105,17 +105,17 @@ def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
         timed(seconds, "ensemble", dynamics.scattering_function, r.position, r.species)
         timed(seconds, "ensemble", dynamics.mean_squared_displacement, r.position, r.species)
     for values in (S, s2):
-        edges = timed(seconds, "ensemble", barriers.strata, xr.concat(values, "row"))
+        edges = timed(seconds, "ensemble", strata.strata, xr.concat(values, "row"))
         for hop, each in zip(hops, values, strict=True):
             # for every candidate of the supercooled range
             for _ in runs:
-                timed(seconds, "ensemble", barriers.stratum_counts, hop, each, edges, given.soft)
+                timed(seconds, "ensemble", strata.stratum_counts, hop, each, edges, given.soft)
     for hop, each in zip(hops, S, strict=True):
         timed(seconds, "ensemble", recall_precision, each, hop, given.soft)
     bins = np.linspace(*np.nanpercentile(np.stack(S), (5, 95)), radial.softness_bins + 1)
     for r, each in zip(runs, S, strict=True):
         for block, softness in zip(_blocks(r), _blocks(each), strict=True):
-            group = softness.copy(data=barriers.assign_strata(softness.values, bins))
+            group = softness.copy(data=strata.assign_strata(softness.values, bins))
             timed(seconds, "barriers", structure.pair_counts, block.position, r.species, r.box, group,
                   radial.softness_bins, radial.r_max, radial.bin_width)  # fmt: skip
     return seconds

@@ -10,17 +10,17 @@ _HOME = {
     "store.blocks": ("open_store",),
     "store.queries": ("query",),
     "store.export": ("write_gsd",),
-    "study.settings": ("load_study",),
+    "study.load": ("load_study",),
     "physics.structure": ("structure_functions", "radial_distribution"),
+    "physics.hops": ("hop_indicator", "rearrangement_labels"),
     "physics.dynamics": (
-        "hop_indicator", "rearrangement_labels", "scattering_function", "relaxation_time", "mean_squared_displacement",
-        "diffusivity", "reduced_diffusivity", "without_affine_motion",
+        "scattering_function", "relaxation_time", "mean_squared_displacement", "diffusivity", "reduced_diffusivity",
     ),
+    "physics.affine": ("without_affine_motion",),
     "physics.entropy": ("excess_entropy", "local_excess_entropy"),
     "physics.softness": ("Softness", "recall_precision"),
-    "physics.barriers": (
-        "strata", "rearrangement_probability", "arrhenius", "onset_temperature", "supercooled", "collapse", "bootstrap",
-    ),
+    "physics.strata": ("strata", "rearrangement_probability"),
+    "physics.barriers": ("arrhenius", "onset_temperature", "supercooled", "collapse", "bootstrap"),
     "physics.systems": ("Mixture", "built_in", "pair_energy", "pair_force"),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

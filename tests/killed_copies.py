@@ -67,7 +67,7 @@ def main(study: str, places: str) -> None:
     from daskglass.pipeline.dispatch import Result, call
     from daskglass.pipeline.run import study_tasks
     from daskglass.store.aside import folder_aside
-    from daskglass.study.settings import load_study
+    from daskglass.study.load import load_study
 
     given = load_study(study)
     path = Path(given.store)

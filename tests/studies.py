@@ -7,7 +7,7 @@ from pathlib import Path
 from distributed import Client
 
 from daskglass.pipeline import run as pipeline
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 
 TINY = """\
 study: tiny

@@ -35,7 +35,7 @@ from daskglass.report.figures import drawn
 from daskglass.report.page import write
 from daskglass.report.results import read_results
 from daskglass.store.blocks import open_store
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 from tests.report.synthetic import tree
 from tests.trajectories.files import make_run
 

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.physics import dynamics
-from daskglass.physics.barriers import probability_of
+from daskglass.physics.strata import probability_of
 from daskglass.store import blocks as store
 from daskglass.variables import named
 

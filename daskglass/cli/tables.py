@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from daskglass.pipeline.estimate import Cost, Workers
-    from daskglass.pipeline.run import StageStatus
+    from daskglass.pipeline.status import StageStatus
     from daskglass.study.settings import Study
     from daskglass.trajectories.mapping import Trajectory
 
@@ -52,6 +52,11 @@ out = SafeConsole()
 def say(text: str, error: bool = False) -> None:
     """Print text immediately; errors to standard error."""
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def note(text: str) -> None:
+    """Print text immediately to standard error."""
+    say(text, error=True)
 
 
 @contextmanager

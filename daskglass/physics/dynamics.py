@@ -1,4 +1,4 @@
-"""Motion: hop indicator and labels, scattering function, relaxation time, displacement and diffusivity."""
+"""Motion: scattering function, relaxation time, mean squared displacement and diffusivity."""
 
 from __future__ import annotations
 
@@ -7,314 +7,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from daskglass.errors import DataError
 from daskglass.kernels import displacement
-from daskglass.kernels import hop as hop_kernel
 from daskglass.physics import arrays
 from daskglass.physics.defaults import (
-    HARD_SEPARATION,
     Q_PEAK,
-    REARRANGING,
-    RESTING,
-    SOFT_SEPARATION,
-    WINDOW,
 )
 from daskglass.physics.particles import (
-    Who,
-    box_over_frames,
     drift,
     everyone,
-    frame_interval,
     frame_times,
+    series,
     species_codes,
 )
 from daskglass.physics.relaxation import crossing_time
 from daskglass.variables import VARIABLES, named
-
-
-def without_affine_motion(
-    position: xr.DataArray, box: xr.DataArray, reference: xr.DataArray | None = None
-) -> xr.DataArray:
-    """Rescale positions to a box that keeps its size, x(t) L₀/L(t) along each edge.
-
-    A barostat moves all particles with the box. An unwrapped position x = w + nL takes this up n times over: a particle
-    at fixed fractions of the edges seems to move by x δL/L, the farther from the origin the more [1]_. Divided by L(t),
-    only motion relative to the box is left. The origin does not matter to dynamics: another one shifts all particles
-    alike, as drift, which they remove.
-
-    At constant pressure, give these positions to `hop_indicator`, `scattering_function` and
-    `mean_squared_displacement`; structure is that of the positions at each time. Images cost digits: in single
-    precision a particle at rest |x| from the origin moves by up to 2⁻²³ |x| (half of it stored, half from here), which
-    is 2e-5 σ at 150 σ, 4e-10 σ² squared.
-
-    Parameters
-    ----------
-    position : xarray.DataArray
-        Unwrapped positions over (…, time, particle, xyz) in σ.
-    box : xarray.DataArray
-        Edge lengths over (…, time, xyz) in σ. Without the dimension `time`, `position` is returned as it is.
-    reference : xarray.DataArray, optional
-        Edge lengths L₀ over (…, xyz) in σ; those of the first frame by default.
-
-    Returns
-    -------
-    xarray.DataArray
-        Positions over (…, time, particle, xyz) in σ, of the type of `position`.
-
-    Raises
-    ------
-    DataError
-        If dimensions, lengths or labels do not match, times do not rise, or a frame with positions, or the reference,
-        has edges that are not positive and finite; frames are counted within the block at hand.
-
-    References
-    ----------
-    .. [1] S. von Bülow, J. T. Bullerjahn and G. Hummer, "Systematic errors in diffusion coefficients from long-time
-       molecular dynamics simulations at constant pressure", The Journal of Chemical Physics 153, 021101 (2020).
-
-    Examples
-    --------
-    A box grows by 1 %; one particle moves with it, another one stays:
-
-    >>> x = np.zeros((2, 2, 3))
-    >>> x[:, 0, 0], x[:, 1, 0] = [8.0, 8.08], [8.0, 8.0]
-    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": [0.0, 1.0]})
-    >>> box = xr.DataArray([[10.0, 10.0, 10.0], [10.1, 10.1, 10.1]], dims=("time", "xyz"))
-    >>> print(dg.without_affine_motion(position, box).isel(xyz=0).values.round(3))
-    [[8.    8.   ]
-     [8.    7.921]]
-    """
-    position = arrays.array(position, "position", ["time", "particle", "xyz"])
-    given = arrays.together({"position": position, "box": box_over_frames(box)})
-    position, edges = given["position"], given["box"]
-    if "time" not in edges.dims and reference is None:
-        return position
-    if "time" in position.coords and position["time"].ndim == 1:
-        frame_times(position)
-    kept = edges.isel(time=0, drop=True) if reference is None else box_over_frames(reference, "reference")
-    if "time" in kept.dims:
-        raise DataError(f"reference must not vary along time; it has {dict(kept.sizes)}")
-    kept = kept.drop_vars("time", errors="ignore")
-
-    def compute(x: NDArray[np.floating], L: NDArray[np.floating], L_0: NDArray[np.floating]) -> NDArray[np.floating]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = np.float64(L_0) / L
-        wrong = np.isfinite(x).any(axis=-2) & ~((L > 0) & (scale > 0) & np.isfinite(scale))
-        if wrong.any():
-            where = tuple(map(int, np.argwhere(wrong)[0]))
-            L, L_0 = (np.broadcast_to(values, wrong.shape)[where[:-1]] for values in (L, L_0))
-            raise DataError(f"frame {where[:-1]}: box edges must be positive and finite; got {L}, reference {L_0}")
-        factor = scale[..., None, :]
-        # buffered: in double precision, and no copy of it
-        scaled = np.empty(np.broadcast_shapes(x.shape, factor.shape), x.dtype)
-        return np.multiply(x, factor, out=scaled, casting="same_kind")
-
-    return arrays.apply(
-        compute,
-        {"position": position, "box": edges, "reference": kept},
-        core=[["particle", "xyz"], ["xyz"], ["xyz"]],
-        out=[["particle", "xyz"]],
-        dtypes=[position.dtype],
-        keep_attrs="override",
-    )
-
-
-def hop_indicator(position: xr.DataArray, window: float = WINDOW) -> xr.DataArray:
-    """Hop indicator p_hop of every particle at every time.
-
-    p_hop(i,t) = √( ⟨|x_i − ⟨x_i⟩_B|²⟩_A ⟨|x_i − ⟨x_i⟩_A|²⟩_B ) with windows A = [t − t_R/2, t] and B = [t, t + t_R/2],
-    both with frame t (Eq. 1 of [1]_; [2]_). The drift of the centre of mass is removed first. A particle that jumps by
-    a at t has p_hop(t) = a² (h/(h+1))^{3/2}, where h is the number of frames in t_R/2.
-
-    Parameters
-    ----------
-    position : xarray.DataArray
-        Unwrapped positions over (…, time, particle, xyz) in σ, frames equally spaced in `time` (τ). Where the box
-        varies, those of `without_affine_motion`. NaN where a frame is missing, or a particle that a smaller system does
-        not have.
-    window : float, optional
-        Window t_R in τ; half of it is a whole number of frames.
-
-    Returns
-    -------
-    xarray.DataArray
-        Values of p_hop over (…, time, particle), float32, in σ². NaN where a window does not fit into the series or
-        holds a missing frame.
-
-    Raises
-    ------
-    DataError
-        If a dimension is missing, a part of a frame is not finite, frames are not equally spaced in rising time, are
-        fewer than a window, or half the window is no whole number of frames.
-
-    References
-    ----------
-    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
-       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
-    .. [2] R. Candelier, A. Widmer-Cooper, J. K. Kummerfeld, O. Dauchot, G. Biroli, P. Harrowell and D. R. Reichman,
-       "Spatiotemporal Hierarchy of Relaxation Events, Dynamical Heterogeneities, and Structural Reorganization in a
-       Supercooled Liquid", Physical Review Letters 105, 135702 (2010).
-
-    Examples
-    --------
-    Two particles jump by 1 σ, in opposite directions, between the times 9 and 10:
-
-    >>> x = np.zeros((21, 2, 3), np.float32)
-    >>> x[10:, :, 0] = [1, -1]
-    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": np.arange(21.0)})
-    >>> hop = dg.hop_indicator(position, window=10.0)
-    >>> print(hop.isel(particle=0).sel(time=[4, 5, 7, 9, 10]).values.round(2))
-    [ nan 0.07 0.35 0.76 0.76]
-    """
-    position = arrays.array(position, "position", ["time", "particle", "xyz"])
-    half = half_window(position, window)
-    ordered = position.transpose(..., "time", "particle", "xyz")
-
-    def compute(positions: NDArray[np.floating]) -> NDArray[np.float32]:
-        values = np.full(positions.shape[:-1], np.nan, np.float32)
-        for run in np.ndindex(positions.shape[:-3]):
-            x, who = _of_whom(positions[run])
-            part = values[run][:, who]
-            hop_kernel.hop_indicator(x, drift(x, who, run), half, part)
-            values[run][:, who] = part
-        return values
-
-    if isinstance(ordered.data, da.Array):
-        axis = ordered.get_axis_num("time")
-        whole = ordered.chunk({"particle": -1, "xyz": -1})
-        values = da.map_overlap(
-            compute,
-            whole.data,
-            depth={axis: half},
-            boundary="none",
-            drop_axis=ordered.ndim - 1,
-            dtype=np.float32,
-            meta=np.empty((0,) * (ordered.ndim - 1), np.float32),
-        )
-    else:
-        values = compute(ordered.values)
-    result = ordered.isel(xyz=0, drop=True).copy(data=values)
-    return named(result, "hop", window=window)
-
-
-def _of_whom(positions: NDArray[np.floating]) -> tuple[NDArray[np.floating], Who]:
-    """Positions (time, particle, 3) without the particles that no frame has, where any frame has some."""
-    who: Who = slice(None)
-    if positions.size and np.isnan(positions[0]).any():
-        there = np.flatnonzero(~np.isnan(positions).all(axis=(0, 2)))
-        who = there if there.size else who
-    return _series(positions, who), who
-
-
-def _series(positions: NDArray[np.floating], who: Who) -> NDArray[np.floating]:
-    """Positions (time, particle, 3) of those who are there, as kernels know them."""
-    x = np.ascontiguousarray(positions[:, who])
-    # of one kind, whether they are a part or all
-    x = x.view()
-    x.flags.writeable = False
-    return x
-
-
-def half_window(position: xr.DataArray, window: float) -> int:
-    """Number of frames in t_R/2; see `hop_indicator`."""
-    interval, window = frame_interval(position), arrays.number(window, "window")
-    half = round(window / 2 / interval)
-    if half < 1 or abs(half * interval - window / 2) > 1e-3 * interval:
-        raise DataError(f"half the window of {window} τ must be a whole number of frames {interval:g} τ apart")
-    if position.sizes["time"] < 2 * half + 1:
-        raise DataError(
-            f"{position.sizes['time']} frames are fewer than the {2 * half + 1} a window of {window} τ spans"
-        )
-    return half
-
-
-def rearrangement_labels(
-    hop: xr.DataArray,
-    species: xr.DataArray,
-    soft: float = REARRANGING,
-    hard: float = RESTING,
-    soft_separation: float = SOFT_SEPARATION,
-    hard_separation: float = HARD_SEPARATION,
-) -> xr.DataArray:
-    """Label moments of rearrangement and of rest of the particles of the first species.
-
-    Soft (1): local maxima of p_hop(t) above `soft`, at least `soft_separation` apart, the highest kept. Hard (0): local
-    minima below `hard`, at least `hard_separation` apart, the deepest kept. Plateaus count once, at their middle
-    (`scipy.signal.find_peaks` on p_hop and on −p_hop). The rule is that of [1]_ and [2]_.
-
-    Parameters
-    ----------
-    hop : xarray.DataArray
-        Values of p_hop over (…, time, particle) in σ², as `hop_indicator` returns them. NaN at the ends, where no
-        window fits, and where frames are missing.
-    species : xarray.DataArray
-        Species codes over (…, particle), with their names in `attrs["names"]`. -1 where there is no particle.
-    soft : float, optional
-        Threshold of a rearrangement in σ².
-    hard : float, optional
-        Threshold of rest in σ².
-    soft_separation : float, optional
-        Least time between two soft labels of a particle, in τ.
-    hard_separation : float, optional
-        Least time between two hard labels of a particle, in τ.
-
-    Returns
-    -------
-    xarray.DataArray
-        Labels over (…, time, particle), int8: 1 soft, 0 hard, -1 neither. A value beside a missing one is no extremum,
-        as at the ends.
-
-    Raises
-    ------
-    DataError
-        If dimensions, lengths or labels do not match, a code has no name, or frames are not equally spaced in rising
-        time.
-
-    References
-    ----------
-    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
-       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
-    .. [2] S. S. Schoenholz, E. D. Cubuk, D. M. Sussman, E. Kaxiras and A. J. Liu, "A structural approach to relaxation
-       in glassy liquids", Nature Physics 12, 469 (2016).
-
-    Examples
-    --------
-    >>> series = [0.1, 0.3, 0.9, 0.3, 0.1, 0.02, 0.1, 0.4, 0.1]
-    >>> hop = xr.DataArray(
-    ...     np.float32(series)[:, None], dims=("time", "particle"), coords={"time": np.arange(9.0)}
-    ... )
-    >>> species = xr.DataArray(np.int8([0]), dims="particle", attrs={"names": ["A"]})
-    >>> labels = dg.rearrangement_labels(hop, species, soft_separation=3.0)
-    >>> print(labels.isel(particle=0).values)
-    [-1 -1  1 -1 -1  0 -1  1 -1]
-    """
-    hop = arrays.array(hop, "hop", ["time", "particle"])
-    interval = frame_interval(hop)
-    soft, hard = arrays.number(soft, "soft", False), arrays.number(hard, "hard", False)
-    # "at least" this many frames, whatever the last digit of the times says
-    least_soft = arrays.number(soft_separation, "soft_separation", False) / interval - 1e-3
-    least_hard = arrays.number(hard_separation, "hard_separation", False) / interval - 1e-3
-
-    def compute(values: NDArray[np.floating], codes: NDArray[np.int8]) -> NDArray[np.int8]:
-        labels = np.empty(values.shape, np.int8)
-        for run in np.ndindex(values.shape[:-2]):
-            chosen = codes[run] == 0
-            hop_kernel.rearrangement_labels(values[run], soft, hard, least_soft, least_hard, chosen, labels[run])
-        return labels
-
-    labels = arrays.apply(
-        compute,
-        {"hop": hop, "species": species_codes(species)},
-        core=[["time", "particle"], ["particle"]],
-        out=[["time", "particle"]],
-        dtypes=[np.int8],
-    )
-    return named(labels, "label")
 
 
 def scattering_function(
@@ -432,7 +143,7 @@ def _over_pairs(
         result = np.empty((*positions.shape[:-3], wanted.size))
         for run in np.ndindex(positions.shape[:-3]):
             who = everyone(positions[run], codes[run], run)
-            x = _series(positions[run], who)
+            x = series(positions[run], who)
             values = kernel(x, drift(x, who, run), np.flatnonzero(codes[run][who] == 0), first, second)
             there = np.isfinite(values)
             with np.errstate(invalid="ignore"):

@@ -167,6 +167,15 @@ def everyone(positions: NDArray[np.floating], codes: NDArray[np.int8], where: tu
     return np.flatnonzero(codes >= 0)
 
 
+def series(positions: NDArray[np.floating], who: Who) -> NDArray[np.floating]:
+    """Positions (time, particle, 3) of those who are there, as kernels know them."""
+    x = np.ascontiguousarray(positions[:, who])
+    # of one kind, whether they are a part or all
+    x = x.view()
+    x.flags.writeable = False
+    return x
+
+
 def held(values: NDArray[Any], who: Who) -> NDArray[Any]:
     """Values (particle, …) of those who are there; read-only, as blocks are, so that kernels are compiled for one kind only."""
     part = values[who]

@@ -56,6 +56,25 @@ def sample_examples(label: NDArray[np.int8], per_class: int, seed: int) -> NDArr
     return np.sort(np.concatenate([rng.choice(found, n, replace=False) for found in members.values()]))
 
 
+def _balanced(examples: xr.Dataset, samples_per_class: int, seed: int) -> tuple[NDArray[np.int64], xr.DataArray]:
+    """Choose as many examples of each class; return which, and their structure functions (example, neighbor, mu)."""
+    label = examples["label"].values
+    if label.ndim > 1:
+        raise DataError(f"examples.label must be over example alone; it has {dict(examples['label'].sizes)}")
+    chosen = sample_examples(label, samples_per_class, seed)
+    if chosen.size < 2 * 4:
+        raise DataError(f"{chosen.size // 2} examples of each class are too few to train on and hold some out")
+    G = arrays.in_order(examples["G"], "mu", "examples.G").isel(example=chosen)
+    if G.ndim > 3 or not _species(G):
+        raise DataError(
+            f"examples.G must be over (example, neighbor, mu), with labels, each once; it has {dict(G.sizes)}"
+        )
+    G = G.transpose("example", "neighbor", "mu")
+    if "width" not in G.attrs:
+        raise DataError('structure functions must carry attrs["width"], the Δμ they were computed with')
+    return chosen, G
+
+
 @dataclass(frozen=True)
 class Softness:
     """Softness S = w·z + b of standardised structure functions z = (G − mean) / scale.
@@ -172,19 +191,7 @@ class Softness:
         samples_per_class = arrays.whole(samples_per_class, "samples_per_class")
         C = arrays.number(C, "C")
         label = examples["label"].values
-        if label.ndim > 1:
-            raise DataError(f"examples.label must be over example alone; it has {dict(examples['label'].sizes)}")
-        chosen = sample_examples(label, samples_per_class, seed)
-        if chosen.size < 2 * 4:
-            raise DataError(f"{chosen.size // 2} examples of each class are too few to train on and hold some out")
-        G = arrays.in_order(examples["G"], "mu", "examples.G").isel(example=chosen)
-        if G.ndim > 3 or not _species(G):
-            raise DataError(
-                f"examples.G must be over (example, neighbor, mu), with labels, each once; it has {dict(G.sizes)}"
-            )
-        G = G.transpose("example", "neighbor", "mu")
-        if "width" not in G.attrs:
-            raise DataError('structure functions must carry attrs["width"], the Δμ they were computed with')
+        chosen, G = _balanced(examples, samples_per_class, seed)
         width = arrays.number(G.attrs["width"], "width of examples.G")
         features = G.values.reshape(chosen.size, -1).astype(np.float64)
         if not np.isfinite(features).all():

@@ -23,6 +23,7 @@ from daskglass.stages import registry
 from daskglass.stages.declare import PARTICLES, POSITIONS, TRAINED, Blocks, Plan, Reduce, Rows
 from daskglass.store.ledger import Ledger
 from daskglass.store.template import Layout, division, frames_per_block, frames_per_chunk
+from daskglass.study.checks import check_reach
 from daskglass.study.settings import Study, fingerprint
 from daskglass.variables import FRAMES, VARIABLES, Variable, flags, over
 
@@ -200,7 +201,7 @@ def _check_analysis(study: Study, plan: Plan) -> None:
         )
     for path, edge in source.shortest_edges().items():
         try:
-            study.check_reach(name, edge)
+            check_reach(study, name, edge)
         except StudyError as error:
             raise TrajectoryError(f"{path}: {error}") from None
     window = settings["hops.window"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from distributed import Client, Future, wait
 
 from daskglass.errors import StoreError
 from daskglass.pipeline import plan as planning
+from daskglass.pipeline.check import ledger_of, take_damaged_back
 from daskglass.pipeline.dispatch import TICK, Outcome, Tick, state_of, work
 from daskglass.pipeline.estimate import check_fits, kinds_of
 from daskglass.pipeline.plan import attributes, plan_study
@@ -22,9 +22,8 @@ from daskglass.stages.declare import Plan
 from daskglass.store import blocks as store
 from daskglass.store import wholeness
 from daskglass.store.aside import folder_aside
-from daskglass.store.ledger import Ledger, notes, stage_and_system
+from daskglass.store.ledger import Ledger
 from daskglass.store.template import lay_out
-from daskglass.study.paths import ledger_path
 from daskglass.study.settings import Study
 
 ReportProgress = Callable[[str, int, int], None]
@@ -66,11 +65,11 @@ def run(
         If the store lies there without its ledger, or `stage` needs earlier stages that are not complete.
     """
     path = Path(study.store)
-    ledger = _ledger(path)
+    ledger = ledger_of(path)
     plans = plan_study(study, ledger, over_workers(client, ledger, tick))
     tasks = [task for plan in plans for task in tasks_of(plan)]
     ledger.create()
-    damaged = _take_damaged_back(path, ledger)
+    damaged = take_damaged_back(path, ledger)
     if start is not None:
         stages = registry.names()
         again = stages[stages.index(start) :]
@@ -101,7 +100,7 @@ def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) ->
     StudyError, TrajectoryError
         If it is not clear where files belong, none is found, or two belong in one place.
     """
-    ledger = _ledger(Path(study.store))
+    ledger = ledger_of(Path(study.store))
     return planning.plan_files(study, ledger, over_workers(client, ledger, tick))
 
 
@@ -143,26 +142,16 @@ def convert(
         If the store lies there without its ledger, or files are missing or do not agree.
     """
     path = plans[0].path
-    ledger = _ledger(path)
+    ledger = ledger_of(path)
     tasks = [task for plan in plans for task in tasks_of(plan, ["convert"])]
     ledger.create()
-    damaged = _take_damaged_back(path, ledger)
+    damaged = take_damaged_back(path, ledger)
     todo = pending(tasks, ledger, plans)
     _lay_out(path, plans)
     outcome = _work(client, "convert", plans, tasks, todo, ledger, progress, tick)
     outcome.warnings |= damaged
     store.consolidate(path)
     return outcome
-
-
-def _ledger(path: Path) -> Ledger:
-    """The ledger of a store, once what a crash left is repaired."""
-    if path.exists() and not ledger_path(path).exists():
-        raise StoreError(
-            f"lies here without its ledger {ledger_path(path).name}", file=path, remedy="move both together"
-        )
-    store.recover(path)
-    return Ledger(path)
 
 
 def _lay_out(path: Path, plans: Iterable[Plan], study: Study | None = None) -> None:
@@ -172,55 +161,6 @@ def _lay_out(path: Path, plans: Iterable[Plan], study: Study | None = None) -> N
     for plan in plans:
         for run, layout in plan.layouts.items():
             lay_out(path, layout, attributes(plan, study), plan.source.attributes(run))
-
-
-def _take_damaged_back(path: Path, ledger: Ledger) -> dict[str, list[str]]:
-    """Take back the marks of tasks whose files are not there as they were written; what is wrong, by task."""
-    files = wholeness.Files(path)
-    damaged = {
-        key: [f"{wrong}: done again"]
-        for key, mark in ledger.marks.items()
-        if "wrote" in mark and (wrong := wholeness.wrong_files(path, mark["wrote"], files))
-    }
-    ledger.begin(damaged)
-    return damaged
-
-
-@dataclass(frozen=True)
-class Check:
-    """What of a store is as it was written: numbers of tasks and bytes that were read, and what is wrong, by task."""
-
-    whole: int
-    nbytes: int
-    unknown: int
-    wrong: Mapping[str, str]
-
-
-def check(path: Path) -> Check:
-    """Read all that complete tasks wrote, and compare it with their checksums; the caller holds the store's lock.
-
-    What is not as it was written loses its mark: the next run does it again. `unknown` are tasks that were completed by a
-    version that kept no checksums.
-
-    Raises
-    ------
-    StoreError
-        If there is no store, or no ledger.
-    """
-    store.open_store(path)
-    ledger, files = _ledger(path), wholeness.Files(path)
-    marks = {key: mark for key, mark in ledger.marks.items() if "wrote" in mark}
-    wrong = {
-        key: problem
-        for key, mark in marks.items()
-        if (problem := wholeness.wrong_files(path, mark["wrote"], files, read=True))
-    }
-    ledger.begin(wrong)
-    of_store = [
-        key for key in ledger.marks if stage_and_system(key)[0] in registry.names() and not key.startswith("simulate-")
-    ]
-    sizes = (size for key, mark in marks.items() if key not in wrong for size, _ in mark["wrote"]["arrays"].values())
-    return Check(len(marks) - len(wrong), sum(sizes), len(set(of_store) - set(marks) - {"figures"}), wrong)
 
 
 def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:
@@ -346,70 +286,3 @@ def _draw(
     page = draw(path)
     ledger.complete("figures", {}, {"page": str(page)})
     progress("figures", 1, 1)
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """How far one stage of one system is: numbers of tasks, why some are stale or failed, and what was reported on the way."""
-
-    system: str
-    stage: str
-    done: int
-    stale: int
-    missing: int
-    seconds: float
-    reasons: tuple[str, ...]
-    failures: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
-def status(study: Study) -> list[StageStatus]:
-    """How far every stage of every system is, from the ledger."""
-    ledger = Ledger(Path(study.store))
-    found = []
-    for plan in plan_study(study, ledger):
-        tasks = tasks_of(plan)
-        left = {task.key: task for task in pending(tasks, ledger, [plan])}
-        for stage in registry.names():
-            mine = [task for task in tasks if task.stage == stage and task.inputs is not None]
-            if not mine:
-                continue
-            marks = [ledger.marks.get(task.key) for task in mine]
-            stale = [task for task, mark in zip(mine, marks, strict=True) if mark is not None and task.key in left]
-            done = sum(task.key not in left for task in mine)
-            found.append(
-                StageStatus(
-                    system=plan.system,
-                    stage=stage,
-                    done=done,
-                    stale=len(stale),
-                    missing=len(mine) - done - len(stale),
-                    seconds=sum(mark["seconds"] for mark in marks if mark is not None),
-                    reasons=tuple(dict.fromkeys(_reason(task, ledger, left, plan) for task in stale)),
-                    failures=tuple(
-                        dict.fromkeys(
-                            ledger.failures[task.key]["failed"] for task in mine if task.key in ledger.failures
-                        )
-                    ),
-                    notes=tuple(note for mark in marks if mark is not None for note in notes(mark)),
-                )
-            )
-    return found
-
-
-def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task], plan: Plan) -> str:
-    """Why a task that was complete once has to be done again."""
-    if changed := ledger.changed(task.key, task.inputs or {}, plan.earlier):
-        return f"{', '.join(changed)} changed"
-    todo = {key: left[key].stage for key in (*task.needs, *task.after) if key in left}
-    while any(left[key].inputs is None for key in todo):
-        # partial results are not remembered: what they are made of may have changed
-        todo = {
-            deeper: left[deeper].stage
-            for key in todo
-            for deeper in ((*left[key].needs, *left[key].after) if left[key].inputs is None else (key,))
-            if deeper in left
-        }
-    return (
-        f"{', '.join(dict.fromkeys(todo.values()))} before it is to be done" if todo else "what it is made from changed"
-    )

@@ -9,7 +9,8 @@ from daskglass.sources.files import of_files
 from daskglass.sources.found import Over, survey_sources
 from daskglass.sources.simulated import simulated
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import Study, found_system
+from daskglass.study.load import found_system
+from daskglass.study.settings import Study
 
 
 def sources_of(study: Study, ledger: Ledger | None = None, over: Over = map, adding: bool = False) -> list[Source]:

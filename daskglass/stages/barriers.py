@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.errors import StudyError
-from daskglass.physics import barriers
+from daskglass.physics import barriers, strata
 from daskglass.physics.entropy import excess_entropy
 from daskglass.physics.labels import SAME
 from daskglass.physics.structure import normalize_pairs
@@ -76,7 +76,7 @@ def _fit(ensemble: xr.Dataset, hottest: float | None, resamples: int, seed: int,
     supercooled = _supercooled(counts, hottest)
     counts = counts.isel(candidate=supercooled - 1)
     cold = counts.isel(temperature=slice(-supercooled, None))
-    P = barriers.probability_of(counts)
+    P = strata.probability_of(counts)
     fit = barriers.arrhenius(P.sel(temperature=cold["temperature"]))
     onset = barriers.onset_temperature(fit)
     block = max(1, round(window / float(ensemble["time"][1] - ensemble["time"][0])))
@@ -107,7 +107,7 @@ def _supercooled(counts: xr.Dataset, hottest: float | None) -> int:
             )
         return count
     return barriers.supercooled_count(
-        T, lambda k: barriers.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))
+        T, lambda k: strata.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))
     )
 
 
@@ -123,7 +123,7 @@ def count_grouped_pairs(
     """Pairs around the A particles of each softness bin, in both kinds of positions."""
     kinds = kinds_of(positions)
     run = read_block(path, block, [*kinds, "softness"])
-    group = run["softness"].copy(data=barriers.assign_strata(run["softness"].values, edges))
+    group = run["softness"].copy(data=strata.assign_strata(run["softness"].values, edges))
     return xr.concat(
         [pairs(run, kind, group, edges.size - 1, r_max, bin_width) for kind in kinds],
         xr.DataArray(kinds, dims="positions", name="positions"),

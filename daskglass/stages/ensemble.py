@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.physics import barriers, dynamics, entropy
+from daskglass.physics import dynamics, entropy, strata
 from daskglass.physics.softness import recall_precision
 from daskglass.stages.declare import (
     MOTION,
@@ -68,7 +68,7 @@ def summarize(path: Path, block: Block, *, threshold: float) -> dict[str, Any]:
     S = run["softness"].values.ravel()
     others = [name for name in names() if name != SOFTNESS.name]
     return {
-        "histograms": {name: barriers.value_histogram(run[name].values) for name in names()},
+        "histograms": {name: strata.value_histogram(run[name].values) for name in names()},
         "with_softness": {name: _correlated(S, run[name].values.ravel()) for name in others},
         "counts": np.array([int(counted[name]) for name in PREDICTED]),
     }
@@ -94,7 +94,7 @@ def merge_summaries(*parts: dict[str, Any]) -> dict[str, Any]:
     first = parts[0]
     return {
         "histograms": {
-            name: barriers.merge_histograms(part["histograms"][name] for part in parts) for name in first["histograms"]
+            name: strata.merge_histograms(part["histograms"][name] for part in parts) for name in first["histograms"]
         },
         "with_softness": {
             name: _merge_correlated([part["with_softness"][name] for part in parts]) for name in first["with_softness"]
@@ -129,8 +129,8 @@ def candidate_edges(
     for name in summaries[0]["histograms"]:
         pooled, rows = np.empty((0, 2), np.int64), []
         for summary in reversed(summaries):
-            pooled = barriers.merge_histograms([pooled, summary["histograms"][name]])
-            rows.append(barriers.stratum_edges(pooled, bins, percentiles))
+            pooled = strata.merge_histograms([pooled, summary["histograms"][name]])
+            rows.append(strata.stratum_edges(pooled, bins, percentiles))
         edges[name] = np.stack(rows)
     return edges
 
@@ -143,7 +143,7 @@ def count_strata(
     counted = {}
     for name, candidates in edges.items():
         tables = [
-            barriers.stratum_counts(run["hop"], run[name], xr.DataArray(row, dims="edge"), threshold)
+            strata.stratum_counts(run["hop"], run[name], xr.DataArray(row, dims="edge"), threshold)
             for row in candidates
         ]
         counted[name] = np.stack([np.stack([t["samples"], t["events"]], axis=-1) for t in tables])

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daskglass.physics.dynamics import hop_indicator, rearrangement_labels
+from daskglass.physics.hops import hop_indicator, rearrangement_labels
 from daskglass.stages.declare import (
     PARTICLES,
     POSITION,

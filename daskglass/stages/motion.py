@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from daskglass.physics.dynamics import without_affine_motion
+from daskglass.physics.affine import without_affine_motion
 from daskglass.store.blocks import Block, read_block
 
 

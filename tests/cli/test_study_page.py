@@ -19,8 +19,8 @@ from daskglass.cluster.servers import PrivateScheduler, PrivateWorker
 from daskglass.pipeline import dispatch as work
 from daskglass.pipeline import run as pipeline
 from daskglass.store.ledger import locked
+from daskglass.study.load import load_study
 from daskglass.study.paths import ledger_path
-from daskglass.study.settings import load_study
 from tests.pipeline.test_progress import failed, plan, write
 from tests.studies import FILES
 

@@ -20,7 +20,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.routing import PathMatches, RuleRouter
 from tornado.websocket import websocket_connect
 
-from daskglass.cli import _announce
+from daskglass.cli.running import announce
 from daskglass.cluster.connect import connect
 from daskglass.cluster.folders import is_private, private_folder
 from daskglass.cluster.keys import make_keys
@@ -145,7 +145,7 @@ def secret_of(connection):
 def test_a_stranger_can_do_nothing_to_a_run(shared):
     store = shared / "store.zarr"
     with local(shared, workers=2) as connection, locked(store):
-        _announce(connection, quiet=True, store=store)
+        announce(connection, quiet=True, store=store)
         # something that is spilled, or could be
         connection.client.scatter([b"x" * 10_000])
         found = ports(psutil.Process())
@@ -229,7 +229,7 @@ def paths_of(router):
 
 def test_no_page_is_shown_without_the_secret_of_the_run(shared):
     with local(shared) as connection:
-        _announce(connection, quiet=True, store=shared / "store.zarr")
+        announce(connection, quiet=True, store=shared / "store.zarr")
         secret, (root, _) = secret_of(connection), connection.dashboard.split("/" + secret_of(connection))
         server = connection.scheduler.http_application
         paths = set().union(*(paths_of(each.default_router) for each in (server, *server.applications)))

@@ -9,8 +9,8 @@ import xarray as xr
 
 import daskglass as dg
 from daskglass.errors import DataError
-from daskglass.physics import barriers
-from daskglass.physics.barriers import stratum_edges, value_histogram
+from daskglass.physics import strata
+from daskglass.physics.strata import stratum_edges, value_histogram
 from tests.physics.arrays.data import FRAMES, MU, WIDTH, everything, system_arrays
 from tests.physics.arrays.functions import LAGS
 
@@ -270,7 +270,7 @@ def counted():
 
 
 def fits(counts):
-    P = barriers.probability_of(counts)
+    P = strata.probability_of(counts)
     fit = dg.arrhenius(P)
     onset = dg.onset_temperature(fit)
     spread = dg.bootstrap(counts, 4, 0, 2)
@@ -298,17 +298,17 @@ def test_counts_that_are_missing_count_nothing(nothing):
     counts = counted()
     gone = counts.where((counts.replica == 0) | (counts.temperature != 0.6), nothing)
     alone = counts.sel(replica=[0], temperature=[0.6])
-    P = barriers.probability_of(gone).probability
-    np.testing.assert_array_equal(P.sel(temperature=[0.6]), barriers.probability_of(alone).probability)
-    none = barriers.probability_of(counts.where(counts.temperature != 0.6, nothing))
+    P = strata.probability_of(gone).probability
+    np.testing.assert_array_equal(P.sel(temperature=[0.6]), strata.probability_of(alone).probability)
+    none = strata.probability_of(counts.where(counts.temperature != 0.6, nothing))
     assert none.probability.sel(temperature=0.6).isnull().all()
-    kept = dg.arrhenius(barriers.probability_of(counts.sel(temperature=[0.5, 0.7, 0.8])))
+    kept = dg.arrhenius(strata.probability_of(counts.sel(temperature=[0.5, 0.7, 0.8])))
     xr.testing.assert_allclose(dg.arrhenius(none), kept, rtol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [[0.5, 0.6, 0.6, 0.7], [0.0, 0.5, 0.6, 0.7], [np.nan, 0.5, 0.6, 0.7], list("abcd")])
 def test_temperatures_are_positive_numbers_each_once(wrong):
-    P = barriers.probability_of(counted()).assign_coords(temperature=wrong)
+    P = strata.probability_of(counted()).assign_coords(temperature=wrong)
     for function in (dg.arrhenius, dg.supercooled):
         with pytest.raises(DataError, match="temperature"):
             function(P)
@@ -317,7 +317,7 @@ def test_temperatures_are_positive_numbers_each_once(wrong):
 
 
 def test_a_table_without_a_variable_is_refused_by_its_name():
-    P = barriers.probability_of(counted())
+    P = strata.probability_of(counted())
     with pytest.raises(DataError, match="P lacks probability"):
         dg.arrhenius(P.drop_vars("probability"))
     with pytest.raises(DataError, match=r"P must be an xarray\.Dataset of probability and events; got DataArray"):
@@ -327,26 +327,26 @@ def test_a_table_without_a_variable_is_refused_by_its_name():
 
 
 def test_what_is_no_probability_is_refused():
-    P = barriers.probability_of(counted())
+    P = strata.probability_of(counted())
     for wrong in (P.probability * 50, -P.probability):
         with pytest.raises(DataError, match="probability must lie between 0 and 1"):
             dg.arrhenius(P.assign(probability=wrong))
 
 
 def test_supercooled_temperatures_are_those_of_one_system():
-    P = barriers.probability_of(counted()).expand_dims(system=["p", "q"])
+    P = strata.probability_of(counted()).expand_dims(system=["p", "q"])
     with pytest.raises(DataError, match="select one system first"):
         dg.supercooled(P)
 
 
 @pytest.mark.parametrize("onset", [0.0, -0.7, np.nan])
 def test_nothing_collapses_at_an_onset_that_is_none(onset):
-    found = dg.collapse(dg.arrhenius(barriers.probability_of(counted())), onset)
+    found = dg.collapse(dg.arrhenius(strata.probability_of(counted())), onset)
     assert found.to_array().isnull().all()
 
 
 def test_an_onset_is_one_for_all_strata():
-    fit = dg.arrhenius(barriers.probability_of(counted()))
+    fit = dg.arrhenius(strata.probability_of(counted()))
     with pytest.raises(DataError, match="onset must not vary along stratum"):
         dg.collapse(fit, fit.activation_energy)
 

@@ -14,7 +14,8 @@ from daskglass.pipeline.tasks import tasks_of
 from daskglass.stages.ensemble import bulk_dynamics
 from daskglass.stages.hops import hops
 from daskglass.store import template as layout
-from daskglass.study.settings import Hops, Radial, Structure, Study, study_of_files
+from daskglass.study.load import study_of_files
+from daskglass.study.settings import HopSettings, RadialSettings, StructureSettings, Study
 from tests.conftest import particles
 from tests.trajectories.files import Run, gsd_frames, write_frames
 
@@ -147,7 +148,11 @@ def write_wrapped(path: Path, run: xr.Dataset) -> None:
 def study_of(store: Path, pattern: str) -> Study:
     """Return a study of files of small boxes."""
     study = study_of_files(store, path=pattern, format="gsd", timestep=0.004)
-    small = {"structure": Structure(mu=(0.4, 1.2, 0.1)), "radial": Radial(r_max=1.5), "hops": Hops(window=WINDOW)}
+    small = {
+        "structure": StructureSettings(mu=(0.4, 1.2, 0.1)),
+        "radial": RadialSettings(r_max=1.5),
+        "hops": HopSettings(window=WINDOW),
+    }
     return study.model_copy(update=small)
 
 

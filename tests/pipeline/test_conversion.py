@@ -20,10 +20,11 @@ from distributed import Client
 import daskglass as dg
 from daskglass.errors import DaskglassError, TrajectoryError
 from daskglass.pipeline import run as pipeline
+from daskglass.pipeline.status import status
 from daskglass.stages import convert as converting
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import load_study, study_of_files
+from daskglass.study.load import load_study, study_of_files
 from tests.studies import FILES, command, run_here
 from tests.trajectories.files import (
     COLUMNS,
@@ -1105,7 +1106,7 @@ def test_a_study_that_grows_keeps_the_hops_it_has_and_says_why_the_rest_is_stale
     }
     assert before
     (files / "study.yaml").write_text(FILES)
-    states = {state.stage: state for state in pipeline.status(load_study(files / "study.yaml"))}
+    states = {state.stage: state for state in status(load_study(files / "study.yaml"))}
     for stage in ("convert", "hops"):
         assert states[stage].done == sum(key.startswith(stage) for key in before)
         assert (states[stage].stale, states[stage].missing > 0) == (0, True)

@@ -35,7 +35,7 @@ from daskglass.pipeline.plan import attributes, plan_study
 from daskglass.pipeline.tasks import tasks_of
 from daskglass.store.blocks import Block, write_block, write_table
 from daskglass.store.template import lay_out
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 from tests.studies import FILES, TINY
 
 SYSTEM = "ka_0.0"

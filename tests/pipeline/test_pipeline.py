@@ -19,7 +19,7 @@ from daskglass.pipeline import run as pipeline
 from daskglass.stages import registry
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 from tests.studies import FILES, TINY, command, run_here
 
 # one worker runs the tiny study once, for all of them

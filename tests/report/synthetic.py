@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from daskglass.physics import barriers
+from daskglass.physics import barriers, strata
 from daskglass.physics.systems import Mixture, Pair, kob_andersen
 from daskglass.store import blocks as store
 
@@ -201,7 +201,7 @@ def _barriers(T: np.ndarray, onset: float, middles: np.ndarray, spread: float) -
         {"samples": (("temperature", "stratum"), samples), "events": (("temperature", "stratum"), events)},
         coords={"temperature": T},
     )
-    P = barriers.probability_of(counts)
+    P = strata.probability_of(counts)
     cold = max(1, int((onset > T).sum()))
     fit = barriers.arrhenius(P.isel(temperature=slice(-cold, None)))
     T_A = barriers.onset_temperature(fit)

@@ -8,16 +8,16 @@ import daskglass as dg
 from daskglass import variables
 from daskglass.cli.store_info import describe_store
 from daskglass.cli.tables import print_costs, print_status
-from daskglass.pipeline import run as pipeline
 from daskglass.pipeline.estimate import cost_of
 from daskglass.pipeline.plan import plan_study
+from daskglass.pipeline.status import status
 from daskglass.pipeline.tasks import tasks_of
 from daskglass.report.figures import drawn
 from daskglass.report.page import page
 from daskglass.report.results import read_results
 from daskglass.stages import registry, structural
 from daskglass.store.template import lay_out
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 from tests.stages import local_density
 from tests.studies import FILES, run_here
 
@@ -64,7 +64,7 @@ def test_it_is_in_template_plan_and_dry_run(planned, capsys):
 def test_it_is_in_status_info_query_strata_and_correlations(added, files, monkeypatch, capsys):
     assert not run_here(files, monkeypatch).failures
     store = files / "files.zarr"
-    state = {each.stage: each for each in pipeline.status(load_study(files / "study.yaml"))}
+    state = {each.stage: each for each in status(load_study(files / "study.yaml"))}
     print_status(store, list(state.values()))
     console = Console(record=True, width=200)
     for group in describe_store(store):

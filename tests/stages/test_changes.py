@@ -8,7 +8,7 @@ import pytest
 from daskglass.pipeline import run as pipeline
 from daskglass.pipeline.plan import plan_study
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 from tests.conftest import DATA
 from tests.studies import FILES, run_here
 

@@ -14,7 +14,7 @@ from daskglass.stages.declare import POSITIONS, STRUCTURAL, Reduce
 from daskglass.store import blocks
 from daskglass.store.aside import folder_aside
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import load_study
+from daskglass.study.load import load_study
 from tests.studies import FILES
 
 COORDINATES = {"temperature", "replica", "time", "species", "neighbor", "xyz", "box", "lag", "r"}

@@ -13,7 +13,8 @@ from daskglass.physics.labels import same
 from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.tasks import tasks_of
 from daskglass.store.template import Layout
-from daskglass.study.settings import Study, load_study
+from daskglass.study.load import load_study
+from daskglass.study.settings import Study
 from daskglass.study.yaml_file import read_yaml
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"

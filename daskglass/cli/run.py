@@ -1,0 +1,156 @@
+"""Commands that run a study and show how far it is: run, status, watch, check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile
+from daskglass.cli.running import announce, interruptible, report_outcome, tick_of
+from daskglass.cli.tables import note, out, print_costs, print_sources, print_status, say, show_progress
+from daskglass.errors import StoreError, StudyError, reason
+from daskglass.registry import BATCH_SYSTEMS
+
+
+def run(
+    study: StudyFile,
+    cluster: Cluster = "local",
+    stage: Annotated[str | None, typer.Option(help="run only what is left of this stage")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="rerun this stage and later ones; simulated runs stay")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print tasks and costs; run nothing")] = False,
+    report: Annotated[bool, typer.Option("--report", help="save Dask's performance report beside the store")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Run a study, or what is left of it: simulate or read files, analyse, fit, draw."""
+    from daskglass.cluster.connect import connect
+    from daskglass.cluster.profiles import load_profile
+    from daskglass.pipeline import run as pipeline
+    from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
+    from daskglass.report import draw
+    from daskglass.sources.found import find_files
+    from daskglass.store.ledger import locked
+    from daskglass.study.load import load_study
+
+    given, profile = load_study(study), load_profile(cluster)
+    path, workers = Path(given.store), workers_of(profile)
+    only, again = _stage(stage), _stage(start)
+    if stage is not None and start is not None:
+        raise StudyError("give --stage or --from, not both")
+    if dry_run:
+        if found := find_files(given):
+            print_sources(given, found)
+        planned = costs(given, "GPU" in profile.resources)
+        print_costs(given.study, given.store, planned, workers)
+        if workers is not None:
+            check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
+        return
+    if (
+        workers is not None
+        and profile.kind in BATCH_SYSTEMS
+        and given.source.simulate is not None
+        and not path.exists()
+    ):
+        # for files, and for an existing store, this is checked later, before any task starts
+        planned = costs(given, "GPU" in profile.resources)
+        kinds = (kind for cost in planned for kind in cost.kinds)
+        check_fits((kind for kind in kinds if only in (None, kind.stage)), workers.memory)
+        for warning in longer_than(planned, workers.lifetime):
+            note(f"warning: {warning}")
+    with (
+        interruptible(),
+        locked(path) as write_lock,
+        connect(profile, path, note) as connection,
+        _performance_report(path if report else None, quiet),
+        show_progress(quiet) as progress,
+    ):
+        announce(connection, quiet, path)
+        outcome = pipeline.run(
+            given,
+            connection.client,
+            draw,
+            only,
+            again,
+            progress,
+            tick_of(connection, write_lock),
+            None if workers is None else workers.memory,
+        )
+    report_outcome(outcome, debug)
+    if not quiet:
+        from daskglass.report import folder
+
+        say(f"{given.store}: {outcome.done} tasks done; page: {folder(path) / 'index.html'}")
+
+
+def _stage(name: str | None) -> str | None:
+    from daskglass.stages.registry import names
+
+    if name is not None and name not in names():
+        raise StudyError(f"unknown stage {name!r}; the stages are {', '.join(names())}")
+    return name
+
+
+@contextmanager
+def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
+    """Save Dask's performance report beside a store, if one is given."""
+    from distributed import performance_report
+
+    if store is None:
+        yield
+        return
+    page = store.with_name(f"{store.stem}.performance.html")
+    ran = False
+    try:
+        with performance_report(filename=str(page)):
+            yield
+            ran = True
+    except OSError as error:
+        if not ran:
+            raise
+        raise StoreError(reason(error, page)) from error
+    if not quiet:
+        say(f"performance report: {page}")
+
+
+def status(study: StudyFile, debug: Debug = False) -> None:
+    """Show the progress of each stage and system."""
+    from daskglass.pipeline.status import status as status_of
+    from daskglass.study.load import load_study
+
+    given = load_study(study)
+    print_status(Path(given.store), status_of(given))
+
+
+def watch(store: Store, debug: Debug = False) -> None:
+    """Watch a run from another terminal."""
+    from daskglass.cli.watching import watch as watch_run
+
+    with suppress(KeyboardInterrupt):
+        watch_run(store, out)
+
+
+def check(store: Store, debug: Debug = False) -> None:
+    """Read all complete results of a store and compare their checksums; the next run redoes damaged ones."""
+    from daskglass.cli.store_info import size_text
+    from daskglass.pipeline.check import check as check_store
+    from daskglass.store.blocks import check_is_store
+    from daskglass.store.ledger import locked
+
+    # the lock would create missing folders
+    check_is_store(store)
+    with locked(store):
+        found = check_store(store)
+    for problem in found.wrong.values():
+        say(f"daskglass: {problem}", error=True)
+    say(f"{store}: {found.whole:,} results are intact; {size_text(found.nbytes)} read")
+    if found.unknown:
+        say(f"{found.unknown:,} results have no checksums (from an older version) and were not compared")
+    if found.wrong:
+        say(f"daskglass: {len(found.wrong):,} results are damaged or missing; `daskglass run` redoes them", error=True)
+        raise typer.Exit(1)

@@ -1,0 +1,67 @@
+"""What commands that start workers share: addresses, the lock, Ctrl-C, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import typer
+
+from daskglass.cli.tables import say
+
+if TYPE_CHECKING:
+    from daskglass.cluster.connect import Connection
+    from daskglass.pipeline.dispatch import Tick
+
+
+def announce(connection: Connection, quiet: bool, store: Path | None = None) -> None:
+    """Add the study page to the dashboard, and print the addresses."""
+    pages = [f"dashboard: {connection.dashboard}" + f" (from elsewhere: {connection.tunnel})" * bool(connection.tunnel)]
+    if store is not None and connection.scheduler is not None:
+        from daskglass.cli.study_page import PAGE, add_study_page
+
+        connection.client.sync(add_study_page, connection.scheduler, store)
+        pages.append(f"study: {urljoin(connection.dashboard, PAGE)}")
+    if not quiet:
+        say("\n".join(pages))
+
+
+def tick_of(connection: Connection, write_lock: Tick) -> Tick:
+    """Write the state of a run to its lock, and stop it if no worker will come."""
+
+    def tick(state: Mapping[str, Any]) -> None:
+        write_lock({"dashboard": connection.dashboard, **state})
+        connection.check()
+
+    return tick
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Exit quietly after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("daskglass: interrupted; rerun to continue", error=True)
+        raise typer.Exit(1) from None
+
+
+def report_outcome(outcome: Any, debug: bool) -> None:
+    """Print warnings and failures of a run; exit with 1 after failures."""
+    for messages in outcome.warnings.values():
+        for message in messages:
+            say(f"warning: {message}", error=True)
+    if debug:
+        for text in dict.fromkeys(outcome.tracebacks.values()):
+            say(text, error=True)
+    if outcome.failures:
+        causes: dict[str, list[str]] = {}
+        for key, cause in outcome.failures.items():
+            causes.setdefault(cause, []).append(key)
+        for cause, keys in causes.items():
+            more = f", and {len(keys) - 1} after it" * (len(keys) > 1)
+            say(f"daskglass: {cause} ({keys[0]}{more})", error=True)
+        raise typer.Exit(1)
