@@ -35,6 +35,7 @@ def run(
     from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
     from daskglass.report import draw
     from daskglass.sources.found import find_files
+    from daskglass.sources.systems import reads_files
     from daskglass.store.ledger import locked
     from daskglass.study.load import load_study
 
@@ -51,12 +52,7 @@ def run(
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
         return
-    if (
-        workers is not None
-        and profile.kind in BATCH_SYSTEMS
-        and given.source.simulate is not None
-        and not path.exists()
-    ):
+    if workers is not None and profile.kind in BATCH_SYSTEMS and not reads_files(given) and not path.exists():
         # for files, and for an existing store, this is checked later, before any task starts
         planned = costs(given, "GPU" in profile.resources)
         kinds = (kind for cost in planned for kind in cost.kinds)

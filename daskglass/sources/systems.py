@@ -35,3 +35,8 @@ def sources_of(study: Study, ledger: Ledger | None = None, over: Over = map, add
     files = survey_sources(study, Ledger(Path(study.store)) if ledger is None else ledger, over)
     systems = study.systems or [found_system(name) for name in files]
     return [of_files(study, system, files.get(system.system, {}), adding) for system in systems]
+
+
+def reads_files(study: Study) -> bool:
+    """Whether frames come from files, which must be looked into before anything is planned."""
+    return study.source.trajectories is not None
