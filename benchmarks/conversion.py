@@ -24,7 +24,7 @@ from benchmarks.timing import Row, compare, write_gsd
 from daskglass.cluster.connect import connect
 from daskglass.cluster.job_script import Profile
 from daskglass.pipeline import run as pipeline
-from daskglass.store.ledger import locked
+from daskglass.store.lock import locked
 from daskglass.study.load import study_of_files
 
 PARTICLES = 32_768

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from daskglass.errors import StoreError, StudyError, TrajectoryError, in_words, setting, system_error
-from daskglass.sources.found import check_agree
+from daskglass.sources.surveys import check_agree
 from daskglass.store.blocks import check_is_store
 from daskglass.trajectories import DamagedLaterError, gsd, lammps
 from daskglass.trajectories.mapping import read_table

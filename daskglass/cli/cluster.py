@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from daskglass.cli.options import Debug
-from daskglass.cli.running import announce
+from daskglass.cli.session import announce
 from daskglass.cli.tables import note, say
 from daskglass.errors import StudyError
 from daskglass.registry import BATCH_SYSTEMS, listed

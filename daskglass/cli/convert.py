@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daskglass.cli.options import Cluster, Debug, Quiet, expanded
-from daskglass.cli.running import announce, interruptible, report_outcome, tick_of
+from daskglass.cli.session import announce, interruptible, report_outcome, tick_of
 from daskglass.cli.tables import note, print_sources, say, show_progress
 from daskglass.errors import DaskglassError, StudyError, in_words, writing
 from daskglass.registry import READERS
 from daskglass.store.durable import replace_file
 
 if TYPE_CHECKING:
-    from daskglass.sources.found import File
+    from daskglass.sources.surveys import File
     from daskglass.stages.declare import Plan
 
 OPTIONS = {
@@ -82,8 +82,8 @@ def convert(
     from daskglass.cluster.connect import connect
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
-    from daskglass.sources.found import find_files
-    from daskglass.store.ledger import locked
+    from daskglass.sources.surveys import find_files
+    from daskglass.store.lock import locked
     from daskglass.study.load import study_of_files
 
     if species and system is None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile
-from daskglass.cli.running import announce, interruptible, report_outcome, tick_of
+from daskglass.cli.session import announce, interruptible, report_outcome, tick_of
 from daskglass.cli.tables import note, out, print_costs, print_sources, print_status, say, show_progress
 from daskglass.errors import StoreError, StudyError, reason
 from daskglass.registry import BATCH_SYSTEMS
@@ -34,9 +34,9 @@ def run(
     from daskglass.pipeline import run as pipeline
     from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
     from daskglass.report import draw
-    from daskglass.sources.found import find_files
+    from daskglass.sources.surveys import find_files
     from daskglass.sources.systems import reads_files
-    from daskglass.store.ledger import locked
+    from daskglass.store.lock import locked
     from daskglass.study.load import load_study
 
     given, profile = load_study(study), load_profile(cluster)
@@ -136,7 +136,7 @@ def check(store: Store, debug: Debug = False) -> None:
     from daskglass.cli.store_info import size_text
     from daskglass.pipeline.check import check as check_store
     from daskglass.store.blocks import check_is_store
-    from daskglass.store.ledger import locked
+    from daskglass.store.lock import locked
 
     # the lock would create missing folders
     check_is_store(store)

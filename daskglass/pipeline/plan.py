@@ -17,7 +17,7 @@ from daskglass.errors import StudyError, TrajectoryError
 from daskglass.physics import structure
 from daskglass.physics.labels import find
 from daskglass.sources import Recording, Source
-from daskglass.sources.found import Over
+from daskglass.sources.surveys import Over
 from daskglass.sources.systems import sources_of
 from daskglass.stages import registry
 from daskglass.stages.declare import PARTICLES, POSITIONS, TRAINED, Blocks, Plan, Reduce, Rows

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from daskglass.errors import StoreError
-from daskglass.store.ledger import Entry, holder_of, is_dead, read_entry, stage_and_system
+from daskglass.store.ledger import Entry, read_entry, stage_and_system
+from daskglass.store.lock import holder_of, is_dead
 from daskglass.study.paths import ledger_path, lock_path
 
 MINUTE = 60.0  # over which speed is measured, and after which a run that says nothing is called silent

@@ -16,7 +16,7 @@ from daskglass.pipeline.dispatch import TICK, Outcome, Tick, state_of, work
 from daskglass.pipeline.estimate import check_fits, kinds_of
 from daskglass.pipeline.plan import attributes, plan_study
 from daskglass.pipeline.tasks import Task, tasks_of
-from daskglass.sources.found import File, Look, Over, remember
+from daskglass.sources.surveys import File, Look, Over, remember
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan
 from daskglass.store import blocks as store

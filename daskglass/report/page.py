@@ -15,7 +15,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from daskglass.registry import FIGURES
-from daskglass.report.captions import data
+from daskglass.report.caption_parts import data
 from daskglass.report.claims import judge, with_error
 from daskglass.report.figures import drawn, get_figure
 from daskglass.report.results import Results, SystemResults, read_results

@@ -14,7 +14,7 @@ from daskglass.engines.sweep import Link
 from daskglass.store.blocks import Block
 from daskglass.study.settings import Images
 from daskglass.trajectories import Format
-from daskglass.trajectories.parts import get_reader
+from daskglass.trajectories.several_files import get_reader
 from daskglass.trajectories.survey import Survey
 from daskglass.variables import Variable
 

@@ -18,7 +18,7 @@ from daskglass.errors import TrajectoryError, setting
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.particles import species_names
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
-from daskglass.sources.found import (
+from daskglass.sources.surveys import (
     File,
     Files,
     check_agree,
@@ -29,7 +29,7 @@ from daskglass.sources.found import (
 )
 from daskglass.store.blocks import Block, open_group
 from daskglass.study.settings import Study, System, Trajectories, fingerprint
-from daskglass.trajectories.parts import get_reader
+from daskglass.trajectories.several_files import get_reader
 from daskglass.trajectories.survey import Survey
 from daskglass.trajectories.unwrapping import species_codes
 from daskglass.variables import VARIABLES

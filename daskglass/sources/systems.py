@@ -6,8 +6,8 @@ from pathlib import Path
 
 from daskglass.sources import Source
 from daskglass.sources.files import of_files
-from daskglass.sources.found import Over, survey_sources
 from daskglass.sources.simulated import simulated
+from daskglass.sources.surveys import Over, survey_sources
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import found_system
 from daskglass.study.settings import Study

@@ -29,7 +29,7 @@ class Scan:
     offsets : (frame,) start of each frame in the uncompressed file; empty if the format finds frames itself
     elements : a second name of each type, if any
     columns : names of the columns of atoms; empty if the format has none
-    firsts : number of the first frame of each of several files; see `daskglass.trajectories.parts`
+    firsts : number of the first frame of each of several files; see `daskglass.trajectories.several_files`
     times : (frame,) time in the file, τ; NaN if a frame has none, empty if the format has none
     """
 

@@ -17,7 +17,6 @@ import numpy as np
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.physics.labels import distinct, same
 from daskglass.study.paths import read_text
-from daskglass.trajectories.parts import STEP, file_of
 from daskglass.trajectories.patterns import (
     CONSTANTS,
     PATH,
@@ -32,6 +31,7 @@ from daskglass.trajectories.patterns import (
     parse_pattern,
     to_value,
 )
+from daskglass.trajectories.several_files import STEP, file_of
 
 COORDINATES = ("system", "run", "temperature", "replica")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}

@@ -15,7 +15,7 @@ from typing import Any
 
 from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.study.paths import expand_path
-from daskglass.trajectories.parts import STEP
+from daskglass.trajectories.several_files import STEP
 
 PATH, CONSTANTS, TABLE, RENAME = (
     setting(f"source.trajectories.{key}") for key in ("path", "constants", "table", "rename")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import DamagedLaterError, Format, Scan, Snapshot
-from daskglass.trajectories.parts import Part, Parts, file_of
+from daskglass.trajectories.several_files import Part, Parts, file_of
 
 END = 1_000_000  # bytes at either end of a file that are hashed
 VERSION = "2"  # of the contents of a survey

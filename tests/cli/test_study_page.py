@@ -18,7 +18,7 @@ from daskglass.cli.study_page import add_study_page
 from daskglass.cluster.servers import PrivateScheduler, PrivateWorker
 from daskglass.pipeline import dispatch as work
 from daskglass.pipeline import run as pipeline
-from daskglass.store.ledger import locked
+from daskglass.store.lock import locked
 from daskglass.study.load import load_study
 from daskglass.study.paths import ledger_path
 from tests.pipeline.test_progress import failed, plan, write

@@ -20,12 +20,12 @@ from tornado.httpclient import HTTPClientError
 from tornado.routing import PathMatches, RuleRouter
 from tornado.websocket import websocket_connect
 
-from daskglass.cli.running import announce
+from daskglass.cli.session import announce
 from daskglass.cluster.connect import connect
 from daskglass.cluster.folders import is_private, private_folder
 from daskglass.cluster.keys import make_keys
 from daskglass.cluster.profiles import load_profile
-from daskglass.store.ledger import locked
+from daskglass.store.lock import locked
 from tests.kernels.test_cache import SPREAD
 
 NOBODY = 65534

@@ -20,7 +20,8 @@ from rich.console import Console
 from daskglass.cli.watching import watch
 from daskglass.errors import StoreError
 from daskglass.pipeline.progress import MINUTE, NOTES, Follower, Tally, duration, headline, progress, rate
-from daskglass.store.ledger import Ledger, completed, failed, locked
+from daskglass.store.ledger import Ledger, completed, failed
+from daskglass.store.lock import locked
 from daskglass.study.paths import ledger_path, lock_path
 
 TOTALS = {"ka_0.0": {"convert": 4, "train": 1}, "ka_0.2": {"convert": 2}}

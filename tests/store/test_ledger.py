@@ -10,8 +10,9 @@ import time
 import pytest
 
 from daskglass.errors import StoreError
-from daskglass.store import ledger as ledger_module
-from daskglass.store.ledger import Ledger, holder_of, is_dead, locked, process_identity
+from daskglass.store import lock as lock_module
+from daskglass.store.ledger import Ledger
+from daskglass.store.lock import holder_of, is_dead, locked, process_identity
 from daskglass.study.paths import ledger_path, lock_path
 
 ABC = {"hops": "abc"}
@@ -60,7 +61,7 @@ def test_the_lock_is_released_in_the_end_even_after_an_error(store):
 
 def test_a_store_that_another_process_writes_to_is_refused(store):
     hold = (
-        "import sys\nfrom pathlib import Path\nfrom daskglass.store.ledger import locked\n"
+        "import sys\nfrom pathlib import Path\nfrom daskglass.store.lock import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
     with subprocess.Popen(
@@ -199,7 +200,7 @@ def test_a_lock_that_another_process_takes_a_moment_before_is_given_back(store, 
             return True
         return is_dead(holder)
 
-    monkeypatch.setattr(ledger_module, "is_dead", taken_meanwhile)
+    monkeypatch.setattr(lock_module, "is_dead", taken_meanwhile)
     with pytest.raises(StoreError, match=f"process {other['pid']} .* is writing to this store"), locked(store):
         pass
     assert json.loads(lock.read_text()) == other

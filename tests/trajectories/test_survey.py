@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daskglass.errors import TrajectoryError
-from daskglass.sources.found import composition
+from daskglass.sources.surveys import composition
 from daskglass.trajectories import gsd, lammps
 from daskglass.trajectories.survey import END, Survey, survey_file
 from tests.trajectories.files import make_run, write_dump, write_gsd

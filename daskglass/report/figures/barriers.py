@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from daskglass.report import collapse
-from daskglass.report.captions import structure
+from daskglass.report.caption_parts import structure
 from daskglass.report.results import Results
 from daskglass.report.style import GREY, S2, colour, error_bars, instead, letter, marker, new_figure, wrapped
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from daskglass.report.captions import of_each
+from daskglass.report.caption_parts import of_each
 from daskglass.report.results import Results, tex
 from daskglass.report.style import (
     FAR_ONSET,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from daskglass.report.captions import not_diffusive, standard_errors
+from daskglass.report.caption_parts import not_diffusive, standard_errors
 from daskglass.report.results import Results, tex
 from daskglass.report.style import S2, colour, error_bars, instead, letter, log_y, marker, new_figure
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from daskglass.report.captions import structure
+from daskglass.report.caption_parts import structure
 from daskglass.report.results import Results, SystemResults, tex
 from daskglass.report.style import (
     GREY,

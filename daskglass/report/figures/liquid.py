@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from daskglass.physics.systems import pair_energy
 from daskglass.report import snapshot
-from daskglass.report.captions import not_diffusive, standard_errors
+from daskglass.report.caption_parts import not_diffusive, standard_errors
 from daskglass.report.results import Results, plain, tex
 from daskglass.report.style import (
     DASHES,

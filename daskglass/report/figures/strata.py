@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daskglass.registry import listed
-from daskglass.report.captions import of_each
+from daskglass.report.caption_parts import of_each
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.style import (
     FAR_ONSET,

@@ -10,7 +10,7 @@ import pytest
 
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories import gsd, lammps
-from daskglass.trajectories.parts import Parts, get_reader
+from daskglass.trajectories.several_files import Parts, get_reader
 from daskglass.trajectories.survey import Survey, survey_file
 from tests.trajectories.files import COLUMNS, PACK, make_run, write_dump, write_gsd
 
