@@ -16,8 +16,9 @@ from tests import studies
 settings.register_profile("daskglass", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("daskglass")
 
-# a shell ignores Ctrl-C for what it runs in the background, and so would all that tests start
+# a shell ignores Ctrl-C for what it runs in the background, and nohup a hang-up, and so would all that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 DATA = Path(__file__).parent / "data"
 

@@ -187,16 +187,16 @@ def test_a_batch_system_is_a_file_and_a_line(daskglass, monkeypatch, tmp_path):
         file.write_text(f"mine: {{type: {kind}, {keys}}}\n")
         return load_profile("mine", file)
 
-    with pytest.raises(StudyError, match="'toy' is no kind of cluster"):
+    with pytest.raises(StudyError, match="'toy' is not a cluster type"):
         load_type("toy")
     monkeypatch.setitem(BATCH_SYSTEMS, "toy", BATCH_SYSTEM)
     profile = load_type("toy")
-    with pytest.raises(StudyError, match=r"'another' is no kind of cluster; there are .*slurm, toy"):
+    with pytest.raises(StudyError, match=r"'another' is not a cluster type; the known ones are .*slurm, toy"):
         load_type("another")
     assert "#TOY -q short -t 30" in job_script(profile)
     assert "--lifetime 1350s" in job_script(profile)
     file.write_text(f"mine: {{type: toy, {keys.replace('30', '00:30')}}}\n")
-    with pytest.raises(StudyError, match="'00:30' is no walltime of toy; write it as one of MM"):
+    with pytest.raises(StudyError, match="'00:30' is not a walltime of toy; write it as one of MM"):
         load_profile("mine", file)
 
     assert re.search(r"address, slurm.*or\s+toy", daskglass("BATCH_SYSTEMS", BATCH_SYSTEM, "cluster", "--help").stdout)
@@ -272,7 +272,7 @@ def test_the_tables_of_the_documentation_list_what_is_registered():
     for name, engine in ENGINES.items():
         minimizers = listed(f"`{minimizer}`" for minimizer in engine.minimizers)
         assert f"{minimizers} of `{name}`" in row_of("docs/study_file.md", "| `inherent` | `engine`")
-    assert f"on {listed(system.about for system in BATCH_SYSTEMS.values())}:" in " ".join(text_of("README.md").split())
+    assert f"on {listed(system.about for system in BATCH_SYSTEMS.values())}," in " ".join(text_of("README.md").split())
 
 
 def test_profiles_that_are_shipped_are_those_of_the_documentation():

@@ -430,7 +430,7 @@ def test_a_fault_of_a_file_per_frame_names_the_file(tmp_path, client):
     pattern = write_parts(tmp_path, {BAD: replace(run, position=position)}, write_dump)
     folder = file_of(tmp_path, BAD).parent
     (told,) = causes(tmp_path, client, format="lammps", path=pattern)
-    assert told.startswith(f"{folder}/dump.{{step}}: frame 20 ({folder}/dump.{run.step[20]}): position of particle 3")
+    assert told.startswith(f"{folder}/dump.{{step}}: frame 20: {folder}/dump.{run.step[20]}: position of particle 3")
 
 
 @pytest.mark.parametrize("write", [write_varying, write_dump])
