@@ -7,6 +7,7 @@ import pytest
 
 from daskglass.pipeline import run as pipeline
 from daskglass.pipeline.plan import plan_study
+from daskglass.pipeline.tasks import Task
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study
 from tests.conftest import DATA
@@ -114,3 +115,21 @@ def test_an_earlier_store_that_changed_ends_complete(earlier, monkeypatch):
 
     assert run_here(earlier, monkeypatch, changed).done == 2
     assert left(earlier, changed) == {}
+
+
+# --- what a task waits for ---
+
+
+def test_a_task_is_done_again_when_one_it_waits_for_was_completed_after_it(tmp_path):
+    first, second = (
+        Task("hops", "ka", f"hops-ka/{name}", print, (), after=after, inputs={})
+        for name, after in (("first", ()), ("second", ("hops-ka/first",)))
+    )
+    ledger = Ledger(tmp_path / "x.zarr")
+    for task in (first, second):
+        ledger.complete(task.key, {}, {})
+    assert pipeline.pending([first, second], ledger) == []
+
+    ledger.complete(first.key, {}, {})
+
+    assert pipeline.pending([first, second], Ledger(tmp_path / "x.zarr")) == [second]
