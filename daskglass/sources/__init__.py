@@ -137,6 +137,7 @@ class Source(Protocol):
     def feed(self, block: Block) -> Feed:
         """How the frames of a block come into the store."""
 
+    @property
     def simulations(self) -> Sequence[Simulation]:
         """Simulations to run first, of each replica from hot to cold; none where frames come from files."""
 

@@ -211,6 +211,7 @@ class FromFiles:
             continues=bool(survey and not survey.images and block.start),
         )
 
+    @property
     def simulations(self) -> Sequence[Simulation]:
         return []
 

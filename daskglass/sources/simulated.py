@@ -100,6 +100,7 @@ class Simulated:
     def feed(self, block: Block) -> Feed:
         return Feed(Origin(self._folder(block.temperature, block.replica) / f"{block.run}.gsd"))
 
+    @cached_property
     def simulations(self) -> Sequence[Simulation]:
         found = []
         for replica in self.replicas("production"):

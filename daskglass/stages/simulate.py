@@ -19,7 +19,7 @@ class Simulations:
     def items(self, plan: Plan) -> Iterator[Item]:
         """List the simulations."""
         hotter: Place | None = None
-        for simulation in plan.source.simulations():
+        for simulation in plan.source.simulations:
             link = simulation.link
             place = Place(link.system, link.temperature, link.replica)
             follows = () if link.previous is None or hotter is None else (hotter,)
@@ -28,7 +28,7 @@ class Simulations:
 
     def count(self, plan: Plan) -> Mapping[str, int]:
         """Count the simulations."""
-        return {"": len(plan.source.simulations())}
+        return {"": len(plan.source.simulations)}
 
 
 def simulate(link: Link) -> dict[str, Any]:
@@ -60,7 +60,7 @@ STAGE = Stage(
             writes=(RECORDED,),
             memory=lambda plan, run: plan.source.particles * ENGINES[plan.source.effort().engine].memory,
             seconds=_seconds,
-            when=lambda plan: bool(plan.source.simulations()),
+            when=lambda plan: bool(plan.source.simulations),
         ),
     ),
 )
