@@ -13,7 +13,8 @@ import pytest
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, get_engine, sweep
 from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, simulate
 from daskglass.errors import EngineError, StudyError
-from daskglass.physics.systems import kob_andersen, pair_energy, pair_force
+from daskglass.physics.energies import pair_energy, pair_force
+from daskglass.physics.systems import kob_andersen
 
 ENGINES = ("lammps", "hoomd")
 MIXTURE = kob_andersen(0.0)
