@@ -32,5 +32,5 @@ class Native(Minimizer):
             species,
             box,
             tolerance,
-            lambda frame, codes, edges: minima.minimum(frame, codes, edges, mixture, tolerance),
+            lambda frame, codes, edges: minima.minimum(frame, codes, edges, mixture, tolerance, minimizer),
         )

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from daskglass.kernels.cells import Cells, sort_into_cells
 from daskglass.kernels.flags import Float, Int, jit
-from daskglass.kernels.neighbors import Neighbors, by_slot, list_neighbors
+from daskglass.kernels.neighbors import Neighbors, list_neighbors
+from daskglass.kernels.slots import by_slot
 
 
 class Potential(NamedTuple):

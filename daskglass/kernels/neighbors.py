@@ -9,6 +9,7 @@ from daskglass.kernels.cells import Cells, gather_candidates, most_candidates, s
 from daskglass.kernels.flags import Float, jit
 
 LANES = 8  # a list is filled up to whole vectors: a loop over what remains would cost as much as the rest
+SKIN = 0.2  # σ_AA beyond the cut-offs: longer lists against more of them
 EXPECTED = 100  # neighbours of a particle; more are made room for
 
 
@@ -49,15 +50,3 @@ def list_neighbors(cells: Cells, box: Float, reach: Float) -> Neighbors:
                         count += 1
                     bounds[slot, K, 1] = count
     return Neighbors(bounds, slots)
-
-
-@jit
-def by_slot(cells: Cells, values: Float) -> Float:
-    """Values (particle, 3) as (3, slot), with NaN in the slot behind the last: nobody there is close to anyone."""
-    n = cells.order.shape[0]
-    sorted_values = np.empty((3, n + 1), np.float64)
-    sorted_values[:, n] = np.nan
-    for slot in range(n):
-        for d in range(3):
-            sorted_values[d, slot] = values[cells.order[slot], d]
-    return sorted_values
