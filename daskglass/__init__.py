@@ -20,7 +20,8 @@ _HOME = {
     "physics.entropy": ("excess_entropy", "local_excess_entropy"),
     "physics.softness": ("Softness", "recall_precision"),
     "physics.strata": ("strata", "rearrangement_probability"),
-    "physics.barriers": ("arrhenius", "onset_temperature", "supercooled", "collapse", "bootstrap"),
+    "physics.barriers": ("arrhenius", "onset_temperature", "supercooled", "collapse"),
+    "physics.bootstrap": ("bootstrap",),
     "physics.systems": ("Mixture", "built_in", "pair_energy", "pair_force"),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
