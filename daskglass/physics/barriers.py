@@ -1,10 +1,13 @@
-"""Arrhenius barriers of rearrangement by stratum, the onset temperature and the collapse."""
+"""Arrhenius barriers of rearrangement by stratum, the onset temperature and the collapse.
+
+Each equation is a function of plain arrays over any leading dimensions, with a function of xarray objects over it; the
+bootstrap has its resamples as one dimension more.
+"""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -12,18 +15,52 @@ from numpy.typing import NDArray
 
 from daskglass.errors import DataError
 from daskglass.physics import arrays
-from daskglass.physics.strata import existing_counts, in_double, probability_of
+from daskglass.physics.strata import in_double
 from daskglass.variables import VARIABLES, named
 
 INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
 FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
-SPREADS: dict[str, tuple[str, ...]] = {
-    "probability": ("temperature", "stratum"),
-    **FIT,
-    "onset_temperature": (),
-    "scaled_energy": ("stratum",),
-    "scaled_entropy": ("stratum",),
-}
+
+
+class Lines(NamedTuple):
+    """Lines ln P = Σ − ΔE/T, the standard errors of both, and how many temperatures each was fitted to."""
+
+    energy: NDArray[np.float64]
+    entropy: NDArray[np.float64]
+    energy_err: NDArray[np.float64]
+    entropy_err: NDArray[np.float64]
+    used: NDArray[np.int64]
+
+
+def arrhenius_lines(
+    T: NDArray[np.float64], probability: NDArray[np.floating], events: NDArray[np.number[Any]]
+) -> Lines:
+    """Fit a line to the ln P that exist of each stratum; P and its events over (…, temperature). See `arrhenius`."""
+    if ((probability < 0) | (probability > 1)).any():
+        raise DataError("P.probability must lie between 0 and 1, NaN where it is missing")
+    known = (events > 0) & (probability > 0)
+    # the variance of ln P is 1/events
+    weight = np.where(known, events, 0.0)
+    slope, intercept, slope_err, intercept_err = weighted_lines(
+        1.0 / T, np.log(np.where(known, probability, 1.0)), weight
+    )
+    return Lines(-slope, intercept, slope_err, intercept_err, known.sum(axis=-1))
+
+
+def weighted_lines(
+    x: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Slope and intercept of y(x) by least squares along the last axis, weighted by 1/σ², and the standard errors of both.
+
+    NaN with fewer than two points of any weight.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        n = np.where((weight > 0).sum(axis=-1) > 1, weight.sum(axis=-1), np.nan)
+        mean_x, mean_y = (weight * x).sum(axis=-1) / n, (weight * y).sum(axis=-1) / n
+        from_mean = weight * (x - mean_x[..., None])
+        spread = (from_mean * (x - mean_x[..., None])).sum(axis=-1)
+        slope = (from_mean * (y - mean_y[..., None])).sum(axis=-1) / spread
+        return slope, mean_y - slope * mean_x, np.sqrt(1 / spread), np.sqrt(1 / n + mean_x**2 / spread)
 
 
 def arrhenius(P: xr.Dataset) -> xr.Dataset:
@@ -65,30 +102,11 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
     >>> round(fit.activation_energy.item(), 3), round(fit.activation_entropy.item(), 3)
     (3.0, 1.0)
     """
-    P = _by_temperature(P)
-    x = 1.0 / P["temperature"].values.astype(np.float64)
-
-    def compute(probability: NDArray[np.floating], events: NDArray[np.floating]) -> tuple[NDArray[Any], ...]:
-        if ((probability < 0) | (probability > 1)).any():
-            raise DataError("P.probability must lie between 0 and 1, NaN where it is missing")
-        known = (events > 0) & (probability > 0)
-        weight = np.where(known, events, 0.0)
-        y = np.log(np.where(known, probability, 1.0))
-        used = known.sum(axis=-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            n = np.where(used > 1, weight.sum(axis=-1), np.nan)
-            mean_x, mean_y = (weight * x).sum(axis=-1) / n, (weight * y).sum(axis=-1) / n
-            from_mean = weight * (x - mean_x[..., None])
-            spread = (from_mean * (x - mean_x[..., None])).sum(axis=-1)
-            slope = (from_mean * (y - mean_y[..., None])).sum(axis=-1) / spread
-            # the variance of ln P is 1/events
-            return (
-                -slope, mean_y - slope * mean_x, np.sqrt(1 / spread), np.sqrt(1 / n + mean_x**2 / spread), used
-            )  # fmt: skip
-
+    P = _probabilities(P)
+    T = P["temperature"].values.astype(np.float64)
     names = (*FIT, *(f"{name}_err" for name in FIT))
     *fitted, used = arrays.apply(
-        compute,
+        lambda probability, events: arrhenius_lines(T, probability, events),
         {f"P.{name}": P[name] for name in ("probability", "events")},
         core=[["temperature"], ["temperature"]],
         out=[[]] * 5,
@@ -98,13 +116,51 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
     return dataset.assign(temperatures_used=used)
 
 
-def _by_temperature(P: xr.Dataset) -> xr.Dataset:
-    """P_R with rising temperatures, all positive."""
+def _probabilities(P: xr.Dataset) -> xr.Dataset:
+    """P_R in double precision, with rising temperatures."""
     axes = ("temperature",)
-    P = in_double(arrays.in_order(arrays.table(P, "P", {"probability": axes, "events": axes}), "temperature", "P"))
-    if not P["temperature"].values[0] > 0:
-        raise DataError(f"temperatures must be positive; got {P['temperature'].values[0]:g}")
-    return P
+    return in_double(by_temperature(arrays.table(P, "P", {"probability": axes, "events": axes}), "P"))
+
+
+def by_temperature(table: xr.Dataset, name: str) -> xr.Dataset:
+    """Table in the order of rising temperatures.
+
+    Raises
+    ------
+    DataError
+        If they are not positive numbers, or one is there twice.
+    """
+    table = arrays.in_order(table, "temperature", name)
+    if not table["temperature"].values[0] > 0:
+        raise DataError(f"temperatures must be positive; got {table['temperature'].values[0]:g}")
+    return table
+
+
+def meeting_temperature(
+    energy: NDArray[np.floating], entropy: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """T_A of lines over (…, stratum), the spread of the intersections kept, and their number. See `onset_temperature`."""
+    energy, entropy = energy.astype(np.float64), entropy.astype(np.float64)
+    # a line and itself too, which like parallel ones meet nowhere: so that there is always an entry
+    i, j = np.triu_indices(energy.shape[-1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        T = (energy[..., i] - energy[..., j]) / (entropy[..., i] - entropy[..., j])
+        T = np.sort(np.where(np.isfinite(T), T, np.nan), axis=-1)
+        low, middle, high = (_percentile(T, percent)[..., None] for percent in (10, 50, 90))
+        kept = np.abs(T - middle) <= high - low
+        n = kept.sum(axis=-1)
+        mean = np.where(kept, T, 0.0).sum(axis=-1) / n
+        spread = np.sqrt((np.where(kept, T - mean[..., None], 0.0) ** 2).sum(axis=-1) / n)
+    return mean, spread, n
+
+
+def _percentile(rising: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
+    """Percentile along the last axis, as `numpy.nanpercentile`, of values that rise to NaN at the end."""
+    last = np.maximum(np.isfinite(rising).sum(axis=-1, keepdims=True) - 1, 0)
+    place = percent / 100 * last
+    below = place.astype(np.int64)
+    low, high = (np.take_along_axis(rising, k, axis=-1) for k in (below, np.minimum(below + 1, last)))
+    return (low + (place - below) * (high - low))[..., 0]
 
 
 def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
@@ -143,29 +199,9 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     >>> T_A.item(), T_A.intersections.item()
     (0.5, 3)
     """
-
-    def meet(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[float, float, int]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            T = np.array(
-                [(E[i] - E[j]) / (entropy[i] - entropy[j]) for i, j in itertools.combinations(range(E.size), 2)]
-            )
-        T = T[np.isfinite(T)]
-        if T.size == 0:
-            return np.nan, np.nan, 0
-        low, high = np.percentile(T, [10, 90])
-        T = T[np.abs(T - np.median(T)) <= high - low] if T.size > 1 else T
-        return T.mean(), T.std(), T.size
-
-    def compute(E: NDArray[np.floating], entropy: NDArray[np.floating]) -> tuple[NDArray[Any], ...]:
-        found = np.empty(E.shape[:-1]), np.empty(E.shape[:-1]), np.empty(E.shape[:-1], np.int64)
-        for row in np.ndindex(E.shape[:-1]):
-            for result, value in zip(found, meet(E[row], entropy[row]), strict=True):
-                result[row] = value
-        return found
-
     fit = arrays.table(fit, "fit", FIT)
     onset, spread, intersections = arrays.apply(
-        compute,
+        meeting_temperature,
         {name: fit[name] for name in FIT},
         core=[["stratum"], ["stratum"]],
         out=[[], [], []],
@@ -207,7 +243,7 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
     >>> print(dg.supercooled(P).temperature.values)
     [0.5 0.6 0.7]
     """
-    P = _by_temperature(P)
+    P = _probabilities(P)
     if more := [dim for dim in P["probability"].dims if dim not in ("temperature", "stratum")]:
         raise DataError(f"P must be over (temperature, stratum); select one {' and '.join(map(str, more))} first")
     count = supercooled_count(P["temperature"].values, lambda k: P.isel(temperature=slice(k)))
@@ -241,6 +277,20 @@ def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int]
             return count
         count = below
     return min(seen[seen.index(count) :])
+
+
+def scaled_barriers(
+    energy: NDArray[np.floating], entropy: NDArray[np.floating], onset: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """y_Σ, y_E over (…, stratum) and P_R(T_A) of lines that meet at T_A over (…). See `collapse`."""
+    # noise may let strata meet below zero, where nothing is
+    T = np.where(onset > 0, onset, np.nan)[..., None]
+    P = np.exp(entropy - energy / T)
+    fitted = ~np.isnan(P)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(fitted, P, 0.0).sum(axis=-1) / fitted.sum(axis=-1)
+        scale = np.log(mean)[..., None]
+        return entropy / scale, energy / (T * scale), mean
 
 
 def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
@@ -281,122 +331,14 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
     """
     fit = arrays.table(fit, "fit", FIT)
     onset = arrays.array_or_number(onset, "onset").reset_coords(drop=True)
-
-    def compute(E: NDArray[Any], entropy: NDArray[Any], T: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
-        # noise may let strata meet below zero, where nothing is
-        T = np.where(T > 0, T, np.nan)[..., None]
-        P = np.exp(entropy - E / T)
-        fitted = ~np.isnan(P)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = np.where(fitted, P, 0.0).sum(axis=-1) / fitted.sum(axis=-1)
-            scale = np.log(mean)[..., None]
-            return entropy / scale, E / (T * scale), mean
-
     entropy, energy, P_onset = arrays.apply(
-        compute,
+        scaled_barriers,
         {**{name: fit[name] for name in FIT}, "onset": onset},
         core=[["stratum"], ["stratum"], []],
         out=[["stratum"], ["stratum"], []],
         dtypes=[np.float64] * 3,
     )
     return xr.Dataset({"scaled_entropy": entropy, "scaled_energy": energy, "onset_probability": P_onset})
-
-
-def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
-    """Standard errors of P_R, ΔE, Σ, T_A and the collapse, by resampling replicas and blocks of time.
-
-    Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself.
-
-    Parameters
-    ----------
-    counts : xarray.Dataset
-        Variables `samples` and `events` over (temperature, replica, time, stratum), at the temperatures of the fit.
-    resamples : int
-        Number of bootstrap samples.
-    seed : int
-        Seed of the resampling.
-    block : int
-        Frames in a block of time; frames closer than a hop window are not independent.
-
-    Returns
-    -------
-    xarray.Dataset
-        Variables `probability_err` (…, temperature, stratum), `activation_energy_err`, `activation_entropy_err`,
-        `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err` (…): standard deviations
-        of the resamples that have a value, in the units of what they are errors of.
-
-    Raises
-    ------
-    DataError
-        If a variable or dimension is missing, temperatures are not positive numbers, each once, or a number is not
-        whole.
-
-    References
-    ----------
-    .. [1] H. R. Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", The Annals of Statistics
-       17, 1217 (1989).
-
-    Examples
-    --------
-    >>> T = xr.DataArray([0.5, 0.6], dims="temperature", coords={"temperature": [0.5, 0.6]})
-    >>> energy = xr.DataArray([3.0, 2.0], dims="stratum")
-    >>> events = (1000 * np.exp(energy - energy / T)).round().astype(int)
-    >>> events = events.expand_dims(replica=2, time=4) + xr.DataArray([-5, 5], dims="replica")
-    >>> counts = xr.Dataset({"samples": xr.full_like(events, 1000), "events": events})
-    >>> errors = dg.bootstrap(counts, resamples=10, seed=0, block=2)
-    >>> dict(errors.probability_err.sizes)
-    {'temperature': 2, 'stratum': 2}
-    >>> 0 < errors.onset_temperature_err.item() < 0.2
-    True
-    """
-    resamples, seed, block = (
-        arrays.whole(value, name, least)
-        for value, name, least in ((resamples, "resamples", 2), (seed, "seed", 0), (block, "block", 1))
-    )
-    axes = ("temperature", "replica", "time", "stratum")
-    counts = existing_counts(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
-    counts = arrays.in_order(counts, "temperature", "counts")
-    if "time" in counts.indexes:
-        # blocks are of successive frames
-        counts = arrays.in_order(counts, "time", "counts")
-    counts = arrays.as_labelled(counts, "replica")
-    T = counts["temperature"].values
-
-    def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
-        lead = tuple(f"row_{k}" for k in range(samples.ndim - len(axes)))
-        table = xr.Dataset(
-            {"samples": ((*lead, *axes), samples), "events": ((*lead, *axes), events)}, {"temperature": T}
-        )
-        spread = _resampled(table, resamples, seed, block)
-        return tuple(spread[name].transpose(*lead, *dims).values for name, dims in SPREADS.items())
-
-    spreads = arrays.apply(
-        compute,
-        {f"counts.{name}": counts[name] for name in ("samples", "events")},
-        core=[axes, axes],
-        out=list(SPREADS.values()),
-        dtypes=[np.float64] * len(SPREADS),
-    )
-    return xr.Dataset({f"{name}_err": values for name, values in zip(SPREADS, spreads, strict=True)})
-
-
-def _resampled(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
-    """Standard deviations of what resamples of counts give; see `bootstrap`."""
-    blocks = counts.coarsen(time=block, boundary="pad").sum().stack(unit=("replica", "time"), create_index=False)
-    rng = np.random.default_rng(seed)
-    units = xr.DataArray(
-        rng.integers(blocks.sizes["unit"], size=(resamples, blocks.sizes["temperature"], blocks.sizes["unit"])),
-        dims=("resample", "temperature", "unit"),
-    )
-    drawn = []
-    for k in range(resamples):
-        P = probability_of(blocks.isel(unit=units.isel(resample=k)).sum("unit"))
-        fit = arrhenius(P)
-        onset = onset_temperature(fit).reset_coords(drop=True)
-        drawn.append(
-            xr.merge([P["probability"], fit[list(FIT)], onset, collapse(fit, onset).drop_vars("onset_probability")])
-        )
-    return xr.concat(drawn, "resample").std("resample", ddof=1)
 
 
 def _named_like(array: xr.DataArray, name: str) -> xr.DataArray:

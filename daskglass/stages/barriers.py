@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from daskglass.errors import StudyError
 from daskglass.physics import barriers, strata
+from daskglass.physics.bootstrap import bootstrap
 from daskglass.physics.entropy import excess_entropy
 from daskglass.physics.labels import SAME
 from daskglass.physics.structure import normalize_pairs
@@ -81,7 +82,7 @@ def _fit(ensemble: xr.Dataset, hottest: float | None, resamples: int, seed: int,
     onset = barriers.onset_temperature(fit)
     block = max(1, round(window / float(ensemble["time"][1] - ensemble["time"][0])))
     # resampling holds more than counting errors: it takes the place of those of the fit
-    errors = barriers.bootstrap(cold, resamples, seed, block)
+    errors = bootstrap(cold, resamples, seed, block)
     errors = errors.reindex(temperature=P["temperature"])
     table = xr.merge(
         [P, fit.drop_vars(list(errors), errors="ignore"), barriers.collapse(fit, onset), errors], join="exact"

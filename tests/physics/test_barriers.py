@@ -18,29 +18,8 @@ from daskglass.report.results import read_results
 from daskglass.stages.barriers import fit_barriers
 from daskglass.store import blocks as store
 from tests.conftest import particles
+from tests.physics.counts import AT_ONSET, ENERGY, ENTROPY, ONSET, TEMPERATURES, counted, histories_of_counts, law
 from tests.report.synthetic import tree
-
-ONSET = 0.87
-AT_ONSET = np.log(0.3)  # ln P_R where all strata meet
-ENERGY = np.array([6.0, 5.0, 4.0, 3.0, 2.0])
-ENTROPY = AT_ONSET + ENERGY / ONSET
-TEMPERATURES = np.array([0.80, 0.75, 0.70, 0.67, 0.64, 0.61, 0.58, 0.55, 0.53, 0.51, 0.49, 0.47, 0.45])
-STRATUM = np.arange(5.0)
-
-
-def law(temperatures=TEMPERATURES, energy=ENERGY, entropy=ENTROPY):
-    """P_R(T, stratum) of strata that meet at the onset, and do not part again above it."""
-    T = np.minimum(np.asarray(temperatures), ONSET)[:, None]
-    return np.exp(entropy - energy / T)
-
-
-def counted(events, samples, temperatures=TEMPERATURES):
-    dims = ("temperature", "stratum")
-    P = xr.Dataset(
-        {"events": (dims, np.asarray(events)), "samples": (dims, np.broadcast_to(samples, np.shape(events)))},
-        coords={"temperature": temperatures, "stratum": np.arange(np.shape(events)[1])},
-    )
-    return probability_of(P)
 
 
 def sampled(seed, samples=200_000, temperatures=TEMPERATURES):
@@ -176,6 +155,16 @@ def test_strata_without_a_fit_do_not_take_part_in_the_onset():
     assert float(T) == pytest.approx(0.5)
 
 
+def test_every_row_has_the_onset_of_the_strata_that_it_fitted():
+    noise = np.random.default_rng(0).normal(0, 0.4, 5)
+    subsets = np.arange(1, 32)[:, None] >> np.arange(5) & 1 == 1
+    fitted = xr.DataArray(subsets, dims=("system", "stratum"))
+    onset = dg.onset_temperature(barriers(ENERGY + noise, ENTROPY).where(fitted))
+    for k, subset in enumerate(subsets):
+        alone = dg.onset_temperature(barriers((ENERGY + noise)[subset], ENTROPY[subset]))
+        xr.testing.assert_allclose(onset.isel(system=k), alone, rtol=1e-13)
+
+
 def test_parallel_strata_meet_nowhere():
     assert np.isnan(dg.onset_temperature(barriers([3.0, 3.5], [6.0, 6.0])))
 
@@ -241,65 +230,6 @@ def test_a_search_that_cycles_ends_at_the_smallest_range_of_its_cycle():
 
 def test_at_least_two_temperatures_are_supercooled():
     assert supercooled_count(np.arange(1, 11) / 10, lambda k: meeting_at(0.01)) == 2
-
-
-# --- bootstrap -----------------------------------------------------------------------------------------------------
-
-
-def histories_of_counts(seed, block=1, replicas=3, frames=60, samples=2000, temperatures=TEMPERATURES):
-    """Binomial counts of every frame; frames of a block repeat one another, as within the window of a hop."""
-    rng = np.random.default_rng(seed)
-    P = law(temperatures)[:, None, None, :]
-    events = rng.binomial(samples, np.broadcast_to(P, (len(P), replicas, frames // block, 5))).repeat(block, axis=2)
-    dims = ("temperature", "replica", "time", "stratum")
-    return xr.Dataset(
-        {"samples": (dims, np.full(events.shape, samples)), "events": (dims, events)},
-        coords={"temperature": temperatures},
-    )
-
-
-def test_bootstrapped_errors_are_those_of_counting_where_frames_are_independent():
-    counts = histories_of_counts(0, temperatures=TEMPERATURES[::2])
-    errors = dg.bootstrap(counts, 100, seed=1, block=1)
-    P = probability_of(counts)
-    binomial = np.sqrt(P.probability * (1 - P.probability) / P.samples)
-    # a standard deviation of 180 units, from 100 samples: 5 % and 7 %
-    assert (abs(errors.probability_err / binomial - 1).values < 0.4).all()
-    assert abs(float((errors.probability_err / binomial).mean()) - 1) < 0.05
-
-
-def test_bootstrapped_blocks_see_that_their_frames_repeat_one_another():
-    counts = histories_of_counts(0, block=10, temperatures=TEMPERATURES[::4])
-    naive, honest = (dg.bootstrap(counts, 60, seed=1, block=block) for block in (1, 10))
-    ratio = float((honest.probability_err / naive.probability_err).mean())
-    assert ratio == pytest.approx(np.sqrt(10), rel=0.25)
-
-
-def test_bootstrapped_intervals_cover_the_truth():
-    inside, total = 0, 0
-    for seed in range(10):
-        counts = histories_of_counts(seed, frames=40, temperatures=TEMPERATURES[::2])
-        fit = dg.arrhenius(probability_of(counts))
-        errors = dg.bootstrap(counts, 30, seed, block=2)
-        for name, truth in (("activation_energy", ENERGY), ("activation_entropy", ENTROPY)):
-            inside += int((abs(fit[name] - truth) < 2 * errors[f"{name}_err"]).sum())
-            total += 5
-        inside += abs(float(dg.onset_temperature(fit)) - ONSET) < 2 * float(errors.onset_temperature_err)
-        total += 1
-    # two standard errors hold 95 %; energies and entropies of a stratum go together, so some 60 are independent
-    assert inside / total > 0.85
-
-
-def test_the_bootstrap_is_seeded():
-    counts = histories_of_counts(0, frames=20)
-    first, again, other = (dg.bootstrap(counts, 10, seed=seed, block=2) for seed in (1, 1, 2))
-    xr.testing.assert_identical(first, again)
-    assert float(first.onset_temperature_err) != float(other.onset_temperature_err)
-
-
-def test_the_bootstrap_takes_a_last_block_that_is_shorter():
-    counts = histories_of_counts(0, frames=20)
-    assert np.isfinite(dg.bootstrap(counts, 10, seed=1, block=7).activation_energy_err).all()
 
 
 # --- of a study ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,151 @@
+"""Bootstrapped errors of barriers, onset and collapse, against a loop over resamples and against the law of the data."""
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import daskglass as dg
+from benchmarks.barriers import one_by_one
+from daskglass.physics import bootstrap
+from daskglass.physics.strata import probability_of
+from tests.physics.counts import ENERGY, ENTROPY, ONSET, TEMPERATURES, histories_of_counts
+
+# --- the law of the data -------------------------------------------------------------------------------------------
+
+
+def test_bootstrapped_errors_are_those_of_counting_where_frames_are_independent():
+    counts = histories_of_counts(0, temperatures=TEMPERATURES[::2])
+    errors = dg.bootstrap(counts, 100, seed=1, block=1)
+    P = probability_of(counts)
+    binomial = np.sqrt(P.probability * (1 - P.probability) / P.samples)
+    # a standard deviation of 180 units, from 100 samples: 5 % and 7 %
+    assert (abs(errors.probability_err / binomial - 1).values < 0.4).all()
+    assert abs(float((errors.probability_err / binomial).mean()) - 1) < 0.05
+
+
+def test_bootstrapped_blocks_see_that_their_frames_repeat_one_another():
+    counts = histories_of_counts(0, block=10, temperatures=TEMPERATURES[::4])
+    naive, honest = (dg.bootstrap(counts, 60, seed=1, block=block) for block in (1, 10))
+    ratio = float((honest.probability_err / naive.probability_err).mean())
+    assert ratio == pytest.approx(np.sqrt(10), rel=0.25)
+
+
+def test_bootstrapped_intervals_cover_the_truth():
+    inside, total = 0, 0
+    for seed in range(10):
+        counts = histories_of_counts(seed, frames=40, temperatures=TEMPERATURES[::2])
+        fit = dg.arrhenius(probability_of(counts))
+        errors = dg.bootstrap(counts, 30, seed, block=2)
+        for name, truth in (("activation_energy", ENERGY), ("activation_entropy", ENTROPY)):
+            inside += int((abs(fit[name] - truth) < 2 * errors[f"{name}_err"]).sum())
+            total += 5
+        inside += abs(float(dg.onset_temperature(fit)) - ONSET) < 2 * float(errors.onset_temperature_err)
+        total += 1
+    # two standard errors hold 95 %; energies and entropies of a stratum go together, so some 60 are independent
+    assert inside / total > 0.85
+
+
+def test_the_bootstrap_is_seeded():
+    counts = histories_of_counts(0, frames=20)
+    first, again, other = (dg.bootstrap(counts, 10, seed=seed, block=2) for seed in (1, 1, 2))
+    xr.testing.assert_identical(first, again)
+    assert float(first.onset_temperature_err) != float(other.onset_temperature_err)
+
+
+def test_the_bootstrap_takes_a_last_block_that_is_shorter():
+    counts = histories_of_counts(0, frames=20)
+    assert np.isfinite(dg.bootstrap(counts, 10, seed=1, block=7).activation_energy_err).all()
+
+
+def test_units_that_are_all_alike_have_no_errors():
+    counts = histories_of_counts(0, frames=20)
+    alike = counts.isel(time=[0] * 20, replica=[0] * 3)
+    errors = dg.bootstrap(alike, 10, seed=1, block=5)
+    for name, values in errors.items():
+        np.testing.assert_allclose(values, 0.0, atol=1e-12, err_msg=name)
+
+
+# --- a loop over resamples -----------------------------------------------------------------------------------------
+
+
+WHOLE = histories_of_counts(3, frames=23, temperatures=TEMPERATURES[::-2]).assign_coords(
+    replica=np.arange(3), time=np.arange(23.0), stratum=np.arange(5)
+)
+T, R, TIME, STRATUM = (WHOLE[dim] for dim in ("temperature", "replica", "time", "stratum"))
+LACKING = (T[2] == T) & (R == 1) | (TIME == 7) & (R == 0) | (T[4] == T) & (TIME > 10)
+FIRST = (TIME == 0) & (R == 0)
+
+
+def silent(strata, but_at):
+    """Counts of strata without events, but where said."""
+    return WHOLE.assign(events=WHOLE.events.where(~STRATUM.isin(strata) | but_at, 0))
+
+
+COUNTS = {
+    "whole": WHOLE,
+    "missing, -1": WHOLE.where(~LACKING, -1),
+    "missing, NaN": WHOLE.where(~LACKING),
+    "a temperature missing": WHOLE.where(T[2] != T, -1),
+    "a stratum without samples": WHOLE.where(STRATUM != 2, 0),
+    "a stratum without events": silent([1], but_at=False),
+    "events at one temperature alone": silent([1], but_at=T[0] == T),
+    "a fit in some resamples alone": silent([1, 4], but_at=(T[0] == T) | (T[1] == T) & FIRST),
+    "two strata": WHOLE.isel(stratum=[0, 3]),
+    "one stratum": WHOLE.isel(stratum=[2]),
+    "one unit": WHOLE.isel(replica=[0], time=[0]),
+    "as many as in the paper": histories_of_counts(1, frames=101, temperatures=np.linspace(0.45, 0.83, 20)),
+    "real numbers": WHOLE.astype(float) * 0.3,
+}
+
+
+def agree(found, expected):
+    """Assert that errors are the same, to the last digits but two or three."""
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(
+            found[name].transpose(*values.dims), values, rtol=1e-12, atol=1e-15, err_msg=str(name)
+        )
+
+
+@pytest.mark.parametrize("counts", COUNTS.values(), ids=COUNTS)
+def test_resamples_together_give_what_they_give_one_by_one(counts):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = dg.bootstrap(counts, 12, seed=4, block=5)
+    agree(found, one_by_one(counts, 12, seed=4, block=5))
+
+
+@pytest.mark.parametrize("block", [1, 7, 23, 40])
+def test_blocks_of_any_length_are_drawn_as_one_by_one(block):
+    counts = COUNTS["missing, -1"]
+    agree(dg.bootstrap(counts, 6, seed=0, block=block), one_by_one(counts, 6, seed=0, block=block))
+
+
+def test_errors_of_several_systems_are_those_of_each():
+    each = [WHOLE, COUNTS["a fit in some resamples alone"]]
+    both = xr.concat(each, xr.Variable("system", ["p", "q"]))
+    found = dg.bootstrap(both, 8, seed=2, block=4)
+    assert all(values.dims[0] == "system" for values in found.values())
+    agree(found, one_by_one(both, 8, seed=2, block=4))
+    for k, counts in enumerate(each):
+        agree(found.isel(system=k), dg.bootstrap(counts, 8, seed=2, block=4))
+
+
+@pytest.mark.parametrize("at_once", [1, 100_000])
+def test_errors_do_not_depend_on_how_many_resamples_are_held_at_once(monkeypatch, at_once):
+    counts = COUNTS["a fit in some resamples alone"]
+    expected = dg.bootstrap(counts, 25, seed=1, block=2)
+    monkeypatch.setattr(bootstrap, "AT_ONCE", at_once)
+    agree(dg.bootstrap(counts, 25, seed=1, block=2), expected)
+
+
+def test_memory_does_not_grow_with_the_number_of_resamples():
+    counts = histories_of_counts(0, temperatures=TEMPERATURES[::2])
+    tracemalloc.start()
+    dg.bootstrap(counts, 1000, seed=0, block=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < bootstrap.AT_ONCE + 4 * counts.nbytes
