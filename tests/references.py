@@ -44,7 +44,8 @@ def pair_separations(position, box):
 def _pairs(mixture, species, function):
     """A function of (first, second, σ, ε) over all pairs of particles, by the pair of their species."""
     table = np.array([[function(mixture.pair(a, b)) for b in mixture.species] for a in mixture.species])
-    return table[species[:, None], species[None, :]]
+    codes = np.asarray(species, np.int64)
+    return table[codes[:, None], codes[None, :]]
 
 
 def local_energy(position, species, box, mixture):

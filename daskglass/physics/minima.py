@@ -123,7 +123,7 @@ def inherent_structures(
         positions: NDArray[np.floating], codes: NDArray[np.int8], boxes: NDArray[np.float64]
     ) -> tuple[NDArray[np.floating], ...]:
         minima = np.full(positions.shape, np.nan, np.float32)
-        force_rms, energy = np.full((2, *positions.shape[:-2]), np.nan)
+        force_rms, energy = (np.full(positions.shape[:-2], np.nan) for _ in range(2))
         for frame, who in frames(positions, codes, boxes, reach(mixture)):
             x, kinds = held(positions[frame], who), of_mixture[codes[frame][who]]
             found = minimum(x, kinds, boxes[frame], mixture, tolerance, minimizer, f"frame {frame}, " if frame else "")
