@@ -22,7 +22,9 @@ _HOME = {
     "physics.strata": ("strata", "rearrangement_probability"),
     "physics.barriers": ("arrhenius", "onset_temperature", "supercooled", "collapse"),
     "physics.bootstrap": ("bootstrap",),
-    "physics.systems": ("Mixture", "built_in", "pair_energy", "pair_force"),
+    "physics.systems": ("Mixture", "built_in"),
+    "physics.energies": ("pair_energy", "pair_force", "local_energy"),
+    "physics.minima": ("inherent_structures",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

@@ -6,6 +6,7 @@ imported when it is used.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -55,11 +56,13 @@ class EngineEntry:
 
     Attributes
     ----------
-    place : class that follows `daskglass.engines.Engine`
+    place : class that follows `daskglass.engines.Engine`, or `Minimizer` where it does not simulate
     about : what it is
     minimizers : each with the force evaluations that bring a frame to 1e-5; the first is the default
     memory : bytes of a particle, of neighbour lists and all else in the engine
     core, gpu : speeds; None where it uses no GPU
+    simulates : whether it does more than minimise
+    shifts : what of a mixture's `cutoff_shift` it has
     """
 
     place: str
@@ -68,6 +71,8 @@ class EngineEntry:
     memory: int
     core: Speed
     gpu: Speed | None = None
+    simulates: bool = True
+    shifts: tuple[str, ...] = ("energy",)
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,11 @@ READERS: dict[str, ReaderEntry] = {
 
 ENGINES: dict[str, EngineEntry] = {
     # measured on one core of a 2024 server
+    "native": EngineEntry(
+        "daskglass.engines.native:Native", "built in, minimises only; one core",
+        minimizers={"fire": 1500, "descent": 5000}, memory=1800, core=Speed((math.nan, math.nan), 3.4e6), simulates=False,
+        shifts=("energy", "force"),
+    ),
     "lammps": EngineEntry(
         "daskglass.engines.lammps:Lammps", "LAMMPS, embedded; one core",
         minimizers={"fire": 1500, "cg": 1700}, memory=800, core=Speed((2.2e6, 1.7e6), 1.7e6),
@@ -155,6 +165,11 @@ FIGURES: dict[str, FigureEntry] = {
     "grouped": FigureEntry("daskglass.report.figures.grouped"),
     "barriers": FigureEntry("daskglass.report.figures.barriers"),
 }
+
+
+def simulating() -> dict[str, EngineEntry]:
+    """Engines that simulate, and do not only minimise."""
+    return {name: engine for name, engine in ENGINES.items() if engine.simulates}
 
 
 def entry_of(registry: Mapping[str, Entry], name: str, what: str) -> Entry:

@@ -59,6 +59,7 @@ _VARIABLES = (
     Variable("position", (*PARTICLES, "xyz"), "float32", "sigma", "unwrapped position"),
     Variable("inherent", (*PARTICLES, "xyz"), "float32", "sigma", "unwrapped position in the inherent structure"),
     Variable("inherent_force", FRAMES, "float64", "epsilon/sigma", "root-mean-square force after minimisation"),
+    Variable("inherent_energy", FRAMES, "float64", "epsilon", "potential energy per particle of the inherent structure"),
     Variable("potential_energy", FRAMES, "float64", "epsilon", "potential energy per particle"),
     Variable("pressure", FRAMES, "float64", "epsilon/sigma**3", "pressure"),
     # per particle
@@ -69,6 +70,7 @@ _VARIABLES = (
     ),
     Variable("softness", PARTICLES, "float32", "1", "softness"),
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
+    Variable("local_energy", PARTICLES, "float64", "epsilon", "potential energy of a particle"),
     Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
     # bulk
     Variable("density", (), "float64", "1/sigma**3", "number density"),

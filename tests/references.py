@@ -31,6 +31,57 @@ def structure_functions(position, species, names, box, mu, width, support=np.inf
     return G
 
 
+def pair_separations(position, box):
+    """Minimum-image separations x_i − x_j (N, N, 3), and distances, infinite to itself."""
+    x, box = np.asarray(position, np.float64), np.asarray(box, np.float64)
+    d = x[:, None, :] - x[None, :, :]
+    d -= box * np.round(d / box)
+    r = np.sqrt((d**2).sum(axis=-1))
+    np.fill_diagonal(r, np.inf)
+    return d, r
+
+
+def _pairs(mixture, species, function):
+    """A function of (first, second, σ, ε) over all pairs of particles, by the pair of their species."""
+    table = np.array([[function(mixture.pair(a, b)) for b in mixture.species] for a in mixture.species])
+    codes = np.asarray(species, np.int64)
+    return table[codes[:, None], codes[None, :]]
+
+
+def local_energy(position, species, box, mixture):
+    """E_i = ½ Σ_j V(r_ij), V shifted to zero at the cut-off; and by its force there, where the mixture has it so."""
+    epsilon, sigma = (
+        _pairs(mixture, species, lambda pair, key=key: getattr(pair, key)) for key in ("epsilon", "sigma")
+    )
+    _, r = pair_separations(position, box)
+    delta, r_c = mixture.delta, mixture.cutoff * sigma
+    size = sigma - delta / 2 ** (1 / 6)
+
+    def v(r):
+        return 4 * epsilon * ((size / (r - delta)) ** 12 - (size / (r - delta)) ** 6)
+
+    V = v(r) - v(r_c)
+    if mixture.cutoff_shift == "force":
+        V -= np.where(np.isfinite(r), r - r_c, 0) * (v(r_c + 1e-5) - v(r_c - 1e-5)) / 2e-5
+    return 0.5 * np.where(r < r_c, V, 0).sum(axis=1)
+
+
+def forces(position, species, box, mixture):
+    """F_i = −Σ_j V'(r_ij) (x_i − x_j)/r_ij, the derivative by hand."""
+    epsilon, sigma = (
+        _pairs(mixture, species, lambda pair, key=key: getattr(pair, key)) for key in ("epsilon", "sigma")
+    )
+    d, r = pair_separations(position, box)
+    delta, r_c = mixture.delta, mixture.cutoff * sigma
+    size = sigma - delta / 2 ** (1 / 6)
+
+    def f(r):
+        return 4 * epsilon * (12 * size**12 / (r - delta) ** 13 - 6 * size**6 / (r - delta) ** 7)
+
+    total = f(r) - (f(r_c) if mixture.cutoff_shift == "force" else 0)
+    return (np.where(r < r_c, total / r, 0)[..., None] * d).sum(axis=1)
+
+
 def local_entropy(G, mu, width, cutoff=2.0, smoothing=1.0):
     """s⁽²⁾_i of (N, K, μ) structure functions, species by species and radius by radius."""
     mu = np.asarray(mu, np.float64)

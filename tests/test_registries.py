@@ -29,6 +29,7 @@ from daskglass.registry import (
     Speed,
     listed,
     load,
+    simulating,
 )
 from daskglass.report import snapshot
 from daskglass.report.figures import drawn
@@ -137,6 +138,8 @@ def test_an_engine_is_a_file_and_a_line(load_text, monkeypatch, tmp_path):
     assert (study.source.simulate.engine, study.inherent.minimizer) == ("toy", "steepest")
     with pytest.raises(StudyError, match="unknown engine 'none': choose lammps, hoomd or toy"):
         load_text(STUDY.replace("simulate: {engine: toy", "simulate: {engine: none"))
+    with pytest.raises(StudyError, match=r"engine native only minimises; to simulate choose lammps, hoomd or toy"):
+        load_text(STUDY.replace("simulate: {engine: toy", "simulate: {engine: native"))
 
     link = Link(
         "toy", "ka_0.0", kob_andersen(0.0), 216, 0, 1, 1.0, 0.004, tmp_path / "link",
@@ -267,8 +270,8 @@ def test_the_tables_of_the_documentation_list_what_is_registered():
     formats = text_of("docs/your_own_trajectories.md").partition("## Formats")[2].partition("\n\nAll give")[0]
     assert re.findall(r"^\| `(\w+)` \|", formats.partition("|---|---|")[2], re.MULTILINE) == list(READERS)
     assert listed(f"`{name}`" for name in READERS) in row_of("docs/study_file.md", "| `source.trajectories` | `format`")
-    for start in ("| `source.simulate` | `engine`", "| `inherent` | `engine`"):
-        assert listed(f"`{name}`" for name in ENGINES) in row_of("docs/study_file.md", start)
+    for start, engines in (("| `source.simulate` | `engine`", simulating()), ("| `inherent` | `engine`", ENGINES)):
+        assert listed(f"`{name}`" for name in engines) in row_of("docs/study_file.md", start)
     for name, engine in ENGINES.items():
         minimizers = listed(f"`{minimizer}`" for minimizer in engine.minimizers)
         assert f"{minimizers} of `{name}`" in row_of("docs/study_file.md", "| `inherent` | `engine`")

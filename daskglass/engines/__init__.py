@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from daskglass.physics.systems import Mixture
-from daskglass.registry import ENGINES, entry_of, load
+from daskglass.registry import ENGINES, entry_of, load, simulating
 
 if TYPE_CHECKING:
     import gsd.hoomd
@@ -96,14 +96,53 @@ class Simulation(Protocol):
         self.close()
 
 
-class Engine(Protocol):
-    """A program that integrates and minimises mixtures.
+class Minimizer(Protocol):
+    """A program that minimises mixtures.
 
     Raises
     ------
     EngineError
         If the program is missing or cannot be used, with the command that installs it.
     """
+
+    def minimize(
+        self,
+        mixture: Mixture,
+        positions: ArrayLike,
+        species: ArrayLike,
+        box: ArrayLike,
+        tolerance: float = 1e-5,
+        minimizer: str = "fire",
+    ) -> Minima:
+        """Bring every frame of a block to its inherent structure, each on its own and from rest.
+
+        A frame's result does not depend on the block it comes in.
+
+        Parameters
+        ----------
+        mixture : species and interactions
+        positions : (frames, particles, 3), σ_AA, unwrapped
+        species : (particles,) codes of the mixture's species
+        box : (3,) or (frames, 3), edge lengths, σ_AA
+        tolerance : of the root mean square force per particle, ε_AA/σ_AA
+        minimizer : "fire" (Bitzek et al. 2006) or, where the engine has it, "cg" (Polak-Ribière conjugate gradients)
+
+        Returns
+        -------
+        Minima; a frame that did not converge is marked so, not raised.
+
+        Raises
+        ------
+        EngineError
+            If a position is not finite, an array has the wrong shape, or a frame cannot be minimised at all, say in a
+            box too small for the cut-off.
+        StudyError
+            If the engine lacks the minimizer.
+        """
+
+
+class Engine(Minimizer, Protocol):
+    """A program that integrates mixtures, and minimises them."""
 
     def start(self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float) -> Simulation:
         """Start from the lattice and the velocities of `daskglass.engines.states.initial_state`.
@@ -138,43 +177,23 @@ class Engine(Protocol):
             If it cannot be read, or holds other species.
         """
 
-    def minimize(
-        self,
-        mixture: Mixture,
-        positions: ArrayLike,
-        species: ArrayLike,
-        box: ArrayLike,
-        tolerance: float = 1e-5,
-        minimizer: str = "fire",
-    ) -> Minima:
-        """Bring every frame of a block to its inherent structure, each on its own and from rest.
-
-        A frame's result does not depend on the block it comes in.
-
-        Parameters
-        ----------
-        mixture : species and interactions
-        positions : (frames, particles, 3), σ_AA, unwrapped
-        species : (particles,) codes of the mixture's species
-        box : (3,) or (frames, 3), edge lengths, σ_AA
-        tolerance : of the root mean square force per particle, ε_AA/σ_AA
-        minimizer : "fire" (Bitzek et al. 2006) or, where the engine has it, "cg" (Polak-Ribière conjugate gradients)
-
-        Returns
-        -------
-        Minima; a frame that did not converge is marked so, not raised.
-
-        Raises
-        ------
-        EngineError
-            If a position is not finite, or an array has the wrong shape.
-        StudyError
-            If the engine lacks the minimizer.
-        """
-
 
 def get_engine(name: str) -> Engine:
-    """Return the engine of this name.
+    """Return the engine of this name, which simulates.
+
+    Raises
+    ------
+    StudyError
+        If there is none of this name, or it only minimises.
+    EngineError
+        If it is not installed; the message says how to install it.
+    """
+    engine: Engine = load(entry_of(simulating(), name, "engine").place)()
+    return engine
+
+
+def get_minimizer(name: str) -> Minimizer:
+    """Return the engine of this name, which may do no more than minimise.
 
     Raises
     ------
@@ -183,5 +202,5 @@ def get_engine(name: str) -> Engine:
     EngineError
         If it is not installed; the message says how to install it.
     """
-    engine: Engine = load(entry_of(ENGINES, name, "engine").place)()
+    engine: Minimizer = load(entry_of(ENGINES, name, "engine").place)()
     return engine

@@ -16,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 from daskglass.engines import Engine, Minima, Simulation
-from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame, shortest_time
+from daskglass.engines.states import State, check_shift, initial_state, minimize_frames, recorded_frame
 from daskglass.errors import EngineError
-from daskglass.physics.systems import Mixture, reduced_size
+from daskglass.physics.energies import reduced_size
+from daskglass.physics.minima import Minimum, shortest_time
+from daskglass.physics.systems import Mixture
 from daskglass.registry import ENGINES, entry_of
 
 REMEDY = "install it with: conda install -c conda-forge hoomd"
@@ -231,7 +233,7 @@ def _point(state: State) -> _Point:
 def pair_scan(
     mixture: Mixture, first: str, second: str, r: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energy and force of two particles as HOOMD-blue computes them, to hold against `daskglass.physics.systems`.
+    """Energy and force of two particles as HOOMD-blue computes them, to hold against `daskglass.physics.energies`.
 
     Parameters
     ----------
@@ -310,6 +312,7 @@ def _potential(mixture: Mixture, box: NDArray[np.float64], buffer: float) -> Any
             f"and a margin, {shortest:.3f}",
             remedy=f"use more particles, at least {int(mixture.density * shortest**3) + 1}",
         )
+    check_shift(mixture, "hoomd")
     md = library().md
     style = md.pair.ExpandedLJ if mixture.delta else md.pair.LJ
     potential = style(nlist=md.nlist.Cell(buffer=buffer), mode="shift")

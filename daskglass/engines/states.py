@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Minima
-from daskglass.errors import EngineError
-from daskglass.physics.systems import Mixture, reduced_size
+from daskglass.errors import DataError, EngineError
+from daskglass.physics.minima import Minimum
+from daskglass.physics.systems import Mixture
+from daskglass.registry import ENGINES
 
 
 class State(NamedTuple):
@@ -21,15 +23,6 @@ class State(NamedTuple):
     velocities: NDArray[np.float64]
     species: NDArray[np.int64]
     box: NDArray[np.float64]
-
-
-class Minimum(NamedTuple):
-    """One frame at its minimum: unwrapped positions (N, 3), energy per particle, √(Σ|f|²/N), evaluations spent."""
-
-    positions: NDArray[np.float64]
-    energy: float
-    force_rms: float
-    evaluations: int
 
 
 def initial_state(mixture: Mixture, particles: int, seed: int, temperature: float) -> State:
@@ -50,6 +43,21 @@ def initial_state(mixture: Mixture, particles: int, seed: int, temperature: floa
     box = np.full(3, mixture.box_length(particles))
     species = np.repeat(np.arange(len(mixture.species)), mixture.counts(particles))
     return State(_lattice(particles, rng) * box, _maxwell_boltzmann(particles, temperature, rng), species, box)
+
+
+def check_shift(mixture: Mixture, engine: str) -> None:
+    """Refuse a mixture whose cut-off is shifted in a way that an engine does not have.
+
+    Raises
+    ------
+    EngineError
+        Naming both.
+    """
+    if mixture.cutoff_shift not in ENGINES[engine].shifts:
+        raise EngineError(
+            f"engine {engine} has no cut-off shifted by {mixture.cutoff_shift}",
+            remedy="trajectories of such mixtures can be minimised with inherent: {engine: native}",
+        )
 
 
 def recorded_frame(
@@ -102,13 +110,18 @@ def minimize_frames(
     Raises
     ------
     EngineError
-        If a position is not finite, or an array has the wrong shape.
+        If a position is not finite, an array has the wrong shape, or a frame cannot be minimised at all.
     """
     frames = np.asarray(positions, dtype=np.float64)
     codes = np.asarray(species, dtype=np.int64)
     _check_block(frames, codes, len(mixture.species))
     edges = np.broadcast_to(np.asarray(box, dtype=np.float64), (len(frames), 3))
-    found = [minimize(frame, codes, edge) for frame, edge in zip(frames, edges, strict=True)]
+    found = []
+    for k, (frame, edge) in enumerate(zip(frames, edges, strict=True)):
+        try:
+            found.append(minimize(frame, codes, edge))
+        except (DataError, EngineError) as error:
+            raise EngineError(f"frame {k}: {error}") from error
     force_rms = np.array([minimum.force_rms for minimum in found])
     return Minima(
         positions=np.array([minimum.positions for minimum in found], dtype=np.float32).reshape(frames.shape),
@@ -117,11 +130,6 @@ def minimize_frames(
         evaluations=np.array([minimum.evaluations for minimum in found], dtype=np.int64),
         converged=force_rms <= tolerance,
     )
-
-
-def shortest_time(mixture: Mixture) -> float:
-    """Time min σ'/√ε over the pairs, τ_A, to which the period of the stiffest pair is proportional."""
-    return float(min(reduced_size(mixture, pair) / np.sqrt(pair.epsilon) for pair in mixture.pairs.values()))
 
 
 def _lattice(particles: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -21,6 +21,9 @@ PERCENTILES = (5.0, 95.0)
 R_MAX = 5.0
 BIN_WIDTH = 0.02
 
+# inherent structures
+FORCE_TOLERANCE = 1e-5  # ε/σ, of the root mean square force per particle
+
 # relaxation: lags up to LONGEST τ_α from each of ORIGINS origins
 Q_PEAK = 7.14  # 1/σ: first peak of the structure factor
 ORIGINS = 10

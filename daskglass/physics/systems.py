@@ -6,13 +6,21 @@ import itertools
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)  # fmt: skip
 
-from daskglass.errors import DataError, StudyError
+from daskglass.errors import StudyError
 
 SIXTH_ROOT_OF_TWO = 2.0 ** (1.0 / 6.0)
 
@@ -65,6 +73,9 @@ class Mixture(BaseModel):
         Cut-off of r in units of σ_ij.
     density : float
         Number density ρ = N/V in σ_AA^-3.
+    cutoff_shift : {"energy", "force"}, optional
+        What the potential is shifted by to end at the cut-off: a constant, so that its energy is zero there; or a line,
+        so that its force is zero too.
 
     Raises
     ------
@@ -101,6 +112,12 @@ class Mixture(BaseModel):
     delta: NotNegative = 0.0
     cutoff: Positive = 2.5
     density: Positive
+    cutoff_shift: Literal["energy", "force"] = "energy"
+
+    @model_serializer(mode="wrap")
+    def _by_what_differs(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # a hash of a mixture that could not be shifted by its force stays what it was
+        return {name: value for name, value in plain(self).items() if (name, value) != ("cutoff_shift", "energy")}
 
     @field_validator("species")
     @classmethod
@@ -295,111 +312,3 @@ def temperatures(delta: float) -> tuple[float, ...]:
     """T(Δ) = T_ref (ρ/1.2)^{2/3} / (1 − 2^{1/6} Δ)², rounded to 0.01: equal depth of supercooling for every Δ."""
     scale = (DENSITY[delta] / DENSITY[0.0]) ** (2.0 / 3.0) / (1.0 - SIXTH_ROOT_OF_TWO * delta) ** 2
     return tuple(round(scale * T, 2) for T in REFERENCE_TEMPERATURES)
-
-
-def pair_energy(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArray[np.float64]:
-    """Energy V_ij(r), zero at the cut-off and beyond.
-
-    V_ij(r) = 4 ε [ (σ'/(r−Δ))^12 − (σ'/(r−Δ))^6 ] − V(r_c), with σ' = σ − Δ/2^{1/6}, which keeps the minimum of every
-    pair at 2^{1/6} σ_ij, and r_c = 2.5 σ_ij a cut-off of r, not of r − Δ. The paper [1]_ prints σ' = σ (1 − Δ/2^{1/6}),
-    which keeps the minimum of A with A alone.
-
-    Parameters
-    ----------
-    mixture : Mixture
-        Mixture whose potential is meant.
-    first : str
-        Name of a species.
-    second : str
-        Name of the other species.
-    r : array_like
-        Distances in σ_AA, beyond Δ. NaN where missing.
-
-    Returns
-    -------
-    numpy.ndarray
-        Energies in ε_AA, of the shape of `r`, float64.
-
-    Raises
-    ------
-    StudyError
-        If there is no such species, or mixture.
-    DataError
-        If a distance is no number, or lies where the potential is not defined, r ≤ Δ.
-
-    References
-    ----------
-    .. [1] I. R. Graham, P. E. Arratia and R. A. Riggleman, "Exploring the Relationship Between Softness and Excess
-       Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
-
-    Examples
-    --------
-    >>> mixture, temperatures = dg.built_in("ka_0.2")
-    >>> print(dg.pair_energy(mixture, "A", "A", [1.0, 2 ** (1 / 6), 2.5]).round(3))
-    [ 0.832 -0.992  0.   ]
-    """
-    r, pair = _distances(mixture, r), mixture.pair(first, second)
-    r_c = np.asarray(mixture.cutoff * pair.sigma)
-    # NaN is not beyond
-    return np.where(r >= r_c, 0.0, _expanded_lj(mixture, pair, r) - _expanded_lj(mixture, pair, r_c))
-
-
-def pair_force(mixture: Mixture, first: str, second: str, r: ArrayLike) -> NDArray[np.float64]:
-    """Force −dV_ij/dr, positive when repulsive and zero beyond the cut-off; see `pair_energy`.
-
-    Parameters
-    ----------
-    mixture : Mixture
-        Mixture whose potential is meant.
-    first : str
-        Name of a species.
-    second : str
-        Name of the other species.
-    r : array_like
-        Distances in σ_AA, beyond Δ. NaN where missing.
-
-    Returns
-    -------
-    numpy.ndarray
-        Forces in ε_AA/σ_AA, of the shape of `r`, float64.
-
-    Raises
-    ------
-    StudyError
-        If there is no such species, or mixture.
-    DataError
-        If a distance is no number, or lies where the potential is not defined, r ≤ Δ.
-
-    Examples
-    --------
-    >>> mixture, temperatures = dg.built_in("ka_0.0")
-    >>> print(dg.pair_force(mixture, "A", "A", [1.0, 1.2, 2.5]).round(3))
-    [24.    -2.212  0.   ]
-    """
-    r, pair = _distances(mixture, r), mixture.pair(first, second)
-    inverse = reduced_size(mixture, pair) / (r - mixture.delta)
-    force = 24.0 * pair.epsilon * (2.0 * inverse**12 - inverse**6) / (r - mixture.delta)
-    return np.where(r >= mixture.cutoff * pair.sigma, 0.0, force)
-
-
-def _distances(mixture: Mixture, r: ArrayLike) -> NDArray[np.float64]:
-    if not isinstance(mixture, Mixture):
-        raise StudyError(f'the mixture must be a Mixture, such as built_in("ka_0.0")[0]; got {type(mixture).__name__}')
-    found = np.asarray(r)
-    if found.dtype.kind not in "iuf":
-        raise DataError(f"r must be numbers; got {found.dtype}")
-    if (found <= mixture.delta).any():
-        raise DataError(
-            f"r must lie beyond Δ = {mixture.delta:g} σ, where the potential is defined; got {found.min():g}"
-        )
-    return found.astype(np.float64)
-
-
-def reduced_size(mixture: Mixture, pair: Pair) -> float:
-    """σ' = σ − Δ/2^{1/6}, which keeps the minimum of every pair at 2^{1/6} σ."""
-    return pair.sigma - mixture.delta / SIXTH_ROOT_OF_TWO
-
-
-def _expanded_lj(mixture: Mixture, pair: Pair, r: NDArray[np.float64]) -> NDArray[np.float64]:
-    inverse_6 = (reduced_size(mixture, pair) / (r - mixture.delta)) ** 6
-    return 4.0 * pair.epsilon * (inverse_6**2 - inverse_6)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from daskglass.engines import get_engine
+from daskglass.engines import get_minimizer
 from daskglass.physics.systems import Mixture
 from daskglass.registry import ENGINES
 from daskglass.stages.declare import (
@@ -38,7 +38,7 @@ def minimize(
 ) -> dict[str, Any]:
     """Minimise the frames of a block; a frame that did not converge is left NaN and counted."""
     run = read_block(path, block, ["position"])
-    minima = get_engine(engine).minimize(
+    minima = get_minimizer(engine).minimize(
         mixture, run["position"].values, run["species"].values, run["box"].values, tolerance, minimizer
     )
     positions = quantize(minima.positions, precision)

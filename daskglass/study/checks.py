@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from daskglass.errors import StudyError
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.systems import built_in
+from daskglass.registry import ENGINES, listed
 from daskglass.study.values import MOST_FRAMES_IN_ALL, MOST_STEPS, error_at
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def check_sections(study: Study) -> None:
                 "systems", k, "system",
                 message=f"{system.system} is not built in: give its mixture to minimise, or set inherent: none",
             )  # fmt: skip
+        _check_shift(study, k, system)
         try:
             study.training_temperature(system.system, system.temperatures)
         except StudyError as error:
@@ -59,6 +61,18 @@ def check_sections(study: Study) -> None:
             raise error_at(
                 "source", "simulate",
                 message=f"{frames:,} frames in all systems, temperatures and replicas; the limit is {MOST_FRAMES_IN_ALL:,}",
+            )  # fmt: skip
+
+
+def _check_shift(study: Study, k: int, system: System) -> None:
+    used = {"source.simulate": study.source.simulate, "inherent": None if study.inherent == "none" else study.inherent}
+    for section, engine in used.items():
+        shift = system.mixture.cutoff_shift if system.mixture else "energy"
+        if engine is not None and shift not in ENGINES[engine.engine].shifts:
+            raise error_at(
+                "systems", k, "mixture", "cutoff_shift",
+                message=f"{section}.engine {engine.engine} has no cut-off shifted by {shift}; "
+                f"{listed(name for name, entry in ENGINES.items() if shift in entry.shifts)} has",
             )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from daskglass.study.values import (
     FilePath,
     FormatName,
     FrameCount,
+    MinimizerName,
     Name,
     Pattern,
     Percentile,
@@ -196,9 +197,9 @@ class SourceSettings(_Section):
 class Inherent(_Section):
     """Minimisation of every frame to its inherent structure, down to a root-mean-square force per particle."""
 
-    engine: EngineName = "lammps"
+    engine: MinimizerName = "native"
     minimizer: Annotated[str, Field(validate_default=True)] = "fire"
-    force_tolerance: Annotated[Positive, Field(le=1e-5)] = 1e-5
+    force_tolerance: Annotated[Positive, Field(le=defaults.FORCE_TOLERANCE)] = defaults.FORCE_TOLERANCE
 
     @field_validator("minimizer")
     @classmethod

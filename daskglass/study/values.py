@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
 from daskglass.physics.systems import Positive
-from daskglass.registry import ENGINES, READERS, entry_of
+from daskglass.registry import ENGINES, READERS, entry_of, listed, simulating
 from daskglass.study.paths import check_no_address, expand_path, follow
 
 # --- limits: larger studies would fail later, or exhaust the machine that plans them ---------------------------------
@@ -78,12 +78,19 @@ def known(registry: Mapping[str, Any], name: str, what: str) -> str:
     return name
 
 
+def _simulates(name: str) -> str:
+    if name in ENGINES and name not in simulating():
+        raise error_at(message=f"engine {name} only minimises; to simulate choose {listed(simulating())}")
+    return known(simulating(), name, "engine")
+
+
 FilePath = Annotated[str, Field(min_length=1), AfterValidator(lambda path: expand_path(path))]
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 StorePath = Annotated[str, Field(min_length=1), AfterValidator(_store)]
 Constant = Annotated[str | int | float, BeforeValidator(_constant)]
 FormatName = Annotated[str, AfterValidator(lambda name: known(READERS, name, "trajectory format"))]
-EngineName = Annotated[str, AfterValidator(lambda name: known(ENGINES, name, "engine"))]
+EngineName = Annotated[str, AfterValidator(_simulates)]
+MinimizerName = Annotated[str, AfterValidator(lambda name: known(ENGINES, name, "engine"))]
 
 
 def error_at(*keys: int | str, message: str) -> PydanticCustomError:

@@ -10,12 +10,18 @@ import gsd.hoomd
 import numpy as np
 import pytest
 
-from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, get_engine, sweep
+from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, get_engine, get_minimizer, sweep
 from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, simulate
 from daskglass.errors import EngineError, StudyError
-from daskglass.physics.systems import kob_andersen, pair_energy, pair_force
+from daskglass.physics.energies import pair_energy, pair_force
+from daskglass.physics.systems import kob_andersen
 
 ENGINES = ("lammps", "hoomd")
+MOST_EVALUATIONS = {
+    "native": "physics.minima.MOST_EVALUATIONS",
+    "lammps": "engines.lammps.MAX_EVALUATIONS",
+    "hoomd": "engines.hoomd.MAX_EVALUATIONS",
+}
 MIXTURE = kob_andersen(0.0)
 PARTICLES = 300  # the smallest boxes of every engine hold at least 211
 BOX = np.full(3, MIXTURE.box_length(PARTICLES))
@@ -37,17 +43,29 @@ def engine(name):
     return get_engine(name)
 
 
+@pytest.fixture(params=MOST_EVALUATIONS, scope="module")
+def minimizing(request):
+    return request.param if request.param == "native" else installed(request.param)
+
+
+@pytest.fixture(scope="module")
+def minimizer(minimizing):
+    """Engine of which nothing more is asked than minima."""
+    return get_minimizer(minimizing)
+
+
 @pytest.fixture
-def reproducible(name):
+def reproducible(request):
     """Skip where two runs do not agree to the bit: a GPU sums forces in an order of its own."""
+    name = request.getfixturevalue("minimizing" if "minimizer" in request.fixturenames else "name")
     if name == "hoomd" and importlib.import_module("hoomd").device.GPU.get_available_devices():
         pytest.skip("engine hoomd computes on a GPU, where no two runs agree to the bit")
 
 
 @pytest.fixture(scope="module")
-def liquid(engine):
+def liquid():
     """Six thermal frames of a small equilibrated liquid: (frames, particles, 3) float32, and species."""
-    with engine.start(MIXTURE, PARTICLES, 5, 1.0, 0.004) as simulation:
+    with get_engine("lammps").start(MIXTURE, PARTICLES, 5, 1.0, 0.004) as simulation:
         simulation.run(SETTLED)
         frames = []
         for _ in range(6):
@@ -286,10 +304,10 @@ def test_what_is_no_checkpoint_is_an_error(engine, tmp_path, content):
         engine.load(tmp_path / "c", MIXTURE, 0.004, 1.0)
 
 
-def test_minima_have_no_force_and_less_energy_than_the_frames(engine, liquid):
+def test_minima_have_no_force_and_less_energy_than_the_frames(minimizer, liquid):
     positions, species = liquid
-    minima = engine.minimize(MIXTURE, positions[:3], species, BOX)
-    again = engine.minimize(MIXTURE, minima.positions, species, BOX)
+    minima = minimizer.minimize(MIXTURE, positions[:3], species, BOX)
+    again = minimizer.minimize(MIXTURE, minima.positions, species, BOX)
     assert minima.converged.all()
     assert (minima.force_rms <= 1e-5).all()
     assert (minima.energy < -7.2).all()
@@ -297,9 +315,9 @@ def test_minima_have_no_force_and_less_energy_than_the_frames(engine, liquid):
     np.testing.assert_allclose(again.positions, minima.positions, atol=2e-3)  # a minimum stays where it is
 
 
-def test_a_minimum_read_back_in_single_precision_has_forces_of_about_1e_4(engine, liquid):
+def test_a_minimum_read_back_in_single_precision_has_forces_of_about_1e_4(minimizer, liquid):
     positions, species = liquid
-    minima = engine.minimize(MIXTURE, positions[:1], species, BOX, tolerance=1e-7)
+    minima = minimizer.minimize(MIXTURE, positions[:1], species, BOX, tolerance=1e-7)
     x = minima.positions[0].astype(float)
     separation = x[:, None] - x
     separation -= BOX * np.rint(separation / BOX)
@@ -314,18 +332,18 @@ def test_a_minimum_read_back_in_single_precision_has_forces_of_about_1e_4(engine
     assert 2e-5 < np.sqrt((total**2).sum() / PARTICLES) < 4e-4
 
 
-def test_energy_of_a_minimum_is_the_sum_over_its_pairs(engine, liquid):
+def test_energy_of_a_minimum_is_the_sum_over_its_pairs(minimizer, liquid):
     positions, species = liquid
-    minima = engine.minimize(MIXTURE, positions[:1], species, BOX)
+    minima = minimizer.minimize(MIXTURE, positions[:1], species, BOX)
     by_hand = energy_by_hand(MIXTURE, minima.positions[0].astype(float)) / PARTICLES
     assert minima.energy[0] == pytest.approx(by_hand, abs=1e-8)
 
 
-def test_a_frame_is_minimised_to_the_same_bits_whatever_its_block(engine, liquid, reproducible):
+def test_a_frame_is_minimised_to_the_same_bits_whatever_its_block(minimizer, liquid, reproducible):
     positions, species = liquid
-    together = engine.minimize(MIXTURE, positions, species, BOX)
-    alone = engine.minimize(MIXTURE, positions[4:5], species, BOX)
-    pair = engine.minimize(MIXTURE, positions[[4, 1]], species, BOX)
+    together = minimizer.minimize(MIXTURE, positions, species, BOX)
+    alone = minimizer.minimize(MIXTURE, positions[4:5], species, BOX)
+    pair = minimizer.minimize(MIXTURE, positions[[4, 1]], species, BOX)
     for other in (alone, pair):
         np.testing.assert_array_equal(together.positions[4], other.positions[0])
         assert together.force_rms[4] == other.force_rms[0]
@@ -333,52 +351,52 @@ def test_a_frame_is_minimised_to_the_same_bits_whatever_its_block(engine, liquid
     np.testing.assert_array_equal(together.positions[1], pair.positions[1])
 
 
-def test_minima_are_continuous_with_unwrapped_frames(engine, liquid):
+def test_minima_are_continuous_with_unwrapped_frames(minimizer, liquid):
     positions, species = liquid
     images = np.random.default_rng(0).integers(-3, 4, positions[:1].shape)
     moved = (positions[:1].astype(float) + images * BOX).astype(np.float32)
-    minima = engine.minimize(MIXTURE, moved, species, BOX)
+    minima = minimizer.minimize(MIXTURE, moved, species, BOX)
     assert np.linalg.norm(minima.positions - moved, axis=2).max() < 1.5
 
 
-def test_every_frame_has_its_own_box(engine, liquid, reproducible):
+def test_every_frame_has_its_own_box(minimizer, liquid, reproducible):
     positions, species = liquid
     stretched = np.stack([positions[0], positions[0] * np.float32(1.02)])
-    minima = engine.minimize(MIXTURE, stretched, species, np.stack([BOX, BOX * 1.02]))
-    alone = engine.minimize(MIXTURE, stretched[1:], species, BOX * 1.02)
+    minima = minimizer.minimize(MIXTURE, stretched, species, np.stack([BOX, BOX * 1.02]))
+    alone = minimizer.minimize(MIXTURE, stretched[1:], species, BOX * 1.02)
     assert minima.converged.all()
     np.testing.assert_array_equal(minima.positions[1], alone.positions[0])
 
 
-def test_a_frame_that_is_not_finite_is_named(engine, liquid):
+def test_a_frame_that_is_not_finite_is_named(minimizer, liquid):
     positions, species = liquid
     broken = positions.copy()
     broken[2, 17, 1] = np.nan
     with pytest.raises(EngineError, match="frame 2, particle 17"):
-        engine.minimize(MIXTURE, broken, species, BOX)
+        minimizer.minimize(MIXTURE, broken, species, BOX)
 
 
-def test_positions_that_do_not_fit_the_species_are_refused(engine, liquid):
+def test_positions_that_do_not_fit_the_species_are_refused(minimizer, liquid):
     positions, species = liquid
     with pytest.raises(EngineError, match="positions must have the shape"):
-        engine.minimize(MIXTURE, positions[:, :-1], species, BOX)
+        minimizer.minimize(MIXTURE, positions[:, :-1], species, BOX)
     with pytest.raises(EngineError, match="species codes must be"):
-        engine.minimize(MIXTURE, positions, species + 1, BOX)
+        minimizer.minimize(MIXTURE, positions, species + 1, BOX)
 
 
-def test_a_frame_that_does_not_converge_is_reported(name, engine, liquid, monkeypatch):
-    monkeypatch.setattr(f"daskglass.engines.{name}.MAX_EVALUATIONS", 10)
+def test_a_frame_that_does_not_converge_is_reported(minimizing, minimizer, liquid, monkeypatch):
+    monkeypatch.setattr(f"daskglass.{MOST_EVALUATIONS[minimizing]}", 10)
     positions, species = liquid
-    minima = engine.minimize(MIXTURE, positions[:2], species, BOX)
+    minima = minimizer.minimize(MIXTURE, positions[:2], species, BOX)
     assert not minima.converged.any()
     assert (minima.force_rms > 1e-5).all()
     assert (minima.evaluations <= 12).all()
 
 
-def test_an_unknown_minimizer_is_refused(engine, liquid):
+def test_an_unknown_minimizer_is_refused(minimizer, liquid):
     positions, species = liquid
     with pytest.raises(StudyError, match="minimizer 'sd'"):
-        engine.minimize(MIXTURE, positions[:1], species, BOX, minimizer="sd")
+        minimizer.minimize(MIXTURE, positions[:1], species, BOX, minimizer="sd")
 
 
 class Interrupted(Exception):
@@ -459,12 +477,13 @@ def test_engines_start_from_the_same_state(both):
         assert first.log[key][0] == pytest.approx(second.log[key][0], rel=1e-10)
 
 
-def test_engines_find_the_same_inherent_structure(both, liquid):
+def test_engines_find_the_same_inherent_structure(minimizer, liquid):
     positions, species = liquid
-    minima = both[0].minimize(MIXTURE, positions[:2], species, BOX)
+    native = get_minimizer("native")
+    minima = native.minimize(MIXTURE, positions[:2], species, BOX)
     # from a thermal frame every minimiser may fall into another of many near basins; from here there is but one
     near = minima.positions + np.random.default_rng(1).normal(0, 0.005, minima.positions.shape).astype(np.float32)
-    first, second = (engine.minimize(MIXTURE, near, species, BOX, tolerance=1e-7) for engine in both)
+    first, second = (engine.minimize(MIXTURE, near, species, BOX, tolerance=1e-7) for engine in (native, minimizer))
     assert first.converged.all()
     assert second.converged.all()
     np.testing.assert_allclose(first.energy, second.energy, atol=1e-9)

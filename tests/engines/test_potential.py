@@ -1,4 +1,4 @@
-"""Every engine computes the potential of daskglass.physics.systems, for every pair, well width and side of the cut-off."""
+"""Every engine computes the potential of daskglass.physics.energies, for every pair, well width and side of the cut-off."""
 
 import importlib
 import itertools
@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from daskglass.physics.systems import Mixture, Pair, kob_andersen, pair_energy, pair_force
+from daskglass.physics.energies import pair_energy, pair_force
+from daskglass.physics.systems import Mixture, Pair, kob_andersen
 
 THREE_SPECIES = Mixture(
     species=("Cu", "Zr", "X1"),

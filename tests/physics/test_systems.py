@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from daskglass.errors import DataError, StudyError
-from daskglass.physics.systems import BUILT_IN, Mixture, Pair, built_in, kob_andersen, pair_energy, pair_force
+from daskglass.physics.energies import pair_energy, pair_force
+from daskglass.physics.systems import BUILT_IN, Mixture, Pair, built_in, kob_andersen
 
 PAIRS = [("A", "A"), ("A", "B"), ("B", "B")]
 DELTAS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]

@@ -7,7 +7,8 @@ import numpy as np
 from typing_extensions import override
 
 from daskglass.engines import Engine, Minima, Simulation
-from daskglass.engines.states import Minimum, State, initial_state, minimize_frames, recorded_frame
+from daskglass.engines.states import State, initial_state, minimize_frames, recorded_frame
+from daskglass.physics.minima import Minimum
 from daskglass.physics.systems import Mixture
 from daskglass.registry import ENGINES, entry_of
 

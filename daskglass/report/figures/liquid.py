@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from daskglass.physics.systems import pair_energy
+from daskglass.physics.energies import pair_energy
 from daskglass.report import snapshot
 from daskglass.report.caption_parts import not_diffusive, standard_errors
 from daskglass.report.results import Results, plain, tex

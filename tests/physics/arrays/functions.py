@@ -27,6 +27,7 @@ SEED, PER_CLASS = 3, 15
 RESAMPLES, BLOCK = 3, 4
 BINS, PERCENTILES = 3, (10.0, 80.0)
 MIXTURE = dg.built_in("ka_0.1")[0]
+KOB_ANDERSEN = dg.built_in("ka_0.0")[0]
 WHOLE = everything()
 MODEL = dg.Softness.from_dataset(WHOLE["model"])
 
@@ -324,6 +325,19 @@ def of_distance(function):
     return call
 
 
+def local_energies(position, species, box):
+    E = np.full(len(species), np.nan)
+    if not np.isnan(position).all():
+        there = species >= 0
+        E[there] = references.local_energy(position[there], species[there], box, KOB_ANDERSEN)
+    return E
+
+
+def unmoved(position, species, box):
+    """Where a frame is whose forces are within the tolerance already."""
+    return position.astype(np.float32)
+
+
 # --- all of them ---------------------------------------------------------------------------------------------------
 
 
@@ -457,6 +471,12 @@ FUNCTIONS = {
         ("quantity", "temperature", "stratum"), resampled, 1e-6, labels=TEMPERATURE, given=("counts",),
     ),
     "pair_energy": Function(of_distance(dg.pair_energy), {"r": ()}, (), energy),
+    "local_energy": Function(
+        lambda **a: dg.local_energy(**a, mixture=KOB_ANDERSEN), CENTERS, PARTICLE, local_energies, 1e-8
+    ),
+    "inherent_structures": Function(
+        lambda **a: dg.inherent_structures(**a, mixture=KOB_ANDERSEN, tolerance=1e100), CENTERS, PARTICLES, unmoved
+    ),
     "pair_force": Function(of_distance(dg.pair_force), {"r": ()}, (), force),
 }  # fmt: skip
 WITHOUT_ARRAYS = {"open_store", "query", "write_gsd", "load_study", "Mixture", "built_in"}

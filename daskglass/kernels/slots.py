@@ -1,0 +1,53 @@
+"""Vectors of all particles in the order of cells: (3, slot + 1), where nobody is in the slot behind the last."""
+
+import numpy as np
+
+from daskglass.kernels.cells import Cells
+from daskglass.kernels.flags import Float, jit
+
+
+@jit
+def by_slot(cells: Cells, vectors: Float) -> Float:
+    """Sort vectors (particle, 3) by slot, with NaN behind the last: nobody there is close to anyone."""
+    n = cells.order.shape[0]
+    ordered = np.empty((3, n + 1), np.float64)
+    ordered[:, n] = np.nan
+    for slot in range(n):
+        for d in range(3):
+            ordered[d, slot] = vectors[cells.order[slot], d]
+    return ordered
+
+
+@jit
+def by_particle(cells: Cells, ordered: Float, vectors: Float) -> None:
+    """Sort vectors (3, slot + 1) back into `vectors` (particle, 3)."""
+    for slot in range(cells.order.shape[0]):
+        for d in range(3):
+            vectors[cells.order[slot], d] = ordered[d, slot]
+
+
+@jit
+def product(a: Float, b: Float) -> float:
+    """Σ a·b."""
+    total = 0.0
+    for d in range(3):
+        for slot in range(a.shape[1] - 1):
+            total += a[d, slot] * b[d, slot]
+    return total
+
+
+@jit
+def root_mean_square(a: Float) -> float:
+    """√(Σ|a|²/N)."""
+    return np.sqrt(product(a, a) / (a.shape[1] - 1))
+
+
+@jit
+def farthest(x: Float, y: Float) -> float:
+    """Largest distance |x − y| of a particle; NaN if one is."""
+    largest = 0.0
+    for slot in range(x.shape[1] - 1):
+        r2 = (x[0, slot] - y[0, slot]) ** 2 + (x[1, slot] - y[1, slot]) ** 2 + (x[2, slot] - y[2, slot]) ** 2
+        # not max(), which may pass NaN by
+        largest = largest if r2 <= largest else r2
+    return np.sqrt(largest)
