@@ -12,17 +12,14 @@ import jinja2
 import markupsafe
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
 from daskglass.registry import FIGURES
 from daskglass.report.caption_parts import data
 from daskglass.report.claims import judge, with_error
 from daskglass.report.figures import drawn, get_figure
 from daskglass.report.results import Results, SystemResults, read_results
-from daskglass.report.style import styled
+from daskglass.report.saving import save
 
-# a date or a library's version would make two drawings of the same store differ
-METADATA = {"svg": {"Date": None, "Creator": "daskglass"}, "png": {"Software": "daskglass"}}
 # listed one by one, because names of systems contain underscores too
 SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
 _INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
@@ -57,16 +54,6 @@ def write(tree: xr.DataTree, folder: Path) -> None:
             "source": f"data:image/svg+xml;base64,{svg}",
         })  # fmt: skip
     (folder / "index.html").write_text(page(results, images), encoding="utf-8")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Save a figure as `path.svg` and `path.png`."""
-    with styled():
-        # both files share one layout, which takes most of the time
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for form, metadata in METADATA.items():
-            figure.savefig(path.with_name(f"{path.name}.{form}"), metadata=metadata)
 
 
 def page(results: Results, images: Sequence[dict[str, object]]) -> str:
