@@ -17,7 +17,7 @@ from daskglass.registry import FIGURES
 from daskglass.report.caption_parts import data
 from daskglass.report.claims import judge, with_error
 from daskglass.report.figures import drawn, get_figure
-from daskglass.report.results import Results, SystemResults, read_results
+from daskglass.report.results import Results, SystemResults
 from daskglass.report.saving import save
 
 # listed one by one, because names of systems contain underscores too
@@ -35,20 +35,17 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def write(tree: xr.DataTree, folder: Path) -> None:
-    """Write figures and page of a store into an empty folder.
+def write_figure(results: Results, number: int, folder: Path) -> None:
+    """Write a figure as PNG and SVG; its number is its place in the registry, from 1."""
+    save(drawn(list(FIGURES)[number - 1], results), folder / f"figure_{number}")
 
-    Raises
-    ------
-    StoreError
-        If a system is unfinished.
-    """
-    results = read_results(tree)
+
+def write_page(results: Results, figures: Path, folder: Path) -> None:
+    """Write the page, which holds the figures that lie in a folder."""
     images = []
     for number, name in enumerate(FIGURES, start=1):
         figure = get_figure(name)
-        save(drawn(name, results), folder / f"figure_{number}")
-        svg = base64.b64encode((folder / f"figure_{number}.svg").read_bytes()).decode()
+        svg = base64.b64encode((figures / f"figure_{number}.svg").read_bytes()).decode()
         images.append({
             "number": number, "title": figure.TITLE, "caption": f"{figure.caption(results)} {data(results)}",
             "source": f"data:image/svg+xml;base64,{svg}",

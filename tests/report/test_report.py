@@ -177,7 +177,7 @@ def test_a_failed_drawing_leaves_the_old_one(make: Make, monkeypatch: pytest.Mon
     def fail(*_: Any) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("daskglass.report.page.write", fail)
+    monkeypatch.setattr("daskglass.report.page.write_figure", fail)
     with pytest.raises(RuntimeError, match="no ink"):
         draw(path)
     assert (folder(path) / "index.html").read_text() == "old"
