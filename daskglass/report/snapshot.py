@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,11 +55,10 @@ def render(spheres: Spheres, box: NDArray[np.floating], pixels: int | None = Non
     x, y, z, radius, world = _project(scene, np.asarray(box, dtype=np.float64), size)
     depth, which = _nearest(x, y, z, radius, world, size)
     image = _shade(scene, x, y, radius, depth, which, float(np.max(box)), size)
-    blocks = image.reshape(pixels, SUPERSAMPLE, pixels, SUPERSAMPLE, 4)
+    mean = _coarse(image)
     # colours count by their opacity, or edges would take on the colour of what is not there
-    alpha = blocks[..., 3:].mean(axis=(1, 3))
-    colour = (blocks[..., :3] * blocks[..., 3:]).mean(axis=(1, 3)) / np.maximum(alpha, 1e-6)
-    return np.concatenate([colour, alpha], axis=-1).clip(0.0, 1.0).astype(np.float32)
+    mean[..., :3] /= np.maximum(mean[..., 3:], 1e-6)
+    return mean.clip(0, 1)
 
 
 def _with_edges(spheres: Spheres, box: NDArray[np.float64]) -> Spheres:
@@ -175,6 +175,7 @@ def _occlusion(depth: NDArray[np.float32], which: NDArray[np.int32], edge: float
 
 def _coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of blocks of pixels, one for each pixel of the image."""
-    pixels = len(values) // SUPERSAMPLE
-    means: NDArray[np.float32] = values.reshape(pixels, SUPERSAMPLE, pixels, SUPERSAMPLE).mean(axis=(1, 3))
+    shifts = itertools.product(range(SUPERSAMPLE), repeat=2)
+    parts = [values[row::SUPERSAMPLE, column::SUPERSAMPLE] for row, column in shifts]
+    means: NDArray[np.float32] = sum(parts[1:], start=parts[0]) / np.float32(len(parts))
     return means
