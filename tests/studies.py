@@ -69,4 +69,4 @@ def run_here(folder: Path, monkeypatch, text: str = FILES, workers: int = 1) -> 
     path = folder / "study.yaml"
     path.write_text(text)
     with Client(n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None) as client:
-        return pipeline.run(load_study(path), client, draw=lambda store: store)
+        return pipeline.run(load_study(path), client, draw=lambda plans, tasks: [])

@@ -33,7 +33,7 @@ from daskglass.registry import (
 )
 from daskglass.report import snapshot
 from daskglass.report.figures import drawn
-from daskglass.report.page import write
+from daskglass.report.page import write_figure, write_page
 from daskglass.report.results import read_results
 from daskglass.store.blocks import open_store
 from daskglass.study.load import load_study
@@ -229,7 +229,10 @@ def test_a_figure_is_a_file_and_a_line(daskglass, one_figure, tmp_path):
         drawn("toy", read_results(tree()))
     FIGURES["toy"] = FIGURE
 
-    write(tree(), tmp_path)
+    results = read_results(tree())
+    for number in (1, 2):
+        write_figure(results, number, tmp_path)
+    write_page(results, tmp_path, tmp_path)
     assert {"figure_1.png", "figure_2.png", "figure_2.svg"} < {path.name for path in tmp_path.iterdir()}
     page = (tmp_path / "index.html").read_text()
     assert '<figure id="figure-2">' in page

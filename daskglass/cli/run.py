@@ -33,7 +33,7 @@ def run(
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
     from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
-    from daskglass.report import draw
+    from daskglass.report.tasks import figure_tasks
     from daskglass.sources.surveys import find_files
     from daskglass.sources.systems import reads_files
     from daskglass.store.lock import locked
@@ -70,7 +70,7 @@ def run(
         outcome = pipeline.run(
             given,
             connection.client,
-            draw,
+            figure_tasks,
             only,
             again,
             progress,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from daskglass.errors import StoreError
 from daskglass.stages import registry
@@ -28,12 +29,16 @@ def take_damaged_back(path: Path, ledger: Ledger) -> dict[str, list[str]]:
     """Take back the marks of tasks whose files are not there as they were written; what is wrong, by task."""
     files = wholeness.Files(path)
     damaged = {
-        key: [f"{wrong}: done again"]
-        for key, mark in ledger.marks.items()
-        if "wrote" in mark and (wrong := wholeness.wrong_files(path, mark["wrote"], files))
+        key: [f"{wrong}: done again"] for key, mark in ledger.marks.items() if (wrong := _wrong(path, mark, files))
     }
     ledger.begin(damaged)
     return damaged
+
+
+def _wrong(path: Path, mark: Mapping[str, Any], files: wholeness.Files) -> str:
+    if "wrote" in mark:
+        return wholeness.wrong_files(path, mark["wrote"], files)
+    return wholeness.wrong_beside(path, mark.get("files", {}))
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,9 @@ def check(path: Path) -> Check:
         if (problem := wholeness.wrong_files(path, mark["wrote"], files, read=True))
     }
     ledger.begin(wrong)
+    outside = ("simulate", "figures")
     of_store = [
-        key for key in ledger.marks if stage_and_system(key)[0] in registry.names() and not key.startswith("simulate-")
+        key for key in ledger.marks if (stage := stage_and_system(key)[0]) in registry.names() and stage not in outside
     ]
     sizes = (size for key, mark in marks.items() if key not in wrong for size, _ in mark["wrote"]["arrays"].values())
-    return Check(len(marks) - len(wrong), sum(sizes), len(set(of_store) - set(marks) - {"figures"}), wrong)
+    return Check(len(marks) - len(wrong), sum(sizes), len(set(of_store) - set(marks)), wrong)

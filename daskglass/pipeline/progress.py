@@ -224,13 +224,13 @@ def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Prog
         for system, totals in plan.get("totals", {}).items()
         for stage, total in totals.items()
     )
-    # a run that waits for its first worker has reported nothing yet; one that draws its figures reports nothing more
+    # a run that waits for its first worker has reported nothing yet; one that has nothing left reports nothing more
     silence = max(now - holder.get("at", now), 0.0)
-    drawing = bool(rows) and not any(row.left for row in rows)
-    if drawing:
+    ending = bool(rows) and not any(row.left for row in rows)
+    if ending:
         rows = tuple(replace(row, running=0) for row in rows)
     if held:
-        state: RunState = "silent" if dead or (silence > MINUTE and not drawing) else "running"
+        state: RunState = "silent" if dead or (silence > MINUTE and not ending) else "running"
     else:
         state = "finished" if rows and not any(row.left or row.failed for row in rows) else "stopped"
     workers = holder.get("workers", 0)
@@ -321,7 +321,7 @@ def headline(now: Progress) -> str:
 def time_left(now: Progress) -> str:
     """Time that a run still takes, as far as it is known."""
     if not now.total.left:
-        return "nothing left but figures" if not now.total.failed else "nothing left that can be done"
+        return "nothing left" if not now.total.failed else "nothing left that can be done"
     if now.remaining is None:
         return "time left unknown until there are workers"
     if not now.unknown:

@@ -27,6 +27,7 @@ from daskglass.store.template import lay_out
 from daskglass.study.settings import Study
 
 ReportProgress = Callable[[str, int, int], None]
+Draw = Callable[[Sequence[Plan], Sequence[Task]], list[Task]]
 
 
 def study_tasks(study: Study) -> list[Task]:
@@ -37,7 +38,7 @@ def study_tasks(study: Study) -> list[Task]:
 def run(
     study: Study,
     client: Client,
-    draw: Callable[[Path], Path],
+    draw: Draw,
     stage: str | None = None,
     start: str | None = None,
     progress: ReportProgress = lambda stage, done, total: None,
@@ -50,7 +51,7 @@ def run(
     ----------
     study : the study
     client : of the Dask cluster that works
-    draw : draws the figures of the store whose path it is given, and returns their page
+    draw : makes the tasks that draw figures, of the plans of all systems and the tasks of all stages
     stage : only what is left of this stage
     start : this stage and all later ones, again
     progress : called with a stage, the number of its tasks that are done, and their total
@@ -68,12 +69,13 @@ def run(
     ledger = ledger_of(path)
     plans = plan_study(study, ledger, over_workers(client, ledger, tick))
     tasks = [task for plan in plans for task in tasks_of(plan)]
+    tasks += draw(plans, tasks)
     ledger.create()
     damaged = take_damaged_back(path, ledger)
     if start is not None:
         stages = registry.names()
         again = stages[stages.index(start) :]
-        ledger.begin([task.key for task in tasks if task.stage in again] + ["figures"])
+        ledger.begin(task.key for task in tasks if task.stage in again)
     todo = pending(tasks, ledger, plans)
     if stage is not None:
         todo = _only(stage, todo, ledger)
@@ -84,8 +86,6 @@ def run(
     _lay_out(path, plans, study)
     outcome = _work(client, study.study, plans, tasks, todo, ledger, progress, tick)
     outcome.warnings |= damaged
-    if not outcome.failures and stage in (None, "figures"):
-        _draw(path, tasks, plans, ledger, draw, progress)
     store.consolidate(path)
     return outcome
 
@@ -263,26 +263,3 @@ def _refused(todo: list[Task]) -> dict[str, str]:
         if task.problem or causes:
             refused[task.key] = task.problem or causes[0]
     return refused
-
-
-def _draw(
-    path: Path,
-    tasks: list[Task],
-    plans: list[Plan],
-    ledger: Ledger,
-    draw: Callable[[Path], Path],
-    progress: ReportProgress,
-) -> None:
-    if left := pending(tasks, ledger, plans):
-        raise StoreError(
-            f"stage figures needs {left[0].key}, which is not complete", remedy="run without --stage first"
-        )
-    tables = {task.key for task in tasks if any(region.block is None for region in task.owns)}
-    last = [key for key in ledger.marks if key in tables or key == "figures"][-1:]
-    if last == ["figures"] and Path(ledger.marks["figures"]["page"]).exists():
-        return
-    progress("figures", 0, 1)
-    ledger.begin(["figures"])
-    page = draw(path)
-    ledger.complete("figures", {}, {"page": str(page)})
-    progress("figures", 1, 1)

@@ -32,19 +32,22 @@ def draw(store: Path) -> Path:
     """
     # Matplotlib takes a second to import, and only those who draw need it
     from daskglass.errors import writing
-    from daskglass.report.page import write
-    from daskglass.store.blocks import open_store
+    from daskglass.registry import FIGURES
+    from daskglass.report.page import write_figure, write_page
+    from daskglass.report.results import open_results
 
     store = Path(store)
     target = folder(store)
     aside, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
-    tree = open_store(store)
+    results = open_results(store)
     restore(target, old)
     shutil.rmtree(aside, ignore_errors=True)
     try:
         with writing(target):
             aside.mkdir()
-            write(tree, aside)
+            for number in range(1, len(FIGURES) + 1):
+                write_figure(results, number, aside)
+            write_page(results, aside, aside)
             sync_tree(aside)
             replace_folder(aside, target, old)
     finally:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from daskglass.report import collapse
 from daskglass.report.results import Results, SystemResults
@@ -106,7 +106,7 @@ def _arrhenius(system: SystemResults) -> _Finding:
         if freedom:
             reason += f" (χ² per degree of freedom {squares / freedom:.2g}, smallest R² {min(straightness):.3f})"
         return _Finding(system.name, OPEN, reason)
-    p = float(chi2.sf(squares, freedom))
+    p = float(chdtrc(freedom, squares))
     reason = (
         f"χ² per degree of freedom {squares / freedom:.2g}, smallest R² {min(straightness):.3f}, "
         f"{fewest} or more temperatures per stratum"

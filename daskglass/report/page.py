@@ -12,17 +12,14 @@ import jinja2
 import markupsafe
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
 from daskglass.registry import FIGURES
 from daskglass.report.caption_parts import data
 from daskglass.report.claims import judge, with_error
 from daskglass.report.figures import drawn, get_figure
-from daskglass.report.results import Results, SystemResults, read_results
-from daskglass.report.style import styled
+from daskglass.report.results import Results, SystemResults
+from daskglass.report.saving import save
 
-# a date or a library's version would make two drawings of the same store differ
-METADATA = {"svg": {"Date": None, "Creator": "daskglass"}, "png": {"Software": "daskglass"}}
 # listed one by one, because names of systems contain underscores too
 SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
 _INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
@@ -38,35 +35,22 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def write(tree: xr.DataTree, folder: Path) -> None:
-    """Write figures and page of a store into an empty folder.
+def write_figure(results: Results, number: int, folder: Path) -> None:
+    """Write a figure as PNG and SVG; its number is its place in the registry, from 1."""
+    save(drawn(list(FIGURES)[number - 1], results), folder / f"figure_{number}")
 
-    Raises
-    ------
-    StoreError
-        If a system is unfinished.
-    """
-    results = read_results(tree)
+
+def write_page(results: Results, figures: Path, folder: Path) -> None:
+    """Write the page, which holds the figures that lie in a folder."""
     images = []
     for number, name in enumerate(FIGURES, start=1):
         figure = get_figure(name)
-        save(drawn(name, results), folder / f"figure_{number}")
-        svg = base64.b64encode((folder / f"figure_{number}.svg").read_bytes()).decode()
+        svg = base64.b64encode((figures / f"figure_{number}.svg").read_bytes()).decode()
         images.append({
             "number": number, "title": figure.TITLE, "caption": f"{figure.caption(results)} {data(results)}",
             "source": f"data:image/svg+xml;base64,{svg}",
         })  # fmt: skip
     (folder / "index.html").write_text(page(results, images), encoding="utf-8")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Save a figure as `path.svg` and `path.png`."""
-    with styled():
-        # both files share one layout, which takes most of the time
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for form, metadata in METADATA.items():
-            figure.savefig(path.with_name(f"{path.name}.{form}"), metadata=metadata)
 
 
 def page(results: Results, images: Sequence[dict[str, object]]) -> str:

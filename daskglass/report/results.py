@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ import xarray as xr
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
 from daskglass.stages.structural import StructuralVariable, named
+from daskglass.store.blocks import check_is_store, open_group, readable
 
+GROUPS = ("production", "model", "ensemble")
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
     "g": "radial distribution functions",
@@ -159,6 +162,28 @@ class Results:
         return r"\sigma", r"\varepsilon", r"\tau"
 
 
+def open_results(store: Path) -> Results:
+    """Open what the figures of a store show; a process reads it once until a group of it changes.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or a system of it is unfinished.
+    """
+    check_is_store(store)
+    systems = sorted(entry.parent.name for entry in store.glob("*/zarr.json"))
+    groups = [f"{system}/{group}" for system in systems for group in GROUPS]
+    there = [group for group in groups if (store / group / "zarr.json").is_file()]
+    return _opened(store, tuple(systems), tuple((group, (store / group).stat().st_mtime_ns) for group in there))
+
+
+@lru_cache(maxsize=1)
+def _opened(store: Path, systems: tuple[str, ...], groups: tuple[tuple[str, int], ...]) -> Results:
+    with readable(store):
+        found = {group: open_group(store, group) for group, _ in groups}
+    return read_results(xr.DataTree.from_dict({**dict.fromkeys(systems, xr.Dataset()), **found}))
+
+
 def read_results(tree: xr.DataTree) -> Results:
     """Read the results that the figures need.
 
@@ -192,7 +217,7 @@ def read_results(tree: xr.DataTree) -> Results:
 
 def _system(name: str, node: xr.DataTree) -> SystemResults:
     remedy = "finish the study with `daskglass run STUDY.yaml`, which also draws it"
-    lacks = [group for group in ("production", "model", "ensemble") if group not in node.children]
+    lacks = [group for group in GROUPS if group not in node.children]
     if lacks:
         raise StoreError(f"{name} lacks {' and '.join(lacks)}; {remedy}")
     production, ensemble = node["production"].dataset, node["ensemble"].to_dataset()

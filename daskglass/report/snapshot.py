@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ LIGHT = np.array([-0.42, 0.62, 0.66])
 FOG = 0.30  # share of white in the farthest particle
 EDGE_COLOUR = (0.16, 0.16, 0.18)
 SUPERSAMPLE = 2
-PIXELS = 960  # width and height of an image
+PIXELS = 800  # width and height of an image: what its panel has in a PNG
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,10 @@ def render(spheres: Spheres, box: NDArray[np.floating], pixels: int | None = Non
     x, y, z, radius, world = _project(scene, np.asarray(box, dtype=np.float64), size)
     depth, which = _nearest(x, y, z, radius, world, size)
     image = _shade(scene, x, y, radius, depth, which, float(np.max(box)), size)
-    blocks = image.reshape(pixels, SUPERSAMPLE, pixels, SUPERSAMPLE, 4)
+    mean = _coarse(image)
     # colours count by their opacity, or edges would take on the colour of what is not there
-    alpha = blocks[..., 3:].mean(axis=(1, 3))
-    colour = (blocks[..., :3] * blocks[..., 3:]).mean(axis=(1, 3)) / np.maximum(alpha, 1e-6)
-    return np.concatenate([colour, alpha], axis=-1).clip(0.0, 1.0).astype(np.float32)
+    mean[..., :3] /= np.maximum(mean[..., 3:], 1e-6)
+    return mean.clip(0, 1)
 
 
 def _with_edges(spheres: Spheres, box: NDArray[np.float64]) -> Spheres:
@@ -130,39 +130,52 @@ def _shade(
     scene: Spheres, x: NDArray[np.float64], y: NDArray[np.float64], radius: NDArray[np.float64],
     depth: NDArray[np.float32], which: NDArray[np.int32], edge: float, size: int,
 ) -> NDArray[np.float32]:  # fmt: skip
-    rows, columns = np.nonzero(which >= 0)
-    k = which[rows, columns]
-    nx = (columns + 0.5 - x[k]) / radius[k]
-    ny = -(rows + 0.5 - y[k]) / radius[k]
-    nz = np.sqrt(np.maximum(1.0 - nx**2 - ny**2, 0.0))
+    seen = np.flatnonzero(which >= 0)
+    row, column = np.divmod(seen, size)
+    k = which.ravel()[seen]
+    cx, cy, r = (values.astype(np.float32)[k] for values in (x, y, radius))
+    nx, ny = (column.astype(np.float32) + 0.5 - cx) / r, (cy - row.astype(np.float32) - 0.5) / r
+    nz = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0))
     light = LIGHT / np.linalg.norm(LIGHT)
     half = light + np.array([0.0, 0.0, 1.0])
     half /= np.linalg.norm(half)
-    diffuse = np.maximum(nx * light[0] + ny * light[1] + nz * light[2], 0.0)
-    shine = np.maximum(nx * half[0] + ny * half[1] + nz * half[2], 0.0) ** 40
-    open_sky = 1.0 - _occlusion(depth, which, edge, size)[rows, columns]
+    diffuse = np.maximum(nx * np.float32(light[0]) + ny * np.float32(light[1]) + nz * np.float32(light[2]), 0)
+    shine = np.maximum(nx * np.float32(half[0]) + ny * np.float32(half[1]) + nz * np.float32(half[2]), 0) ** 40
+    d = depth.ravel()[seen]
+    open_sky = 1 - _occlusion(depth, which, edge, size).ravel()[seen]
     brightness = (0.42 + 0.20 * nz + 0.42 * diffuse) * open_sky
-    colour = scene.colour[k] * brightness[:, None] + 0.16 * (shine * open_sky)[:, None]
-    d = depth[rows, columns]
-    far = (d.max() - d) / max(float(np.ptp(d)), 1e-6)
-    colour = colour + (1.0 - colour) * (FOG * far)[:, None]
-    image = np.zeros((size, size, 4), np.float32)
-    image[rows, columns, :3] = colour.clip(0.0, 1.0)
-    image[rows, columns, 3] = 1.0
-    return image
+    colour = scene.colour.astype(np.float32)[k]
+    colour *= brightness[:, None]
+    colour += (0.16 * shine * open_sky)[:, None]
+    fog = FOG * (d.max() - d) / max(float(np.ptp(d)), 1e-6)
+    colour += (1 - colour) * fog[:, None]
+    image = np.zeros((size * size, 4), np.float32)
+    image[seen, :3] = colour.clip(0, 1)
+    image[seen, 3] = 1
+    return image.reshape(size, size, 4)
 
 
 def _occlusion(depth: NDArray[np.float32], which: NDArray[np.int32], edge: float, size: int) -> NDArray[np.float32]:
     """Share of the light that surroundings in front of a pixel take: its depth against the depth around it, blurred.
 
-    Two widths: contacts between spheres, and the hollows between groups of them.
+    Two widths: contacts between spheres, and the hollows between groups of them. What is blurred needs no more pixels than
+    the image has in the end.
     """
-    there = (which >= 0).astype(np.float32)
-    known = np.where(which >= 0, depth, 0.0).astype(np.float32)
+    known = np.where(which >= 0, depth, 0).astype(np.float32)
+    weights, heights = _coarse((which >= 0).astype(np.float32)), _coarse(known)
     taken = np.zeros_like(known)
     for width, strength in ((0.006, 0.55), (0.02, 0.40)):
-        sigma = width * size
-        weight = np.maximum(gaussian_filter(there, sigma, truncate=2.5), 1e-4)
-        above = gaussian_filter(known, sigma, truncate=2.5) / weight - known
-        taken += strength * np.clip(above / (3.0 * width * edge), 0.0, 1.0)
+        sigma = width * size / SUPERSAMPLE
+        weight = np.maximum(gaussian_filter(weights, sigma, truncate=2.5), 1e-4)
+        around = gaussian_filter(heights, sigma, truncate=2.5) / weight
+        above = around.repeat(SUPERSAMPLE, axis=0).repeat(SUPERSAMPLE, axis=1) - known
+        taken += strength * (above / np.float32(3.0 * width * edge)).clip(0, 1)
     return np.minimum(taken, 0.85)
+
+
+def _coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of blocks of pixels, one for each pixel of the image."""
+    shifts = itertools.product(range(SUPERSAMPLE), repeat=2)
+    parts = [values[row::SUPERSAMPLE, column::SUPERSAMPLE] for row, column in shifts]
+    means: NDArray[np.float32] = sum(parts[1:], start=parts[0]) / np.float32(len(parts))
+    return means

@@ -96,8 +96,9 @@ def letter(ax: Axes, name: str, said: Sequence[str] = (), width: int = 44) -> No
     """Give a panel its letter, and above it in small type what must be said about it."""
     notes = "\n".join(wrapped(text, width) for text in said)
     if notes:
-        ax.set_title(notes, loc="right", fontsize=7.4, color=GREY, linespacing=1.15)
-    ax.set_title(f"({name})", loc="left", fontweight="bold")
+        ax.set_title(notes, loc="right", y=1.0, fontsize=7.4, color=GREY, linespacing=1.15)
+    # a height that is given is not searched for at each drawing; nothing lies above a panel that a title must avoid
+    ax.set_title(f"({name})", loc="left", y=1.0, fontweight="bold")
 
 
 def instead(ax: Axes, text: str, width: int = 38) -> None:

@@ -27,7 +27,7 @@ STAGES: list[Stage] = [
     entropy.STAGE,
     ensemble.STAGE,
     barriers.STAGE,
-    # drawn at the end by the run itself
+    # of all systems at once: daskglass.report.tasks
     Stage("figures", ()),
 ]
 

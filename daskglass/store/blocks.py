@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -94,10 +95,17 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     """
     path = Path(path)
     check_is_store(path)
-    try:
+    with readable(path):
         return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what a damaged zarr.json raises into an error that says so."""
+    try:
+        yield
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        # zarr raises any of them for a damaged zarr.json
+        # zarr raises any of them
         raise StoreError(
             f"the store cannot be read: a zarr.json is damaged ({type(error).__name__}: {error})",
             file=path,

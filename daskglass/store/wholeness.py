@@ -76,6 +76,17 @@ def wrong_files(path: Path, wrote: Mapping[str, Any], files: Files | None = None
     return ""
 
 
+def wrong_beside(path: Path, sizes: Mapping[str, int]) -> str:
+    """Describe how files beside a store differ from what was written; empty if they do not."""
+    for name, size in sizes.items():
+        file = path.parent / name
+        if not file.is_file():
+            return f"{file}: is missing"
+        if (now := file.stat().st_size) != size:
+            return f"{file}: {now} bytes; {size} were written"
+    return ""
+
+
 class Files:
     """Files of a store's arrays and their sizes; each folder is listed once."""
 

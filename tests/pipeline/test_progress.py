@@ -262,11 +262,11 @@ def test_a_run_that_says_nothing_any_more_is_silent_and_named():
     assert headline(found) == "the run on login1, process 7, has not reported for 10 min"
 
 
-def test_a_run_that_draws_its_figures_is_neither_silent_nor_running_tasks():
+def test_a_run_with_nothing_left_is_neither_silent_nor_running_tasks():
     done = [plan(totals={"ka_0.0": {"train": 1}}), finished("train-ka_0.0")]
     found = seen(*done, now=BEGAN + 1000, at=BEGAN + 11, running={"ka_0.0": {"train": 1}})
     assert (found.state, found.total.running) == ("running", 0)
-    assert headline(found).endswith("1 of 1 tasks done, 2 workers, nothing left but figures")
+    assert headline(found).endswith("1 of 1 tasks done, 2 workers, nothing left")
 
 
 def test_a_dead_process_that_holds_the_store_is_silent_at_once(store):

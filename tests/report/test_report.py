@@ -19,7 +19,9 @@ import xarray as xr
 import zarr
 from matplotlib import image
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+from matplotlib.ticker import AutoMinorLocator
 
 from daskglass.errors import StoreError
 from daskglass.physics.systems import kob_andersen
@@ -27,8 +29,9 @@ from daskglass.registry import FIGURES
 from daskglass.report import draw, figures, folder, snapshot, style
 from daskglass.report.claims import judge, with_error
 from daskglass.report.collapse import points
-from daskglass.report.page import page, save
+from daskglass.report.page import page
 from daskglass.report.results import read_results
+from daskglass.report.saving import save
 from daskglass.report.style import wrapped
 from daskglass.store.blocks import open_store
 from tests.report.synthetic import build, groups, mixture_of, tree
@@ -139,6 +142,33 @@ def test_drawing_twice_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None
     assert html_of(study) == html_of(open_store(drawn.parent.with_name("study.zarr")))
 
 
+def test_a_layout_is_solved_once_and_each_file_is_one_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def counted(owner: type, name: str) -> None:
+        method = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *given: (calls.append(name), method(*given))[1])
+
+    counted(ConstrainedLayoutEngine, "execute")
+    counted(Figure, "draw")
+    save(figure_of("correlation", tree()), tmp_path / "figure")
+    assert calls == ["execute", "draw", "draw"]
+
+
+def test_minor_ticks_are_those_of_matplotlib(tmp_path: Path) -> None:
+    figure = figure_of("liquid", tree())
+    save(figure, tmp_path / "figure")
+    radial = figure.axes[2]
+    marks = [line for line in figure.artists + figure.lines if line.get_transform() == radial.get_xaxis_transform()]
+    left = AutoMinorLocator()
+    left.set_axis(radial.xaxis)
+    low, high = radial.get_xlim()
+    expected = [x for x in left() if low <= x <= high]
+    assert len(expected) > 4
+    assert [list(line.get_xdata()) for line in marks] == [expected, expected]
+    assert [set(line.get_ydata()) for line in marks] == [{0}, {1}]
+
+
 def test_a_failed_drawing_leaves_the_old_one(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make()
     folder(path).mkdir()
@@ -147,7 +177,7 @@ def test_a_failed_drawing_leaves_the_old_one(make: Make, monkeypatch: pytest.Mon
     def fail(*_: Any) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("daskglass.report.page.write", fail)
+    monkeypatch.setattr("daskglass.report.page.write_figure", fail)
     with pytest.raises(RuntimeError, match="no ink"):
         draw(path)
     assert (folder(path) / "index.html").read_text() == "old"

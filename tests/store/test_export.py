@@ -233,8 +233,10 @@ def test_a_full_disk_is_named_with_the_file_and_the_remedy(small_disk, name):
 
 
 def test_figures_on_a_full_disk_name_their_folder_and_the_remedy(small_disk, monkeypatch):
-    monkeypatch.setattr("daskglass.store.blocks.open_store", lambda store: None)
-    monkeypatch.setattr("daskglass.report.page.write", lambda tree, folder: (folder / "x").write_bytes(bytes(10**6)))
+    monkeypatch.setattr("daskglass.report.results.open_results", lambda store: None)
+    monkeypatch.setattr(
+        "daskglass.report.page.write_figure", lambda results, number, folder: (folder / "x").write_bytes(bytes(10**6))
+    )
     with pytest.raises(StoreError, match=r"disk/a\.figures.*No space left on device: free some space, and rerun"):
         draw(small_disk / "a.zarr")
     assert list(small_disk.iterdir()) == []
