@@ -31,7 +31,10 @@ from daskglass.store.aside import (
     total,
 )
 from daskglass.store.durable import replace_file, replace_folder, restore, sync, sync_tree
+from daskglass.store.spare import spare_dask_arrays
 from daskglass.variables import described
+
+spare_dask_arrays()
 
 # --- blocks --------------------------------------------------------------------------------------------------------
 
@@ -92,10 +95,18 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     >>> tree["ka_0.0/production"].dataset.hop.sel(temperature=0.47, method="nearest").sizes["particle"]
     3
     """
-    path = Path(path)
+    return open_tree(Path(path), {})
+
+
+def open_tree(path: Path, chunks: dict[str, int] | None = None, run: str | None = None) -> xr.DataTree:
+    """`open_store`, without Dask by default: arrays are read when used. Of other runs than a given one only the names."""
     check_is_store(path)
     try:
-        return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+        if run is not None:
+            groups = [file.parent.relative_to(path) for file in path.glob("*/*/zarr.json")]
+            opened = {str(each): open_group(path, str(each)) if each.name == run else xr.Dataset() for each in groups}
+            return xr.DataTree.from_dict(opened)
+        return xr.open_datatree(path, engine="zarr", chunks=chunks, consolidated=False)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         # zarr raises any of them for a damaged zarr.json
         raise StoreError(
@@ -152,6 +163,13 @@ def put_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
     metadata = json.loads(file.read_text(encoding="utf-8"))
     if metadata.get("attributes") != attributes:
         replace_file(file, json.dumps(metadata | {"attributes": dict(attributes)}))
+
+
+def attributes_of(folder: Path) -> Mapping[str, Any] | None:
+    """Attributes of a group; None where there is none."""
+    file = folder / "zarr.json"
+    found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    return found.get("attributes")
 
 
 def recover(path: Path) -> None:
@@ -385,6 +403,12 @@ def consolidate(path: Path) -> None:
         put = AsideStore(path, aside.parent)
         zarr.consolidate_metadata(put)
         put.publish()
+
+
+def is_consolidated(path: Path) -> bool:
+    """Whether all metadata are gathered in one file."""
+    file = path / "zarr.json"
+    return file.exists() and "consolidated_metadata" in json.loads(file.read_text(encoding="utf-8"))
 
 
 def drop_consolidated(path: Path) -> None:
