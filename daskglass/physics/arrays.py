@@ -74,7 +74,7 @@ def cast(value: xr.DataArray, dtype: DTypeLike) -> xr.DataArray:
 def _finite(value: xr.DataArray, name: str, dtype: np.dtype[Any]) -> xr.DataArray:
     """Array of a type, its values finite or NaN: looked at when they are computed."""
     data = value.data
-    if hasattr(data, "__dask_graph__"):
+    if value.chunks is not None:
         import dask.array as da
 
         meta = np.empty((0,) * data.ndim, dtype)
