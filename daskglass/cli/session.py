@@ -42,15 +42,18 @@ def who_works(
 
     with ExitStack() as stack:
         started: list[Executor] = []
+        told = quiet or profile.kind == NO_CLUSTER
 
         def start(seconds: float) -> Executor:
+            nonlocal told
             if started:
                 return started[0]
             workers = workers_of(profile)
             memory = None if workers is None else workers.memory
             if profile.kind == NO_CLUSTER or seconds < smallest:
-                if profile.kind != NO_CLUSTER and not quiet:
+                if not told:
                     say(f"about {max(seconds, 1):.0f} s of work: done in this process; --cluster local starts workers")
+                    told = True
                 return Here(write_lock, memory)
             from daskglass.cluster.connect import connect
             from daskglass.pipeline.on_dask import OnDask

@@ -230,10 +230,10 @@ def seconds_left(plans: Iterable[Plan], todo: Iterable[Task]) -> float:
     left = Counter((task.system, task.stage) for task in todo)
     seconds = OF_A_TASK * left.total()
     for plan in plans:
-        cost = cost_of(plan)
-        for stage, hours in cost.hours.items():
-            seconds += 3600 * hours * left[plan.system, stage] / cost.tasks[stage]
-        if cost.notes and left[plan.system, "simulate"]:
+        for stage in [stage for system, stage in left if system == plan.system]:
+            share = left[plan.system, stage] / sum(kind.number for kind in kinds_of(plan, [stage]))
+            seconds += share * _seconds(plan, False, [stage])[stage]
+        if left[plan.system, "simulate"] and plan.source.effort().notes:
             return math.inf
     return seconds
 
@@ -261,8 +261,8 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
     )
 
 
-def _seconds(plan: Plan, gpu: bool) -> dict[str, float]:
-    """Seconds of one core, by stage."""
+def _seconds(plan: Plan, gpu: bool, only: Sequence[str] = ()) -> dict[str, float]:
+    """Seconds of one core, by stage; of all, or of some alone."""
     return {
         stage.name: sum(
             (step.count if isinstance(step, Reduce) else step).seconds(plan, gpu)
@@ -270,6 +270,7 @@ def _seconds(plan: Plan, gpu: bool) -> dict[str, float]:
             if step.when(plan)
         )
         for stage in registry.STAGES
+        if not only or stage.name in only
     }
 
 

