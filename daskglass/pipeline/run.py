@@ -17,8 +17,7 @@ from daskglass.pipeline.tasks import Task, tasks_of
 from daskglass.sources.surveys import File, Look, Over, remember, seconds_to_survey
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan
-from daskglass.store import blocks as store
-from daskglass.store import wholeness
+from daskglass.store import metadata, wholeness
 from daskglass.store.aside import folder_aside
 from daskglass.store.ledger import Ledger
 from daskglass.store.template import lay_out
@@ -82,7 +81,7 @@ def run(
     if not outcome.failures and stage in (None, "figures"):
         _draw(path, tasks, plans, ledger, draw, progress)
     if not settled:
-        store.consolidate(path)
+        metadata.consolidate(path)
     return outcome
 
 
@@ -135,7 +134,7 @@ def convert(
     _lay_out(path, plans)
     outcome = _work(executor, "convert", plans, tasks, todo, ledger, progress)
     outcome.warnings |= damaged
-    store.consolidate(path)
+    metadata.consolidate(path)
     return outcome
 
 
@@ -155,7 +154,7 @@ def _started(start: Start, plans: Sequence[Plan], todo: list[Task]) -> Executor 
 def _lay_out(path: Path, plans: Iterable[Plan], study: Study | None = None) -> None:
     """Write the template of every run that is not there yet."""
     if (path / "zarr.json").exists():
-        store.drop_consolidated(path)
+        metadata.drop_consolidated(path)
     for plan in plans:
         for run, layout in plan.layouts.items():
             lay_out(path, layout, attributes(plan, study), plan.source.attributes(run))
@@ -167,7 +166,9 @@ def _is_settled(path: Path, plans: Iterable[Plan], study: Study) -> bool:
     for plan in plans:
         described[path / plan.system] = attrs = attributes(plan, study)
         described |= {path / plan.system / run: attrs | plan.source.attributes(run) for run in plan.layouts}
-    return store.is_consolidated(path) and all(store.attributes_of(group) == it for group, it in described.items())
+    return metadata.is_consolidated(path) and all(
+        metadata.attributes_of(group) == it for group, it in described.items()
+    )
 
 
 def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:

@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,21 +154,6 @@ def make_group(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "zarr.json", json.dumps({"attributes": {}, "zarr_format": 3, "node_type": "group"}))
         sync(folder.parent)
-
-
-def put_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
-    """Replace the attributes of a group if they differ."""
-    file = folder / "zarr.json"
-    metadata = json.loads(file.read_text(encoding="utf-8"))
-    if metadata.get("attributes") != attributes:
-        replace_file(file, json.dumps(metadata | {"attributes": dict(attributes)}))
-
-
-def attributes_of(folder: Path) -> Mapping[str, Any] | None:
-    """Attributes of a group; None where there is none."""
-    file = folder / "zarr.json"
-    found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return found.get("attributes")
 
 
 def recover(path: Path) -> None:
@@ -394,29 +378,6 @@ def _assert_aligned(array: zarr.Array, block: Block, name: str) -> None:
     frames = array.shape[2]
     if block.start % unit or not (block.stop % unit == 0 or block.stop == frames):
         raise StoreError(f"{name}: block {block.key} to {block.stop} does not cover whole chunks of {unit} frames")
-
-
-def consolidate(path: Path) -> None:
-    """Gather all metadata in one file, so that plain xarray opens the store fast and without warnings."""
-    with warnings.catch_warnings(), name_aside(path) as aside:
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        put = AsideStore(path, aside.parent)
-        zarr.consolidate_metadata(put)
-        put.publish()
-
-
-def is_consolidated(path: Path) -> bool:
-    """Whether all metadata are gathered in one file."""
-    file = path / "zarr.json"
-    return file.exists() and "consolidated_metadata" in json.loads(file.read_text(encoding="utf-8"))
-
-
-def drop_consolidated(path: Path) -> None:
-    """Delete the gathered metadata before anything is added to a store."""
-    file = path / "zarr.json"
-    metadata = json.loads(file.read_text())
-    if metadata.pop("consolidated_metadata", None) is not None:
-        replace_file(file, json.dumps(metadata))
 
 
 def quantize(values: np.ndarray, precision: float | None) -> np.ndarray:

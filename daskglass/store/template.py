@@ -20,12 +20,12 @@ from daskglass.store.blocks import (
     Block,
     add_arrays,
     open_group,
-    put_attributes,
     put_group,
     restore_group,
     strings_of_any_length,
 )
 from daskglass.store.durable import hard_link
+from daskglass.store.metadata import put_attributes
 from daskglass.variables import FRAMES, RUN, Variable
 
 CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles
