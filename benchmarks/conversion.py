@@ -24,6 +24,7 @@ from benchmarks.timing import Row, compare, write_gsd
 from daskglass.cluster.connect import connect
 from daskglass.cluster.job_script import Profile
 from daskglass.pipeline import run as pipeline
+from daskglass.pipeline.on_dask import OnDask
 from daskglass.store.lock import locked
 from daskglass.study.load import study_of_files
 
@@ -65,7 +66,9 @@ def convert(folder: Path, store: Path, client: Client) -> None:
         constants={"system": "walk", "temperature": 0.5},
     )  # fmt: skip
     with locked(store):
-        outcome = pipeline.convert(pipeline.plan_files(study, client), client)
+        executor = OnDask(client)
+        plans = pipeline.plan_files(study, lambda seconds: executor)
+        outcome = pipeline.convert(plans, lambda seconds: executor)
     assert not outcome.failures, outcome.failures
 
 

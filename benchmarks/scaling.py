@@ -22,6 +22,7 @@ from benchmarks.timing import Row, jumps, ratio, write_gsd
 from daskglass.physics import dynamics, entropy, hops, strata, structure
 from daskglass.physics.softness import Softness, recall_precision, sample_examples
 from daskglass.pipeline import run as pipeline
+from daskglass.pipeline.on_dask import OnDask
 from daskglass.stages.softness import frames_together
 from daskglass.store import blocks as store
 from daskglass.study.paths import ledger_path
@@ -57,7 +58,7 @@ def study_of(folder: Path, temperatures: tuple[float, ...] = TEMPERATURES) -> St
 
 def run(study: Study, client: Client, stage: str | None = None) -> None:
     """Run a study, or one stage of it."""
-    outcome = pipeline.run(study, client, draw=lambda path: path, stage=stage)
+    outcome = pipeline.run(study, lambda seconds: OnDask(client), draw=lambda path: path, stage=stage)
     assert not outcome.failures, outcome.failures
 
 

@@ -15,7 +15,9 @@ from distributed import Client
 from benchmarks.conversion import workers
 from benchmarks.timing import Row, ratio
 from daskglass.pipeline.dispatch import work
+from daskglass.pipeline.on_dask import OnDask
 from daskglass.pipeline.tasks import FAN_IN, Task
+from daskglass.store.aside import folder_aside
 from daskglass.store.ledger import Ledger
 
 SIZES = (10**3, 10**4)
@@ -63,7 +65,8 @@ def measure(client: Client, folder: Path, number: int) -> float:
     ledger = Ledger(folder / f"{number}.zarr")
     ledger.create()
     began = time.perf_counter()
-    outcome = work(client, tasks, ledger, finished)
+    with folder_aside(ledger.store) as aside:
+        outcome = work(OnDask(client), tasks, ledger, aside, finished)
     seconds = time.perf_counter() - began
     assert outcome.done == sum(task.inputs is not None for task in tasks), outcome.failures
     print(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from typing import Any
 
 _HOME = {
@@ -28,12 +27,15 @@ _HOME = {
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
-__version__ = version("daskglass")
 __all__ = ["__version__", *_MODULE]
 
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: compiled kernels and scikit-learn take seconds."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("daskglass")
     if name not in _MODULE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"daskglass.{_MODULE[name]}"), name)

@@ -7,6 +7,9 @@ from pathlib import Path
 from distributed import Client
 
 from daskglass.pipeline import run as pipeline
+from daskglass.pipeline.dispatch import Start
+from daskglass.pipeline.here import Here
+from daskglass.pipeline.on_dask import OnDask
 from daskglass.study.load import load_study
 
 TINY = """\
@@ -63,10 +66,18 @@ def command(*arguments: str | Path, folder: Path, **options) -> subprocess.Compl
     )  # fmt: skip
 
 
-def run_here(folder: Path, monkeypatch, text: str = FILES, workers: int = 1) -> pipeline.Outcome:
-    """Run a study within this process, with so many threads as workers, and draw nothing."""
+def on(client: Client, **options) -> Start:
+    """Have work done by the workers of a client."""
+    return lambda seconds: OnDask(client, **options)
+
+
+def run_here(folder: Path, monkeypatch, text: str = FILES, workers: int = 0) -> pipeline.Outcome:
+    """Run a study within this process, with so many threads as workers if any, and draw nothing."""
     monkeypatch.chdir(folder)
     path = folder / "study.yaml"
     path.write_text(text)
+    study = load_study(path)
+    if not workers:
+        return pipeline.run(study, lambda seconds: Here(), draw=lambda plans, tasks: [])
     with Client(n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None) as client:
-        return pipeline.run(load_study(path), client, draw=lambda plans, tasks: [])
+        return pipeline.run(study, on(client), draw=lambda plans, tasks: [])

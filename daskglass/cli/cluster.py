@@ -29,12 +29,15 @@ def cluster(
 ) -> None:
     """Start the cluster of a profile, until Ctrl-C, to test the profile."""
     from daskglass.cluster.connect import connect
+    from daskglass.cluster.job_script import NO_CLUSTER
     from daskglass.cluster.job_script import job_script as script_of
     from daskglass.cluster.profiles import load_profile
 
     profile = load_profile(name)
     if job_script and profile.kind not in BATCH_SYSTEMS:
         raise StudyError(f"cluster {name!r} has type {profile.kind}, which has no job script")
+    if profile.kind == NO_CLUSTER:
+        raise StudyError(f"cluster {name!r} is no cluster: there is nothing to start")
     if profile.kind in BATCH_SYSTEMS:
         say(script_of(profile))
     if job_script:

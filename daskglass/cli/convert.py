@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from daskglass.cli.options import Cluster, Debug, Quiet, expanded
-from daskglass.cli.session import announce, interruptible, report_outcome, tick_of
-from daskglass.cli.tables import note, print_sources, say, show_progress
+from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
+from daskglass.cli.tables import print_sources, say, show_progress
 from daskglass.errors import DaskglassError, StudyError, in_words, writing
 from daskglass.registry import READERS
 from daskglass.store.durable import replace_file
@@ -73,13 +73,12 @@ def convert(
     report: Annotated[
         Path | None, typer.Option(help="JSON file to write with the contents of each file", callback=expanded)
     ] = None,
-    cluster: Cluster = "local",
+    cluster: Cluster = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="list the files and their labels; read nothing")] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Convert trajectory files to a store, and do nothing else; skip files converted before."""
-    from daskglass.cluster.connect import connect
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
     from daskglass.sources.surveys import find_files
@@ -93,7 +92,7 @@ def convert(
         raise StudyError(f"--report {report}: the folder {report.parent} does not exist")
     if report is not None and report.is_dir():
         raise StudyError(f"--report {report} is a folder; give a file")
-    profile = load_profile(cluster)
+    profile = load_profile(cluster or "local")
     with in_words(OPTIONS):
         given = study_of_files(
             store,
@@ -116,11 +115,13 @@ def convert(
     with interruptible(), in_words(OPTIONS), locked(store) as write_lock:
         plans: list[Plan] = []
         try:
-            with connect(profile, store, note) as connection, show_progress(quiet) as progress:
-                announce(connection, quiet, store)
-                tick = tick_of(connection, write_lock)
-                plans = pipeline.plan_files(given, connection.client, tick)
-                outcome = pipeline.convert(plans, connection.client, progress, tick)
+            smallest = SMALL if cluster is None else 0.0
+            with (
+                who_works(profile, store, write_lock, quiet, smallest) as start,
+                show_progress(quiet) as progress,
+            ):
+                plans = pipeline.plan_files(given, start)
+                outcome = pipeline.convert(plans, start, progress)
         except (DaskglassError, OSError) as error:
             _write_report(report, plans, str(error).splitlines())
             raise

@@ -9,8 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.physics import dynamics
-from daskglass.physics.strata import probability_of
+from daskglass import physics
 from daskglass.store import blocks as store
 from daskglass.variables import named
 
@@ -68,7 +67,7 @@ def relaxation(path: Path, system: str) -> RelaxationTimes:
     return RelaxationTimes(
         drawn["temperature"].values,
         drawn["replica"].values,
-        dynamics.relaxation_time(named(drawn.reset_index("row"), "scattering")).values,
+        physics.dynamics.relaxation_time(named(drawn.reset_index("row"), "scattering")).values,
         int((there & ~crossing).sum()),
     )
 
@@ -89,7 +88,7 @@ def rearrangement(path: Path, system: str, fitted: bool) -> Rearrangement:
         )
     pooled = table[["candidate_samples", "candidate_events", "candidate_edges"]].isel(candidate=-1).load()
     counts = xr.Dataset({"samples": pooled["candidate_samples"], "events": pooled["candidate_events"]})
-    P = probability_of(counts).transpose("temperature", "stratum", ...)
+    P = physics.strata.probability_of(counts).transpose("temperature", "stratum", ...)
     edges = pooled["candidate_edges"].values
     return Rearrangement(
         P["temperature"].values, (edges[1:] + edges[:-1]) / 2, P["probability"].values, P["events"].values, None, None

@@ -28,5 +28,11 @@ Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", sh
 Run = Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")]
 Replica = Annotated[int | None, typer.Option(help="replica number")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
-Cluster = Annotated[str, typer.Option(help="profile in cluster.yaml")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="profile in cluster.yaml, or none: this process alone, as for less than half a minute of work; otherwise local",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print no progress")]

@@ -55,8 +55,7 @@ def query(
     A table has a row for each combination of labels, also for missing values.
     """
     from daskglass.store.export import number_of_rows, save
-    from daskglass.store.queries import query as ask
-    from daskglass.store.queries import reduced
+    from daskglass.store.queries import query_in_memory, reduced
 
     reductions = {"mean": mean, "std": std, "min": minimum, "max": maximum, "sum": total, "count": count}
     asked = {how: dims for how, dims in reductions.items() if dims}
@@ -67,7 +66,7 @@ def query(
         "species": species or None,
     }  # fmt: skip
     selection = {dim: value for dim, value in selection.items() if value is not None}
-    found = ask(store, system, run, variable, **selection)
+    found = query_in_memory(store, system, run, variable, **selection)
     for how, dims in asked.items():
         found = reduced(found, how, dims)
     if output is None:

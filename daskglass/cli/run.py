@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile
-from daskglass.cli.session import announce, interruptible, report_outcome, tick_of
+from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
 from daskglass.cli.tables import note, out, print_costs, print_sources, print_status, say, show_progress
 from daskglass.errors import StoreError, StudyError, reason
 from daskglass.registry import BATCH_SYSTEMS
@@ -18,9 +18,9 @@ from daskglass.registry import BATCH_SYSTEMS
 
 def run(
     study: StudyFile,
-    cluster: Cluster = "local",
+    cluster: Cluster = None,
     stage: Annotated[str | None, typer.Option(help="run only what is left of this stage")] = None,
-    start: Annotated[
+    from_stage: Annotated[
         str | None, typer.Option("--from", help="rerun this stage and later ones; simulated runs stay")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print tasks and costs; run nothing")] = False,
@@ -29,7 +29,7 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run a study, or what is left of it: simulate or read files, analyse, fit, draw."""
-    from daskglass.cluster.connect import connect
+    from daskglass.cluster.job_script import NO_CLUSTER
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
     from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
@@ -39,12 +39,15 @@ def run(
     from daskglass.store.lock import locked
     from daskglass.study.load import load_study
 
-    given, profile = load_study(study), load_profile(cluster)
-    path, workers = Path(given.store), workers_of(profile)
-    only, again = _stage(stage), _stage(start)
-    if stage is not None and start is not None:
+    given, profile = load_study(study), load_profile(cluster or "local")
+    path = Path(given.store)
+    only, again = _stage(stage), _stage(from_stage)
+    if stage is not None and from_stage is not None:
         raise StudyError("give --stage or --from, not both")
+    if report and profile.kind == NO_CLUSTER:
+        raise StudyError("--report is Dask's, of a cluster: give another --cluster")
     if dry_run:
+        workers = workers_of(profile)
         if found := find_files(given):
             print_sources(given, found)
         planned = costs(given, "GPU" in profile.resources)
@@ -52,31 +55,23 @@ def run(
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
         return
-    if workers is not None and profile.kind in BATCH_SYSTEMS and not reads_files(given) and not path.exists():
+    if profile.kind in BATCH_SYSTEMS and not reads_files(given) and not path.exists():
         # for files, and for an existing store, this is checked later, before any task starts
-        planned = costs(given, "GPU" in profile.resources)
+        workers, planned = workers_of(profile), costs(given, "GPU" in profile.resources)
         kinds = (kind for cost in planned for kind in cost.kinds)
+        assert workers is not None
         check_fits((kind for kind in kinds if only in (None, kind.stage)), workers.memory)
         for warning in longer_than(planned, workers.lifetime):
             note(f"warning: {warning}")
+    smallest = SMALL if cluster is None and not report else 0.0
+    around = _performance_report(path, quiet) if report else None
     with (
         interruptible(),
         locked(path) as write_lock,
-        connect(profile, path, note) as connection,
-        _performance_report(path if report else None, quiet),
+        who_works(profile, path, write_lock, quiet, smallest, around) as start,
         show_progress(quiet) as progress,
     ):
-        announce(connection, quiet, path)
-        outcome = pipeline.run(
-            given,
-            connection.client,
-            figure_tasks,
-            only,
-            again,
-            progress,
-            tick_of(connection, write_lock),
-            None if workers is None else workers.memory,
-        )
+        outcome = pipeline.run(given, start, figure_tasks, only, again, progress)
     report_outcome(outcome, debug)
     if not quiet:
         from daskglass.report import folder
@@ -93,13 +88,10 @@ def _stage(name: str | None) -> str | None:
 
 
 @contextmanager
-def _performance_report(store: Path | None, quiet: bool) -> Iterator[None]:
-    """Save Dask's performance report beside a store, if one is given."""
+def _performance_report(store: Path, quiet: bool) -> Iterator[None]:
+    """Save Dask's performance report beside a store."""
     from distributed import performance_report
 
-    if store is None:
-        yield
-        return
     page = store.with_name(f"{store.stem}.performance.html")
     ran = False
     try:

@@ -1,20 +1,70 @@
-"""What commands that start workers share: addresses, the lock, Ctrl-C, failures."""
+"""What commands that have tasks done share: who does them, addresses, the lock, Ctrl-C, failures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import typer
 
-from daskglass.cli.tables import say
+from daskglass.cli.tables import note, say
 
 if TYPE_CHECKING:
     from daskglass.cluster.connect import Connection
-    from daskglass.pipeline.dispatch import Tick
+    from daskglass.cluster.job_script import Profile
+    from daskglass.pipeline.dispatch import Executor, Start, Tick
+
+SMALL = 30.0  # s of work that is done sooner than workers have started
+
+
+@contextmanager
+def who_works(
+    profile: Profile,
+    store: Path,
+    write_lock: Tick,
+    quiet: bool,
+    smallest: float = 0.0,
+    around: AbstractContextManager[None] | None = None,
+) -> Iterator[Start]:
+    """Yield a function that starts the cluster of a profile once there is work for it.
+
+    Parameters
+    ----------
+    smallest : seconds of work that a cluster is started for; less is done in this process
+    around : entered once the cluster runs
+    """
+    from daskglass.cluster.job_script import NO_CLUSTER
+    from daskglass.pipeline.estimate import workers_of
+    from daskglass.pipeline.here import Here
+
+    with ExitStack() as stack:
+        started: list[Executor] = []
+        told = quiet or profile.kind == NO_CLUSTER
+
+        def start(seconds: float) -> Executor:
+            nonlocal told
+            if started:
+                return started[0]
+            workers = workers_of(profile)
+            memory = None if workers is None else workers.memory
+            if profile.kind == NO_CLUSTER or seconds < smallest:
+                if not told:
+                    say(f"about {max(seconds, 1):.0f} s of work: done in this process; --cluster local starts workers")
+                    told = True
+                return Here(write_lock, memory)
+            from daskglass.cluster.connect import connect
+            from daskglass.pipeline.on_dask import OnDask
+
+            connection = stack.enter_context(connect(profile, store, note))
+            announce(connection, quiet, store)
+            stack.enter_context(around or nullcontext())
+            started.append(OnDask(connection.client, tick_of(connection, write_lock), memory))
+            return started[0]
+
+        yield start
 
 
 def announce(connection: Connection, quiet: bool, store: Path | None = None) -> None:

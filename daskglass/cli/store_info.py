@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daskglass.physics.particles import species_names
-from daskglass.store.blocks import open_store
+from daskglass.store.blocks import open_tree
 from daskglass.store.queries import dimensions, in_short
 
 MOST_SOURCES = 12  # files listed per run
@@ -35,7 +35,7 @@ def describe_store(path: Path) -> Iterator[RenderableType]:
     StoreError
         If there is no store at `path`.
     """
-    tree = open_store(path)
+    tree = open_tree(path)
     for _, system in sorted(tree.children.items()):
         yield _system(system)
         for _, run in sorted(system.children.items()):

@@ -30,7 +30,6 @@ from daskglass.cli.live_results import Rearrangement, RelaxationTimes, rearrange
 from daskglass.cluster.servers import PrivateScheduler
 from daskglass.errors import StoreError
 from daskglass.pipeline.progress import Follower, Progress, Tally, headline, progress, rate
-from daskglass.report.style import COLOURS
 
 PAGE = "study"
 EVERY = 2.0  # s between updates
@@ -239,6 +238,9 @@ def _relaxation_plot() -> tuple[figure, Callable[[dict[str, RelaxationTimes]], N
     def draw(found: dict[str, RelaxationTimes]) -> None:
         if not found:
             return
+        # with all of matplotlib, once someone looks
+        from daskglass.report.style import COLOURS
+
         data: dict[str, list[Any]] = {name: [] for name in points.data}
         for index, (system, known) in enumerate(found.items()):
             data["T"] += known.temperature.tolist()

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.table import Table
-
-from daskglass.physics.labels import find
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +62,8 @@ def show_progress(quiet: bool) -> Iterator[Any]:
     if quiet:
         yield lambda stage, done, total: None
     elif out.is_terminal:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         with Progress(*columns, console=out) as bars:
             known: dict[str, Any] = {}
@@ -86,6 +85,8 @@ def show_progress(quiet: bool) -> Iterator[Any]:
 
 def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
     """Print the files with their labels."""
+    from daskglass.physics.labels import find
+
     table = Table("system", "run", "temperature", "replica")
     table.add_column("file", overflow="fold")
     listed = {system.system: system for system in study.systems}

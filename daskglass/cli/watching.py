@@ -53,13 +53,15 @@ def shown(now: Progress) -> RenderableType:
 
 def _table(now: Progress) -> Table:
     table = Table("stage", *now.systems)
+    table.add_column("core seconds", justify="right")
     if now.speed:
         table.add_column("particle-frames/s", justify="right")
     cells = {(row.stage, row.system): row for row in now.rows}
     for stage in now.stages:
         rows = [cells.get((stage, system)) for system in now.systems]
         speed = [rate(now.speed[stage]) if stage in now.speed else ""] * bool(now.speed)
-        table.add_row(stage, *(_cell(row) if row else "" for row in rows), *speed)
+        spent = f"{now.spent[stage]:,.1f}" if stage in now.spent else ""
+        table.add_row(stage, *(_cell(row) if row else "" for row in rows), spent, *speed)
     return table
 
 

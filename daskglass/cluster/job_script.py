@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dask
-from dask.utils import parse_timedelta
-
 from daskglass.errors import StudyError
 from daskglass.registry import BATCH_SYSTEMS, load
 
+NO_CLUSTER = "none"  # in place of a profile: tasks run in the process itself
 LOOPBACK = "127.0.0.1"
 WORKER = "daskglass.cluster.servers.PrivateWorker"
 DEPRECATED = {
@@ -42,7 +40,7 @@ class Profile:
     Attributes
     ----------
     name : of the profile
-    kind : `local`, `address`, or the batch system
+    kind : `local`, `address`, `none`, or the batch system
     wait : for a first worker, s
     jobs : of the batch system, kept running; 0 where there is none
     workers : processes of a local cluster; None for one per core
@@ -143,6 +141,8 @@ def job_options(profile: Profile) -> dict[str, Any]:
     scheduler = {"dashboard_address": f"{LOOPBACK}:0"} | given.get("scheduler_options", {})
     if "host" not in scheduler:
         scheduler = {"interface": given["interface"]} | scheduler
+    import dask
+
     # importing the class brings the defaults of the configuration with it
     configured = f"jobqueue.{cluster_class(profile.kind).job_cls.config_name}"
     shell = given.get("job_script_prologue")
@@ -182,6 +182,8 @@ def _scratch(parent: str) -> list[str]:
 
 def lifetime_seconds(profile: Profile) -> float:
     """Seconds after which the first workers of a job leave; infinite where none need to."""
+    from dask.utils import parse_timedelta
+
     given = words(job_options(profile)["worker_extra_args"])
     if "--lifetime" not in given:
         return math.inf

@@ -12,7 +12,7 @@ import yaml
 from dask.utils import parse_timedelta
 
 from daskglass.cluster.checks import CERTIFICATES, OWN, OWN_OF_BATCH_SYSTEMS, expand_value, problems
-from daskglass.cluster.job_script import Profile
+from daskglass.cluster.job_script import NO_CLUSTER, Profile
 from daskglass.errors import StudyError
 from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
 
@@ -24,7 +24,7 @@ WAIT = "24h"
 def load_profile(name: str, file: Path | None = None) -> Profile:
     """Read a profile from the given file, from cluster.yaml in the working folder, or from the built-in one.
 
-    `local` always exists.
+    `local` and `none`, for no cluster at all, always exist.
 
     Raises
     ------
@@ -33,6 +33,10 @@ def load_profile(name: str, file: Path | None = None) -> Profile:
     """
     path = file or (Path(FILE) if os.path.lexists(FILE) else SHIPPED)
     root, content = _read(path)
+    if NO_CLUSTER in content:
+        raise StudyError(f"{path}:{line_of(root, (NO_CLUSTER,))}: {NO_CLUSTER}: means no cluster; give it another name")
+    if name == NO_CLUSTER:
+        return Profile(name, NO_CLUSTER, wait=0.0)
     profiles = {"local": {"type": "local"}} | content
     if name not in profiles:
         raise StudyError(f"unknown cluster {name!r}; {path} has {', '.join(map(str, islice(profiles, MOST_PROBLEMS)))}")

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-import dask.array as da
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -75,7 +74,9 @@ def cast(value: xr.DataArray, dtype: DTypeLike) -> xr.DataArray:
 def _finite(value: xr.DataArray, name: str, dtype: np.dtype[Any]) -> xr.DataArray:
     """Array of a type, its values finite or NaN: looked at when they are computed."""
     data = value.data
-    if isinstance(data, da.Array):
+    if value.chunks is not None:
+        import dask.array as da
+
         meta = np.empty((0,) * data.ndim, dtype)
         return value.copy(data=da.map_blocks(_finite_block, data, dtype, name, value.dims, dtype=dtype, meta=meta))
     return value.copy(data=_finite_block(data, dtype, name, value.dims))

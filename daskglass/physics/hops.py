@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -87,7 +86,9 @@ def hop_indicator(position: xr.DataArray, window: float = WINDOW) -> xr.DataArra
             values[run][:, who] = part
         return values
 
-    if isinstance(ordered.data, da.Array):
+    if ordered.chunks is not None:
+        import dask.array as da
+
         axis = ordered.get_axis_num("time")
         whole = ordered.chunk({"particle": -1, "xyz": -1})
         values = da.map_overlap(

@@ -10,7 +10,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.errors import DataError
-from daskglass.kernels.displacement import center_of_mass
 from daskglass.physics import arrays
 
 ABSENT = -1  # code of a particle that a smaller system does not have
@@ -268,6 +267,9 @@ def drift(positions: NDArray[np.floating], who: Who, run: tuple[int, ...] = ()) 
         If some positions of a frame are not finite, which would spoil all of it; naming the frame (counted within the
         block of frames at hand) and the particle. Whole frames may be missing.
     """
+    # names of species are asked for where nothing is computed
+    from daskglass.kernels.displacement import center_of_mass
+
     mean = np.empty((len(positions), 3))
     center_of_mass(positions, mean)
     for frame in np.flatnonzero(~np.isfinite(mean).all(axis=-1)):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import dask
-import dask.array as da
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -101,7 +99,9 @@ def strata(values: xr.DataArray, bins: int = STRATA, percentiles: tuple[float, f
     if limits.size != 2 or not 0 <= limits[0] < limits[1] <= 100:
         raise DataError(f"percentiles must be two that rise between 0 and 100; got {percentiles}")
     data = arrays.array(values, "values").data
-    if isinstance(data, da.Array):
+    if values.chunks is not None:
+        import dask
+
         parts = dask.compute(*(dask.delayed(value_histogram)(block) for block in data.to_delayed().ravel()))
     else:
         parts = (value_histogram(np.asarray(data)),)

@@ -13,11 +13,11 @@ from daskglass.kernels import structure as kernel
 from daskglass.kernels.radial import pair_histogram
 from daskglass.kernels.structure import SUPPORT
 from daskglass.physics import arrays
+from daskglass.physics.bins import bin_middles
 from daskglass.physics.defaults import BIN_WIDTH, R_MAX, RADII, WIDTH
 from daskglass.physics.particles import box_over_frames, frames, held, is_species, species_codes, species_names
 from daskglass.variables import VARIABLES, named
 
-MOST_BINS = 1_000_000
 FINEST = 1000  # widths between two radii at most: each costs memory
 
 
@@ -265,21 +265,6 @@ def pair_counts(
         neighbor=names, r=("r", r, VARIABLES["r"].attrs)
     )
     return counted.sum("time") if "time" in counted.dims else counted
-
-
-def bin_middles(r_max: float, bin_width: float) -> NDArray[np.float64]:
-    """Middles of the bins between 0 and `r_max`.
-
-    Raises
-    ------
-    DataError
-        If `r_max` is no whole number of bin widths.
-    """
-    r_max, bin_width = arrays.number(r_max, "r_max", False), arrays.number(bin_width, "bin_width", False)
-    bins = round(min(max(r_max / bin_width, 0), MOST_BINS + 1)) if bin_width > 0 else 0
-    if not 1 <= bins <= MOST_BINS or abs(bins * bin_width - r_max) > 1e-9 * r_max:
-        raise DataError(f"r_max must be a whole number of bin widths; got r_max={r_max}, bin_width={bin_width}")
-    return (np.arange(bins) + 0.5) * r_max / bins
 
 
 def normalize_pairs(counted: xr.Dataset, species: xr.DataArray) -> xr.DataArray:

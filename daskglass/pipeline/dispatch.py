@@ -1,4 +1,4 @@
-"""Handing tasks to Dask: those whose predecessors are complete, a bounded number at a time, and what became of them."""
+"""Doing tasks: those whose predecessors are complete, a bounded number at a time, and what became of them."""
 
 from __future__ import annotations
 
@@ -7,34 +7,90 @@ import time
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from distributed import Client, Future, KilledWorker, as_completed
-
-from daskglass.errors import ClusterError, DaskglassError, reason
+from daskglass.errors import DaskglassError, reason
 from daskglass.pipeline.tasks import Task
 from daskglass.store.aside import writing
-from daskglass.store.ledger import Entry, Ledger, completed, failed, notes, stage_and_system
+from daskglass.store.ledger import Entry, Ledger, completed, failed, notes
 
 RETRIES = 2  # of a task that failed: file systems of clusters do now and then
-LEAST_WINDOW, WINDOW_PER_THREAD = 1000, 4  # tasks that the scheduler has at a time
 TICK = 2.0  # s between two times that others hear of the work
-POLL = 0.005  # s between two looks for tasks that ended
 SIMULATE_FIRST = 2**40  # more than any number of tasks: chains of simulations are the longest way through a study
 Tick = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a task brought back, what it warned of, how long it took, and what it wrote."""
+    """What a task brought back, what it warned of, how long it took, and what it wrote.
+
+    Attributes
+    ----------
+    seconds : that it took itself
+    partial : seconds of the partial results behind it that no other result counts
+    """
 
     value: Any
     warnings: tuple[str, ...]
     seconds: float
+    partial: float = 0.0
     wrote: Mapping[str, Any] = field(default_factory=dict)
+
+
+class WorkersDiedError(Exception):
+    """Worker processes died when they ran a task; its text says how."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A task that is handed out.
+
+    Attributes
+    ----------
+    name : of this try
+    priority : the highest goes first
+    results : handles of the partial results that it needs
+    counts : places of those among them whose seconds it counts
+    aside : folder through which it writes
+    """
+
+    task: Task
+    name: str
+    priority: int
+    results: list[Any]
+    counts: tuple[int, ...]
+    aside: Path
+
+
+class Executor(Protocol):
+    """Who does tasks: the workers of a cluster, or this process.
+
+    Attributes
+    ----------
+    window : number of tasks that it is to have at a time
+    memory : bytes of a worker process; None where that is not known
+    """
+
+    window: int
+    memory: int | None
+
+    def submit(self, call: Call) -> Hashable:
+        """Take a task, and return a handle of its result."""
+
+    def ended(self, until: float) -> Sequence[tuple[Hashable, Result | BaseException | None]]:
+        """Tasks that ended, and how; of partial results nothing. None of them if none ends until then (monotonic)."""
+
+    def tick(self) -> None:
+        """Let others hear of the work; raises what stops it."""
+
+    def map(self, function: Callable[..., Any], lists: Sequence[Sequence[Any]]) -> Iterable[tuple[int, Any]]:
+        """Call a function on arguments from lists; yield numbers and results as they come, and tick meanwhile."""
+
+
+Start = Callable[[float], Executor]  # who does work of so many core seconds, started when there is some
 
 
 @dataclass
@@ -48,28 +104,25 @@ class Outcome:
 
 
 def work(
-    client: Client,
+    executor: Executor,
     todo: list[Task],
     ledger: Ledger,
     aside: Path,
     finished: Callable[[Task], None] = lambda task: None,
-    tick: Tick = lambda state: None,
 ) -> Outcome:
-    """Do tasks on a cluster, and remember in the ledger how each of them ended.
+    """Do tasks, and remember in the ledger how each of them ended.
 
-    A task goes to the scheduler once all that it waits for is complete, simulations first and else in the order of the
-    list, and so many at a time that neither the scheduler nor this process grows with the study. Tasks whose worker processes
-    died again and again are tried once more at the end, each alone: so one that kills its workers is told from those beside
-    it.
+    A task is handed out once all that it waits for is complete, simulations first and else in the order of the list, and so
+    many at a time that neither a scheduler nor this process grows with the study. Tasks whose worker processes died again and
+    again are tried once more at the end, each alone: so one that kills its workers is told from those beside it.
 
     Parameters
     ----------
-    client : of the cluster
+    executor : who does them; hears every two seconds that it is to tick
     todo : tasks, every one after those it waits for
     ledger : of the store, which has no marks of these tasks
     aside : folder of this run, through which its tasks write
     finished : called with every task that wrote, and is remembered
-    tick : called every two seconds with what goes on: number of `workers`, and of tasks `running` by system and stage
 
     Raises
     ------
@@ -85,53 +138,29 @@ def work(
 
     refused = [entry for task in todo if task.problem for entry in fail(task, task.problem)]
     ledger.record(refused)
-    # partial results stay where they are; the receipts of what was written come here
-    partial, written = as_completed(), as_completed(with_results=True, raise_errors=False)
-    flying: dict[Future, Task] = {}
-    # where graphics processors are offered, simulations run on them only
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    gpu = {"GPU": 1} if any("GPU" in worker["resources"] for worker in workers) else None
-    window, next_tick = LEAST_WINDOW, 0.0
+    flying: dict[Hashable, Task] = {}
+    next_tick = 0.0
     while True:
-        while len(flying) < window and (task := agenda.next(alone=not flying)):
-            future = client.submit(
-                call,
-                task.function,
-                task.arguments,
-                task.settings,
-                [agenda.results[key] for key in task.needs],
-                aside,
-                key=agenda.name(task),
-                retries=RETRIES,
-                pure=False,
-                priority=agenda.priority(task),
-                resources=gpu if task.stage == "simulate" else None,
-            )
+        while len(flying) < executor.window and (task := agenda.next(alone=not flying)):
+            handle = executor.submit(agenda.call(task, aside))
             if task.inputs is None:
-                agenda.results[task.key] = future
-            flying[future] = task
-            (partial if task.inputs is None else written).add(future)
+                agenda.results[task.key] = handle
+            flying[handle] = task
         if not flying:
             return outcome
         entries: list[Entry] = []
         complete: list[Task] = []
-        for future, result in _ended(partial, written, next_tick):
-            task = flying.pop(future)
-            if isinstance(result, Result) or future.status == "finished":
-                complete.append(task)
-                if task.inputs is not None:
-                    entries.append(completed(task.key, task.inputs, _receipt(result)))
-            elif future.status == "error":
-                error = future.exception()
-                if isinstance(error, KilledWorker) and agenda.try_alone(task):
+        for handle, result in executor.ended(next_tick):
+            task = flying.pop(handle)
+            if isinstance(result, BaseException):
+                if isinstance(result, WorkersDiedError) and agenda.try_alone(task):
                     continue
-                entries += fail(task, _cause(error, task, ledger.store), "".join(traceback.format_exception(error)))
-            elif future.status in ("lost", "pending"):
-                # its worker went with the result: Dask does it again
-                flying[future] = task
-                (partial if task.inputs is None else written).add(future)
-            else:
-                raise ClusterError("the scheduler is gone; rerun to continue")
+                trace = "".join(traceback.format_exception(result))
+                entries += fail(task, _cause(result, task, ledger.store), trace)
+                continue
+            complete.append(task)
+            if task.inputs is not None and result is not None:
+                entries.append(completed(task.key, task.inputs, _receipt(result)))
         ledger.record(entries)
         for task in complete:
             agenda.complete(task)
@@ -141,9 +170,7 @@ def work(
                     outcome.warnings[task.key] = said
                 finished(task)
         if time.monotonic() >= next_tick:
-            # more threads may have come
-            window = max(LEAST_WINDOW, WINDOW_PER_THREAD * sum(client.nthreads().values()))
-            tick(state_of(client))
+            executor.tick()
             next_tick = time.monotonic() + TICK
 
 
@@ -151,16 +178,18 @@ def call(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
     settings: Mapping[str, Any],
-    results: list[Result],
+    results: Sequence[Result],
     aside: Path,
+    counts: Iterable[int] = (),
 ) -> Result:
-    """Run a task on a worker."""
+    """Run a task, which counts the seconds of some of the partial results that it is handed, by their places."""
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, writing(aside) as wrote:
         warnings.simplefilter("default")
         value = function(*arguments, *(result.value for result in results), **settings)
     said = tuple(dict.fromkeys(str(warning.message) for warning in caught))
-    return Result(value, said, time.perf_counter() - began, wrote.receipt())
+    partial = sum(results[place].seconds + results[place].partial for place in counts)
+    return Result(value, said, time.perf_counter() - began, partial, wrote.receipt())
 
 
 class _Agenda:
@@ -174,7 +203,7 @@ class _Agenda:
 
     def __init__(self, todo: list[Task]) -> None:
         self.tasks = {task.key: task for task in todo}
-        self.results: dict[str, Future] = {}
+        self.results: dict[str, Hashable] = {}
         self._rank = {
             task.key: number - SIMULATE_FIRST * (task.stage == "simulate") for number, task in enumerate(todo)
         }
@@ -190,6 +219,7 @@ class _Agenda:
         heapq.heapify(self._ready)
         self._suspects: list[str] = []
         self._alone: set[str] = set()
+        self._counted: dict[str, str] = {}  # by whom, of each partial result that others need
         self._run = uuid.uuid4().hex[:8]
 
     def next(self, alone: bool) -> Task | None:
@@ -210,13 +240,15 @@ class _Agenda:
         self._suspects.append(task.key)
         return True
 
-    def name(self, task: Task) -> str:
-        """Key of a task with the scheduler, which may know its first try, or the same task of another run."""
-        return f"{task.key}/{self._run}" + "/alone" * (task.key in self._alone)
-
-    def priority(self, task: Task) -> int:
-        """Priority of a task with the scheduler."""
-        return -self._rank[task.key]
+    def call(self, task: Task, aside: Path) -> Call:
+        """Hand a task out: what needs a partial result first counts its seconds, so that nothing counts them twice."""
+        # a scheduler may know the first try of a task, or the same task of another run
+        name = f"{task.key}/{self._run}" + "/alone" * (task.key in self._alone)
+        results = [self.results[key] for key in task.needs]
+        counts = tuple(
+            place for place, key in enumerate(task.needs) if self._counted.setdefault(key, task.key) == task.key
+        )
+        return Call(task, name, -self._rank[task.key], results, counts, aside)
 
     def complete(self, task: Task) -> None:
         """Let those that wait for a task start, once it was the last they waited for."""
@@ -248,40 +280,17 @@ class _Agenda:
                 self.results.pop(need, None)
 
 
-def _ended(partial: as_completed, written: as_completed, until: float) -> list[tuple[Future, Any]]:
-    """Tasks that ended, with the receipts of those that wrote; none if none ends until then."""
-    while True:
-        ended = [(future, None) for future in partial.next_batch(block=False)]
-        ended += written.next_batch(block=False)
-        if ended or time.monotonic() >= until:
-            return ended
-        time.sleep(POLL)
-
-
 def _receipt(result: Result) -> dict[str, Any]:
     receipt = {"seconds": round(result.seconds, 3), **result.value, **result.wrote}
+    if result.partial:
+        receipt["partial_seconds"] = round(result.partial, 3)
     return receipt | {"warnings": list(result.warnings)} if result.warnings else receipt
 
 
 def _cause(error: BaseException, task: Task, path: Path) -> str:
-    if isinstance(error, KilledWorker):
-        return (
-            f"{task.key}: worker processes died when they ran it, the last with nothing beside it: most often memory ran "
-            f"out (--dry-run lists what a task needs), or compiled code crashed (the log of worker {error.last_worker.name})"
-        )
+    if isinstance(error, WorkersDiedError):
+        return f"{task.key}: {error}"
     if isinstance(error, OSError) and error.strerror:
         return reason(error, path)
     text = str(error).strip()
     return text if isinstance(error, DaskglassError) else f"{type(error).__name__}: {text}"
-
-
-def state_of(client: Client) -> dict[str, Any]:
-    """Number of workers, and of the tasks they run, by system and stage."""
-    processing = client.processing()
-    running: dict[str, dict[str, int]] = {}
-    for keys in processing.values():
-        for key in keys:
-            stage, system = stage_and_system(str(key))
-            of_system = running.setdefault(system, {})
-            of_system[stage] = of_system.get(stage, 0) + 1
-    return {"workers": len(processing), "running": running}

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import dask
-from dask.utils import parse_bytes
-from distributed.system import MEMORY_LIMIT
-
-from daskglass.cluster.job_script import MALLOC, Profile, lifetime_seconds
+from daskglass.cluster.job_script import MALLOC, NO_CLUSTER, Profile, lifetime_seconds
 from daskglass.errors import StudyError
 from daskglass.pipeline.plan import plan_study
-from daskglass.pipeline.tasks import FAN_IN
+from daskglass.pipeline.tasks import FAN_IN, Task
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan, Reduce, Rows, Step
 from daskglass.store.template import Layout
 from daskglass.study.settings import Study
 
 BASE = 440_000_000  # bytes of a worker process that has imported everything, LAMMPS and scikit-learn too
+OF_A_TASK = 0.02  # s that any task takes
 KEPT = MALLOC["MALLOC_TRIM_THRESHOLD_"]  # bytes freed by earlier tasks that a process keeps
 
 
@@ -117,10 +115,16 @@ class Workers:
 def workers_of(profile: Profile) -> Workers | None:
     """Workers that a profile asks for; None where the scheduler runs already and has its own.
 
-    A local cluster shares the memory of the machine, or of the cgroup, among its workers, as Dask does.
+    A local cluster shares the memory of the machine, or of the cgroup, among its workers, as Dask does; without a cluster
+    this process has all of it.
     """
+    from dask.utils import parse_bytes
+    from distributed.system import MEMORY_LIMIT
+
     if profile.kind == "address":
         return None
+    if profile.kind == NO_CLUSTER:
+        return Workers(1, MEMORY_LIMIT)
     if profile.kind == "local":
         number = profile.workers or len(os.sched_getaffinity(0))
         return Workers(number, MEMORY_LIMIT // number)
@@ -146,7 +150,10 @@ def check_fits(kinds: Iterable[TaskKind], memory: int) -> None:
     StudyError
         Naming the largest task, what it needs, and the remedy.
     """
-    limit = dask.config.get("distributed.worker.memory.terminate") or 1.0
+    import dask
+    from distributed.config import config
+
+    limit = dask.config.get("distributed.worker.memory.terminate", config=config) or 1.0
     largest = max(kinds, key=lambda kind: kind.memory, default=None)
     if largest is None or largest.memory <= limit * memory:
         return
@@ -215,6 +222,22 @@ def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
     return found
 
 
+def seconds_left(plans: Iterable[Plan], todo: Iterable[Task]) -> float:
+    """Seconds of one core that tasks take: of what a stage takes the share of them, and of each what it takes at least.
+
+    Infinite where simulations are to run of as many steps as nobody knows.
+    """
+    left = Counter((task.system, task.stage) for task in todo)
+    seconds = OF_A_TASK * left.total()
+    for plan in plans:
+        for stage in [stage for system, stage in left if system == plan.system]:
+            share = left[plan.system, stage] / sum(kind.number for kind in kinds_of(plan, [stage]))
+            seconds += share * _seconds(plan, False, [stage])[stage]
+        if left[plan.system, "simulate"] and plan.source.effort().notes:
+            return math.inf
+    return seconds
+
+
 def cost_of(plan: Plan, gpu: bool = False) -> Cost:
     """Estimate the cost of a system, on workers that offer GPUs or not."""
     source, kinds, effort = plan.source, kinds_of(plan), plan.source.effort()
@@ -238,8 +261,8 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
     )
 
 
-def _seconds(plan: Plan, gpu: bool) -> dict[str, float]:
-    """Seconds of one core, by stage."""
+def _seconds(plan: Plan, gpu: bool, only: Sequence[str] = ()) -> dict[str, float]:
+    """Seconds of one core, by stage; of all, or of some alone."""
     return {
         stage.name: sum(
             (step.count if isinstance(step, Reduce) else step).seconds(plan, gpu)
@@ -247,6 +270,7 @@ def _seconds(plan: Plan, gpu: bool) -> dict[str, float]:
             if step.when(plan)
         )
         for stage in registry.STAGES
+        if not only or stage.name in only
     }
 
 

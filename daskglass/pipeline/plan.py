@@ -14,7 +14,7 @@ import xarray as xr
 from pydantic import BaseModel
 
 from daskglass.errors import StudyError, TrajectoryError
-from daskglass.physics import structure
+from daskglass.physics.bins import bin_middles
 from daskglass.physics.labels import find
 from daskglass.sources import Recording, Source
 from daskglass.sources.surveys import Over
@@ -143,7 +143,7 @@ def _coordinates(source: Source, settings: Mapping[str, Any], run: str, recorded
             list(source.species), dims="neighbor", attrs={"long_name": "species of the neighbour"}
         ),
         "xyz": xr.DataArray(list("xyz"), dims="xyz", attrs={"long_name": "Cartesian component"}),
-        "r": _coordinate("r", structure.bin_middles(settings["radial.r_max"], settings["radial.bin_width"])),
+        "r": _coordinate("r", bin_middles(settings["radial.r_max"], settings["radial.bin_width"])),
     }
     for name, values in (("box", source.box), ("time", recorded.times), ("lag", recorded.lags)):
         if values is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from daskglass.errors import StoreError
-from daskglass.store.ledger import Entry, read_entry, stage_and_system
+from daskglass.store.ledger import Entry, core_seconds, read_entry, stage_and_system
 from daskglass.store.lock import holder_of, is_dead
 from daskglass.study.paths import ledger_path, lock_path
 
@@ -64,6 +64,7 @@ class Progress:
     speed : particle-frames per second of each stage that finished some in the last minute (in twice the mean time of
         its tasks, where that is longer; since its first task began in this run, where that is shorter). Partial results
         and stages that do not work on frames have none.
+    spent : seconds of one core that all complete tasks of each stage took, partial results too
     remaining : seconds for the tasks left: of each stage the mean time of its tasks × tasks left / workers, but not less
         than the time of one task; None where nothing runs. Partial results are not in it.
     unknown : stages with tasks left of which none was ever finished: `remaining` holds nothing for them
@@ -78,6 +79,7 @@ class Progress:
     state: RunState
     rows: tuple[Row, ...]
     speed: Mapping[str, float]
+    spent: Mapping[str, float]
     remaining: float | None
     unknown: tuple[str, ...]
     workers: int
@@ -117,6 +119,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.seconds: dict[str, tuple[float, int]] = {}  # sum and number of all tasks of a stage, earlier runs' too
+        self.spent: dict[str, float] = defaultdict(float)
+        self._took: dict[str, float] = {}  # core seconds of each complete task
         self.take({"key": "plan", "at": 0.0})
 
     def take(self, entry: Entry) -> None:
@@ -149,7 +153,9 @@ class Tally:
             tasks = self.failures.pop(cause, {})
             tasks[key] = entry["at"]
             self.failures[cause] = tasks
-        elif "seconds" in entry:
+            return
+        self.spent[stage] -= self._took.pop(key, 0.0)
+        if "seconds" in entry:
             self._take_finished(entry, stage, system)
 
     def _take_finished(self, entry: Entry, stage: str, system: str) -> None:
@@ -158,6 +164,8 @@ class Tally:
         self.done[system, stage] += 1
         spent, tasks = self.seconds.get(stage, (0.0, 0))
         self.seconds[stage] = (spent + seconds, tasks + 1)
+        self._took[key] = core_seconds(entry)
+        self.spent[stage] += self._took[key]
         self.first[stage] = min(self.first.get(stage, at), at - seconds)
         if particles := self.plan.get("particles", {}).get(system):
             recent = self.frames[stage]
@@ -246,6 +254,7 @@ def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Prog
         state=state,
         rows=rows,
         speed={stage: speed for stage, speed in speeds.items() if speed > 0},
+        spent={stage: tally.spent[stage] for stage in left if tally.spent.get(stage)},
         remaining=sum(times) if state == "running" and workers else None,
         unknown=tuple(stage for stage, mean in means.items() if mean is None),
         workers=workers,

@@ -1,26 +1,23 @@
-"""Running a study: which tasks are left, handing them to Dask, and remembering what is complete."""
+"""Running a study: which tasks are left, having them done, and remembering what is complete."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-from distributed import Client, Future, wait
 
 from daskglass.errors import StoreError
 from daskglass.pipeline import plan as planning
 from daskglass.pipeline.check import ledger_of, take_damaged_back
-from daskglass.pipeline.dispatch import TICK, Outcome, Tick, state_of, work
-from daskglass.pipeline.estimate import check_fits, kinds_of
+from daskglass.pipeline.dispatch import Executor, Outcome, Start, work
+from daskglass.pipeline.estimate import check_fits, kinds_of, seconds_left
 from daskglass.pipeline.plan import attributes, plan_study
 from daskglass.pipeline.tasks import Task, tasks_of
-from daskglass.sources.surveys import File, Look, Over, remember
+from daskglass.sources.surveys import File, Look, Over, remember, seconds_to_survey
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan
-from daskglass.store import blocks as store
-from daskglass.store import wholeness
+from daskglass.store import metadata, wholeness
 from daskglass.store.aside import folder_aside
 from daskglass.store.ledger import Ledger
 from daskglass.store.template import lay_out
@@ -37,26 +34,24 @@ def study_tasks(study: Study) -> list[Task]:
 
 def run(
     study: Study,
-    client: Client,
+    start: Start,
     draw: Draw,
     stage: str | None = None,
-    start: str | None = None,
+    again: str | None = None,
     progress: ReportProgress = lambda stage, done, total: None,
-    tick: Tick = lambda state: None,
-    memory: int | None = None,
 ) -> Outcome:
     """Do what is left of a study, in a store whose lock the caller holds until the workers are gone.
+
+    Nothing is started where nothing is left.
 
     Parameters
     ----------
     study : the study
-    client : of the Dask cluster that works
+    start : starts who works, given the core seconds that are left as far as they are known
     draw : makes the tasks that draw figures, of the plans of all systems and the tasks of all stages
     stage : only what is left of this stage
-    start : this stage and all later ones, again
+    again : this stage and all later ones, again
     progress : called with a stage, the number of its tasks that are done, and their total
-    tick : called every two seconds with what goes on; see `work`
-    memory : of a worker process, bytes, where it is known
 
     Raises
     ------
@@ -67,31 +62,31 @@ def run(
     """
     path = Path(study.store)
     ledger = ledger_of(path)
-    plans = plan_study(study, ledger, over_workers(client, ledger, tick))
+    plans = plan_study(study, ledger, over_workers(start, ledger))
     tasks = [task for plan in plans for task in tasks_of(plan)]
     tasks += draw(plans, tasks)
     ledger.create()
     damaged = take_damaged_back(path, ledger)
-    if start is not None:
+    if again is not None:
         stages = registry.names()
-        again = stages[stages.index(start) :]
-        ledger.begin(task.key for task in tasks if task.stage in again)
+        later = stages[stages.index(again) :]
+        ledger.begin(task.key for task in tasks if task.stage in later)
     todo = pending(tasks, ledger, plans)
     if stage is not None:
         todo = _only(stage, todo, ledger)
-    if memory is not None:
-        left = {(task.system, task.stage) for task in todo}
-        kinds = (kind for plan in plans for kind in kinds_of(plan))
-        check_fits((kind for kind in kinds if (kind.system, kind.stage) in left), memory)
-    _lay_out(path, plans, study)
-    outcome = _work(client, study.study, plans, tasks, todo, ledger, progress, tick)
+    executor = _started(start, plans, todo)
+    settled = executor is None and _is_settled(path, plans, study)
+    if not settled:
+        _lay_out(path, plans, study)
+    outcome = _work(executor, study.study, plans, tasks, todo, ledger, progress)
     outcome.warnings |= damaged
-    store.consolidate(path)
+    if not settled:
+        metadata.consolidate(path)
     return outcome
 
 
-def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) -> list[Plan]:
-    """Plan what is to be converted, once the workers have looked into the files; the lock is the caller's to hold.
+def plan_files(study: Study, start: Start) -> list[Plan]:
+    """Plan what is to be converted, once new files have been looked into; the lock is the caller's to hold.
 
     Raises
     ------
@@ -101,38 +96,26 @@ def plan_files(study: Study, client: Client, tick: Tick = lambda state: None) ->
         If it is not clear where files belong, none is found, or two belong in one place.
     """
     ledger = ledger_of(Path(study.store))
-    return planning.plan_files(study, ledger, over_workers(client, ledger, tick))
+    return planning.plan_files(study, ledger, over_workers(start, ledger))
 
 
-def over_workers(client: Client, ledger: Ledger, tick: Tick = lambda state: None) -> Over:
-    """Return a `map` that lets workers look into files, and the ledger remember what each holds as soon as it is known.
+def over_workers(start: Start, ledger: Ledger) -> Over:
+    """Return a `map` that lets workers look into files, and the ledger remember what each holds as soon as it is known."""
 
-    `tick` is called meanwhile with what goes on, as by `work`.
-    """
-
-    def over(look: Look, *lists: Sequence[Any]) -> Iterator[File]:
-        futures = client.map(look, *lists, pure=False)
-        found: dict[Future, File] = {}
-        left = set(futures)
-        while left:
-            try:
-                done, left = wait(left, timeout=TICK, return_when="FIRST_COMPLETED")
-            except TimeoutError:
-                tick(state_of(client))
-                continue
-            for future in done:
-                found[future] = future.result()
-                remember(ledger, found[future])
-        return iter([found[future] for future in futures])
+    def over(look: Look, *lists: Sequence[Any]) -> list[File]:
+        found: dict[int, File] = {}
+        for number, file in start(seconds_to_survey(lists[0])).map(look, lists):
+            found[number] = file
+            remember(ledger, file)
+        return [found[number] for number in sorted(found)]
 
     return over
 
 
 def convert(
     plans: list[Plan],
-    client: Client,
+    start: Start,
     progress: ReportProgress = lambda stage, done, total: None,
-    tick: Tick = lambda state: None,
 ) -> Outcome:
     """Bring the files of a planned study into its store, and do nothing else; its lock is the caller's to hold.
 
@@ -147,20 +130,45 @@ def convert(
     ledger.create()
     damaged = take_damaged_back(path, ledger)
     todo = pending(tasks, ledger, plans)
+    executor = _started(start, plans, todo)
     _lay_out(path, plans)
-    outcome = _work(client, "convert", plans, tasks, todo, ledger, progress, tick)
+    outcome = _work(executor, "convert", plans, tasks, todo, ledger, progress)
     outcome.warnings |= damaged
-    store.consolidate(path)
+    metadata.consolidate(path)
     return outcome
+
+
+def _started(start: Start, plans: Sequence[Plan], todo: list[Task]) -> Executor | None:
+    """Start who does what is left, once it is known to fit into their memory; nobody if nothing is."""
+    if not todo:
+        return None
+    executor = start(seconds_left(plans, todo))
+    if executor.memory is not None:
+        left = {plan.system: list({task.stage for task in todo if task.system == plan.system}) for plan in plans}
+        check_fits(
+            (kind for plan in plans if left[plan.system] for kind in kinds_of(plan, left[plan.system])), executor.memory
+        )
+    return executor
 
 
 def _lay_out(path: Path, plans: Iterable[Plan], study: Study | None = None) -> None:
     """Write the template of every run that is not there yet."""
     if (path / "zarr.json").exists():
-        store.drop_consolidated(path)
+        metadata.drop_consolidated(path)
     for plan in plans:
         for run, layout in plan.layouts.items():
             lay_out(path, layout, attributes(plan, study), plan.source.attributes(run))
+
+
+def _is_settled(path: Path, plans: Iterable[Plan], study: Study) -> bool:
+    """Whether a store of which nothing is left to do says of itself what the study says."""
+    described: dict[Path, dict[str, Any]] = {}
+    for plan in plans:
+        described[path / plan.system] = attrs = attributes(plan, study)
+        described |= {path / plan.system / run: attrs | plan.source.attributes(run) for run in plan.layouts}
+    return metadata.is_consolidated(path) and all(
+        metadata.attributes_of(group) == it for group, it in described.items()
+    )
 
 
 def _take_back(path: Path, todo: list[Task], ledger: Ledger) -> None:
@@ -213,14 +221,13 @@ def _only(stage: str, todo: list[Task], ledger: Ledger) -> list[Task]:
 
 
 def _work(
-    client: Client,
+    executor: Executor | None,
     study: str,
     plans: list[Plan],
     tasks: list[Task],
     todo: list[Task],
     ledger: Ledger,
     progress: ReportProgress,
-    tick: Tick,
 ) -> Outcome:
     left = {task.key for task in todo}
     totals = _counts(tasks)
@@ -228,7 +235,7 @@ def _work(
     # who watches the ledger learns from this how much there is to do
     particles = {plan.system: plan.source.particles for plan in plans}
     ledger.complete("plan", {}, {"study": study, "particles": particles, "totals": totals, "done": done})
-    if not todo:
+    if executor is None:
         return Outcome()
     of_stage = {stage: sum(counts.get(stage, 0) for counts in totals.values()) for stage in registry.names()}
     done_of = {stage: sum(counts.get(stage, 0) for counts in done.values()) for stage in registry.names()}
@@ -242,7 +249,7 @@ def _work(
 
     with folder_aside(ledger.store) as aside:
         _take_back(ledger.store, todo, ledger)
-        return work(client, todo, ledger, aside, finished, tick)
+        return work(executor, todo, ledger, aside, finished)
 
 
 def _counts(tasks: Iterable[Task]) -> dict[str, dict[str, int]]:

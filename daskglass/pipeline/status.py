@@ -11,13 +11,18 @@ from daskglass.pipeline.run import pending
 from daskglass.pipeline.tasks import Task, tasks_of
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan
-from daskglass.store.ledger import Ledger, notes
+from daskglass.store.ledger import Ledger, core_seconds, notes
 from daskglass.study.settings import Study
 
 
 @dataclass(frozen=True)
 class StageStatus:
-    """How far one stage of one system is: numbers of tasks, why some are stale or failed, and what was reported on the way."""
+    """How far one stage of one system is: numbers of tasks, why some are stale or failed, and what was reported on the way.
+
+    Attributes
+    ----------
+    seconds : of one core, of partial results too
+    """
 
     system: str
     stage: str
@@ -51,7 +56,7 @@ def status(study: Study) -> list[StageStatus]:
                     done=done,
                     stale=len(stale),
                     missing=len(mine) - done - len(stale),
-                    seconds=sum(mark["seconds"] for mark in marks if mark is not None),
+                    seconds=sum(core_seconds(mark) for mark in marks if mark is not None),
                     reasons=tuple(dict.fromkeys(_reason(task, ledger, left, plan) for task in stale)),
                     failures=tuple(
                         dict.fromkeys(

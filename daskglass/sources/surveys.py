@@ -16,9 +16,11 @@ from daskglass.store.ledger import Ledger
 from daskglass.study.settings import Study, Trajectories
 from daskglass.trajectories import get_format
 from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
+from daskglass.trajectories.several_files import file_of
 from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
 from daskglass.trajectories.unwrapping import species_codes
 
+READING = 1e8  # bytes of a file read a second, at least
 COMPOSITION = 0.01  # of all particles, and one: what the numbers of a species may differ by from a mixture's
 DENSITY, DENSITY_VARYING = 0.02, 0.2  # relative, where all boxes are alike, and where they vary
 
@@ -77,12 +79,19 @@ def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, 
         return {}
     wanted = {system.system for system in study.systems}
     sources = [source for source in find_files(study) if not wanted or source.system in wanted]
-    marks = [ledger.marks.get(file_key(source.path)) for source in sources]
-    known = [None if mark is None else Survey.model_validate(mark) for mark in marks]
-    form = given.format
+    marks = {source: ledger.marks.get(file_key(source.path)) for source in sources}
+    known = {source: Survey.model_validate(mark) if mark else None for source, mark in marks.items()}
+    found = {
+        source: File(source.path, survey)
+        for source, survey in known.items()
+        if survey and survey.is_whole(source.path, source.steps)
+    }
+    if new := [source for source in sources if source not in found]:
+        looked = over(look, new, [given.format] * len(new), [known[source] for source in new])
+        found |= zip(new, looked, strict=True)
     files: dict[str, dict[tuple[str, float, int], File]] = {}
-    found = over(look, sources, [form] * len(sources), known)
-    for source, file in zip(sources, found, strict=True):
+    for source in sources:
+        file = found[source]
         if given.ignore_images and file.survey is not None:
             # the ledger keeps what the file holds
             file = replace(file, survey=file.survey.model_copy(update={"images": False}))
@@ -97,6 +106,12 @@ def _reaching(file: File, frames: int | None) -> File:
     if survey is None or not survey.damage or (frames is not None and frames <= survey.frames):
         return file
     return File(file.path, None, survey.damage)
+
+
+def seconds_to_survey(sources: Iterable[Trajectory]) -> float:
+    """Seconds that looking into files takes at most."""
+    files = [file_of(source.path, step) for source in sources for step in source.steps or ("",)]
+    return sum(file.stat().st_size for file in files if file.is_file()) / READING
 
 
 def look(source: Trajectory, form: str, known: Survey | None) -> File:

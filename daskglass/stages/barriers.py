@@ -9,12 +9,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from daskglass import physics
 from daskglass.errors import StudyError
-from daskglass.physics import barriers, strata
-from daskglass.physics.bootstrap import bootstrap
-from daskglass.physics.entropy import excess_entropy
 from daskglass.physics.labels import SAME
-from daskglass.physics.structure import normalize_pairs
 from daskglass.stages.declare import (
     CELLS,
     POSITION,
@@ -77,15 +74,15 @@ def _fit(ensemble: xr.Dataset, hottest: float | None, resamples: int, seed: int,
     supercooled = _supercooled(counts, hottest)
     counts = counts.isel(candidate=supercooled - 1)
     cold = counts.isel(temperature=slice(-supercooled, None))
-    P = strata.probability_of(counts)
-    fit = barriers.arrhenius(P.sel(temperature=cold["temperature"]))
-    onset = barriers.onset_temperature(fit)
+    P = physics.strata.probability_of(counts)
+    fit = physics.barriers.arrhenius(P.sel(temperature=cold["temperature"]))
+    onset = physics.barriers.onset_temperature(fit)
     block = max(1, round(window / float(ensemble["time"][1] - ensemble["time"][0])))
     # resampling holds more than counting errors: it takes the place of those of the fit
-    errors = bootstrap(cold, resamples, seed, block)
+    errors = physics.bootstrap.bootstrap(cold, resamples, seed, block)
     errors = errors.reindex(temperature=P["temperature"])
     table = xr.merge(
-        [P, fit.drop_vars(list(errors), errors="ignore"), barriers.collapse(fit, onset), errors], join="exact"
+        [P, fit.drop_vars(list(errors), errors="ignore"), physics.barriers.collapse(fit, onset), errors], join="exact"
     )
     edges = ensemble["candidate_edges"].isel(candidate=supercooled - 1).reset_coords(drop=True)
     return table.assign(
@@ -107,8 +104,8 @@ def _supercooled(counts: xr.Dataset, hottest: float | None) -> int:
                 f"barriers: hottest: no temperature is as low as {hottest:g}", remedy=f"give one of {T.tolist()}"
             )
         return count
-    return barriers.supercooled_count(
-        T, lambda k: strata.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))
+    return physics.barriers.supercooled_count(
+        T, lambda k: physics.strata.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))
     )
 
 
@@ -124,7 +121,7 @@ def count_grouped_pairs(
     """Pairs around the A particles of each softness bin, in both kinds of positions."""
     kinds = kinds_of(positions)
     run = read_block(path, block, [*kinds, "softness"])
-    group = run["softness"].copy(data=strata.assign_strata(run["softness"].values, edges))
+    group = run["softness"].copy(data=physics.strata.assign_strata(run["softness"].values, edges))
     return xr.concat(
         [pairs(run, kind, group, edges.size - 1, r_max, bin_width) for kind in kinds],
         xr.DataArray(kinds, dims="positions", name="positions"),
@@ -165,10 +162,10 @@ def _grouped(
     grouped = {}
     for positions in counted["positions"].values:
         suffix = "_thermal" if positions == "position" and counted.sizes["positions"] > 1 else ""
-        g = normalize_pairs(counted.sel(positions=positions, drop=True), species)
+        g = physics.structure.normalize_pairs(counted.sel(positions=positions, drop=True), species)
         g = g.rename(group="softness_bin").assign_coords(softness_bin=middles)
         grouped[f"g_grouped{suffix}"] = g.drop_vars("fraction")
-        grouped[f"s2_grouped{suffix}"] = excess_entropy(g, density, core)
+        grouped[f"s2_grouped{suffix}"] = physics.entropy.excess_entropy(g, density, core)
     return xr.Dataset(grouped)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.physics import dynamics, entropy, strata
-from daskglass.physics.softness import recall_precision
+from daskglass import physics
 from daskglass.stages.declare import (
     MOTION,
     POSITION,
@@ -55,8 +54,8 @@ def bulk_dynamics(path: Path, row: Block, *, q: float) -> dict[str, Any]:
     tolerance = 1e-3 * np.diff(times).min()
     present = np.array([np.abs(elapsed - lag).min() <= tolerance for lag in lags])
     values = {name: np.full(lags.size, np.nan) for name in ("scattering", "msd")}
-    values["scattering"][present] = dynamics.scattering_function(position, run["species"], lags[present], q)
-    values["msd"][present] = dynamics.mean_squared_displacement(position, run["species"], lags[present])
+    values["scattering"][present] = physics.dynamics.scattering_function(position, run["species"], lags[present], q)
+    values["msd"][present] = physics.dynamics.mean_squared_displacement(position, run["species"], lags[present])
     write_rows(path, row, values)
     return {}
 
@@ -64,11 +63,11 @@ def bulk_dynamics(path: Path, row: Block, *, q: float) -> dict[str, Any]:
 def summarize(path: Path, block: Block, *, threshold: float) -> dict[str, Any]:
     """Sums over a block from which percentiles, correlations, recall and precision follow; they merge exactly."""
     run = read_block(path, block, ["hop", *names()])
-    counted = recall_precision(run["softness"], run["hop"], threshold)
+    counted = physics.softness.recall_precision(run["softness"], run["hop"], threshold)
     S = run["softness"].values.ravel()
     others = [name for name in names() if name != SOFTNESS.name]
     return {
-        "histograms": {name: strata.value_histogram(run[name].values) for name in names()},
+        "histograms": {name: physics.strata.value_histogram(run[name].values) for name in names()},
         "with_softness": {name: _correlated(S, run[name].values.ravel()) for name in others},
         "counts": np.array([int(counted[name]) for name in PREDICTED]),
     }
@@ -94,7 +93,8 @@ def merge_summaries(*parts: dict[str, Any]) -> dict[str, Any]:
     first = parts[0]
     return {
         "histograms": {
-            name: strata.merge_histograms(part["histograms"][name] for part in parts) for name in first["histograms"]
+            name: physics.strata.merge_histograms(part["histograms"][name] for part in parts)
+            for name in first["histograms"]
         },
         "with_softness": {
             name: _merge_correlated([part["with_softness"][name] for part in parts]) for name in first["with_softness"]
@@ -129,8 +129,8 @@ def candidate_edges(
     for name in summaries[0]["histograms"]:
         pooled, rows = np.empty((0, 2), np.int64), []
         for summary in reversed(summaries):
-            pooled = strata.merge_histograms([pooled, summary["histograms"][name]])
-            rows.append(strata.stratum_edges(pooled, bins, percentiles))
+            pooled = physics.strata.merge_histograms([pooled, summary["histograms"][name]])
+            rows.append(physics.strata.stratum_edges(pooled, bins, percentiles))
         edges[name] = np.stack(rows)
     return edges
 
@@ -143,7 +143,7 @@ def count_strata(
     counted = {}
     for name, candidates in edges.items():
         tables = [
-            strata.stratum_counts(run["hop"], run[name], xr.DataArray(row, dims="edge"), threshold)
+            physics.strata.stratum_counts(run["hop"], run[name], xr.DataArray(row, dims="edge"), threshold)
             for row in candidates
         ]
         counted[name] = np.stack([np.stack([t["samples"], t["events"]], axis=-1) for t in tables])
@@ -197,12 +197,14 @@ def _bulk(
         if name in production:
             g = production[name].assign_coords(fraction=("neighbor", fraction / fraction.sum()))
             bulk |= _over_replicas(name, production[name])
-            bulk |= _over_replicas(name.replace("g", "s2", 1), entropy.excess_entropy(g, density, core))
+            bulk |= _over_replicas(name.replace("g", "s2", 1), physics.entropy.excess_entropy(g, density, core))
     motion = production if "scattering" in production else _averages(path, f"{system}/relaxation")
-    bulk |= _over_replicas("relaxation_time", dynamics.relaxation_time(motion["scattering"]))
-    D = dynamics.diffusivity(motion["msd"])
+    bulk |= _over_replicas("relaxation_time", physics.dynamics.relaxation_time(motion["scattering"]))
+    D = physics.dynamics.diffusivity(motion["msd"])
     bulk |= _over_replicas("diffusivity", D)
-    bulk |= _over_replicas("reduced_diffusivity", dynamics.reduced_diffusivity(D, density, production["temperature"]))
+    bulk |= _over_replicas(
+        "reduced_diffusivity", physics.dynamics.reduced_diffusivity(D, density, production["temperature"])
+    )
     for name in ("potential_energy", "pressure"):
         if name in production:
             bulk |= _over_replicas(name, production[name].mean("time"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from daskglass.physics.structure import normalize_pairs
+from daskglass import physics
 from daskglass.stages.declare import (
     CELLS,
     POSITION,
@@ -38,7 +38,7 @@ def count_pairs(path: Path, block: Block, *, positions: str, r_max: float, bin_w
 def write_radial(path: Path, row: Block, counted: xr.Dataset, *, name: str) -> dict[str, Any]:
     """Write g(r) of one temperature and replica from its summed pairs."""
     species = open_group(path, row.group)["species"]
-    g = normalize_pairs(counted, species).isel(group=0)
+    g = physics.structure.normalize_pairs(counted, species).isel(group=0)
     write_rows(path, row, {name: g.values})
     return {}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daskglass.physics.hops import hop_indicator, rearrangement_labels
+from daskglass import physics
 from daskglass.stages.declare import (
     PARTICLES,
     POSITION,
@@ -39,7 +39,9 @@ def hops(path: Path, block: Block, *, positions: str, window: float) -> dict[str
     before = min(block.start, half)
     frames = slice(before, before + block.stop - block.start)
     if run.sizes["time"] > 2 * half:
-        hop = hop_indicator(moved(path, block, run[positions], run["box"]), window).isel(time=frames).values
+        hop = (
+            physics.hops.hop_indicator(moved(path, block, run[positions], run["box"]), window).isel(time=frames).values
+        )
     else:
         hop = np.full((block.stop - block.start, run.sizes["particle"]), np.nan, np.float32)
     write_block(path, block, {"hop": hop})
@@ -51,7 +53,7 @@ def label(
 ) -> dict[str, Any]:
     """Labels of a whole row (one temperature and replica): separations span its blocks."""
     run = read_block(path, row, ["hop"])
-    labels = rearrangement_labels(run["hop"], run["species"], soft, hard, soft_separation, hard_separation)
+    labels = physics.hops.rearrangement_labels(run["hop"], run["species"], soft, hard, soft_separation, hard_separation)
     write_block(path, row, {"label": labels.values})
     return {name: int((labels == code).sum()) for name, code in (("soft", 1), ("hard", 0))}
 

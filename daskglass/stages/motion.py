@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from daskglass.physics.affine import without_affine_motion
+from daskglass import physics
 from daskglass.store.blocks import Block, read_block
 
 
@@ -17,4 +17,4 @@ def moved(path: Path, block: Block, position: xr.DataArray, box: xr.DataArray) -
         return position
     # of the row, not of the block: the same for all blocks, and for frames that join later
     first = read_block(path, replace(block, start=0, stop=1), [])["box"]
-    return without_affine_motion(position, box, first.isel(time=0, drop=True))
+    return physics.affine.without_affine_motion(position, box, first.isel(time=0, drop=True))

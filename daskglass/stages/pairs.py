@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from daskglass.physics.structure import pair_counts
+from daskglass import physics
 from daskglass.stages.declare import POSITION, Plan, minimized
 
 FINITE = 4  # bytes: whether each coordinate is, and each particle
@@ -14,7 +14,7 @@ def pairs(
     run: xr.Dataset, positions: str, group: xr.DataArray, groups: int, r_max: float, bin_width: float
 ) -> xr.Dataset:
     """Pairs around the particles of each group."""
-    counted = pair_counts(run[positions], run["species"], run["box"], group, groups, r_max, bin_width)
+    counted = physics.structure.pair_counts(run[positions], run["species"], run["box"], group, groups, r_max, bin_width)
     return counted.reset_coords(drop=True)
 
 

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from daskglass.physics.entropy import local_excess_entropy
-from daskglass.physics.softness import Softness
-from daskglass.physics.structure import mu_grid, structure_functions
+from daskglass import physics
 from daskglass.stages.declare import (
     CELLS,
     PARTICLES,
@@ -33,17 +31,18 @@ FEATURES = 2**22  # structure functions computed at once: calls cost more than t
 
 def soften(path: Path, block: Block, *, positions: str, mu: Sequence[float], width: float) -> dict[str, Any]:
     """Softness and local entropy of a block."""
-    model = Softness.from_dataset(read_table(path, f"{block.system}/model"))
+    model = physics.softness.Softness.from_dataset(read_table(path, f"{block.system}/model"))
     run = read_block(path, block, [positions])
     shape = (run.sizes["time"], run.sizes["particle"])
     values = {name: np.full(shape, np.nan, np.float32) for name in ("softness", "local_entropy")}
+    radii = physics.structure.mu_grid(*mu)
     together = frames_together(model.weights.size * run.sizes["particle"])
     for k in range(0, run.sizes["time"], together):
         chosen = slice(k, k + together)
         frames = run.isel(time=chosen)
-        G = structure_functions(frames[positions], run["species"], frames["box"], mu_grid(*mu), width)
+        G = physics.structure.structure_functions(frames[positions], run["species"], frames["box"], radii, width)
         values["softness"][chosen] = model.transform(G)
-        values["local_entropy"][chosen] = local_excess_entropy(G)
+        values["local_entropy"][chosen] = physics.entropy.local_excess_entropy(G)
     write_block(path, block, values)
     return {"frames": block.stop - block.start}
 

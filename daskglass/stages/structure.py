@@ -10,9 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from daskglass import physics
 from daskglass.errors import DataError
-from daskglass.physics.softness import sample_examples
-from daskglass.physics.structure import mu_grid, structure_functions
 from daskglass.stages.declare import (
     CELLS,
     LABEL,
@@ -41,7 +40,7 @@ def select(
     labels = np.stack([read_block(path, row, ["label"])["label"].values for row in rows])
     earlier = frames_in(path, f"{system}/{run}", lead)
     labels[:, :earlier] = -1
-    chosen = sample_examples(labels, per_class, seed)
+    chosen = physics.softness.sample_examples(labels, per_class, seed)
     replica, frame, particle = np.unravel_index(chosen, labels.shape)
     replica = np.array([row.replica for row in rows])[replica]
     return np.stack([replica, frame - earlier, particle, labels.ravel()[chosen]], axis=1)
@@ -57,7 +56,8 @@ def structure_of_examples(
     run = run.isel(time=frames - block.start)
     centers = xr.zeros_like(run[positions].isel(xyz=0), dtype=bool)
     centers.values[where, here[:, 2]] = True
-    G = structure_functions(run[positions], run["species"], run["box"], mu_grid(*mu), width, centers)
+    radii = physics.structure.mu_grid(*mu)
+    G = physics.structure.structure_functions(run[positions], run["species"], run["box"], radii, width, centers)
     picked = G.isel(time=xr.DataArray(where, dims="example"), particle=xr.DataArray(here[:, 2], dims="example"))
     examples = picked.reset_coords(drop=True).to_dataset(name="G")
     columns = {"label": here[:, 3], "replica": np.full(len(here), block.replica), "frame": here[:, 1]}

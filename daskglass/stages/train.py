@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from daskglass.physics.softness import Softness
+from daskglass import physics
 from daskglass.stages.declare import SMALL, Stage, Step, WholeSystem
 from daskglass.stages.structure import examples_bytes
 from daskglass.store.blocks import read_table, write_table
@@ -13,7 +13,7 @@ from daskglass.store.blocks import read_table, write_table
 
 def train(path: Path, system: str, *, samples_per_class: int, C: float, seed: int) -> dict[str, Any]:
     """Fit the softness of a system to its examples."""
-    model = Softness.fit(read_table(path, f"{system}/examples"), seed, samples_per_class, C)
+    model = physics.softness.Softness.fit(read_table(path, f"{system}/examples"), seed, samples_per_class, C)
     write_table(path, f"{system}/model", model.to_dataset())
     return {"accuracy": model.metrics["accuracy"]}
 

@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +31,10 @@ from daskglass.store.aside import (
     total,
 )
 from daskglass.store.durable import replace_file, replace_folder, restore, sync, sync_tree
+from daskglass.store.spare import spare_dask_arrays
 from daskglass.variables import described
+
+spare_dask_arrays()
 
 # --- blocks --------------------------------------------------------------------------------------------------------
 
@@ -93,10 +95,18 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     >>> tree["ka_0.0/production"].dataset.hop.sel(temperature=0.47, method="nearest").sizes["particle"]
     3
     """
-    path = Path(path)
+    return open_tree(Path(path), {})
+
+
+def open_tree(path: Path, chunks: dict[str, int] | None = None, run: str | None = None) -> xr.DataTree:
+    """`open_store`, without Dask by default: arrays are read when used. Of other runs than a given one only the names."""
     check_is_store(path)
     with readable(path):
-        return xr.open_datatree(path, engine="zarr", chunks={}, consolidated=False)
+        if run is not None:
+            groups = [file.parent.relative_to(path) for file in path.glob("*/*/zarr.json")]
+            opened = {str(each): open_group(path, str(each)) if each.name == run else xr.Dataset() for each in groups}
+            return xr.DataTree.from_dict(opened)
+        return xr.open_datatree(path, engine="zarr", chunks=chunks, consolidated=False)
 
 
 @contextmanager
@@ -152,14 +162,6 @@ def make_group(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "zarr.json", json.dumps({"attributes": {}, "zarr_format": 3, "node_type": "group"}))
         sync(folder.parent)
-
-
-def put_attributes(folder: Path, attributes: Mapping[str, Any]) -> None:
-    """Replace the attributes of a group if they differ."""
-    file = folder / "zarr.json"
-    metadata = json.loads(file.read_text(encoding="utf-8"))
-    if metadata.get("attributes") != attributes:
-        replace_file(file, json.dumps(metadata | {"attributes": dict(attributes)}))
 
 
 def recover(path: Path) -> None:
@@ -384,23 +386,6 @@ def _assert_aligned(array: zarr.Array, block: Block, name: str) -> None:
     frames = array.shape[2]
     if block.start % unit or not (block.stop % unit == 0 or block.stop == frames):
         raise StoreError(f"{name}: block {block.key} to {block.stop} does not cover whole chunks of {unit} frames")
-
-
-def consolidate(path: Path) -> None:
-    """Gather all metadata in one file, so that plain xarray opens the store fast and without warnings."""
-    with warnings.catch_warnings(), name_aside(path) as aside:
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        put = AsideStore(path, aside.parent)
-        zarr.consolidate_metadata(put)
-        put.publish()
-
-
-def drop_consolidated(path: Path) -> None:
-    """Delete the gathered metadata before anything is added to a store."""
-    file = path / "zarr.json"
-    metadata = json.loads(file.read_text())
-    if metadata.pop("consolidated_metadata", None) is not None:
-        replace_file(file, json.dumps(metadata))
 
 
 def quantize(values: np.ndarray, precision: float | None) -> np.ndarray:

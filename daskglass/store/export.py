@@ -11,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import gsd.hoomd
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from daskglass.physics.particles import check_codes, species_names
 from daskglass.store.queries import dimensions
 
 if TYPE_CHECKING:
+    import gsd.hoomd
     import pandas as pd
 
 PIECE_ROWS = 500_000  # of a table, in memory at once
@@ -198,6 +198,8 @@ def write_gsd(
             f"{positions} is {run[positions].dtype}, but GSD stores float32", file=path, remedy="convert it first"
         )
     check_codes(run["species"])
+    import gsd.hoomd
+
     frames = run.sizes["time"]
     steps = _steps(run)
     block = max(1, PIECE_BYTES // max(1, 12 * run.sizes["particle"]))
@@ -215,6 +217,8 @@ def write_gsd(
 def _frame(
     now: xr.Dataset, species: xr.DataArray, positions: str, scalars: Sequence[str], step: int, path: Path, where: str
 ) -> gsd.hoomd.Frame:
+    import gsd.hoomd
+
     box = now["box"].values.astype(np.float32)
     frame = gsd.hoomd.Frame()
     frame.configuration.step = step

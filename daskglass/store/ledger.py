@@ -157,6 +157,11 @@ def failed(key: str, cause: str) -> Entry:
     return {"key": key, "failed": cause, "at": round(time.time(), 3)}
 
 
+def core_seconds(mark: Entry) -> float:
+    """Seconds of one core that a complete task took, with those of the partial results behind it."""
+    return float(mark.get("seconds", 0.0) + mark.get("partial_seconds", 0.0))
+
+
 def notes(mark: Entry) -> list[str]:
     """Warnings of a complete task, and its frames that did not converge."""
     found = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from daskglass.errors import StoreError
 from daskglass.physics.labels import distinct, same
 from daskglass.physics.particles import species_names
-from daskglass.store.blocks import open_store
+from daskglass.store.blocks import open_store, open_tree
 
 MISSING_CODE = -1
+AT_ONCE = 2**26  # bytes of a selection that is read at once
 
 Labels = NDArray[Any]
 
@@ -79,12 +81,41 @@ def query(
      [0.3 nan nan]]
     """
     tree = store if isinstance(store, xr.DataTree) else open_store(store)
+    return _together(*_chosen(tree, system, run, variables, selection), run)
+
+
+def query_in_memory(
+    store: Path,
+    system: str | Sequence[str] | None = None,
+    run: str = "production",
+    variables: str | Sequence[str] | None = None,
+    **selection: Any,
+) -> xr.Dataset:
+    """`query`, read at once where it is small: Dask takes longer to import than most answers to give."""
+    wanted, parts = _chosen(open_tree(store, run=run), system, run, variables, selection)
+    if sum(part.nbytes for part in parts.values()) > AT_ONCE:
+        return query(store, system, run, variables, **selection)
+    return _together(wanted, parts, run)
+
+
+def _chosen(
+    tree: xr.DataTree,
+    system: str | Sequence[str] | None,
+    run: str,
+    variables: str | Sequence[str] | None,
+    selection: Mapping[str, Any],
+) -> tuple[list[str], dict[str, xr.Dataset]]:
+    """Names of the systems asked for, and what is selected of those that have any of it."""
     wanted = list(dict.fromkeys([system] if isinstance(system, str) else system or sorted(tree.children)))
     names = [variables] if isinstance(variables, str) else variables
     parts = {name: _indexed(_group(tree, name, run, names)) for name in wanted}
     # times of some runs differ by temperature and replica: those are selected first
     for key in sorted(selection, key=lambda key: key == "time"):
         parts = _selected(parts, run, key, selection[key])
+    return wanted, parts
+
+
+def _together(wanted: Sequence[str], parts: Mapping[str, xr.Dataset], run: str) -> xr.Dataset:
     found = _joined(parts, run)
     if len(parts) < len(wanted):
         found = found.reindex(system=wanted, fill_value=_fill(found))

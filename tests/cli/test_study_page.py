@@ -22,7 +22,7 @@ from daskglass.store.lock import locked
 from daskglass.study.load import load_study
 from daskglass.study.paths import ledger_path
 from tests.pipeline.test_progress import failed, plan, write
-from tests.studies import FILES
+from tests.studies import FILES, on
 
 pytestmark = pytest.mark.xdist_group("tiny")
 
@@ -88,7 +88,7 @@ def dashboard(store):
 
 def run(client, tick=lambda state: None):
     Path("study.yaml").write_text(FILES)
-    return pipeline.run(load_study(Path("study.yaml")), client, draw=lambda plans, tasks: [], tick=tick)
+    return pipeline.run(load_study(Path("study.yaml")), on(client, tick=tick), draw=lambda plans, tasks: [])
 
 
 def wait_for(look, what):

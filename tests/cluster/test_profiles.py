@@ -246,6 +246,14 @@ def test_a_file_in_the_working_folder_goes_before_the_shipped_one_and_local_is_a
         load_profile("slurm")
 
 
+def test_none_is_no_cluster_and_no_name_of_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_profile("none").kind == "none"
+    Path("cluster.yaml").write_text("none: {type: local}\n")
+    with pytest.raises(StudyError, match=r"cluster\.yaml:1: none: means no cluster; give it another name"):
+        load_profile("none")
+
+
 def test_local_may_be_given_a_number_of_workers(load):
     assert load("local", workers=3).workers == 3
 

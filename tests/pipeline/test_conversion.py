@@ -25,7 +25,7 @@ from daskglass.stages import convert as converting
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study, study_of_files
-from tests.studies import FILES, command, run_here
+from tests.studies import FILES, command, on, run_here
 from tests.trajectories.files import (
     COLUMNS,
     Run,
@@ -110,7 +110,8 @@ def client():
 def convert(folder, client, store=None, **given) -> pipeline.Outcome:
     """Convert the files of a folder within this process."""
     given = {"format": "gsd", "path": str(folder / PATTERN), "timestep": TIMESTEP} | given
-    return pipeline.convert(pipeline.plan_files(study_of_files(store or folder / "out.zarr", **given), client), client)
+    study = study_of_files(store or folder / "out.zarr", **given)
+    return pipeline.convert(pipeline.plan_files(study, on(client)), on(client))
 
 
 def causes(folder, client, **given) -> list[str]:
@@ -735,7 +736,7 @@ def test_files_that_do_not_belong_together_are_refused_before_anything_is_writte
 def test_a_file_that_changes_while_it_is_converted_is_not_taken(good, folder, client, monkeypatch, how):
     path = file_of(folder, BAD)
     given = {"format": "gsd", "path": str(folder / PATTERN), "timestep": TIMESTEP}
-    plans = pipeline.plan_files(study_of_files(folder / "out.zarr", **given), client)
+    plans = pipeline.plan_files(study_of_files(folder / "out.zarr", **given), on(client))
     if how == "before it is read":
         write_gsd(path, walk(9), log=True)
     else:
@@ -748,7 +749,7 @@ def test_a_file_that_changes_while_it_is_converted_is_not_taken(good, folder, cl
             return frames
 
         monkeypatch.setattr(converting, "read_frames", read_and_change)
-    told = set(pipeline.convert(plans, client).failures.values())
+    told = set(pipeline.convert(plans, on(client)).failures.values())
     assert told == {f"{path}: changed while it was being read: run again once it is whole"}
     monkeypatch.undo()
     assert_others_whole(folder, good)
@@ -863,6 +864,7 @@ def test_a_conversion_killed_at_any_moment_leaves_whole_blocks_and_continues(tmp
     assert causes(tmp_path, client, store=reference) == []
     expected = production(reference)["position"]
     arguments = [sys.executable, "-m", "daskglass", "convert", "--format", "gsd", PATTERN, "out.zarr", "--quiet"]
+    arguments += ["--cluster", "local"]
     arguments += ["--timestep", str(TIMESTEP)]
     rng = np.random.default_rng(3)
     # some at once, some while it lays out the store, and the others after so many blocks
@@ -1077,7 +1079,7 @@ def test_converting_into_the_store_of_a_study_keeps_its_tables_and_makes_them_st
     before = dg.open_store(finished / "files.zarr")["ka_0.0/production"].to_dataset().load()
     pattern = f"{os.environ['TINY']}/{{system}}/r{{replica}}/T{{temperature:g}}/production.gsd"
     study = study_of_files(finished / "files.zarr", format="gsd", path=pattern, timestep=TIMESTEP)
-    assert pipeline.convert(pipeline.plan_files(study, client), client).done == 0
+    assert pipeline.convert(pipeline.plan_files(study, on(client)), on(client)).done == 0
     warm = finished / "more/ka_0.0"
     for replica in (0, 1):
         shutil.copytree(f"{os.environ['TINY']}/ka_0.0/r{replica}/T1", warm / f"r{replica}/T0.9")
@@ -1085,7 +1087,7 @@ def test_converting_into_the_store_of_a_study_keeps_its_tables_and_makes_them_st
         finished / "files.zarr", format="gsd", path=f"{finished}/more/{{system}}/r{{replica}}/T{{temperature:g}}/production.gsd",
         timestep=TIMESTEP,
     )  # fmt: skip
-    assert pipeline.convert(pipeline.plan_files(more, client), client).done == 4
+    assert pipeline.convert(pipeline.plan_files(more, on(client)), on(client)).done == 4
     after = dg.open_store(finished / "files.zarr")["ka_0.0/production"].to_dataset().load()
     xr.testing.assert_equal(after.sel(temperature=[1.0, 0.8]), before)
     assert json.loads(after.attrs["study"])["study"] == "files"

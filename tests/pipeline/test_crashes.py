@@ -105,7 +105,10 @@ def test_a_study_that_is_killed_or_loses_power_ends_as_an_undisturbed_one(
         return sum(ledger.read_bytes().count(b"\n") for ledger in root.glob("*.ledger"))
 
     for name in names:
-        ended += disturbed(machine, ["run", f"{name}.yaml"], done_tasks, partial(end, machine), times, stride)
+        cluster = "none" if end is Machine.kill else "local"
+        ended += disturbed(
+            machine, ["run", f"{name}.yaml", "--cluster", cluster], done_tasks, partial(end, machine), times, stride
+        )
         (store,) = root.glob("*.zarr")
         assert_same_store(undisturbed(name), store)
     print(f"ended {ended} times")

@@ -1,8 +1,9 @@
-"""Handing tasks to Dask: order, windows, failures, and tasks that kill the process that runs them."""
+"""Handing tasks out, to Dask and to this process: order, windows, failures, and tasks that kill what runs them."""
 
 import os
 import signal
 import time
+import warnings
 from contextlib import contextmanager
 
 import pytest
@@ -10,15 +11,21 @@ from distributed import Client, LocalCluster
 
 from daskglass.cluster.connect import Deaths
 from daskglass.pipeline import dispatch as working
+from daskglass.pipeline import here, on_dask
+from daskglass.pipeline.here import Here
+from daskglass.pipeline.on_dask import OnDask
 from daskglass.pipeline.tasks import Task
 from daskglass.store.aside import folder_aside
-from daskglass.store.ledger import Ledger, completed
+from daskglass.store.ledger import Ledger, completed, core_seconds
+
+HERE = "in this process"  # in place of a client
 
 
 def work(client, todo, ledger, **options):
     """Do tasks that write through a folder of their own."""
     with folder_aside(ledger.store) as aside:
-        return working.work(client, todo, ledger, aside, **options)
+        executor = Here(**options) if client is HERE else OnDask(client, **options)
+        return working.work(executor, todo, ledger, aside)
 
 
 def task(key, function=dict, *arguments, **options):
@@ -56,6 +63,24 @@ def total(*numbers):
     return {"total": sum(numbers)}
 
 
+def slow_number(seconds, *numbers):
+    time.sleep(seconds)
+    return 1
+
+
+def fail_twice(tries):
+    with tries.open("a") as file:
+        file.write("x")
+    if tries.stat().st_size < 3:
+        raise OSError("not yet")
+    return {}
+
+
+def warn():
+    warnings.warn("beware", stacklevel=1)
+    return {}
+
+
 @contextmanager
 def two_workers():
     with (
@@ -67,9 +92,14 @@ def two_workers():
 
 
 @pytest.fixture(scope="module")
-def client():
+def cluster():
     with two_workers() as client:
         yield client
+
+
+@pytest.fixture(params=["cluster", HERE])
+def client(request):
+    return HERE if request.param == HERE else request.getfixturevalue("cluster")
 
 
 @pytest.fixture
@@ -108,16 +138,16 @@ def test_partial_results_reach_those_that_need_them_and_no_ledger(client, ledger
     assert len(ledger.marks) == 2
 
 
-def test_no_more_tasks_than_the_window_are_with_the_scheduler(client, ledger, monkeypatch):
-    monkeypatch.setattr(working, "LEAST_WINDOW", 7)
+def test_no_more_tasks_than_the_window_are_with_the_scheduler(cluster, ledger, monkeypatch):
+    monkeypatch.setattr(on_dask, "LEAST_WINDOW", 7)
     monkeypatch.setattr(working, "TICK", 0.0)
     seen = []
     todo = [task(str(k), slow, 0.005) for k in range(60)]
 
     def tick(state):
-        seen.append(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+        seen.append(cluster.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
 
-    assert work(client, todo, ledger, tick=tick).done == 60
+    assert work(cluster, todo, ledger, tick=tick).done == 60
     # twice the 4 of each of the two threads: those that ended may not be forgotten yet
     assert 1 < max(seen) <= 16
 
@@ -166,11 +196,14 @@ def test_a_task_that_kills_its_workers_is_told_from_those_beside_it(mortal_clien
 
 
 def test_what_runs_is_told_by_system_and_stage(client, ledger, monkeypatch):
-    monkeypatch.setattr(working, "TICK", 0.1)
+    for module in (working, here):
+        monkeypatch.setattr(module, "TICK", 0.1)
     told = []
     work(client, [task(str(k), slow, 0.3) for k in range(6)], ledger, tick=told.append)
-    assert all(state["workers"] == 2 for state in told)
-    assert 2 <= max(state["running"].get("ka_0.0", {}).get("hops", 0) for state in told) <= 6
+    workers = 1 if client is HERE else 2
+    assert len(told) >= 3
+    assert all(state["workers"] == workers for state in told)
+    assert workers <= max(state["running"].get("ka_0.0", {}).get("hops", 0) for state in told) <= 6
 
 
 def test_what_stops_a_tick_stops_the_work(client, ledger):
@@ -180,3 +213,48 @@ def test_what_stops_a_tick_stops_the_work(client, ledger):
     with pytest.raises(KeyboardInterrupt):
         work(client, [task("a", slow, 5.0)], ledger, tick=tick)
     assert not ledger.marks
+
+
+def test_seconds_of_a_partial_result_are_counted_once_however_many_need_it(client, ledger):
+    shared = partial("shared", slow_number, 0.4)
+    parts = [partial(f"part{k}", slow_number, 0.1, needs=(shared.key,)) for k in range(3)]
+    sums = [task(f"sum{k}", total, needs=(part.key, shared.key)) for k, part in enumerate(parts)]
+    work(client, [shared, *parts, *sums], ledger)
+    spent = [core_seconds(ledger.marks[each.key]) for each in sums]
+    assert 0.7 <= sum(spent) < 1.1
+    assert min(spent) < 0.4 < max(spent)
+
+
+def test_a_task_that_fails_now_and_then_is_tried_again(client, ledger, tmp_path):
+    assert work(client, [task("a", fail_twice, tmp_path / "tries")], ledger).done == 1
+
+
+def test_warnings_of_a_task_are_remembered_with_it(client, ledger):
+    outcome = work(client, [task("a", warn)], ledger)
+    assert outcome.warnings == {"hops-ka_0.0/a": ["hops-ka_0.0/a: beware"]}
+
+
+def test_the_traceback_of_a_failure_shows_where_it_was_raised(client, ledger):
+    outcome = work(client, [task("a", refuse)], ledger)
+    assert "in refuse" in outcome.tracebacks["hops-ka_0.0/a"]
+
+
+def test_in_this_process_tasks_run_in_order_each_marked_before_the_next(ledger):
+    here_now = os.getpid()
+    seen = []
+
+    def look(number):
+        seen.append((os.getpid(), len(Ledger(ledger.store).marks)))
+        return {}
+
+    work(HERE, [task(str(k), look, k) for k in range(5)], ledger)
+    assert seen == [(here_now, k) for k in range(5)]
+
+
+def test_ctrl_c_stops_a_task_in_this_process(ledger):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(HERE, [task("a"), task("b", interrupt, after=keys("a"))], ledger)
+    assert set(ledger.marks) == set(keys("a"))

@@ -19,8 +19,10 @@ from daskglass.engines.sweep import Logarithmic, relaxation_steps, uniform_steps
 from daskglass.errors import StudyError
 from daskglass.physics.softness import Softness
 from daskglass.physics.structure import mu_grid
+from daskglass.pipeline import run as pipeline
 from daskglass.pipeline.estimate import (
     BASE,
+    OF_A_TASK,
     Workers,
     check_fits,
     cost_of,
@@ -28,9 +30,11 @@ from daskglass.pipeline.estimate import (
     kinds_of,
     largest_of,
     longer_than,
+    seconds_left,
     wall_hours,
     workers_of,
 )
+from daskglass.pipeline.here import Here
 from daskglass.pipeline.plan import attributes, plan_study
 from daskglass.pipeline.tasks import tasks_of
 from daskglass.store.blocks import Block, write_block, write_table
@@ -272,6 +276,46 @@ def test_wall_time_is_the_work_shared_but_not_less_than_the_longest_chain(tmp_pa
     assert cost.chain == pytest.approx(cost.hours["simulate"] / 2)
     assert wall_hours(found, 1) == pytest.approx(hours)
     assert wall_hours(found, 1000) == pytest.approx(cost.chain)
+
+
+def test_what_is_left_takes_its_share_of_its_stage_and_of_each_task(tmp_path):
+    plan = plans_of(
+        THERMAL.format(folder=tmp_path, particles=1000, frames=101).replace(
+            "    production:", "    relaxation_time: {0.9: 4.0, 0.8: 40.0, 0.7: 400.0}\n    production:"
+        ),
+        tmp_path,
+    )[0]
+    tasks = tasks_of(plan)
+    hops = [task for task in tasks if task.function.__name__ == "hops"]
+    total, parts = seconds_left([plan], tasks), [seconds_left([plan], hops[k::2]) for k in (0, 1)]
+    assert total == pytest.approx(3600 * sum(cost_of(plan).hours.values()) + OF_A_TASK * len(tasks))
+    assert sum(parts) == pytest.approx(seconds_left([plan], hops))
+    assert seconds_left([plan], []) == 0.0
+
+
+def test_simulations_of_as_many_steps_as_nobody_knows_are_no_small_work(tmp_path):
+    mine = (
+        "system: mine, mixture: {species: [A, B], fractions: [0.8, 0.2], delta: 0.0, cutoff: 2.5, density: 1.2, pairs: {"
+        "AA: {epsilon: 1.0, sigma: 1.0}, AB: {epsilon: 1.5, sigma: 0.8}, BB: {epsilon: 0.5, sigma: 0.88}}}"
+    )
+    text = THERMAL.format(folder=tmp_path, particles=1000, frames=101).replace("system: ka_0.0", mine)
+    (plan,) = plans_of(text, tmp_path)
+    tasks = tasks_of(plan)
+    assert seconds_left([plan], tasks) == math.inf
+    assert seconds_left([plan], [task for task in tasks if task.stage != "simulate"]) < math.inf
+
+
+def test_what_does_not_fit_into_this_process_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "study.yaml").write_text(THERMAL.format(folder=tmp_path, particles=1000, frames=101))
+    with pytest.raises(StudyError, match=r"needs .* GB in a worker, which has 0\.5 GB"):
+        pipeline.run(
+            load_study(tmp_path / "study.yaml"), lambda seconds: Here(memory=500_000_000), draw=lambda plans, tasks: []
+        )
+    assert not (tmp_path / "planned.zarr").exists()
+
+
+def test_without_a_cluster_this_process_has_all_memory():
+    assert workers_of(load_profile("none")) == Workers(1, parse_memory_limit("auto", 1, 1, logger=None))
 
 
 def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):

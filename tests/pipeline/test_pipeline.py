@@ -176,6 +176,17 @@ def test_results_do_not_depend_on_workers_or_chunks(finished_once, files, monkey
     assert_same_store(*paths, rtol=1e-6)
 
 
+def test_a_store_made_in_this_process_is_that_of_a_cluster_to_the_bit(finished_once, files, monkeypatch):
+    assert not run_here(files, monkeypatch, workers=2).failures
+    first, second = finished_once / "files.zarr", files / "files.zarr"
+    chunks = [
+        {str(file.relative_to(store)): file.read_bytes() for file in store.rglob("c/**/*") if file.is_file()}
+        for store in (first, second)
+    ]
+    assert len(chunks[0]) > 100
+    assert chunks[0] == chunks[1]
+
+
 # --- what is done again, and what is not ---
 
 
@@ -292,10 +303,13 @@ def test_fewer_frames_than_a_window_is_said(files, monkeypatch):
 # --- however often it is stopped ---
 
 
-def stop(folder, study, how, when) -> None:
+def stop(folder, study, how, when, cluster) -> None:
     """Run a study, stop it as soon as `when()` is true, and check how it let go."""
     with subprocess.Popen(
-        [sys.executable, "-m", "daskglass", "run", study, "--quiet"], cwd=folder, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "daskglass", "run", study, "--quiet", "--cluster", cluster],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         while not when():
             assert process.poll() is None, process.stderr.read()
@@ -315,17 +329,19 @@ def done_tasks(store_path) -> int:
 def test_a_simulation_stopped_in_the_middle_continues_to_the_same_result(tiny, tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     frames = tmp_path / "tiny.trajectories/ka_0.0/r1/T1/production.gsd.part"
-    stop(tmp_path, "tiny.yaml", signal.SIGINT, frames.exists)
-    stop(tmp_path, "tiny.yaml", signal.SIGINT, lambda: done_tasks(tmp_path / "tiny.zarr") > 20)
+    stop(tmp_path, "tiny.yaml", signal.SIGINT, frames.exists, "none")
+    stop(tmp_path, "tiny.yaml", signal.SIGINT, lambda: done_tasks(tmp_path / "tiny.zarr") > 20, "local")
     done = command("run", "tiny.yaml", "--quiet", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_store(tiny / "tiny.zarr", tmp_path / "tiny.zarr")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_an_analysis_stopped_in_the_middle_continues_to_the_same_result(finished_once, files, how):
+@pytest.mark.parametrize(
+    ("how", "cluster"), [(signal.SIGTERM, "local"), (signal.SIGTERM, "none"), (signal.SIGKILL, "local")], ids=str
+)
+def test_an_analysis_stopped_in_the_middle_continues_to_the_same_result(finished_once, files, how, cluster):
     (files / "files.yaml").write_text(FILES)
-    stop(files, "files.yaml", how, lambda: done_tasks(files / "files.zarr") > 12)
+    stop(files, "files.yaml", how, lambda: done_tasks(files / "files.zarr") > 12, cluster)
     done = command("run", "files.yaml", "--quiet", folder=files)
     assert done.returncode == 0, done.stderr
     assert_same_store(finished_once / "files.zarr", files / "files.zarr")

@@ -290,6 +290,14 @@ def test_a_store_that_is_not_there_is_refused_with_a_remedy(store):
 # --- words ---
 
 
+def test_core_seconds_are_those_of_complete_tasks_and_the_partial_results_behind_them():
+    first, second = (finished(key, seconds=2.0, partial_seconds=5.0) for key in KEYS[:2])
+    again = [{"key": KEYS[0]}, finished(KEYS[0], seconds=3.0)]
+    assert seen(plan(), first, second).spent == {"convert": 14.0}
+    assert seen(plan(), first, second, *again).spent == {"convert": 10.0}
+    assert seen(plan(), first, {"key": KEYS[0]}, plan()).spent == {}
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (119, "119 s"), (150, "2 min"), (9000, "2.5 h"), (200_000, "2.3 days")]
 )

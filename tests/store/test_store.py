@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 import daskglass as dg
 from daskglass.errors import StoreError
 from daskglass.store import blocks as store
-from daskglass.store import wholeness
+from daskglass.store import metadata, wholeness
 from daskglass.store.aside import fence, folder_aside, writing
 from daskglass.store.blocks import Block
 from daskglass.store.template import Layout, frames_per_block, frames_per_chunk, lay_out
@@ -452,7 +452,7 @@ def test_a_store_is_written_and_grows_where_files_have_one_name(tmp_path, monkey
     store.add_to_table(path, "ka_0.0/model", xr.Dataset({"b": ("x", [1.0, 2.0])}))
     before = dg.open_store(path)["ka_0.0/production/hop"].load()
     lay_out(path, make_layout(temperatures=[1.0, *TEMPERATURES]), {})
-    store.consolidate(path)
+    metadata.consolidate(path)
     np.testing.assert_array_equal(dg.open_store(path)["ka_0.0/production/hop"][1:], before)
 
 
@@ -523,14 +523,14 @@ def test_laying_out_brings_back_what_was_lost_between_two_renames(tmp_path):
 
 
 def test_metadata_is_gathered_for_readers_and_forgotten_before_writing(path):
-    store.consolidate(path)
+    metadata.consolidate(path)
     assert zarr.open_group(path, mode="r", use_consolidated=True).metadata.consolidated_metadata is not None
-    store.drop_consolidated(path)
+    metadata.drop_consolidated(path)
     assert zarr.open_group(path, mode="r").metadata.consolidated_metadata is None
 
 
 def test_plain_xarray_and_zarr_read_everything_without_daskglass(path):
-    store.consolidate(path)
+    metadata.consolidate(path)
     code = (
         "import sys, warnings; warnings.simplefilter('error'); import xarray, zarr\n"
         f"tree = xarray.open_datatree({str(path)!r}, engine='zarr')\n"
