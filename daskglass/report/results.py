@@ -171,6 +171,8 @@ def open_results(store: Path) -> Results:
         If there is no store, or a system of it is unfinished.
     """
     check_is_store(store)
+    with readable(store):
+        open_group(store, "/")
     systems = sorted(entry.parent.name for entry in store.glob("*/zarr.json"))
     groups = [f"{system}/{group}" for system in systems for group in GROUPS]
     there = [group for group in groups if (store / group / "zarr.json").is_file()]
