@@ -106,7 +106,8 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
 def _units(counts: NDArray[Any], block: int) -> NDArray[np.float64]:
     """Sums (…, temperature, unit, stratum) over the blocks of counts (…, temperature, replica, time, stratum)."""
     sums = np.add.reduceat(counts.astype(np.float64), np.arange(0, counts.shape[-2], block), axis=-2)
-    return sums.reshape(*sums.shape[:-3], -1, sums.shape[-1])
+    *lead, replicas, blocks, strata = sums.shape
+    return sums.reshape(*lead, replicas * blocks, strata)
 
 
 def _times_drawn(units: NDArray[np.float64], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:

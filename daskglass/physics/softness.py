@@ -361,7 +361,7 @@ class Softness:
                 wanted = f"over {dims}" if dims else "one number"
                 raise DataError(f"model.{name} must be {wanted}; it has {dict(dataset[name].sizes)}")
         metrics = {name: dataset[name].item() for name in numbers}
-        metrics["confusion"] = dataset["confusion"].transpose(*CONFUSION).values
+        metrics["confusion"] = _by_class(dataset["confusion"]).transpose(*CONFUSION).values
         found = {name: arrays.in_order(dataset[name], "mu", f"model.{name}").load() for name in parts}
         for name, values in found.items():
             if set(values.dims) != set(axes) or not _species(values):
@@ -373,6 +373,16 @@ class Softness:
         bias, width = arrays.number(dataset["bias"], "bias", False), arrays.number(dataset.attrs.get("width"), "width")
         found = {name: values.transpose(*axes) for name, values in found.items()}
         return cls(**found, bias=bias, width=width, metrics=metrics)
+
+
+def _by_class(confusion: xr.DataArray) -> xr.DataArray:
+    """Confusion matrix with both classes in order, by their labels where it has some."""
+    for dim in CONFUSION:
+        labels = confusion.indexes.get(dim, CLASSES)
+        if sorted(labels) != sorted(CLASSES) or confusion.sizes[dim] != len(CLASSES):
+            raise DataError(f"model.confusion must have the classes {list(CLASSES)} along {dim}; it has {list(labels)}")
+        confusion = confusion.isel({dim: [list(labels).index(name) for name in CLASSES]})
+    return confusion
 
 
 def _species(G: xr.DataArray) -> bool:

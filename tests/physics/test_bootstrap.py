@@ -134,6 +134,12 @@ def test_errors_of_several_systems_are_those_of_each():
         agree(found.isel(system=k), dg.bootstrap(counts, 8, seed=2, block=4))
 
 
+def test_no_systems_have_no_errors():
+    counts = histories_of_counts(0).expand_dims("system").isel(system=slice(0))
+    errors = dg.bootstrap(counts, resamples=3, seed=0, block=7)
+    assert dict(errors.probability_err.sizes) == {"system": 0, "temperature": TEMPERATURES.size, "stratum": 5}
+
+
 @pytest.mark.parametrize("at_once", [1, 100_000])
 def test_errors_do_not_depend_on_how_many_resamples_are_held_at_once(monkeypatch, at_once):
     counts = COUNTS["a fit in some resamples alone"]

@@ -210,6 +210,11 @@ def test_metrics_of_a_model_have_the_dimensions_they_were_written_with(model):
     turned = dg.Softness.from_dataset(saved.assign(confusion=saved.confusion.T))
 
     np.testing.assert_array_equal(turned.metrics["confusion"], model.metrics["confusion"])
+    other_order = dg.Softness.from_dataset(saved.isel(true=[1, 0]))
+    np.testing.assert_array_equal(other_order.metrics["confusion"], model.metrics["confusion"])
+    for classes in ([0, 1, 1], [0]):
+        with pytest.raises(DataError, match=r"confusion must have the classes \['hard', 'soft'\] along true"):
+            dg.Softness.from_dataset(saved.isel(true=classes))
     with pytest.raises(DataError, match="confusion"):
         dg.Softness.from_dataset(saved.assign(confusion=saved.confusion.isel(true=0)))
     with pytest.raises(DataError, match="accuracy must be one number"):
