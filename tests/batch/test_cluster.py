@@ -22,6 +22,7 @@ from distributed.security import Security
 from daskglass.cluster.connect import connect
 from daskglass.cluster.folders import is_private
 from daskglass.cluster.profiles import load_profile
+from daskglass.registry import FIGURES
 from daskglass.store.ledger import Ledger
 from tests.cluster.test_strangers import stranger
 from tests.pipeline.test_pipeline import assert_same_store
@@ -118,11 +119,14 @@ def test_a_study_on_slurm_is_the_one_of_a_laptop_though_a_node_goes_down_and_a_s
         finally:
             slurm.set_node(node, "resume")
     again = command("run", "brief.yaml", "--cluster", "slurm", folder=folder)
-    dashboard, study, *_ = again.stdout.splitlines()
+    # no job was asked for
+    assert again.stdout.startswith("brief.zarr: 0 tasks done")
+    drawn = command("run", "brief.yaml", "--cluster", "slurm", "--from", "figures", folder=folder)
+    dashboard, study, *_ = drawn.stdout.splitlines()
     assert dashboard.startswith("dashboard: http://127.0.0.1:")
     assert "ssh -N -L" in dashboard
     assert study.endswith("/study")
-    assert "0 tasks done" in again.stdout
+    assert f"{len(FIGURES) + 1} tasks done" in drawn.stdout
 
 
 def test_cancelled_jobs_and_killed_processes_are_replaced(undisturbed, folder, slurm):
