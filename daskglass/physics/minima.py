@@ -72,7 +72,7 @@ def inherent_structures(
         Root mean square force per particle in ε/σ down to which frames are minimised.
     minimizer : {"fire", "descent"}, optional
         The fast inertial relaxation engine; or steepest descent, integrated with control of its error [3]_ to where its
-        curvature is positive and forces are below 0.01 ε/σ, from where FIRE goes on. It takes three to four times as long.
+        curvature is positive and forces are below 0.01 ε/σ, from where FIRE goes on. It takes two to four times as long.
 
     Returns
     -------
