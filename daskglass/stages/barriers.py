@@ -172,7 +172,8 @@ def _grouped(
 def _memory_of_grouped(plan: Plan, run: str) -> int:
     layout, N = plan.layouts[run], plan.source.particles
     n, each = layout.block_frames * N, held(plan) + VALUE
-    work = n * (2 * each + 4 + FINITE + STRATIFYING) + N * CELLS
+    # pairs are counted in one kind of positions at a time
+    work = n * (each + POSITION + 4 + FINITE + STRATIFYING) + N * CELLS
     return max(n * each + reading(layout, layout.block_frames, POSITION), work)
 
 
