@@ -1,8 +1,8 @@
 """Steepest descent dx/dt = F, integrated with control of its error: the basin in which a frame lies, by definition.
 
 The equation is stiff: the curvatures of a liquid's potential span four decades. A Runge-Kutta-Chebyshev method of second
-order (Sommeijer, Shampine and Verwer 1997) of s stages is stable for steps s²/1.54 times as long as an explicit
-one-stage method's, and needs no derivatives of the forces.
+order (Sommeijer, Shampine and Verwer 1997) of s stages is stable for steps of (s² − 1)/1.54 over the largest curvature, where
+Euler's method allows 2, and needs no derivatives of the forces.
 """
 
 import numpy as np
@@ -144,8 +144,8 @@ def _error(x: Float, y: Float, F: Float, G: Float, h: float) -> float:
     for d in range(3):
         for slot in range(x.shape[1] - 1):
             estimate = abs(0.8 * (x[d, slot] - y[d, slot]) + 0.4 * h * (F[d, slot] + G[d, slot]))
-            # not max(), which may pass NaN by
-            largest = largest if estimate <= largest else estimate
+            # max() may pass NaN by
+            largest = estimate if estimate > largest or np.isnan(estimate) else largest
     return largest
 
 

@@ -36,7 +36,7 @@ def fire(
 
     Returns
     -------
-    √(Σ|F|²/N) at the end, above the tolerance or NaN if it was not reached, and evaluations
+    √(Σ|F|²/N) at the end, above the tolerance or not finite if it was not reached, and evaluations
     """
     kinds = potential.cutoff.shape[0]
     velocities = np.zeros(positions.shape)
@@ -50,8 +50,7 @@ def fire(
             forces(x, cells, box, neighbors, potential, F)
             evaluations += 1
             force_rms = root_mean_square(F)
-            # NaN is not above it
-            if not force_rms > tolerance or evaluations >= most:
+            if force_rms <= tolerance or not np.isfinite(force_rms) or evaluations >= most:
                 by_particle(cells, x, positions)
                 return force_rms, evaluations
             pace = _accelerate(v, F, pace, longest)

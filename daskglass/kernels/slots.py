@@ -48,6 +48,6 @@ def farthest(x: Float, y: Float) -> float:
     largest = 0.0
     for slot in range(x.shape[1] - 1):
         r2 = (x[0, slot] - y[0, slot]) ** 2 + (x[1, slot] - y[1, slot]) ** 2 + (x[2, slot] - y[2, slot]) ** 2
-        # not max(), which may pass NaN by
-        largest = largest if r2 <= largest else r2
+        # max() may pass NaN by
+        largest = r2 if r2 > largest or np.isnan(r2) else largest
     return np.sqrt(largest)

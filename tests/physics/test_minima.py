@@ -7,6 +7,7 @@ import xarray as xr
 import daskglass as dg
 from daskglass.engines import get_engine
 from daskglass.errors import DataError
+from daskglass.kernels.slots import farthest
 from daskglass.physics import minima
 from daskglass.physics.systems import kob_andersen
 from tests import references
@@ -107,6 +108,25 @@ def test_overlapping_particles_are_named(frames):
     frames[2, 5] = frames[2, 9]
     with pytest.raises(DataError, match=r"frame \(2,\), particle 5 overlaps with another"):
         dg.inherent_structures(*labelled(frames), MIXTURE)
+
+
+@pytest.mark.parametrize("minimizer", ["fire", "descent"])
+def test_particles_so_close_that_forces_overflow_do_not_converge(frames, minimizer):
+    # 1e-13 σ apart their energy is a number, the square of their force is none
+    frames = frames[:1] - frames[0, 9]
+    frames[0, 5] = frames[0, 9] + [1e-13, 0, 0]
+    found = dg.inherent_structures(*labelled(frames), MIXTURE, minimizer=minimizer)
+    assert np.isnan(found).all()
+    assert np.isnan(found.inherent_force).all()
+
+
+def test_a_particle_that_is_nowhere_is_farthest():
+    x = np.zeros((3, 6))
+    y = x.copy()
+    y[0, 1], y[0, 3] = np.nan, 1.0
+    assert np.isnan(farthest(y, x))
+    y[0, 1] = 0.5
+    assert farthest(y, x) == 1.0
 
 
 def test_random_positions_come_apart_without_flying_off():
