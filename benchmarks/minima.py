@@ -164,7 +164,13 @@ def apart(x: Array, y: Array) -> Array:
 
 
 def steepest_descent(mixture: Mixture, start: Array, codes: NDArray[np.int64], box: Array) -> Array:
-    """Minimum in which dx/dt = −∇V ends, by a stiff solver to SETTLED, then by Newton's method."""
+    """Minimum in which dx/dt = −∇V ends, by a stiff solver to SETTLED, then by Newton's method.
+
+    Raises
+    ------
+    RuntimeError
+        If the solver gives up, or ends elsewhere than near a minimum.
+    """
     potential = potential_of(mixture)
 
     def force(t: float, flat: Array) -> Array:
@@ -176,10 +182,6 @@ def steepest_descent(mixture: Mixture, start: Array, codes: NDArray[np.int64], b
         by_particle(cells, F, result)
         return result.ravel()
 
-    def settled(t: float, flat: Array) -> float:
-        return float(np.sqrt((force(t, flat) ** 2).sum() / len(codes))) - SETTLED
-
-    settled.terminal = True  # type: ignore[attr-defined]
     table = [[mixture.pair(a, b) for b in mixture.species] for a in mixture.species]
     epsilon = np.array([[pair.epsilon for pair in row] for row in table])[codes[:, None], codes]
     sigma = np.array([[pair.sigma for pair in row] for row in table])[codes[:, None], codes]
@@ -202,9 +204,11 @@ def steepest_descent(mixture: Mixture, start: Array, codes: NDArray[np.int64], b
             J[k, :, k, :] = -block[i == k].sum(axis=0)
         return J.reshape(3 * len(x), -1)
 
-    flat = scipy.integrate.solve_ivp(
-        force, (0, 1e7), start.ravel(), "BDF", jac=jacobian, rtol=1e-6, atol=1e-8, events=settled
-    ).y[:, -1]
+    solver = scipy.integrate.BDF(force, 0.0, start.ravel(), np.inf, jac=jacobian, rtol=1e-6, atol=1e-8)
+    while np.sqrt((force(solver.t, solver.y) ** 2).sum() / len(codes)) > SETTLED:
+        if problem := solver.step():
+            raise RuntimeError(problem)
+    flat = solver.y
     for _ in range(10):
         curvature, modes = np.linalg.eigh(-jacobian(0.0, flat))
         if curvature[0] < -1e-6:
