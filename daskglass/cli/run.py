@@ -55,11 +55,11 @@ def run(
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
         return
-    if profile.kind in BATCH_SYSTEMS and not reads_files(given) and not path.exists():
+    workers = workers_of(profile) if profile.kind in BATCH_SYSTEMS else None
+    if workers is not None and not reads_files(given) and not path.exists():
         # for files, and for an existing store, this is checked later, before any task starts
-        workers, planned = workers_of(profile), costs(given, "GPU" in profile.resources)
+        planned = costs(given, "GPU" in profile.resources)
         kinds = (kind for cost in planned for kind in cost.kinds)
-        assert workers is not None
         check_fits((kind for kind in kinds if only in (None, kind.stage)), workers.memory)
         for warning in longer_than(planned, workers.lifetime):
             note(f"warning: {warning}")

@@ -125,7 +125,8 @@ class Minimizer(Protocol):
         species : (particles,) codes of the mixture's species
         box : (3,) or (frames, 3), edge lengths, σ_AA
         tolerance : of the root mean square force per particle, ε_AA/σ_AA
-        minimizer : "fire" (Bitzek et al. 2006) or, where the engine has it, "cg" (Polak-Ribière conjugate gradients)
+        minimizer : "fire" (Bitzek et al. 2006) or, where the engine has it, "cg" (Polak-Ribière conjugate gradients) or
+            "descent" (steepest descent with control of its error)
 
         Returns
         -------

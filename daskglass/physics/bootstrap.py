@@ -125,7 +125,7 @@ def _times_drawn(units: NDArray[np.float64], resamples: int, seed: int) -> Itera
 
 
 def _resampled(units: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums (resample, …, stratum, temperature) of units drawn so many times each; exact, as they are whole numbers."""
+    """Sums (resample, …, stratum, temperature) of the units times how often each is drawn; exact, as counts are whole."""
     return np.ascontiguousarray(np.moveaxis(times @ units, -2, 0).swapaxes(-1, -2))
 
 

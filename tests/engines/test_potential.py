@@ -7,23 +7,9 @@ import numpy as np
 import pytest
 
 from daskglass.physics.energies import pair_energy, pair_force
-from daskglass.physics.systems import Mixture, Pair, kob_andersen
+from daskglass.physics.systems import Mixture, kob_andersen
+from tests.physics.test_energies import THREE_SPECIES
 
-THREE_SPECIES = Mixture(
-    species=("Cu", "Zr", "X1"),
-    fractions=(0.5, 0.3, 0.2),
-    pairs={
-        "CuCu": Pair(epsilon=1.0, sigma=1.0),
-        "CuZr": Pair(epsilon=1.3, sigma=0.9),
-        "CuX1": Pair(epsilon=0.7, sigma=1.1),
-        "ZrZr": Pair(epsilon=0.4, sigma=0.85),
-        "ZrX1": Pair(epsilon=2.0, sigma=1.2),
-        "X1X1": Pair(epsilon=0.9, sigma=1.3),
-    },
-    delta=0.15,
-    cutoff=2.2,
-    density=1.0,
-)
 MIXTURES = {"delta 0": kob_andersen(0.0), "0.2": kob_andersen(0.2), "0.4": kob_andersen(0.4), "three": THREE_SPECIES}
 
 
