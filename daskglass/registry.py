@@ -63,6 +63,7 @@ class EngineEntry:
     core, gpu : speeds; None where it uses no GPU
     simulates : whether it does more than minimise
     shifts : what of a mixture's `cutoff_shift` it has
+    threaded : whether it simulates on several threads
     """
 
     place: str
@@ -73,6 +74,7 @@ class EngineEntry:
     gpu: Speed | None = None
     simulates: bool = True
     shifts: tuple[str, ...] = ("energy",)
+    threaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,8 @@ ENGINES: dict[str, EngineEntry] = {
         shifts=("energy", "force"),
     ),
     "lammps": EngineEntry(
-        "daskglass.engines.lammps:Lammps", "LAMMPS, embedded; one core",
-        minimizers={"fire": 1500, "cg": 1700}, memory=800, core=Speed((2.2e6, 1.7e6), 1.7e6),
+        "daskglass.engines.lammps:Lammps", "LAMMPS, embedded; any number of cores",
+        minimizers={"fire": 1500, "cg": 1700}, memory=800, core=Speed((2.2e6, 1.7e6), 1.7e6), threaded=True,
     ),
     # Core: about half of LAMMPS's. GPU: half of what HOOMD-blue's benchmark MDPairLJ reports for an A100 and 64,000
     # particles at ρ = 1, 4,400 steps a second: fewer particles do not fill it. ExpandedLJ is taken to cost what it costs
@@ -170,6 +172,18 @@ FIGURES: dict[str, FigureEntry] = {
 def simulating() -> dict[str, EngineEntry]:
     """Engines that simulate, and do not only minimise."""
     return {name: engine for name, engine in ENGINES.items() if engine.simulates}
+
+
+def check_threads(engine: str, threads: int) -> None:
+    """Refuse more than one thread to an engine that has no more.
+
+    Raises
+    ------
+    StudyError
+        Naming both.
+    """
+    if threads > 1 and not ENGINES[engine].threaded:
+        raise StudyError(f"engine {engine} simulates on one thread; got threads: {threads}")
 
 
 def entry_of(registry: Mapping[str, Entry], name: str, what: str) -> Entry:

@@ -81,7 +81,13 @@ _VARIABLES = (
     ),
     Variable("s2", RUN, "float64", "k_B", "pair excess entropy of A"),
     Variable("scattering", (*RUN, "lag"), "float64", "1", "self-intermediate scattering function of A"),
+    Variable(
+        "scattering_err", (*RUN, "lag"), "float64", "1", "standard error of the scattering function, over parts of the time"
+    ),
     Variable("msd", (*RUN, "lag"), "float64", "sigma**2", "mean squared displacement of A"),
+    Variable(
+        "msd_err", (*RUN, "lag"), "float64", "sigma**2", "standard error of the displacement, over parts of the time"
+    ),
     Variable("relaxation_time", RUN, "float64", "tau", "relaxation time τ_α"),
     Variable("diffusivity", RUN, "float64", "sigma**2/tau", "diffusion coefficient of A"),
     Variable("reduced_diffusivity", RUN, "float64", "1", "reduced diffusion coefficient D*"),

@@ -14,7 +14,9 @@ from daskglass.cluster.connect import connect
 from daskglass.cluster.job_script import job_script
 from daskglass.cluster.profiles import SHIPPED, load_profile
 from daskglass.engines import get_engine
-from daskglass.engines.sweep import Equilibration, Link, Uniform, simulate
+from daskglass.engines.link import Duration, Link
+from daskglass.engines.schedules import Uniform
+from daskglass.engines.sweep import simulate
 from daskglass.errors import StudyError
 from daskglass.physics.systems import kob_andersen
 from daskglass.registry import (
@@ -143,7 +145,7 @@ def test_an_engine_is_a_file_and_a_line(load_text, monkeypatch, tmp_path):
 
     link = Link(
         "toy", "ka_0.0", kob_andersen(0.0), 216, 0, 1, 1.0, 0.004, tmp_path / "link",
-        production=Uniform(3, 1.0), equilibration=Equilibration(2.0, 1.0), relaxation_time=1.0,
+        production=Uniform(3, 1.0), equilibration=Duration(2.0, 1.0), relaxation_time=1.0,
     )  # fmt: skip
     simulate(link)
     with gsd.hoomd.open(tmp_path / "link/production.gsd", "r") as file:

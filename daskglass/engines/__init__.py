@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from daskglass.physics.systems import Mixture
-from daskglass.registry import ENGINES, entry_of, load, simulating
+from daskglass.registry import ENGINES, check_threads, entry_of, load, simulating
 
 if TYPE_CHECKING:
     import gsd.hoomd
@@ -179,17 +179,19 @@ class Engine(Minimizer, Protocol):
         """
 
 
-def get_engine(name: str) -> Engine:
-    """Return the engine of this name, which simulates.
+def get_engine(name: str, threads: int = 1) -> Engine:
+    """Return the engine of this name, which simulates, on so many threads.
 
     Raises
     ------
     StudyError
-        If there is none of this name, or it only minimises.
+        If there is none of this name, it only minimises, or it has one thread only.
     EngineError
         If it is not installed; the message says how to install it.
     """
-    engine: Engine = load(entry_of(simulating(), name, "engine").place)()
+    entry = entry_of(simulating(), name, "engine")
+    check_threads(name, threads)
+    engine: Engine = load(entry.place)(threads) if entry.threaded else load(entry.place)()
     return engine
 
 

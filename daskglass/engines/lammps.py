@@ -1,4 +1,4 @@
-"""LAMMPS as an embedded library: simulation and minimisation on one core, without console output or log files."""
+"""LAMMPS as an embedded library: simulation on any number of threads, minimisation on one, no console output or log files."""
 
 from __future__ import annotations
 
@@ -43,21 +43,22 @@ PER_ATOM, VECTOR = 1, 1  # of LAMMPS's extract_compute
 class Lammps(Engine):
     """The LAMMPS shared library; a frame is minimised by an instance of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
         library()
+        self.threads = threads
 
     @override
     def start(
         self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float
     ) -> LammpsSimulation:
         state = initial_state(mixture, particles, seed, temperature)
-        with _Session() as session:
+        with _Session(self.threads) as session:
             session.fill(mixture, state, DYNAMICS_SKIN)
             return LammpsSimulation(session.keep(), mixture, temperature, timestep)
 
     @override
     def load(self, path: Path, mixture: Mixture, timestep: float, temperature: float) -> LammpsSimulation:
-        with _Session() as session:
+        with _Session(self.threads) as session:
             with _named(path) as name:
                 session.command(f"read_restart {name}")
             if session.lmp.extract_setting("ntypes") != len(mixture.species):
@@ -141,11 +142,18 @@ class LammpsSimulation(Simulation):
 class _Session:
     """One LAMMPS instance; closed at the end of its `with` block unless `keep` was called."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
         self.lmp: Any = library().lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         self._kept = False
-        # one thread, whatever OMP_NUM_THREADS says: the workers are the parallelism
-        for line in ("package omp 1", "units lj", "atom_modify map array", "thermo 0", "thermo_modify norm no"):
+        self._threads = threads
+        # whatever OMP_NUM_THREADS says
+        for line in (
+            f"package omp {threads}",
+            "units lj",
+            "atom_modify map array",
+            "thermo 0",
+            "thermo_modify norm no",
+        ):
             self.command(line)
 
     def command(self, line: str) -> None:
@@ -173,7 +181,7 @@ class _Session:
         """Set the pair potential of `daskglass.physics.energies.pair_energy` for every pair of species."""
         check_shift(mixture, "lammps")
         # the fastest variant of each on one core: hand-optimised where Δ = 0, the threaded one otherwise
-        style = "lj/expand/omp" if mixture.delta else "lj/cut/opt"
+        style = "lj/expand/omp" if mixture.delta else "lj/cut/opt" if self._threads == 1 else "lj/cut/omp"
         self.command(f"pair_style {style} {mixture.longest_cutoff!r}")
         for i, j, first, second in _pairs(mixture):
             pair = mixture.pair(first, second)

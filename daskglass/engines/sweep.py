@@ -1,156 +1,60 @@
-"""One link of a temperature sweep: equilibrate a replica at one temperature, record its runs, hand it on.
+"""One link of a temperature sweep: equilibrate a replica at one temperature, hand it on, record its runs.
 
 A link is divided into segments by number of steps. At the end of each the engine's checkpoint is written *and the
 simulation goes on from the checkpoint read back*, so a link that was interrupted and resumed does the same arithmetic
-as one that was not, and records the same frames to the bit.
+as one that was not, and records the same frames to the bit. The same is done where a link is handed over: the next
+colder one starts from that checkpoint, and this one goes on from it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import json
 import math
 import shutil
 import time
 import uuid
 import warnings
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import gsd.hoomd
 import numpy as np
-from numpy.typing import NDArray
 
-from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine
-from daskglass.errors import EngineError, StudyError
+from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, Engine, Simulation, get_engine, saved
+from daskglass.engines.link import Link, Receipt
+from daskglass.engines.relaxed import is_relaxed
+from daskglass.engines.saved import FINAL, State
+from daskglass.engines.schedules import expected_length, relaxation, uniform_steps
+from daskglass.errors import EngineError
 from daskglass.physics.relaxation import crossing_time, self_scattering
-from daskglass.physics.systems import Mixture
 from daskglass.store.durable import publish, sync
 
-SEGMENT = 10**8  # particle-steps between checkpoints: about a minute on one core
-STATE = "state.npz"
-FINAL = "final.checkpoint"
 OWNER = "owner"  # who works on a link: one that was thought dead, and was replaced, finds another's name and stops
 
 Report = Callable[[int, int, float], None]
 
 
-class Uniform(NamedTuple):
-    """A run of frames evenly spaced in time, the first at its start."""
+def hand_over(link: Link, report: Report | None = None) -> State:
+    """Run a link up to the state that the next colder one starts from, or what is left of that.
 
-    frames: int
-    interval: float  # τ_A
-
-
-class Logarithmic(NamedTuple):
-    """A run of frames spaced logarithmically from each of several overlapping origins."""
-
-    origins: int
-    points: int
-    longest: float  # τ_α
-
-
-class Equilibration(NamedTuple):
-    """Least time before anything is recorded."""
-
-    minimum: float  # τ_A
-    multiple: float  # τ_α
-
-
-@dataclass(frozen=True)
-class Link:
-    """Everything that decides what one link simulates, in plain values.
-
-    Attributes
-    ----------
-    engine : name of the engine
-    system : name of the system, for messages
-    mixture : the system
-    particles : number of particles
-    replica : number of the replica; every replica draws its own lattice and velocities
-    seed : of the study
-    temperature : ε_AA/k_B
-    timestep : τ_A
-    folder : where this link's files go
-    production, training : runs of uniform frames
-    equilibration : how long before recording
-    previous : folder of the link at the next hotter temperature; None to start from a lattice
-    relaxation : run of logarithmic frames
-    relaxation_time : τ_α in τ_A where it is known; None to measure it
-
-    Raises
-    ------
-    StudyError
-        If an interval is not a whole number of time steps, or a run has no frames.
+    Parameters and errors are those of `simulate`.
     """
-
-    engine: str
-    system: str
-    mixture: Mixture
-    particles: int
-    replica: int
-    seed: int
-    temperature: float
-    timestep: float
-    folder: Path
-    production: Uniform
-    equilibration: Equilibration
-    previous: Path | None = None
-    training: Uniform | None = None
-    relaxation: Logarithmic | None = None
-    relaxation_time: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("particles", "temperature", "timestep"):
-            if not getattr(self, name) > 0:
-                raise StudyError(f"{name} must be positive; got {getattr(self, name)}")
-        if self.relaxation_time is not None and not 0 < self.relaxation_time < math.inf:
-            raise StudyError(f"relaxation_time must be positive and finite; got {self.relaxation_time}")
-        for run in (self.production, self.training):
-            if run is not None:
-                uniform_steps(run.frames, run.interval, self.timestep)
-        if self.relaxation is not None and not (min(self.relaxation[:2]) >= 1 and self.relaxation.longest >= 5):
-            raise StudyError(
-                "relaxation must have at least one origin and one point, and lags up to at least 5 τ_α; "
-                f"got {tuple(self.relaxation)}"
-            )
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What a finished link left behind.
-
-    Attributes
-    ----------
-    runs : GSD file of each run recorded: production, training, relaxation
-    checkpoint : the engine's state at the end, where the next link starts
-    relaxation_time : τ_α given or last measured during equilibration, τ_A
-    energy : mean potential energy per particle over the production frames, ε_AA
-    pressure : the same, ε_AA/σ_AA³
-    temperature : mean kinetic temperature over the production frames, ε_AA/k_B
-    steps : time steps run in this link
-    wall : seconds spent, without what an interruption lost
-    """
-
-    runs: dict[str, Path]
-    checkpoint: Path
-    relaxation_time: float
-    energy: float
-    pressure: float
-    temperature: float
-    steps: int
-    wall: float
+    with_owner = _own(link)
+    state = saved.handed_over(link)
+    if state is None:
+        _work(link, report, with_owner, _Work.begin)
+        state = saved.handed_over(link)
+        assert state is not None
+    _disown(link)
+    return state
 
 
 def simulate(link: Link, report: Report | None = None) -> Receipt:
     """Run one link, or what is left of it.
 
     A link already complete in its folder for the same settings returns at once; an interrupted one goes on from its
-    last checkpoint; one with other settings, or after a hotter link that changed, starts over.
+    last checkpoint. One that is to record something else goes on from what it handed over; one that began otherwise, or
+    after a hotter link that changed, starts over.
 
     Parameters
     ----------
@@ -161,114 +65,48 @@ def simulate(link: Link, report: Report | None = None) -> Receipt:
     Raises
     ------
     EngineError
-        If the engine is missing or fails, the previous link is not complete, or another process has taken over.
+        If the engine is missing or fails, the hotter link has not been handed over, or another process has taken over.
     """
-    folder = Path(link.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = _fingerprint(link)
-    owner = uuid.uuid4().hex
-    # before the state is read: from here on, nobody else changes it
-    (folder / OWNER).write_text(owner)
-    state = _read_state(folder)
-    if state is None or state.fingerprint != fingerprint or not _whole(link, state):
-        _clear(folder)
-        state = _State(fingerprint)
+    owner = _own(link)
+    state = saved.reached(link)
     if state.phase != "done":
-        try:
-            state = _finish(link, state, report, owner)
-        except _LostError as error:
-            warnings.warn(f"{error}; simulating this run again from its beginning", stacklevel=2)
-            _clear(folder)
-            state = _finish(link, _State(fingerprint), report, owner)
-    (folder / OWNER).unlink(missing_ok=True)
-    # it, and the folders that were made for it
-    sync(folder, *folder.parents[:4])
+        state = _work(link, report, owner, _Work.finish)
+    _disown(link)
     return _receipt(link, state)
 
 
-def _finish(link: Link, state: _State, report: Report | None, owner: str) -> _State:
-    work = _Work(link, get_engine(link.engine), state, report, owner)
+def _own(link: Link) -> str:
+    folder = Path(link.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = uuid.uuid4().hex
+    # before the state is read: from here on, nobody else changes it
+    (folder / OWNER).write_text(owner)
+    return owner
+
+
+def _disown(link: Link) -> None:
+    folder = Path(link.folder)
+    (folder / OWNER).unlink(missing_ok=True)
+    # it, and the folders that were made for it
+    sync(folder, *folder.parents[:4])
+
+
+def _work(link: Link, report: Report | None, owner: str, what: Callable[[_Work], None]) -> State:
     try:
-        work.finish()
+        return _try(link, report, owner, what)
+    except _LostError as error:
+        warnings.warn(f"{error}; simulating this run again from its beginning", stacklevel=3)
+        saved.clear(Path(link.folder), keep_handed=saved.handed_over(link) is not None)
+        return _try(link, report, owner, what)
+
+
+def _try(link: Link, report: Report | None, owner: str, what: Callable[[_Work], None]) -> State:
+    work = _Work(link, get_engine(link.engine, link.threads), saved.reached(link), report, owner)
+    try:
+        what(work)
     finally:
         work.close()
     return work.state
-
-
-def lag_grid(longest_steps: int) -> list[int]:
-    """Lags of relaxation runs: round(10^{k/10}) time steps, k = 0, 1, 2, …, up to the first not below `longest_steps`.
-
-    The grid is the same at every temperature, so runs of different length share their lags.
-    """
-    grid = [1]
-    for k in itertools.count(1):
-        if grid[-1] >= longest_steps:
-            return grid
-        lag = round(10 ** (k / 10))
-        if lag > grid[-1]:
-            grid.append(lag)
-    raise AssertionError("unreachable")
-
-
-def relaxation_steps(run: Logarithmic, relaxation_time: float, timestep: float) -> list[int]:
-    """Return the steps of a relaxation run's frames: origins × (points + 1), the first 0.
-
-    The longest lag is the first of the grid of at least `longest` τ_α, or the first with `points` lags up to it. Frames
-    lie at origin + lag for the largest `points` lags and lag 0. Origins are about τ_α apart: they are then nearly
-    independent, and the run is little longer than its longest lag.
-
-    Parameters
-    ----------
-    run : numbers of origins and of points, and the longest lag in τ_α
-    relaxation_time : τ_α, τ_A
-    timestep : τ_A
-    """
-    # rounded, lest a longest lag that is a lag to the last bit be taken for more
-    grid = lag_grid(math.ceil(round(run.longest * relaxation_time / timestep, 6)))
-    while len(grid) < run.points:
-        grid = lag_grid(grid[-1] + 1)
-    lags = [0, *grid[-run.points :]]
-    spacing = max(1, round(grid[-1] / run.longest))
-    while True:
-        steps = {origin * spacing + lag for origin in range(run.origins) for lag in lags}
-        if len(steps) == run.origins * len(lags):
-            return sorted(steps)
-        # two frames fell on one step: the number of frames must not depend on τ_α
-        spacing += 1
-
-
-def uniform_steps(frames: int, interval: float, timestep: float) -> list[int]:
-    """Return the steps of a run of uniform frames, the first 0.
-
-    Raises
-    ------
-    StudyError
-        If the interval is not a whole number of time steps, or there are no frames.
-    """
-    steps = round(interval / timestep)
-    if frames < 1 or steps < 1 or not math.isclose(steps * timestep, interval, rel_tol=1e-9):
-        raise StudyError(
-            f"a run needs frames >= 1 and an interval of a whole number of time steps; got {frames} frames, "
-            f"interval {interval} = {interval / timestep:.6g} time steps of {timestep}"
-        )
-    return [i * steps for i in range(frames)]
-
-
-@dataclass(frozen=True)
-class _State:
-    """How far a link has come; always that of its last checkpoint when on disk."""
-
-    fingerprint: str
-    phase: str = "equilibration"
-    step: int = 0  # within the phase
-    total: int = 0  # within the link
-    recorded: int = 0  # frames of the phase
-    checkpoint: str = ""
-    relaxation_time: float = math.nan
-    wall: float = 0.0
-    origin_step: int = 0
-    last: tuple[float, float] = (0.0, 1.0)  # lag and F of the last measurement
-    origin: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
 
 
 class _LostError(Exception):
@@ -278,38 +116,38 @@ class _LostError(Exception):
 class _Work:
     """A link at work: the running simulation and the state it has reached."""
 
-    def __init__(self, link: Link, engine: Engine, state: _State, report: Report | None, owner: str) -> None:
+    def __init__(self, link: Link, engine: Engine, state: State, report: Report | None, owner: str) -> None:
         self.link = link
         self.engine = engine
         self.state = state
         self.report = report
         self.owner = owner
         self.folder = Path(link.folder)
-        self.segment = max(1, SEGMENT // link.particles)
+        self.segment = max(1, saved.SEGMENT // link.particles)
         self.since = time.perf_counter()
         self.writer: gsd.hoomd.HOOMDTrajectory | None = None
-        self.simulation = self._begin()
+        self.simulation = self._start()
+
+    def begin(self) -> None:
+        """Equilibrate until the link is handed over."""
+        for _ in self._equilibrate():
+            return
 
     def finish(self) -> None:
         """Do every phase that is left."""
-        phases = _phases(self.link)
+        phases = ["equilibration", *self.link.runs]
         for phase in phases[phases.index(self.state.phase) :]:
             self.state = replace(self.state, phase=phase)
             if phase == "equilibration":
-                self._equilibrate()
+                for _ in self._equilibrate():
+                    pass
             else:
                 self._record(phase)
             self.state = replace(self.state, step=0, recorded=0)
         self._check_owner()
-        shutil.copyfile(self.folder / self.state.checkpoint, self.folder / (FINAL + ".part"))
-        publish([(self.folder / (FINAL + ".part"), self.folder / FINAL)], self.folder)
-        self._commit(replace(self.state, phase="done", checkpoint=FINAL))
-
-    def _check_owner(self) -> None:
-        # before anything is written: a worker that lost its scheduler works on for a while, beside the one in its place
-        path = self.folder / OWNER
-        if not path.exists() or path.read_text() != self.owner:
-            raise EngineError("another process took over this simulation", file=self.folder)
+        part = self.folder / "checkpoint.part"
+        shutil.copyfile(self.folder / self.state.checkpoint, part)
+        self._commit(replace(self.state, phase="done", checkpoint=FINAL), part)
 
     def close(self) -> None:
         """Close files and simulation, whole or not."""
@@ -317,32 +155,58 @@ class _Work:
             self.writer.close()
         self.simulation.close()
 
-    def _begin(self) -> Simulation:
+    def _check_owner(self) -> None:
+        # before anything is written: a worker that lost its scheduler works on for a while, beside the one in its place
+        path = self.folder / OWNER
+        if not path.exists() or path.read_text() != self.owner:
+            raise EngineError("another process took over this simulation", file=self.folder)
+
+    def _start(self) -> Simulation:
         link = self.link
-        if not self.state.checkpoint and link.previous is None:
+        start = self.folder / self.state.checkpoint if self.state.checkpoint else saved.start_of(link)
+        if start is None:
             seed = int(np.random.SeedSequence((link.seed, link.replica)).generate_state(1)[0])
             return self.engine.start(link.mixture, link.particles, seed, link.temperature, link.timestep)
-        start = self.folder / self.state.checkpoint if self.state.checkpoint else Path(str(link.previous)) / FINAL
         return self.engine.load(start, link.mixture, link.timestep, link.temperature)
 
-    def _equilibrate(self) -> None:
-        interval = max(1, round(1.0 / self.link.timestep))  # 1 τ_A between measurements
-        if self.link.relaxation_time is not None:
-            self.state = replace(self.state, relaxation_time=self.link.relaxation_time)
+    # --- equilibration ---------------------------------------------------------------------------------------------
+
+    def _equilibrate(self) -> Iterator[None]:
+        """Equilibrate, and yield once the link has been handed over, if it is to be."""
+        link, interval = self.link, max(1, round(1.0 / self.link.timestep))  # 1 τ_A between measurements
+        if link.relaxation_time is not None:
+            self.state = replace(self.state, relaxation_time=link.relaxation_time)
         if not len(self.state.origin):
             self._take_origin()
-        while not self._equilibrated():
+        self.state = replace(self.state, handed=saved.handed_over(link) is not None)
+        waiting = None if self.state.handed else link.handover
+        while True:
+            if self.state.step % interval == 0:
+                # not where a checkpoint happens to lie: an interruption there must not decide
+                if waiting and self._has_lasted(waiting.of(self.state.relaxation_time)):
+                    self._hand_over()
+                    waiting = None
+                    yield
+                if self._has_lasted(link.equilibration.of(self.state.relaxation_time)):
+                    break
             self._advance((self.state.step // interval + 1) * interval)
-            if self.link.relaxation_time is None:
+            if link.relaxation_time is None:
                 self._measure()
             self._report()
             self._checkpoint_if_due()
         self._checkpoint()
 
-    def _equilibrated(self) -> bool:
+    def _has_lasted(self, duration: float) -> bool:
         # a measurement not yet made is NaN, and nothing is larger than NaN
-        least = max(self.link.equilibration.multiple * self.state.relaxation_time, self.link.equilibration.minimum)
-        return self.state.step * self.link.timestep >= least * (1 - 1e-12)
+        return self.state.step * self.link.timestep >= duration * (1 - 1e-12)
+
+    def _hand_over(self) -> None:
+        self._checkpoint()
+        part = self.folder / "checkpoint.part"
+        shutil.copyfile(self.folder / self.state.checkpoint, part)
+        self._check_owner()
+        saved.write_handed_over(self.link, self.state, part)
+        self.state = replace(self.state, handed=True)
 
     def _measure(self) -> None:
         positions = self.simulation.positions()
@@ -363,26 +227,66 @@ class _Work:
             self.state, origin=self.simulation.positions(), origin_step=self.state.step, last=(0.0, 1.0)
         )
 
+    # --- recording -------------------------------------------------------------------------------------------------
+
     def _record(self, run: str) -> None:
-        schedule = _schedule(self.link, run, self.state.relaxation_time)
         part, whole = self.folder / f"{run}.gsd.part", self.folder / f"{run}.gsd"
-        if self.state.recorded < len(schedule):
-            self.writer = _reopen(part, self.state.recorded)
-            for step in schedule[self.state.recorded :]:
-                self._advance(step)
-                frame = self.simulation.frame()
-                frame.configuration.step = step
-                self._check_owner()
-                self.writer.append(frame)
-                self.state = replace(self.state, recorded=self.state.recorded + 1)
-                self._report()
-                self._checkpoint_if_due()
-            self._checkpoint()
+        if self.state.recorded and whole.exists() and not part.exists():
+            return
+        if run == "relaxation":
+            recorded, kept = self._relax(part)
+        else:
+            recorded = kept = uniform_steps(getattr(self.link, run), self.link.timestep)
+            self._append(part, recorded)
+        self._checkpoint()
+        if self.writer is not None:
             self.writer.close()
             self.writer = None
-        if part.exists():
-            self._check_owner()
+        self._check_owner()
+        if kept == recorded:
             publish([(part, whole)], self.folder)
+        else:
+            there = set(kept)
+            copy = _copy(part, [k for k, step in enumerate(recorded) if step in there])
+            publish([(copy, whole)], self.folder)
+            part.unlink()
+
+    def _relax(self, part: Path) -> tuple[list[int], list[int]]:
+        """Record until the run is long enough; return the steps recorded, and those of the frames to keep."""
+        assert self.link.relaxation is not None
+        run = relaxation(self.link.relaxation, self.state.relaxation_time, self.link.timestep)
+        A = self.link.mixture.counts(self.link.particles)[0]
+        steps: list[int] = []
+        kept: list[int] = []
+        for end, more in run.stretches():
+            steps += more
+            if len(steps) < self.state.recorded:
+                # it went on from there before it was interrupted
+                continue
+            self._append(part, steps)
+            kept = run.kept(end)
+            if self.writer is not None:
+                self.writer.file.flush()
+            if is_relaxed(part, steps, kept, run.lags, A):
+                break
+        return steps, kept
+
+    def _append(self, part: Path, steps: list[int]) -> None:
+        """Record the frames at these steps of the phase that are not yet there."""
+        if self.writer is None and self.state.recorded < len(steps):
+            self.writer = _reopen(part, self.state.recorded)
+        for step in steps[self.state.recorded :]:
+            self._advance(step)
+            frame = self.simulation.frame()
+            frame.configuration.step = step
+            self._check_owner()
+            assert self.writer is not None
+            self.writer.append(frame)
+            self.state = replace(self.state, recorded=self.state.recorded + 1)
+            self._report()
+            self._checkpoint_if_due()
+
+    # --- steps and checkpoints -------------------------------------------------------------------------------------
 
     def _advance(self, stop: int) -> None:
         # up to a step of the phase, with the checkpoints on the way, but not one that falls on its end
@@ -408,19 +312,15 @@ class _Work:
                 sync(self.folder / f"{self.state.phase}.gsd.part")
             part = self.folder / "checkpoint.part"
             self.simulation.save(part)
-            publish([(part, self.folder / name)], self.folder)
-            self._commit(replace(self.state, checkpoint=name))
+            self._commit(replace(self.state, checkpoint=name), part)
             self.simulation.close()
-            self.simulation = self._begin()
+            self.simulation = self._start()
 
-    def _commit(self, state: _State) -> None:
+    def _commit(self, state: State, checkpoint: Path) -> None:
         now = time.perf_counter()
         self.state = replace(state, wall=state.wall + now - self.since)
         self.since = now
-        _write_state(self.folder, self.state)
-        for old in self.folder.glob("*.checkpoint"):
-            if old.name != self.state.checkpoint:
-                old.unlink()
+        saved.write(self.folder, self.state, checkpoint)
 
     def _report(self) -> None:
         if self.report is not None:
@@ -428,110 +328,53 @@ class _Work:
             self.report(self.state.total, _expected_steps(self.link, self.state), energy)
 
 
-def _phases(link: Link) -> list[str]:
-    recorded = [run for run in ("relaxation", "production", "training") if getattr(link, run) is not None]
-    return ["equilibration", *recorded]
-
-
-def _schedule(link: Link, run: str, relaxation_time: float) -> list[int]:
-    if run == "relaxation":
-        return relaxation_steps(getattr(link, run), relaxation_time, link.timestep)
-    frames, interval = getattr(link, run)
-    return uniform_steps(frames, interval, link.timestep)
-
-
-def _expected_steps(link: Link, state: _State) -> int:
+def _expected_steps(link: Link, state: State) -> int:
     # while equilibrating, what the present estimate of τ_α asks for
-    phases = _phases(link)
-    left = phases[phases.index(state.phase) + 1 :]
-    if state.phase == "equilibration":
-        tau = np.nan_to_num(state.relaxation_time, nan=0.0)
-        least = max(link.equilibration.minimum, link.equilibration.multiple * tau)
-        present = max(state.step, round(least / link.timestep))
-    else:
-        tau = state.relaxation_time
-        present = _schedule(link, state.phase, tau)[-1]
-    return state.total - state.step + present + sum(_schedule(link, run, float(tau))[-1] for run in left)
+    phases = ["equilibration", *link.runs]
+    tau = float(np.nan_to_num(state.relaxation_time, nan=0.0))
+    length = {"equilibration": link.equilibration.of(tau), "relaxation": 0.0}
+    if link.relaxation is not None:
+        length["relaxation"] = expected_length(link.relaxation, tau)
+    for run in ("production", "training"):
+        if (of := getattr(link, run)) is not None:
+            length[run] = (of.frames - 1) * of.interval
+    left = sum(length[phase] for phase in phases[phases.index(state.phase) + 1 :])
+    present = max(state.step, round(length[state.phase] / link.timestep))
+    return state.total - state.step + present + round(left / link.timestep)
 
 
 def _reopen(path: Path, frames: int) -> gsd.hoomd.HOOMDTrajectory:
     # an unfinished run cut back to the frames of the last checkpoint, open for more
     if frames:
-        kept = path.with_suffix(".kept")
-        try:
-            with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(kept, "w") as new:
-                if len(old) < frames:
-                    raise _LostError(f"{path} has {len(old)} of {frames} frames")
-                for i in range(frames):
-                    new.append(old[i])
-        except (FileNotFoundError, RuntimeError) as error:
-            raise _LostError(f"{path} cannot be read: {error}") from error
-        publish([(kept, path)], path.parent)
+        publish([(_copy(path, range(frames)), path)], path.parent)
     else:
         # not cut to nothing: another process may still have it open
         path.unlink(missing_ok=True)
     return gsd.hoomd.open(path, "r+" if frames else "w")
 
 
-def _fingerprint(link: Link) -> str:
-    # where files lie does not matter, what they continue does
-    settings = {name: value for name, value in vars(link).items() if name not in ("folder", "previous")}
-    settings |= {"mixture": link.mixture.model_dump(), "segment": SEGMENT, "previous": _previous_fingerprint(link)}
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def _previous_fingerprint(link: Link) -> str | None:
-    if link.previous is None:
-        return None
-    state = _read_state(Path(link.previous))
-    if state is None or state.phase != "done":
-        raise EngineError(f"{link.system} T={link.temperature}: the hotter link in {link.previous} is not complete")
-    return state.fingerprint
-
-
-def _whole(link: Link, state: _State) -> bool:
-    # whether every file the state speaks of is there
-    phases = [*_phases(link), "done"]
-    finished = [f"{run}.gsd" for run in phases[1 : phases.index(state.phase)]]
-    return all((Path(link.folder) / name).exists() for name in [*finished, state.checkpoint])
-
-
-def _clear(folder: Path) -> None:
-    # the state first: files without a state are nothing, a state without its files would be a lie
-    for pattern in (STATE, "*.checkpoint", "*.gsd", "*.part", "*.kept"):
-        for path in folder.glob(pattern):
-            path.unlink()
-
-
-def _write_state(folder: Path, state: _State) -> None:
-    plain = {name: value for name, value in vars(state).items() if name != "origin"}
-    part = folder / (STATE + ".part")
-    with part.open("wb") as file:
-        np.savez(file, plain=np.array(json.dumps(plain)), origin=state.origin)
-    publish([(part, folder / STATE)], folder)
-
-
-def _read_state(folder: Path) -> _State | None:
-    if not (folder / STATE).exists():
-        return None
+def _copy(path: Path, frames: Sequence[int]) -> Path:
+    """Copy some frames of a file to one beside it."""
+    copy = path.with_suffix(".kept")
     try:
-        with np.load(folder / STATE, allow_pickle=False) as file:
-            plain = json.loads(str(file["plain"]))
-            return _State(**plain | {"last": tuple(plain["last"])}, origin=file["origin"])
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise EngineError(
-            f"damaged: {error}", file=folder / STATE, remedy=f"delete {folder} to simulate it again"
-        ) from error
+        with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(copy, "w") as new:
+            if len(old) <= frames[-1]:
+                raise _LostError(f"{path} has {len(old)} of {frames[-1] + 1} frames")
+            for k in frames:
+                new.append(old[int(k)])
+    except (FileNotFoundError, RuntimeError) as error:
+        raise _LostError(f"{path} cannot be read: {error}") from error
+    return copy
 
 
-def _receipt(link: Link, state: _State) -> Receipt:
+def _receipt(link: Link, state: State) -> Receipt:
     folder = Path(link.folder)
     with gsd.hoomd.open(folder / "production.gsd", "r") as frames:
         energy, pressure, temperature = (
             float(np.mean([frame.log[key][0] for frame in frames])) for key in (ENERGY, PRESSURE, TEMPERATURE)
         )
     return Receipt(
-        runs={run: folder / f"{run}.gsd" for run in _phases(link)[1:]},
+        runs={run: folder / f"{run}.gsd" for run in link.runs},
         checkpoint=folder / state.checkpoint,
         relaxation_time=state.relaxation_time,
         energy=energy / link.particles,

@@ -7,9 +7,31 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from daskglass.physics import affine, barriers, bootstrap, dynamics, entropy, hops, softness, strata, structure
+    from daskglass.physics import (
+        affine,
+        barriers,
+        bootstrap,
+        dynamics,
+        entropy,
+        hops,
+        motion,
+        softness,
+        strata,
+        structure,
+    )
 
-__all__ = ["affine", "barriers", "bootstrap", "dynamics", "entropy", "hops", "softness", "strata", "structure"]
+__all__ = [
+    "affine",
+    "barriers",
+    "bootstrap",
+    "dynamics",
+    "entropy",
+    "hops",
+    "motion",
+    "softness",
+    "strata",
+    "structure",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

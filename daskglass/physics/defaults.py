@@ -24,8 +24,8 @@ BIN_WIDTH = 0.02
 # inherent structures
 FORCE_TOLERANCE = 1e-5  # ε/σ, of the root mean square force per particle
 
-# relaxation: lags up to LONGEST τ_α from each of ORIGINS origins
+# relaxation: LAGS lags from each of ORIGINS origins, in a run of at most LONGEST τ_α
 Q_PEAK = 7.14  # 1/σ: first peak of the structure factor
 ORIGINS = 10
 LAGS = 30
-LONGEST = 25.0
+LONGEST = 60.0

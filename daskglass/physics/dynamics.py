@@ -24,7 +24,7 @@ from daskglass.physics.particles import (
     series,
     species_codes,
 )
-from daskglass.physics.relaxation import crossing_time
+from daskglass.physics.relaxation import crossing_time, is_diffusive
 from daskglass.variables import VARIABLES, named
 
 
@@ -142,13 +142,8 @@ def _over_pairs(
     def compute(positions: NDArray[np.floating], codes: NDArray[np.int8]) -> NDArray[np.float64]:
         result = np.empty((*positions.shape[:-3], wanted.size))
         for run in np.ndindex(positions.shape[:-3]):
-            who = everyone(positions[run], codes[run], run)
-            x = series(positions[run], who)
-            values = kernel(x, drift(x, who, run), np.flatnonzero(codes[run][who] == 0), first, second)
-            there = np.isfinite(values)
-            with np.errstate(invalid="ignore"):
-                sums = np.bincount(which[there], values[there], wanted.size)
-                result[run] = sums / np.bincount(which[there], minlength=wanted.size)
+            values = pair_values(kernel, positions[run], codes[run], first, second, run)
+            result[run] = mean_by_lag(values, which, wanted.size)
         return result
 
     averaged = arrays.apply(
@@ -160,6 +155,28 @@ def _over_pairs(
         lag=wanted.size,
     )
     return averaged.assign_coords(lag=("lag", wanted, VARIABLES["lag"].attrs))
+
+
+def pair_values(
+    kernel: Callable[..., NDArray[np.floating]],
+    positions: NDArray[np.floating],
+    codes: NDArray[np.int8],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    run: tuple[int, ...] = (),
+) -> NDArray[np.floating]:
+    """Averages (pair,) over the first species, from one frame of a series (time, particle, 3) to another; NaN if missing."""
+    who = everyone(positions, codes, run)
+    x = series(positions, who)
+    return kernel(x, drift(x, who, run), np.flatnonzero(codes[who] == 0), first, second)
+
+
+def mean_by_lag(values: NDArray[np.floating], which: NDArray[np.int64], lags: int) -> NDArray[np.float64]:
+    """Average (lag,) over the pairs of frames of each lag that are there."""
+    there = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        sums = np.bincount(which[there], values[there], lags)
+        return np.asarray(sums / np.bincount(which[there], minlength=lags))
 
 
 def frame_pairs(
@@ -280,7 +297,7 @@ def diffusivity(msd: xr.DataArray) -> xr.DataArray:
             raise DataError(f"msd must not be negative; got {values[values < 0][0]:g}")
         known = np.isfinite(values) & (lags > 0) & (values > 0)
         t, x = lags[known], values[known]
-        diffusive = (_logarithmic_slope(t, x) > 0.95) & (x > 1.0)
+        diffusive = is_diffusive(t, x)
         if diffusive.sum() < 2:
             return np.nan
         return float(np.polyfit(t[diffusive], x[diffusive], 1, w=1 / t[diffusive])[0] / 6)
@@ -338,16 +355,6 @@ def reduced_diffusivity(
     checked = {name: arrays.array_or_number(value, name) for name, value in given.items()}
     reduced = arrays.apply(compute, checked, core=[[], [], []], out=[[]], dtypes=[np.float64])
     return named(reduced, "reduced_diffusivity")
-
-
-def _logarithmic_slope(t: NDArray[np.float64], x: NDArray[np.float64], span: float = 1.5) -> NDArray[np.float64]:
-    log_t, log_x = np.log(t), np.log(x)
-    slopes = np.full(t.size, np.nan)
-    for k in range(t.size):
-        near = np.abs(log_t - log_t[k]) <= np.log(span)
-        if near.sum() > 1:
-            slopes[k] = np.polyfit(log_t[near], log_x[near], 1)[0]
-    return slopes
 
 
 def _reduce_lags(

@@ -70,7 +70,8 @@ def _of_step(plan: Plan, stage: str, step: Step) -> list[TaskKind]:
             for run, number in counts.items()
             for frames in [plan.layouts[run].block_frames if run else 0]
         ]
-    (run,) = plan.runs(step.whole_rows)
+    runs = plan.runs(step.whole_rows)
+    run = max(runs, key=lambda run: plan.layouts[run].sizes["time"])
     frames = plan.layouts[run].sizes["time"]
     return [TaskKind(stage, plan.system, name, run, counts[""], frames, step.memory(plan, run), whole_rows=True)]
 
@@ -178,7 +179,7 @@ class Cost:
     nbytes, files : of the store, uncompressed
     kinds : of its tasks, with the memory that they need
     hours : of one core, by stage; they lack what cannot be estimated
-    chain : hours of the longest chain of tasks that wait for one another: the simulations of one replica, from hot to cold
+    chain : hours of the longest chain of tasks that wait for one another: simulations of one replica, from hot to cold
     """
 
     system: str
@@ -256,7 +257,7 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
         kinds=tuple(kinds),
         tasks=tasks,
         hours=hours,
-        chain=hours.get("simulate", 0.0) / len(source.replicas("production")),
+        chain=hours.get("simulate", 0.0) * effort.chain / (effort.particle_steps or 1.0),
         notes=effort.notes,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.engines.sweep import Link
+from daskglass.engines.link import Link
 from daskglass.store.blocks import Block
 from daskglass.study.settings import Images
 from daskglass.trajectories import Format
@@ -74,18 +74,36 @@ class Feed:
 
 @dataclass(frozen=True)
 class Simulation:
-    """One link of the chain of simulations from hot to cold, and the hash of what decides it and all links before."""
+    """One link of the chain of simulations from hot to cold.
+
+    Attributes
+    ----------
+    beginning : hash of what decides the state it hands over, all hotter links included
+    inputs : hash of what decides it
+    """
 
     link: Link
+    beginning: Mapping[str, str]
     inputs: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Effort:
-    """What simulating takes: time steps times particles, with which engine, whether Δ > 0, and what is not known."""
+    """What simulating takes.
+
+    Attributes
+    ----------
+    particle_steps : time steps times particles
+    chain : of them, those of the longest chain of links that wait for one another
+    engine, threads : that simulates, and of it
+    shifted : whether Δ > 0
+    notes : what is not known
+    """
 
     particle_steps: float = 0.0
+    chain: float = 0.0
     engine: str = ""
+    threads: int = 1
     shifted: bool = False
     notes: tuple[str, ...] = ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, lag_grid
+from daskglass.engines.link import Duration, Link
+from daskglass.engines.schedules import Logarithmic, Uniform, expected_length, lag_grid
 from daskglass.physics.systems import DENSITY, SIXTH_ROOT_OF_TWO, Mixture
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
 from daskglass.store.blocks import Block
+from daskglass.store.ledger import Ledger
 from daskglass.study.settings import Simulate, Study, System, fingerprint
 from daskglass.variables import FRAMES, VARIABLES, over
 
 LONGEST_LAG_STEPS = 10**9
+LONGEST_OF_WHOLE_LINKS = 25.0  # τ_α, the default of relaxation runs then
 RECORDED = ("position", "potential_energy", "pressure")
 # Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
 # two; other Δ at the temperature of the same depth of supercooling.
 TAU, STRENGTH, DIVERGENCE = 0.42, 0.85, 0.35
 
 
-def simulated(study: Study, system: System) -> Simulated:
-    """Return the source of a system that the study simulates."""
+def simulated(study: Study, system: System, ledger: Ledger) -> Simulated:
+    """Return the source of a system that the study simulates; what an earlier version simulated for it stays."""
     given, mixture, replicas = study.source.simulate, system.mixture, system.replicas
     trained_at = study.training_temperature(system.system, system.temperatures)
     if given is None or mixture is None or replicas is None or trained_at is None:
         raise TypeError(f"{system.system}: a system that is simulated has mixture, temperatures and replicas")
-    return Simulated(
+    source = Simulated(
         system=system.system,
         particles=system.particles,
         mixture=mixture,
@@ -43,6 +46,10 @@ def simulated(study: Study, system: System) -> Simulated:
         training_temperature=trained_at,
         root=Path(study.store).with_name(f"{Path(study.store).stem}.trajectories") / system.system,
     )
+    inputs = (mark.get("inputs", {}).get("source.simulate") for mark in ledger.marks.values())
+    earlier = replace(source, in_whole_links=True)
+    known = {simulation.inputs["source.simulate"] for simulation in earlier.simulations}
+    return source if known.isdisjoint(inputs) else earlier
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Simulated:
     given: Simulate
     training_temperature: float
     root: Path
+    in_whole_links: bool = False  # as daskglass did before links were handed over while they ran
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -108,16 +116,25 @@ class Simulated:
             before = ""
             for T in self.listed:
                 link = self._link(T, replica, previous)
-                settings = {name: value for name, value in vars(link).items() if name not in ("folder", "previous")}
                 # the next colder link starts from this one
-                before = fingerprint(before, settings | {"mixture": self.mixture.model_dump()})
-                found.append(Simulation(link, {"source.simulate": before}))
+                if self.in_whole_links:
+                    whole = before = fingerprint(before, self._settings_of_whole_link(link))
+                else:
+                    before = fingerprint(before, link.beginning)
+                    whole = fingerprint(before, link.recorded)
+                found.append(Simulation(link, {"source.simulate": before}, {"source.simulate": whole}))
                 previous = link.folder
         return found
 
     def _link(self, T: float, replica: int, previous: Path | None) -> Link:
         given = self.given
         training = given.training if self.training_temperature == T else None
+        equilibration = Duration(given.equilibration.minimum, self._equilibration_multiple(T))
+        handover = None
+        if given.handover != "full" and not self.in_whole_links:
+            # the default is not longer than a short equilibration
+            early = (given.handover.minimum, given.handover.relaxation_times)
+            handover = Duration(*map(min, early, equilibration))
         return Link(
             engine=given.engine,
             system=self.system,
@@ -132,9 +149,18 @@ class Simulated:
             production=Uniform(given.production.frames, given.production.interval),
             training=Uniform(training.frames, training.interval) if training else None,
             relaxation=Logarithmic(**given.relaxation.model_dump()),
-            equilibration=Equilibration(given.equilibration.minimum, self._equilibration_multiple(T)),
+            equilibration=equilibration,
+            handover=handover,
             relaxation_time=given.known_relaxation_time(T),
+            threads=given.threads,
         )
+
+    def _settings_of_whole_link(self, link: Link) -> dict[str, Any]:
+        """What decided a link when it was simulated as a whole, as ledgers have it."""
+        settings = {name: value for name, value in link.beginning.items() if name not in ("handover", "threads")}
+        if "longest" not in self.given.relaxation.model_fields_set and link.relaxation is not None:
+            settings["relaxation"] = link.relaxation._replace(longest=LONGEST_OF_WHOLE_LINKS)
+        return settings
 
     def _folder(self, temperature: float, replica: int) -> Path:
         """Folder of the files that the engine writes for one temperature and replica."""
@@ -146,21 +172,31 @@ class Simulated:
         return hot + (cold - hot) * self.listed.index(T) / max(len(self.listed) - 1, 1)
 
     def effort(self) -> Effort:
-        given, notes, duration = self.given, [], 0.0
-        for T in self.listed:
-            tau = self.relaxation_time(T)
+        given, notes = self.given, []
+        whole = chain = handed = 0.0
+        for link in (self._link(T, 0, None) for T in self.listed):
+            tau = self.relaxation_time(link.temperature)
             if tau is None:
                 notes.append(
-                    f"T = {T:g}: relaxation time unknown (source.simulate.relaxation_time): its steps are a minimum"
+                    f"T = {link.temperature:g}: relaxation time unknown (source.simulate.relaxation_time): its steps are "
+                    "a minimum"
                 )
                 tau = 0.0
-            duration += max(given.equilibration.minimum, self._equilibration_multiple(T) * tau)
-            duration += (given.relaxation.longest + given.relaxation.origins - 1) * tau
-            duration += (given.production.frames - 1) * given.production.interval
-            if given.training and self.training_temperature == T:
-                duration += (given.training.frames - 1) * given.training.interval
-        steps = duration / given.timestep * self.number * self.particles
-        return Effort(steps, given.engine, self.mixture.delta > 0, tuple(notes))
+            duration = link.equilibration.of(tau)
+            duration += expected_length(link.relaxation, tau) if link.relaxation and tau else 0.0
+            duration += sum((of.frames - 1) * of.interval for of in (link.production, link.training) if of)
+            whole += duration
+            chain = max(chain, handed + duration)
+            handed += duration if link.handover is None else link.handover.of(tau)
+        steps = self.particles / given.timestep
+        return Effort(
+            whole * steps * self.number,
+            chain * steps,
+            given.engine,
+            given.threads,
+            self.mixture.delta > 0,
+            tuple(notes),
+        )
 
     def relaxation_time(self, temperature: float) -> float | None:
         """τ_α to plan with: of the study file, or of the built-in systems; None for other mixtures."""

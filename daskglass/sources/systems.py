@@ -30,9 +30,10 @@ def sources_of(study: Study, ledger: Ledger | None = None, over: Over = map, add
     TrajectoryError
         If no file is found, or two belong in one place.
     """
+    ledger = Ledger(Path(study.store)) if ledger is None else ledger
     if study.source.simulate is not None:
-        return [simulated(study, system) for system in study.systems]
-    files = survey_sources(study, Ledger(Path(study.store)) if ledger is None else ledger, over)
+        return [simulated(study, system, ledger) for system in study.systems]
+    files = survey_sources(study, ledger, over)
     systems = study.systems or [found_system(name) for name in files]
     return [of_files(study, system, files.get(system.system, {}), adding) for system in systems]
 

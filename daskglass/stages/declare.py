@@ -20,7 +20,7 @@ from daskglass.sources import Source
 from daskglass.store.blocks import Block
 from daskglass.store.template import Layout
 
-ALL, PARTICLES, PRODUCTION, TRAINED, MOTION = "all", "particles", "production", "trained", "motion"
+ALL, PARTICLES, PRODUCTION, TRAINED, MOTION, MOVING = "all", "particles", "production", "trained", "motion", "moving"
 POSITIONS = "positions"  # inherent structures, or thermal positions in a study without
 RECORDED = "recorded"  # files that an engine writes, not in the store
 STRUCTURAL = "structural"  # all structural variables
@@ -54,13 +54,16 @@ class Plan:
     def runs(self, of: str) -> tuple[str, ...]:
         """Runs that a step is over."""
         recorded = self.source.runs
+        uniform = tuple(run for run, of in recorded.items() if of.times is not None)
+        motion = tuple(run for run, of in recorded.items() if of.lags is not None)
         chosen = {
             ALL: tuple(recorded),
-            # at equal intervals
-            PARTICLES: tuple(run for run, of in recorded.items() if of.times is not None),
+            PARTICLES: uniform,
             PRODUCTION: ("production",),
             TRAINED: (self.settings["softness.train_on.run"],),
-            MOTION: tuple(run for run, of in recorded.items() if of.lags is not None),
+            MOTION: motion,
+            # a run that is made for it, and those that have some of its lags; or one of those alone
+            MOVING: motion if set(motion) <= set(uniform) else (*motion, *uniform),
         }
         return chosen[of]
 

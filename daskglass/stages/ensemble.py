@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from daskglass import physics
 from daskglass.stages.declare import (
     MOTION,
-    POSITION,
+    MOVING,
     PRODUCTION,
     SMALL,
     STRUCTURAL,
@@ -26,38 +27,28 @@ from daskglass.stages.declare import (
     Step,
     Temperatures,
     WholeSystem,
-    affine,
     per_particle_frame,
     reading,
 )
-from daskglass.stages.motion import moved
+from daskglass.stages.motion import CURVES, ERRORS, MovingRows, bulk_dynamics, memory, moving
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES, StructuralVariable, names
-from daskglass.store.blocks import Block, open_arrays, open_group, read_block, write_rows, write_table
+from daskglass.store.blocks import Block, open_group, read_block, write_table
 from daskglass.variables import VARIABLES, named
 
-AVERAGES = ("g", "g_thermal", "scattering", "msd", "potential_energy", "pressure")  # over particles, of each row
+AVERAGES = (
+    "g",
+    "g_thermal",
+    "scattering",
+    "msd",
+    *ERRORS,
+    "potential_energy",
+    "pressure",
+)  # over particles, of each row
 JOINT = 1.0 / 16.0  # bin width of the joint histograms of softness and other structural variables
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
 SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
 SUMMING = 66  # bytes: three variables, two in double precision, the cells they fall in, and those sorted
 COUNTING = 44  # bytes: three variables, strata, and the place of each in a table of frames and strata
-PAIR = 48  # bytes of a pair of frames: three indices, gathered and joined
-
-
-def bulk_dynamics(path: Path, row: Block, *, q: float) -> dict[str, Any]:
-    """Scattering function and mean squared displacement of one temperature and replica, over the lags it has."""
-    run = read_block(path, row, ["position"])
-    lags = np.asarray(open_arrays(path, row.group)["lag"])
-    position = moved(path, row, run["position"], run["box"])
-    times = run["time"].values
-    elapsed = times - times[0]
-    tolerance = 1e-3 * np.diff(times).min()
-    present = np.array([np.abs(elapsed - lag).min() <= tolerance for lag in lags])
-    values = {name: np.full(lags.size, np.nan) for name in ("scattering", "msd")}
-    values["scattering"][present] = physics.dynamics.scattering_function(position, run["species"], lags[present], q)
-    values["msd"][present] = physics.dynamics.mean_squared_displacement(position, run["species"], lags[present])
-    write_rows(path, row, values)
-    return {}
 
 
 def summarize(path: Path, block: Block, *, threshold: float) -> dict[str, Any]:
@@ -199,12 +190,14 @@ def _bulk(
             bulk |= _over_replicas(name, production[name])
             bulk |= _over_replicas(name.replace("g", "s2", 1), physics.entropy.excess_entropy(g, density, core))
     motion = production if "scattering" in production else _averages(path, f"{system}/relaxation")
-    bulk |= _over_replicas("relaxation_time", physics.dynamics.relaxation_time(motion["scattering"]))
+    tau = physics.dynamics.relaxation_time(motion["scattering"])
     D = physics.dynamics.diffusivity(motion["msd"])
-    bulk |= _over_replicas("diffusivity", D)
-    bulk |= _over_replicas(
-        "reduced_diffusivity", physics.dynamics.reduced_diffusivity(D, density, production["temperature"])
-    )
+    tau_error = physics.motion.relaxation_time_error(motion["scattering"], motion["scattering_err"])
+    D_error = physics.motion.diffusivity_error(motion["msd"], motion["msd_err"])
+    reduced = partial(physics.dynamics.reduced_diffusivity, density=density, temperature=production["temperature"])
+    bulk |= _over_replicas("relaxation_time", tau, tau_error)
+    bulk |= _over_replicas("diffusivity", D, D_error)
+    bulk |= _over_replicas("reduced_diffusivity", reduced(D), reduced(D_error))
     for name in ("potential_energy", "pressure"):
         if name in production:
             bulk |= _over_replicas(name, production[name].mean("time"))
@@ -221,14 +214,17 @@ def _averages(path: Path, group: str) -> xr.Dataset:
     )
 
 
-def _over_replicas(name: str, values: xr.DataArray) -> dict[str, xr.DataArray]:
-    """Mean over replicas and its standard error; NaN where a replica has none, the error also with one replica."""
+def _over_replicas(name: str, values: xr.DataArray, errors: xr.DataArray | None = None) -> dict[str, xr.DataArray]:
+    """Mean over replicas and its standard error; NaN where a replica has none.
+
+    With one replica the error is that of its own `errors`, where they are known.
+    """
     attrs = VARIABLES[name.removesuffix("_thermal")].attrs
     mean = values.mean("replica", skipna=False).assign_attrs(attrs)
     if values.sizes["replica"] > 1:
         error = values.std("replica", ddof=1, skipna=False) / np.sqrt(values.sizes["replica"])
     else:
-        error = xr.full_like(mean, np.nan)
+        error = xr.full_like(mean, np.nan) if errors is None else errors.isel(replica=0, drop=True)
     error = error.assign_attrs(attrs, long_name=f"standard error of the {attrs['long_name']}")
     return {name: mean, f"{name}_err": error}
 
@@ -286,13 +282,6 @@ def _pearson(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
-def _memory_of_dynamics(plan: Plan, run: str) -> int:
-    layout, N = plan.layouts[run], plan.source.particles
-    F = layout.sizes["time"]
-    pairs = min(F * (F - 1) // 2, F * layout.sizes["lag"]) * PAIR
-    return F * N * POSITION + max(reading(layout, F, POSITION), F * N * affine(plan) + pairs)
-
-
 def _memory_of_values(each: int) -> Callable[[Plan, str], int]:
     """Bytes of a step that reads the hop indicator and all structural variables; `each` a particle and frame, of three."""
 
@@ -316,13 +305,14 @@ STAGE = Stage(
     (
         Step(
             bulk_dynamics,
-            over=Rows(MOTION),
+            over=MovingRows(MOTION),
             name="dynamics",
             reads=("position",),
-            writes=("scattering", "msd"),
+            reach=moving,
+            writes=(*CURVES, *ERRORS),
             settings={"q": "dynamics.q"},
-            memory=_memory_of_dynamics,
-            whole_rows=MOTION,
+            memory=memory,
+            whole_rows=MOVING,
         ),
         Reduce(
             "summary",

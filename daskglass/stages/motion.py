@@ -1,14 +1,22 @@
-"""Positions that motion is computed from."""
+"""Motion: what it is computed from, and its averages at one temperature and replica."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
+from typing_extensions import override
 
 from daskglass import physics
-from daskglass.store.blocks import Block, read_block
+from daskglass.stages.declare import MOTION, MOVING, POSITION, Item, Place, Plan, Rows, affine, reading
+from daskglass.store.blocks import Block, open_arrays, read_block, write_rows
+
+CURVES, ERRORS = ("scattering", "msd"), ("scattering_err", "msd_err")
+PAIR = 48  # bytes of a pair of frames: three indices, gathered and joined
 
 
 def moved(path: Path, block: Block, position: xr.DataArray, box: xr.DataArray) -> xr.DataArray:
@@ -18,3 +26,44 @@ def moved(path: Path, block: Block, position: xr.DataArray, box: xr.DataArray) -
     # of the row, not of the block: the same for all blocks, and for frames that join later
     first = read_block(path, replace(block, start=0, stop=1), [])["box"]
     return physics.affine.without_affine_motion(position, box, first.isel(time=0, drop=True))
+
+
+@dataclass(frozen=True)
+class MovingRows(Rows):
+    """Rows of the run that motion is computed in, each with those of runs at equal intervals that have some of its lags."""
+
+    @override
+    def items(self, plan: Plan) -> Iterator[Item]:
+        for item in super().items(plan):
+            row, *others = moving(plan, item.place)
+            yield replace(item, arguments=(plan.path, row, tuple(others)))
+
+
+def moving(plan: Plan, row: Block | Place) -> list[Block]:
+    """Rows of one temperature and replica that motion is computed in, that of the run that is made for it first."""
+    assert isinstance(row, Block)
+    same = (row.temperature, row.replica)
+    return [each for each in plan.rows(MOVING) if (each.temperature, each.replica) == same]
+
+
+def bulk_dynamics(path: Path, row: Block, others: Sequence[Block] = (), *, q: float) -> dict[str, Any]:
+    """Scattering function and mean squared displacement of one temperature and replica, over the lags it has."""
+    lags = np.asarray(open_arrays(path, row.group)["lag"], np.float64)
+    runs = []
+    for each in (row, *others):
+        run = read_block(path, each, ["position"])
+        position = moved(path, each, run["position"], run["box"])
+        at_lags = physics.motion.motion if each == row else physics.motion.motion_between
+        runs.append(at_lags(position, run["species"], lags, q))
+    motion = physics.motion.averaged(runs)
+    errors = physics.motion.standard_errors(motion)
+    write_rows(path, row, dict(zip((*CURVES, *ERRORS), (*motion.curves, *errors), strict=True)))
+    return {}
+
+
+def memory(plan: Plan, run: str) -> int:
+    """Bytes of `bulk_dynamics` on a row, which holds one run at a time."""
+    (of_lags,) = plan.runs(MOTION)
+    layout, N, F = plan.layouts[run], plan.source.particles, plan.layouts[run].sizes["time"]
+    pairs = min(F * (F - 1) // 2, 2 * F * plan.layouts[of_lags].sizes["lag"]) * PAIR
+    return F * N * POSITION + max(reading(layout, F, POSITION), F * N * affine(plan) + pairs)

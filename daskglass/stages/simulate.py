@@ -1,4 +1,4 @@
-"""Simulate: one task per temperature and replica, each after that of the next hotter temperature."""
+"""Simulate: each temperature of a replica starts from what the next hotter one hands over, and goes on beside it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daskglass.engines.sweep import Link
-from daskglass.engines.sweep import simulate as simulate_link
+from daskglass.engines import saved, sweep
+from daskglass.engines.link import Link
 from daskglass.registry import ENGINES
 from daskglass.stages.declare import RECORDED, Item, Place, Plan, Stage, Step
 
+HANDED = "handed"  # states that colder simulations start from, in files
+
 
 @dataclass(frozen=True)
-class Simulations:
-    """Every temperature of every replica, from hot to cold."""
+class Handovers:
+    """Every temperature of every replica, from hot to cold, each after the next hotter one."""
 
     def items(self, plan: Plan) -> Iterator[Item]:
         """List the simulations."""
         hotter: Place | None = None
         for simulation in plan.source.simulations:
-            link = simulation.link
-            place = Place(link.system, link.temperature, link.replica)
-            follows = () if link.previous is None or hotter is None else (hotter,)
-            yield Item(place, (link,), simulation.inputs, follows)
+            place = _place(simulation.link)
+            follows = () if simulation.link.previous is None or hotter is None else (hotter,)
+            yield Item(place, (simulation.link,), simulation.beginning, follows)
             hotter = place
 
     def count(self, plan: Plan) -> Mapping[str, int]:
@@ -31,16 +32,50 @@ class Simulations:
         return {"": len(plan.source.simulations)}
 
 
+@dataclass(frozen=True)
+class Simulations:
+    """Every temperature of every replica, each after what it handed over itself, or after the whole hotter one."""
+
+    def items(self, plan: Plan) -> Iterator[Item]:
+        """List the simulations."""
+        for item, simulation in zip(Handovers().items(plan), plan.source.simulations, strict=True):
+            follows = item.follows if simulation.link.handover is None else ()
+            yield Item(item.place, item.arguments, simulation.inputs, follows)
+
+    def count(self, plan: Plan) -> Mapping[str, int]:
+        """Count the simulations."""
+        return Handovers().count(plan)
+
+
+def hand_over(link: Link) -> dict[str, Any]:
+    """Run one link of a temperature sweep until the next one can start."""
+    state = sweep.hand_over(link)
+    return {"relaxation_time": state.relaxation_time, "steps": state.total, "seconds": state.wall}
+
+
 def simulate(link: Link) -> dict[str, Any]:
-    """Run one link of a temperature sweep."""
-    receipt = simulate_link(link)
+    """Run one link of a temperature sweep, or what is left of it."""
+    handed = saved.handed_over(link)
+    receipt = sweep.simulate(link)
     return {
         "relaxation_time": receipt.relaxation_time,
         "energy": receipt.energy,
         "pressure": receipt.pressure,
         "steps": receipt.steps,
-        "seconds": receipt.wall,
+        "seconds": receipt.wall - (handed.wall if handed else 0.0),
     }
+
+
+def _place(link: Link) -> Place:
+    return Place(link.system, link.temperature, link.replica)
+
+
+def _memory(plan: Plan, run: str) -> int:
+    return plan.source.particles * ENGINES[plan.source.effort().engine].memory
+
+
+def _is_handed_over(plan: Plan) -> bool:
+    return any(simulation.link.handover for simulation in plan.source.simulations)
 
 
 def _seconds(plan: Plan, gpu: bool) -> float:
@@ -55,10 +90,19 @@ STAGE = Stage(
     "simulate",
     (
         Step(
+            hand_over,
+            over=Handovers(),
+            name="handover",
+            writes=(HANDED,),
+            memory=_memory,
+            when=_is_handed_over,
+        ),
+        Step(
             simulate,
             over=Simulations(),
+            reads=(HANDED,),
             writes=(RECORDED,),
-            memory=lambda plan, run: plan.source.particles * ENGINES[plan.source.effort().engine].memory,
+            memory=_memory,
             seconds=_seconds,
             when=lambda plan: bool(plan.source.simulations),
         ),

@@ -14,7 +14,7 @@ from daskglass.errors import StudyError
 from daskglass.physics import defaults
 from daskglass.physics.labels import find, same
 from daskglass.physics.systems import Mixture, NotNegative, Positive, built_in
-from daskglass.registry import ENGINES, READERS
+from daskglass.registry import ENGINES, READERS, check_threads
 from daskglass.study.checks import check_sections, temperatures_in_short
 from daskglass.study.values import (
     COARSEST,
@@ -26,6 +26,7 @@ from daskglass.study.values import (
     MOST_REPLICAS,
     MOST_RESAMPLES,
     MOST_TEMPERATURES,
+    MOST_THREADS,
     Bins,
     Constant,
     EngineName,
@@ -107,9 +108,9 @@ class Training(Recording):
 
 
 class RelaxationSettings(_Section):
-    """Frames spaced logarithmically: `points` lags up to `longest` τ_α, from each of `origins` origins τ_α apart.
+    """Frames spaced logarithmically, `points` lags from each of `origins` origins all over a run of at most `longest` τ_α.
 
-    Five τ_α show the relaxation; the motion turns diffusive, and D measurable, at about twenty-five.
+    The run ends once relaxation and diffusion can be measured, mostly after 24 τ_α.
     """
 
     origins: FrameCount = defaults.ORIGINS
@@ -129,17 +130,40 @@ class EquilibrationSettings(_Section):
     relaxation_times: tuple[Positive, Positive] = (20.0, 8.0)
 
 
+class HandoverSettings(_Section):
+    """Time before the next colder temperature starts from this one: at least `minimum` τ_A, and `relaxation_times` τ_α."""
+
+    minimum: NotNegative = 50.0
+    relaxation_times: Positive = 2.0
+
+
 class Simulate(_Section):
-    """Simulate the trajectories with an engine."""
+    """Simulate the trajectories with an engine, on `threads` cores of a worker.
+
+    Each temperature is equilibrated on its own; it starts from the next hotter one after `handover`, or, if that is `full`, once
+    that one has recorded all its runs.
+    """
 
     engine: EngineName = "lammps"
     timestep: Timestep = 1e-3
     seed: Seed = 1
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS, strict=True)] = 1
     equilibration: EquilibrationSettings = EquilibrationSettings()
+    handover: HandoverSettings | Literal["full"] = HandoverSettings()
     production: Recording = Recording(frames=101)
     training: Training | None = Training(frames=1001)
     relaxation: RelaxationSettings = RelaxationSettings()
     relaxation_time: Mapping[Positive, Positive] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Simulate:
+        check_threads(self.engine, self.threads)
+        if self.handover != "full" and "handover" in self.model_fields_set:
+            longest = (self.equilibration.minimum, min(self.equilibration.relaxation_times))
+            for name, most in zip(("minimum", "relaxation_times"), longest, strict=True):
+                if (given := getattr(self.handover, name)) > most:
+                    raise error_at("handover", name, message=f"longer than the equilibration, {most:g}; got {given:g}")
+        return self
 
     def known_relaxation_time(self, temperature: float) -> float | None:
         """τ_α that the study file gives at a temperature; None where it gives none."""

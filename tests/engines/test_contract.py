@@ -10,8 +10,10 @@ import gsd.hoomd
 import numpy as np
 import pytest
 
-from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, get_engine, get_minimizer, sweep
-from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, simulate
+from daskglass.engines import ENERGY, PRESSURE, TEMPERATURE, get_engine, get_minimizer, saved
+from daskglass.engines.link import Duration, Link
+from daskglass.engines.schedules import Logarithmic, Uniform
+from daskglass.engines.sweep import simulate
 from daskglass.errors import EngineError, StudyError
 from daskglass.physics.energies import pair_energy, pair_force
 from daskglass.physics.systems import kob_andersen
@@ -423,7 +425,7 @@ def recorded(folder):
 def test_an_interrupted_link_records_the_same_bits_and_a_colder_one_goes_on_from_it(
     name, tmp_path, monkeypatch, reproducible
 ):
-    monkeypatch.setattr(sweep, "SEGMENT", PARTICLES * 700)  # 700 steps: not a multiple of any interval
+    monkeypatch.setattr(saved, "SEGMENT", PARTICLES * 700)  # 700 steps: not a multiple of any interval
     link = Link(
         engine=name,
         system="ka_0.0",
@@ -436,7 +438,7 @@ def test_an_interrupted_link_records_the_same_bits_and_a_colder_one_goes_on_from
         folder=tmp_path / "link",
         production=Uniform(5, 1.0),
         relaxation=Logarithmic(origins=2, points=8, longest=5),
-        equilibration=Equilibration(minimum=8.0, multiple=5.0),
+        equilibration=Duration(minimum=8.0, multiple=5.0),
     )
     whole = replace(link, folder=tmp_path / "whole")
     receipt = simulate(whole)

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daskglass.engines import ENERGY, sweep
-from daskglass.engines.sweep import Equilibration, Link, Logarithmic, Uniform, lag_grid, relaxation_steps, simulate
+from daskglass.engines import ENERGY, saved, sweep
+from daskglass.engines.link import Duration, Link
+from daskglass.engines.schedules import SHORTEST, Logarithmic, Uniform, lag_grid, relaxation
+from daskglass.engines.sweep import simulate
 from daskglass.errors import EngineError, StudyError
 from daskglass.physics.systems import kob_andersen
 
@@ -24,7 +26,7 @@ RUNS = ("relaxation", "production", "training")
 @pytest.fixture
 def link(tmp_path, monkeypatch):
     pytest.importorskip("lammps")
-    monkeypatch.setattr(sweep, "SEGMENT", 150 * 700)  # 700 steps: not a multiple of any interval
+    monkeypatch.setattr(saved, "SEGMENT", 150 * 700)  # 700 steps: not a multiple of any interval
     return Link(
         engine="lammps",
         system="ka_0.0",
@@ -38,7 +40,7 @@ def link(tmp_path, monkeypatch):
         production=Uniform(6, 1.0),
         training=Uniform(4, 2.0),
         relaxation=Logarithmic(origins=2, points=8, longest=5),
-        equilibration=Equilibration(minimum=8.0, multiple=5.0),
+        equilibration=Duration(minimum=8.0, multiple=5.0),
     )
 
 
@@ -83,27 +85,45 @@ def test_lags_are_one_grid_of_steps_whatever_the_longest():
     assert all(later > earlier for earlier, later in itertools.pairwise(long))
 
 
-@pytest.mark.parametrize(("tau", "longest_lag"), [(0.8, 1000), (0.801, 1259), (80.0, 100_000)])
-def test_relaxation_frames_are_all_lags_from_every_origin(tau, longest_lag):
-    steps = relaxation_steps(Logarithmic(origins=3, points=12, longest=5), tau, 0.004)
-    lags = [0, *lag_grid(longest_lag)[-12:]]
-    assert len(set(steps)) == 3 * 13
-    spacing = (steps[-1] - lags[-1]) // 2
-    assert steps == sorted(origin * spacing + lag for origin in range(3) for lag in lags)
-    assert 0.9 < spacing / (longest_lag / 5) < 1.1
+@pytest.mark.parametrize("tau", [0.8, 0.801, 80.0])
+def test_every_origin_of_a_relaxation_run_finds_every_lag(tau):
+    run = relaxation(Logarithmic(origins=4, points=12, longest=40), tau, 0.004)
+    period = run.period
+    for end, _ in run.stretches():
+        while run.origins * period < end:
+            period *= 2
+        kept = set(run.kept(end))
+        for lag in run.lags:
+            assert kept.issuperset(range(lag, end, period)), (end, lag)
+    assert end == pytest.approx(40 * tau / 0.004, abs=1)
+
+
+def test_a_relaxation_run_has_its_largest_lags_and_first_ends_at_its_least_length():
+    run = relaxation(Logarithmic(origins=10, points=12, longest=40), 8.0, 0.004)
+    assert run.lags == tuple(lag_grid(80_000)[-12:])
+    first, steps = next(run.stretches())
+    assert first == pytest.approx(SHORTEST * 8.0 / 0.004, rel=1e-3)
+    assert steps[0] == 0
+    short = relaxation(Logarithmic(origins=10, points=12, longest=6), 8.0, 0.004)
+    assert [end for end, _ in short.stretches()] == [pytest.approx(6 * 8.0 / 0.004, rel=1e-3)]
 
 
 def test_relaxation_lags_grow_until_there_are_enough():
-    steps = relaxation_steps(Logarithmic(origins=1, points=20, longest=25), 0.001, 0.004)
-    assert steps == [0, *lag_grid(10**6)[:20]]
+    assert relaxation(Logarithmic(origins=1, points=20, longest=25), 0.001, 0.004).lags == tuple(lag_grid(10**6)[:20])
 
 
 @settings(max_examples=50, deadline=None)
 @given(origins=st.integers(1, 12), points=st.integers(1, 40), longest=st.floats(5, 50), tau=st.floats(0.01, 1e4))
-def test_number_of_relaxation_frames_never_depends_on_the_relaxation_time(origins, points, longest, tau):
-    steps = relaxation_steps(Logarithmic(origins, points, longest), tau, 0.004)
-    assert len(steps) == origins * (points + 1)
-    assert all(later > earlier for earlier, later in itertools.pairwise(steps))
+def test_number_of_relaxation_frames_never_depends_on_the_length_of_the_run(origins, points, longest, tau):
+    run = relaxation(Logarithmic(origins, points, longest), tau, 0.004)
+    recorded = []
+    for end, steps in run.stretches():
+        recorded += steps
+        kept = run.kept(end)
+        assert len(kept) == run.frames == origins * (points + 1)
+        assert set(kept) <= set(recorded)
+        assert all(later > earlier for earlier, later in itertools.pairwise(kept))
+    assert all(later > earlier for earlier, later in itertools.pairwise(recorded))
 
 
 @pytest.mark.parametrize("interval", [0.0, 0.003, 0.0101])
@@ -117,7 +137,8 @@ def test_a_link_records_the_frames_asked_for(link):
     steps = {run: [frame[0] for frame in content] for run, content in frames(link.folder).items()}
     assert steps["production"] == [0, 250, 500, 750, 1000, 1250]
     assert steps["training"] == [0, 500, 1000, 1500]
-    assert steps["relaxation"] == relaxation_steps(link.relaxation, receipt.relaxation_time, link.timestep)
+    run = relaxation(link.relaxation, receipt.relaxation_time, link.timestep)
+    assert steps["relaxation"] in [run.kept(end) for end, _ in run.stretches()]
     assert 0.1 < receipt.relaxation_time < 2.0
     assert receipt.steps >= 8.0 / 0.004 + 1250 + 1500 + steps["relaxation"][-1]
     assert set(receipt.runs) == set(RUNS)
@@ -148,14 +169,14 @@ def test_an_interrupted_link_records_the_same_bits(link, interruptions):
 
 
 def kill_at(link, call, segment):
-    sweep.SEGMENT = segment
+    saved.SEGMENT = segment
     calls = iter(range(10**9))
     simulate(link, lambda *_: os.kill(os.getpid(), signal.SIGKILL) if next(calls) == call else None)
 
 
 @pytest.mark.parametrize("call", [10, 31])
 def test_a_killed_link_records_the_same_bits(link, call):
-    process = multiprocessing.get_context("spawn").Process(target=kill_at, args=(link, call, sweep.SEGMENT))
+    process = multiprocessing.get_context("spawn").Process(target=kill_at, args=(link, call, saved.SEGMENT))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL

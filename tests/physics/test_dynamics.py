@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import daskglass as dg
 from daskglass.errors import DataError
 from daskglass.kernels import displacement
-from daskglass.physics.dynamics import _logarithmic_slope
+from daskglass.physics.relaxation import logarithmic_slope
 from tests import references
 from tests.physics.walks import motion, walk
 
@@ -186,7 +186,7 @@ def test_the_diffusive_line_is_fitted_with_weights_1_over_t_squared():
     msd = xr.DataArray(x, dims="lag", coords={"lag": t})
     with pytest.MonkeyPatch.context() as patch:
         # all of it is diffusive: what is asked is the line alone
-        patch.setattr("daskglass.physics.dynamics._logarithmic_slope", lambda t, x: np.ones(t.size))
+        patch.setattr("daskglass.physics.relaxation.logarithmic_slope", lambda t, x: np.ones(t.size))
         D = dg.diffusivity(msd)
     assert float(D) == pytest.approx(slope / 6, rel=1e-9)
     assert abs(np.polyfit(t_d, x_d, 1)[0] / slope - 1) > 1e-3
@@ -195,7 +195,7 @@ def test_the_diffusive_line_is_fitted_with_weights_1_over_t_squared():
 def test_the_logarithmic_slope_is_of_the_points_within_a_factor_of_1_5():
     t = 1.2 ** np.arange(20)
     x = np.where(t < 6, t**0.5, t**1.5 / 6)
-    found = _logarithmic_slope(t, x)
+    found = logarithmic_slope(t, x)
     for k in range(t.size):
         # 1.2² is within it, 1.2³ is not
         near = slice(max(k - 2, 0), k + 3)

@@ -11,8 +11,8 @@ import daskglass as dg
 from daskglass.errors import DataError
 from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.tasks import tasks_of
-from daskglass.stages.ensemble import bulk_dynamics
 from daskglass.stages.hops import hops
+from daskglass.stages.motion import bulk_dynamics
 from daskglass.store import template as layout
 from daskglass.study.load import study_of_files
 from daskglass.study.settings import HopSettings, RadialSettings, StructureSettings, Study

@@ -15,7 +15,7 @@ from distributed.worker_memory import parse_memory_limit
 
 from daskglass.cli.tables import print_costs
 from daskglass.cluster.profiles import load_profile
-from daskglass.engines.sweep import Logarithmic, relaxation_steps, uniform_steps
+from daskglass.engines.schedules import Logarithmic, Uniform, expected_length, uniform_steps
 from daskglass.errors import StudyError
 from daskglass.physics.softness import Softness
 from daskglass.physics.structure import mu_grid
@@ -215,7 +215,7 @@ def test_a_task_that_would_fill_its_worker_is_refused(tmp_path):
 def test_a_task_that_does_not_fit_is_refused_with_what_it_needs_and_the_remedy(tmp_path):
     kinds = kinds_of(thermal(tmp_path, 32768, 1001))
     with pytest.raises(
-        StudyError, match=r"ka_0\.0: stage structure \(select of the training run.*needs .* GB"
+        StudyError, match=r"ka_0\.0: stage ensemble \(bulk_dynamics of the production run, 1,001 frames.*needs .* GB"
     ) as error:
         check_fits(kinds, BASE + 10**8)
     assert "has 0.54 GB" in str(error.value)
@@ -273,7 +273,15 @@ def test_wall_time_is_the_work_shared_but_not_less_than_the_longest_chain(tmp_pa
     (tmp_path / "study.yaml").write_text(THERMAL.format(folder=tmp_path, particles=1000, frames=101))
     (cost,) = found = costs(load_study(tmp_path / "study.yaml"))
     hours = sum(cost.hours.values())
-    assert cost.chain == pytest.approx(cost.hours["simulate"] / 2)
+    # the temperatures of a replica wait for one another until they are handed over, and then no more
+    assert cost.chain < cost.hours["simulate"] / 2
+    (tmp_path / "study.yaml").write_text(
+        THERMAL.format(folder=tmp_path, particles=1000, frames=101).replace(
+            "simulate:", "simulate:\n    handover: full"
+        )
+    )
+    (in_turn,) = costs(load_study(tmp_path / "study.yaml"))
+    assert in_turn.chain == pytest.approx(cost.hours["simulate"] / 2)
     assert wall_hours(found, 1) == pytest.approx(hours)
     assert wall_hours(found, 1000) == pytest.approx(cost.chain)
 
@@ -325,8 +333,8 @@ def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):
     (cost,) = costs_of(text.replace("[0.9, 0.8, 0.7]", "[0.9, 0.8]"), tmp_path)
     # at least 100 τ_A, or 20 τ_α at the hottest temperature and 8 at the coldest
     equilibration = {0.9: 100_000, 0.8: 320_000}
-    relaxation = {T: relaxation_steps(Logarithmic(7, 20, 25.0), tau[T], 1e-3)[-1] for T in tau}
-    uniform = uniform_steps(101, 1.0, 1e-3)[-1]
+    relaxation = {T: expected_length(Logarithmic(7, 20, 25.0), tau[T]) / 1e-3 for T in tau}
+    uniform = uniform_steps(Uniform(101, 1.0), 1e-3)[-1]
     of_replica = sum(equilibration.values()) + sum(relaxation.values()) + uniform * 3  # one of them for training
     assert cost.particle_steps == pytest.approx(1000 * 2 * of_replica, rel=1e-6)
 
