@@ -44,10 +44,16 @@ class Speed:
     ----------
     steps : particle-steps per second, where Δ = 0 and where Δ > 0
     evaluations : particles per second whose forces a minimiser evaluates, lists of neighbours included
+    parallel : share of the time of a simulation that threads divide among them
     """
 
     steps: tuple[float, float]
     evaluations: float
+    parallel: float = 0.0
+
+    def speedup(self, threads: int) -> float:
+        """How much faster a simulation is on so many threads."""
+        return 1.0 / (1.0 - self.parallel + self.parallel / threads)
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ ENGINES: dict[str, EngineEntry] = {
     ),
     "lammps": EngineEntry(
         "daskglass.engines.lammps:Lammps", "LAMMPS, embedded; any number of cores",
-        minimizers={"fire": 1500, "cg": 1700}, memory=800, core=Speed((2.2e6, 1.7e6), 1.7e6), threaded=True,
+        minimizers={"fire": 1500, "cg": 1700}, memory=800, core=Speed((2.2e6, 1.7e6), 1.7e6, 0.8), threaded=True,
     ),
     # Core: about half of LAMMPS's. GPU: half of what HOOMD-blue's benchmark MDPairLJ reports for an A100 and 64,000
     # particles at ρ = 1, 4,400 steps a second: fewer particles do not fill it. ExpandedLJ is taken to cost what it costs

@@ -29,17 +29,20 @@ def run(
     debug: Debug = False,
 ) -> None:
     """Run a study, or what is left of it: simulate or read files, analyse, fit, draw."""
-    from daskglass.cluster.job_script import NO_CLUSTER
+    from daskglass.cluster.job_script import NO_CLUSTER, for_threads
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
     from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
     from daskglass.report.tasks import figure_tasks
     from daskglass.sources.surveys import find_files
     from daskglass.sources.systems import reads_files
+    from daskglass.sources.timesteps import timestep_of, unmeasured
     from daskglass.store.lock import locked
     from daskglass.study.load import load_study
 
-    given, profile = load_study(study), load_profile(cluster or "local")
+    given = load_study(study)
+    threads = given.source.simulate.threads if given.source.simulate else 1
+    profile = for_threads(load_profile(cluster or "local"), threads)
     path = Path(given.store)
     only, again = _stage(stage), _stage(from_stage)
     if stage is not None and from_stage is not None:
@@ -50,6 +53,10 @@ def run(
         workers = workers_of(profile)
         if found := find_files(given):
             print_sources(given, found)
+        for system in unmeasured(given):
+            note(
+                f"{system.system}: timestep: auto is measured when the study runs; planned with {timestep_of(given, system):g}"
+            )
         planned = costs(given, "GPU" in profile.resources)
         print_costs(given.study, given.store, planned, workers)
         if workers is not None:

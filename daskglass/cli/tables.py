@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ALL_ROWS, FIRST_ROWS = 60, 20  # longest table printed in full, and rows printed of a longer one
 
+WORTH_SAYING = 0.9  # of the wall time: what saves less is within the error of the estimate
+
 
 def printable(text: str) -> str:
     """Escape control and invisible characters, so that names of files cannot control the terminal."""
@@ -106,7 +108,7 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
 def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers | None = None) -> None:
     """Print the cost of a study: tasks, hours and memory per stage, bytes, files, time steps, and wall time."""
     from daskglass.cli.store_info import size_text
-    from daskglass.pipeline.estimate import largest_of, longer_than, wall_hours
+    from daskglass.pipeline.estimate import best_threads, largest_of, longer_than, wall_hours
 
     largest = largest_of(kind for plan in plans for kind in plan.kinds)
     table = Table(
@@ -148,7 +150,11 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
     least = f", at least {_hours(chain)} for the simulations of one replica from hot to cold" if chain else ""
     for warning in longer_than(plans, workers.lifetime):
         say(f"warning: {warning}")
-    say(f"wall time: about {_hours(wall_hours(plans, workers.number))}{least}{unknown}")
+    wall = wall_hours(plans, workers.number)
+    say(f"wall time: about {_hours(wall)}{least}{unknown}")
+    threads, shortest = best_threads(plans, workers)
+    if shortest < WORTH_SAYING * wall:
+        say(f"with `threads: {threads}` under source.simulate: about {_hours(shortest)}")
 
 
 def _hours(hours: float) -> str:

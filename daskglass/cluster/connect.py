@@ -115,6 +115,7 @@ def _local(profile: Profile, beside: Path, say: Callable[[str], None]) -> Iterat
             "worker_class": PrivateWorker,
             "dashboard": False,
             "silence_logs": logging.CRITICAL,
+            "resources": dict(profile.resources),
         },
     }
     with _ignoring_interrupts():

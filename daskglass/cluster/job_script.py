@@ -10,13 +10,14 @@ import shlex
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from daskglass.errors import StudyError
 from daskglass.registry import BATCH_SYSTEMS, load
 
+THREADS = "threads"  # resource of a worker process whose cores a simulation may use
 NO_CLUSTER = "none"  # in place of a profile: tasks run in the process itself
 LOOPBACK = "127.0.0.1"
 WORKER = "daskglass.cluster.servers.PrivateWorker"
@@ -60,6 +61,33 @@ class Profile:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def for_threads(profile: Profile, threads: int) -> Profile:
+    """Let every worker process of a profile have so many cores, and offer them to simulations as its resource `threads`.
+
+    Raises
+    ------
+    StudyError
+        If a job, or this machine, has fewer.
+    """
+    if threads == 1 or profile.kind == "address":
+        return profile
+    asked = f"source.simulate.threads: {threads}"
+    if profile.kind in ("local", NO_CLUSTER):
+        cores = len(os.sched_getaffinity(0))
+        workers = 1 if profile.kind == NO_CLUSTER else profile.workers or max(1, cores // threads)
+        if workers * threads > cores:
+            raise StudyError(f"{asked} for each of {workers} workers, but this machine has {cores} cores")
+        return replace(profile, workers=workers, resources={**profile.resources, THREADS: threads})
+    cores = profile.options["cores"]
+    processes = profile.options.get("processes") or max(1, cores // threads)
+    if processes * threads > cores:
+        raise StudyError(
+            f"cluster {profile.name!r}: {asked} for each of {processes} processes, but a job has {cores} cores"
+        )
+    options = {**profile.options, "processes": processes}
+    return replace(profile, options=options, resources={**profile.resources, THREADS: threads})
 
 
 def cluster_class(kind: str) -> type[Any]:

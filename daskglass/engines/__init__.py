@@ -61,6 +61,12 @@ class Simulation(Protocol):
     def set_temperature(self, temperature: float) -> None:
         """Thermostat to this temperature (ε_AA/k_B) from here on; a thermostat already running starts afresh."""
 
+    def isolate(self) -> None:
+        """Take the thermostat away: from here on energy is conserved."""
+
+    def forces(self) -> NDArray[np.float64]:
+        """Forces, (particles, 3), ε_AA/σ_AA, in the order of particle ids."""
+
     def positions(self) -> NDArray[np.float64]:
         """Unwrapped positions, (particles, 3), σ_AA, in the order of particle ids."""
 

@@ -135,6 +135,15 @@ class HoomdSimulation(Simulation):
         self._set_thermostat((0.0, 0.0))
 
     @override
+    def isolate(self) -> None:
+        self._settled = 0
+        self._method.thermostat = None
+
+    @override
+    def forces(self) -> NDArray[np.float64]:
+        return np.array(self._pair.forces)
+
+    @override
     def positions(self) -> NDArray[np.float64]:
         return self._state().positions
 

@@ -113,6 +113,15 @@ class LammpsSimulation(Simulation):
         self._session.command(f"fix thermostat all nvt temp {T!r} {T!r} {THERMOSTAT_DAMPING}")
 
     @override
+    def isolate(self) -> None:
+        self._session.command("unfix thermostat")
+        self._session.command("fix isolated all nve")
+
+    @override
+    def forces(self) -> NDArray[np.float64]:
+        return self._session.gather("f", 1, 3)
+
+    @override
     def positions(self) -> NDArray[np.float64]:
         return self._session.unwrapped()
 

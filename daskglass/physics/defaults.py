@@ -24,6 +24,9 @@ BIN_WIDTH = 0.02
 # inherent structures
 FORCE_TOLERANCE = 1e-5  # ε/σ, of the root mean square force per particle
 
+# simulation
+TIMESTEPS = (1 / 200, 1 / 250, 1 / 320, 1 / 400, 1 / 500, 1 / 640, 1 / 800, 1 / 1000)  # to choose from
+
 # relaxation: LAGS lags from each of ORIGINS origins, in a run of at most LONGEST τ_α
 Q_PEAK = 7.14  # 1/σ: first peak of the structure factor
 ORIGINS = 10

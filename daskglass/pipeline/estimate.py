@@ -6,12 +6,13 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daskglass.cluster.job_script import MALLOC, NO_CLUSTER, Profile, lifetime_seconds
 from daskglass.errors import StudyError
 from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.tasks import FAN_IN, Task
+from daskglass.registry import ENGINES, Speed
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan, Reduce, Rows, Step
 from daskglass.store.template import Layout
@@ -105,12 +106,22 @@ def largest_of(kinds: Iterable[TaskKind]) -> dict[str, TaskKind]:
 
 @dataclass(frozen=True)
 class Workers:
-    """Worker processes of one thread each: how many there are, of how many jobs (0: none), memory and lifetime of each."""
+    """Worker processes, which do one task at a time.
+
+    Attributes
+    ----------
+    number : of them
+    memory : bytes of each
+    jobs : that they are in; 0 where there are none
+    lifetime : of each, s
+    cores : of a job, or of this machine
+    """
 
     number: int
     memory: int
     jobs: int = 0
-    lifetime: float = math.inf  # s
+    lifetime: float = math.inf
+    cores: int = 1
 
 
 def workers_of(profile: Profile) -> Workers | None:
@@ -128,13 +139,14 @@ def workers_of(profile: Profile) -> Workers | None:
         return Workers(1, MEMORY_LIMIT)
     if profile.kind == "local":
         number = profile.workers or len(os.sched_getaffinity(0))
-        return Workers(number, MEMORY_LIMIT // number)
+        return Workers(number, MEMORY_LIMIT // number, cores=len(os.sched_getaffinity(0)))
     processes = profile.options.get("processes", profile.options["cores"])
     return Workers(
         profile.jobs * processes,
         parse_bytes(profile.options["memory"]) // processes,
         profile.jobs,
         lifetime_seconds(profile),
+        profile.options["cores"],
     )
 
 
@@ -180,6 +192,8 @@ class Cost:
     kinds : of its tasks, with the memory that they need
     hours : of one core, by stage; they lack what cannot be estimated
     chain : hours of the longest chain of tasks that wait for one another: simulations of one replica, from hot to cold
+    threads : of a simulation
+    parallel : share of the time of a simulation that threads divide among them
     """
 
     system: str
@@ -192,6 +206,8 @@ class Cost:
     tasks: dict[str, int]
     hours: dict[str, float]
     chain: float
+    threads: int
+    parallel: float
     notes: tuple[str, ...]
 
 
@@ -201,8 +217,34 @@ def costs(study: Study, gpu: bool = False) -> list[Cost]:
 
 
 def wall_hours(plans: Sequence[Cost], workers: int) -> float:
-    """Hours on `workers` workers: all core hours shared, but not less than the longest chain takes."""
-    return max(sum(sum(plan.hours.values()) for plan in plans) / workers, *(plan.chain for plan in plans))
+    """Hours on `workers` workers: all hours shared, but not less than the longest chain takes."""
+    shared = sum(
+        hours / (plan.threads if stage == "simulate" else 1) for plan in plans for stage, hours in plan.hours.items()
+    )
+    return max(shared / workers, *(plan.chain for plan in plans))
+
+
+def with_threads(cost: Cost, threads: int) -> Cost:
+    """Cost of a system if each of its simulations had so many threads."""
+    now, then = (Speed((0.0, 0.0), 0.0, cost.parallel).speedup(number) for number in (cost.threads, threads))
+    hours = {
+        stage: hours * (now / cost.threads * threads / then if stage == "simulate" else 1)
+        for stage, hours in cost.hours.items()
+    }
+    return replace(cost, hours=hours, chain=cost.chain * now / then, threads=threads)
+
+
+def best_threads(plans: Sequence[Cost], workers: Workers) -> tuple[int, float]:
+    """Threads of a simulation with which a study ends first on the cores of these workers, and hours that it takes."""
+    now = max((plan.threads for plan in plans), default=1)
+    choices = [2**k for k in range(workers.cores.bit_length()) if any(plan.parallel for plan in plans) or k == 0]
+    return min(
+        (
+            (t, wall_hours([with_threads(plan, t) for plan in plans], max(1, workers.number * now // t)))
+            for t in choices
+        ),
+        key=lambda choice: choice[::-1],
+    )
 
 
 def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
@@ -257,7 +299,9 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
         kinds=tuple(kinds),
         tasks=tasks,
         hours=hours,
-        chain=hours.get("simulate", 0.0) * effort.chain / (effort.particle_steps or 1.0),
+        chain=hours.get("simulate", 0.0) / effort.threads * effort.chain / (effort.particle_steps or 1.0),
+        threads=effort.threads,
+        parallel=ENGINES[effort.engine].core.parallel if effort.engine else 0.0,
         notes=effort.notes,
     )
 

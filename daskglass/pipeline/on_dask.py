@@ -8,8 +8,10 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker, as_completed, wait
 
+from daskglass.cluster.job_script import THREADS
 from daskglass.errors import ClusterError
 from daskglass.pipeline.dispatch import RETRIES, TICK, Call, Result, Tick, WorkersDiedError, call
+from daskglass.pipeline.tasks import Task
 from daskglass.store.ledger import stage_and_system
 
 LEAST_WINDOW, WINDOW_PER_THREAD = 1000, 4  # tasks that the scheduler has at a time
@@ -33,7 +35,8 @@ class OnDask:
         self._partial, self._written = as_completed(), as_completed(with_results=True, raise_errors=False)
         # where graphics processors are offered, simulations run on them only
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
-        self._gpu = {"GPU": 1} if any("GPU" in worker["resources"] for worker in workers) else None
+        self._threads = max((worker["resources"].get(THREADS, 1) for worker in workers), default=1)
+        self._gpu = {"GPU": 1} if any("GPU" in worker["resources"] for worker in workers) else {}
 
     def submit(self, new: Call) -> Future:
         """Hand a task to the scheduler."""
@@ -50,10 +53,20 @@ class OnDask:
             retries=RETRIES,
             pure=False,
             priority=new.priority,
-            resources=self._gpu if task.stage == "simulate" else None,
+            resources=self._resources(task),
         )
         (self._partial if task.inputs is None else self._written).add(future)
         return future
+
+    def _resources(self, task: Task) -> dict[str, int] | None:
+        if task.stage != "simulate":
+            return None
+        if task.threads > self._threads:
+            raise ClusterError(
+                f"source.simulate.threads: {task.threads}, but no worker offers so many; start them with "
+                f"--nthreads 1 --resources {THREADS}={task.threads}"
+            )
+        return self._gpu | ({THREADS: task.threads} if task.threads > 1 else {}) or None
 
     def ended(self, until: float) -> list[tuple[Future, Result | BaseException | None]]:
         """Tasks that ended, and how.

@@ -15,6 +15,7 @@ from daskglass.pipeline.estimate import check_fits, kinds_of, seconds_left
 from daskglass.pipeline.plan import attributes, plan_study
 from daskglass.pipeline.tasks import Task, tasks_of
 from daskglass.sources.surveys import File, Look, Over, remember, seconds_to_survey
+from daskglass.sources.timesteps import measure
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan
 from daskglass.store import metadata, wholeness
@@ -62,6 +63,7 @@ def run(
     """
     path = Path(study.store)
     ledger = ledger_of(path)
+    measure(study, lambda seconds: start(seconds).map)
     plans = plan_study(study, ledger, over_workers(start, ledger))
     tasks = [task for plan in plans for task in tasks_of(plan)]
     tasks += draw(plans, tasks)

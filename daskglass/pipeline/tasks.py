@@ -41,6 +41,7 @@ class Task:
         None for a partial result, which lives in memory until its sum is written
     owns : what the task writes, and what else is out of date when it is to run: taken back before any task runs
     problem : why the task cannot be done; empty where it can be tried
+    threads : that it uses
     """
 
     stage: str
@@ -54,6 +55,7 @@ class Task:
     inputs: Mapping[str, str] | None = None
     owns: tuple[Region, ...] = ()
     problem: str = ""
+    threads: int = 1
 
 
 def tasks_of(plan: Plan, only: Sequence[str] = ()) -> list[Task]:
@@ -98,6 +100,7 @@ def _tasks_of_step(plan: Plan, stage: str, step: Step, name: str, before: _Befor
             inputs=inputs if step.is_written else None,
             owns=_owned(plan, step, item) if step.is_written else (),
             problem=item.problem,
+            threads=step.threads(plan),
         )
     before.add(stage, step, name, made)
 

@@ -17,6 +17,7 @@ from daskglass.engines.link import Duration, Link
 from daskglass.engines.schedules import Logarithmic, Uniform, expected_length, lag_grid
 from daskglass.physics.systems import DENSITY, SIXTH_ROOT_OF_TWO, Mixture
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
+from daskglass.sources.timesteps import folder_of, timestep_of
 from daskglass.store.blocks import Block
 from daskglass.store.ledger import Ledger
 from daskglass.study.settings import Simulate, Study, System, fingerprint
@@ -43,8 +44,9 @@ def simulated(study: Study, system: System, ledger: Ledger) -> Simulated:
         listed=system.temperatures,
         number=replicas,
         given=given,
+        timestep=timestep_of(study, system),
         training_temperature=trained_at,
-        root=Path(study.store).with_name(f"{Path(study.store).stem}.trajectories") / system.system,
+        root=folder_of(study, system.system),
     )
     inputs = (mark.get("inputs", {}).get("source.simulate") for mark in ledger.marks.values())
     earlier = replace(source, in_whole_links=True)
@@ -62,6 +64,7 @@ class Simulated:
     listed: tuple[float, ...]
     number: int
     given: Simulate
+    timestep: float
     training_temperature: float
     root: Path
     in_whole_links: bool = False  # as daskglass did before links were handed over while they ran
@@ -79,10 +82,6 @@ class Simulated:
         # trajectory files hold single precision
         return np.full(3, np.float32(self.mixture.box_length(self.particles)), np.float64)
 
-    @property
-    def timestep(self) -> float:
-        return self.given.timestep
-
     def temperatures(self, run: str) -> tuple[float, ...]:
         return (self.training_temperature,) if run == "training" else self.listed
 
@@ -97,7 +96,7 @@ class Simulated:
             run: Recording(of.frames, np.round(np.arange(of.frames) * of.interval, 9), None, recorded)
             for run, of in uniform.items()
         }
-        lags = np.array(lag_grid(LONGEST_LAG_STEPS)) * given.timestep
+        lags = np.array(lag_grid(LONGEST_LAG_STEPS)) * self.timestep
         varying = (*recorded, over(FRAMES, VARIABLES["time"]))
         relaxation = Recording(given.relaxation.frames, None, lags, varying)
         return {"production": runs["production"], "relaxation": relaxation, **runs}
@@ -143,7 +142,7 @@ class Simulated:
             replica=replica,
             seed=given.seed + zlib.crc32(self.system.encode()),
             temperature=T,
-            timestep=given.timestep,
+            timestep=self.timestep,
             folder=self._folder(T, replica).resolve(),
             previous=previous,
             production=Uniform(given.production.frames, given.production.interval),
@@ -188,7 +187,7 @@ class Simulated:
             whole += duration
             chain = max(chain, handed + duration)
             handed += duration if link.handover is None else link.handover.of(tau)
-        steps = self.particles / given.timestep
+        steps = self.particles / self.timestep
         return Effort(
             whole * steps * self.number,
             chain * steps,

@@ -250,6 +250,7 @@ class Step:
     whole_rows : run of which it holds all frames of a temperature and replica at once
     seconds : of one core, or of one GPU where workers offer them and the function uses one, for all its tasks
     when : whether a study has this step
+    threads : of one task
     """
 
     function: Callable[..., Any]
@@ -268,6 +269,7 @@ class Step:
     whole_rows: str = ""
     seconds: Callable[[Plan, bool], float] = lambda plan, gpu: 0.0
     when: Callable[[Plan], bool] = always
+    threads: Callable[[Plan], int] = lambda plan: 1
 
     @property
     def is_written(self) -> bool:

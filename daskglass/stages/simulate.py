@@ -74,6 +74,10 @@ def _memory(plan: Plan, run: str) -> int:
     return plan.source.particles * ENGINES[plan.source.effort().engine].memory
 
 
+def _threads(plan: Plan) -> int:
+    return plan.source.effort().threads
+
+
 def _is_handed_over(plan: Plan) -> bool:
     return any(simulation.link.handover for simulation in plan.source.simulations)
 
@@ -83,7 +87,8 @@ def _seconds(plan: Plan, gpu: bool) -> float:
     engine = ENGINES[effort.engine]
     speed = engine.gpu if gpu and engine.gpu else engine.core
     # steps that nobody knows would make a time of no use
-    return 0.0 if effort.notes else effort.particle_steps / speed.steps[effort.shifted]
+    cores = effort.threads / speed.speedup(effort.threads)
+    return 0.0 if effort.notes else cores * effort.particle_steps / speed.steps[effort.shifted]
 
 
 STAGE = Stage(
@@ -96,6 +101,7 @@ STAGE = Stage(
             writes=(HANDED,),
             memory=_memory,
             when=_is_handed_over,
+            threads=_threads,
         ),
         Step(
             simulate,
@@ -105,6 +111,7 @@ STAGE = Stage(
             memory=_memory,
             seconds=_seconds,
             when=lambda plan: bool(plan.source.simulations),
+            threads=_threads,
         ),
     ),
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daskglass.errors import StudyError
+from daskglass.physics.defaults import TIMESTEPS
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.systems import built_in
 from daskglass.registry import ENGINES, listed
@@ -132,7 +133,11 @@ def check_reach(study: Study, name: str, edge: float, k: int | None = None, syst
 def _check_window(study: Study, simulate: Simulate, name: str, run: Recording | None) -> None:
     if run is None:
         return
-    steps = run.interval / simulate.timestep
+    if not simulate.timesteps:
+        choices = ", ".join(f"{dt:g}" for dt in TIMESTEPS)
+        message = f"is not a whole number of time steps of any of {choices} τ: give timestep a number"
+        raise error_at("source", "simulate", name, "interval", message=f"{run.interval} τ {message}")
+    steps = run.interval / min(simulate.timesteps)
     if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
         message = f"{run.interval} τ is not a whole number of time steps of {simulate.timestep} τ"
         raise error_at("source", "simulate", name, "interval", message=message)

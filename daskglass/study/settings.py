@@ -137,15 +137,21 @@ class HandoverSettings(_Section):
     relaxation_times: Positive = 2.0
 
 
+def _is_whole(steps: float) -> bool:
+    return round(steps) >= 1 and abs(steps - round(steps)) <= 1e-6
+
+
 class Simulate(_Section):
     """Simulate the trajectories with an engine, on `threads` cores of a worker.
+
+    The time step `auto` is the largest with which energy and temperature are right, found for each system by a short run.
 
     Each temperature is equilibrated on its own; it starts from the next hotter one after `handover`, or, if that is `full`, once
     that one has recorded all its runs.
     """
 
     engine: EngineName = "lammps"
-    timestep: Timestep = 1e-3
+    timestep: Timestep | Literal["auto"] = 1e-3
     seed: Seed = 1
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS, strict=True)] = 1
     equilibration: EquilibrationSettings = EquilibrationSettings()
@@ -164,6 +170,14 @@ class Simulate(_Section):
                 if (given := getattr(self.handover, name)) > most:
                     raise error_at("handover", name, message=f"longer than the equilibration, {most:g}; got {given:g}")
         return self
+
+    @property
+    def timesteps(self) -> tuple[float, ...]:
+        """Time steps that may be chosen: intervals between frames are whole numbers of them."""
+        if self.timestep != "auto":
+            return (self.timestep,)
+        intervals = [run.interval for run in (self.production, self.training) if run is not None]
+        return tuple(dt for dt in defaults.TIMESTEPS if all(_is_whole(interval / dt) for interval in intervals))
 
     def known_relaxation_time(self, temperature: float) -> float | None:
         """τ_α that the study file gives at a temperature; None where it gives none."""

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daskglass.engines import ENERGY, saved, sweep
+from daskglass.engines import ENERGY, lammps, saved, sweep
 from daskglass.engines.link import Duration, Link
+from daskglass.engines.relaxed import is_relaxed
 from daskglass.engines.schedules import SHORTEST, Logarithmic, Uniform, lag_grid, relaxation
-from daskglass.engines.sweep import simulate
+from daskglass.engines.sweep import hand_over, simulate
 from daskglass.errors import EngineError, StudyError
 from daskglass.physics.systems import kob_andersen
 
@@ -240,3 +241,149 @@ def test_a_link_that_another_process_took_over_stops_and_spoils_nothing(link):
         simulate(link, taken_over)
     assert frames(link.folder) == frames(link.folder.with_name("alone"))
     assert not (link.folder / sweep.OWNER).exists()
+
+
+# --- handed over while it runs ---
+
+
+@pytest.fixture
+def handed(link):
+    return replace(link, handover=Duration(minimum=4.0, multiple=2.0))
+
+
+def test_a_handover_longer_than_the_equilibration_is_refused(link):
+    for handover in (Duration(9.0, 2.0), Duration(4.0, 6.0)):
+        with pytest.raises(StudyError, match="longer than the equilibration"):
+            replace(link, handover=handover)
+
+
+def test_a_link_is_handed_over_at_its_time_and_goes_on_as_if_it_were_not_interrupted(handed):
+    state = hand_over(handed)
+    assert state.phase == "equilibration"
+    assert state.total * 0.004 == pytest.approx(max(4.0, np.ceil(2 * state.relaxation_time)))
+    assert not (handed.folder / "relaxation.gsd.part").exists()
+    simulate(handed)
+    at_once = replace(handed, folder=handed.folder.with_name("at_once"))
+    simulate(at_once)
+    assert frames(handed.folder) == frames(at_once.folder)
+    assert hand_over(at_once).total == state.total
+
+
+def test_a_colder_link_starts_from_what_was_handed_over_whether_the_hotter_one_has_gone_on_or_not(handed):
+    early, late = (
+        replace(handed, temperature=1.5, folder=handed.folder.with_name(name), previous=handed.folder)
+        for name in ("early", "late")
+    )
+    with pytest.raises(EngineError, match="not handed over"):
+        simulate(early)
+    hand_over(handed)
+    first = simulate(early)
+    simulate(handed)
+    simulate(late)
+    assert frames(early.folder) == frames(late.folder)
+    assert first.energy < simulate(handed).energy
+
+
+@pytest.mark.parametrize("interruptions", [[0], [1], [3, 3], [4], [5], [6, 2]])
+def test_a_link_interrupted_around_its_handover_records_the_same_bits(handed, interruptions):
+    whole = replace(handed, folder=handed.folder.with_name("whole"))
+    state = hand_over(whole)
+    simulate(whole)
+    for call in interruptions:
+        with pytest.raises(Interrupted):
+            simulate(handed, interrupt_at(call))
+    assert hand_over(handed).total == state.total
+    simulate(handed)
+    assert frames(handed.folder) == frames(whole.folder)
+
+
+@pytest.mark.parametrize("lost", ["handover.npz", "handover.checkpoint"])
+def test_what_was_handed_over_and_is_lost_is_made_again_the_same(handed, lost):
+    simulate(handed)
+    before, content = frames(handed.folder), (handed.folder / "handover.checkpoint").read_bytes()
+    (handed.folder / lost).unlink()
+    hand_over(handed)
+    assert (handed.folder / "handover.checkpoint").read_bytes() == content
+    simulate(handed)
+    assert frames(handed.folder) == before
+
+
+def test_a_link_that_records_something_else_goes_on_from_what_it_handed_over(handed, monkeypatch):
+    hand_over(handed)
+    simulate(handed)
+    longer = replace(handed, production=Uniform(8, 1.0))
+    monkeypatch.setattr(lammps.Lammps, "start", lambda *_: pytest.fail("began from the lattice again"))
+    simulate(longer)
+    assert len(frames(handed.folder)["production"]) == 8
+    # to the bit as if it had recorded that from the start
+    monkeypatch.undo()
+    monkeypatch.setattr(saved, "SEGMENT", 150 * 700)
+    other = replace(longer, folder=longer.folder.with_name("other"))
+    simulate(other)
+    assert frames(longer.folder) == frames(other.folder)
+
+
+def test_a_hotter_link_that_began_otherwise_makes_the_colder_one_begin_again(handed):
+    cold = replace(handed, temperature=1.5, folder=handed.folder.with_name("cold"), previous=handed.folder)
+    hand_over(handed)
+    first = hand_over(cold)
+    # what the hotter one records does not matter
+    hand_over(replace(handed, production=Uniform(8, 1.0)))
+    assert hand_over(cold).fingerprint == first.fingerprint
+    hand_over(replace(handed, seed=2))
+    assert hand_over(cold).fingerprint != first.fingerprint
+
+
+# --- how long a relaxation run is ---
+
+
+def test_a_relaxation_run_ends_before_its_greatest_length_where_motion_is_diffusive(link):
+    # 150 particles at T = 2 move by a diameter within some τ_A
+    long = replace(link, relaxation=Logarithmic(origins=4, points=16, longest=400), production=Uniform(3, 1.0))
+    tau = simulate(long).relaxation_time
+    run = relaxation(long.relaxation, tau, 0.004)
+    steps = [frame[0] for frame in frames(link.folder)["relaxation"]]
+    ends = [end for end, _ in run.stretches() if run.kept(end) == steps]
+    assert len(ends) == 1
+    assert ends[0] < 200 * tau / 0.004
+    assert len(steps) == 4 * 17
+
+
+def walk_of(steps, diffusivity, seed=0):
+    """Frames of 500 free particles, whose mean squared displacement is 6Dt."""
+    rng = np.random.default_rng(seed)
+    jumps = rng.standard_normal((len(steps), 500, 3)) * np.sqrt(2 * diffusivity * np.diff([0, *steps])[:, None, None])
+    return np.cumsum(jumps, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("diffusivity", "ends"), [(1e-3, False), (1.5e-2, True)], ids=["never moves a diameter in half the run", "diffuses"]
+)
+def test_relaxed_is_what_diffuses_over_a_factor_of_two_in_half_the_run(tmp_path, diffusivity, ends):
+    run = relaxation(Logarithmic(origins=4, points=12, longest=12), 8.0, 1.0)
+    end, steps = next(run.stretches())
+    positions = walk_of(steps, diffusivity)
+    write_walk(tmp_path / "x.gsd", steps, positions)
+    assert is_relaxed(tmp_path / "x.gsd", steps, run.kept(end), run.lags, 500) is ends
+
+
+def test_what_does_not_relax_is_not_relaxed_however_far_it_drifts(tmp_path):
+    run = relaxation(Logarithmic(origins=4, points=12, longest=12), 8.0, 1.0)
+    end, steps = next(run.stretches())
+    # all move together: the drift is taken off, and nothing is left
+    write_walk(tmp_path / "x.gsd", steps, walk_of(steps, 1e-4) + np.array(steps)[:, None, None])
+    assert not is_relaxed(tmp_path / "x.gsd", steps, run.kept(end), run.lags, 500)
+
+
+def write_walk(path, steps, positions):
+    """Positions in a box of 10 σ, wrapped, with images."""
+    with gsd.hoomd.open(path, "w") as file:
+        for step, unwrapped in zip(steps, positions, strict=True):
+            frame = gsd.hoomd.Frame()
+            frame.configuration.step = step
+            frame.configuration.box = [10, 10, 10, 0, 0, 0]
+            frame.particles.N = len(unwrapped)
+            image = np.floor(unwrapped / 10 + 0.5)
+            frame.particles.position = (unwrapped - 10 * image).astype(np.float32)
+            frame.particles.image = image.astype(np.int32)
+            file.append(frame)

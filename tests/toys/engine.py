@@ -31,6 +31,14 @@ class Rattling(Simulation):
         self.temperature = temperature
 
     @override
+    def isolate(self) -> None:
+        pass
+
+    @override
+    def forces(self) -> np.ndarray:
+        return np.zeros_like(self.state.positions)
+
+    @override
     def positions(self) -> np.ndarray:
         noise = np.random.default_rng(self._step).normal(0, 0.01, self.state.positions.shape)
         return self.state.positions + noise * self.temperature
