@@ -20,6 +20,10 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daskglass.pipeline.tasks import Task
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate", "shutil.rmtree"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -111,7 +115,6 @@ def main(study: str, kills: int) -> None:
     kinds = {(task.function.__name__, task.owns and task.owns[0].names): task for task in writing}
     contents = Contents(path)
     before = contents.now()
-    looked = killed = 0
 
     def compare(where: str) -> None:
         now = contents.now()
@@ -126,29 +129,33 @@ def main(study: str, kills: int) -> None:
             needs = [result(need) for need in task.needs]
             return call(task.function, task.arguments, task.settings, needs, aside)
 
-        for (name, _), task in kinds.items():
-            needs = in_child(lambda task=task: [result(need) for need in task.needs])[1]
+        def disturb(name: str, task: Task) -> tuple[int, int]:
+            """Run copies of a task; return how many changes there were, and how many copies were killed."""
+            needs = in_child(lambda: [result(need) for need in task.needs])[1]
+            looks = itertools.count(1)
 
-            def copy(task=task, needs=needs) -> None:
+            def copy() -> None:
                 call(task.function, task.arguments, task.settings, needs, aside)
 
-            def copy_killed(number: int, copy=copy) -> None:
-                before_each_change(lambda now: now == number and os.kill(os.getpid(), signal.SIGKILL))
+            def copy_killed(place: int) -> None:
+                before_each_change(lambda number: number == place and os.kill(os.getpid(), signal.SIGKILL))
                 copy()
 
-            changes = itertools.count(1)
-            status = in_watched_child(copy, lambda: compare(f"{name}: before change {next(changes)}"))
-            number = next(changes) - 1
-            looked += number
+            status = in_watched_child(copy, lambda: compare(f"{name}: before change {next(looks)}"))
+            changes = next(looks) - 1
             compare(f"{name}: after a whole copy")
             if status:
                 print(f"{name}: a copy that is not killed ends with {status}")
-            for place in sorted({1 + k * number // kills for k in range(kills)}):
+            places = sorted({1 + k * changes // kills for k in range(kills)})
+            for place in places:
                 status, _ = in_child(lambda place=place: copy_killed(place))
-                killed += status == signal.SIGKILL
                 if status != signal.SIGKILL:
-                    print(f"{name}: not killed before change {place} of {number}: status {status}")
-                compare(f"{name}: killed before change {place} of {number}")
+                    print(f"{name}: not killed before change {place} of {changes}: status {status}")
+                compare(f"{name}: killed before change {place} of {changes}")
+            return changes, len(places)
+
+        counts = [disturb(name, task) for (name, _), task in kinds.items()]
+    looked, killed = map(sum, zip(*counts, strict=True))
     print(f"{looked} changes, and {killed} copies of {len(kinds)} kinds of tasks killed")
 
 

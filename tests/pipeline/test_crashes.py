@@ -74,7 +74,7 @@ def undisturbed(tmp_path_factory):
         if name not in made:
             folder = tmp_path_factory.mktemp("undisturbed")
             (folder / "study.yaml").write_text(STUDIES[name])
-            done = studies.command("run", "study.yaml", folder=folder)
+            done = studies.command_here("run", "study.yaml", "--cluster", "none", folder=folder)
             assert done.returncode == 0, done.stderr
             (made[name],) = folder.glob("*.zarr")
         return made[name]
@@ -85,7 +85,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize(
     ("end", "seed", "times", "stride", "names"),
     [
-        (Machine.cut_power, 0, 3, 12, ["brief"]),
+        (Machine.cut_power, 0, 3, 12, ["named"]),
         (Machine.kill, 0, 3, 12, ["named"]),
         *(
             pytest.param(end, seed, 10, 6, names, marks=pytest.mark.long)
@@ -115,7 +115,7 @@ def test_a_study_that_is_killed_or_loses_power_ends_as_an_undisturbed_one(
         assert_same_store(undisturbed(name), store)
     print(f"ended {ended} times")
     assert ended >= times
-    check = studies.command("check", store.name, folder=root)
+    check = studies.command_here("check", store.name, folder=root)
     assert check.returncode == 0, check.stderr
     assert not [*root.glob("*.writing.*"), *root.glob("*.lock*")]
 
@@ -150,13 +150,13 @@ def test_check_finds_what_sizes_do_not_tell_and_the_next_run_does_it_again(finis
     chunk = chunks(finished, "hop")[0]
     data = chunk.read_bytes()
     chunk.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    checked = studies.command("check", "files.zarr", folder=finished)
+    checked = studies.command_here("check", "files.zarr", folder=finished)
     assert checked.returncode == 1
     assert "production/hop, T = 1, replica 0, frames from 0: the data differ from what was written" in checked.stderr
     assert "hops-ka_0.0/production/T1.0/r0/0" not in Ledger(finished / "files.zarr").marks
     studies.run_here(finished, monkeypatch)
     assert chunk.read_bytes() == data
-    assert studies.command("check", "files.zarr", folder=finished).returncode == 0
+    assert studies.command_here("check", "files.zarr", folder=finished).returncode == 0
 
 
 def test_what_is_to_be_done_again_is_not_there_meanwhile(finished, monkeypatch):
