@@ -12,22 +12,22 @@ import pytest
 
 import daskglass
 
-SPREAD = """
-import numpy as np
-from daskglass.kernels.radial import pair_histogram
-x = np.array([[1.0, 1.0, 1.0], [2.5, 1.0, 1.0]], np.float32)
-counts = np.zeros((1, 1, 4), np.int64)
-pair_histogram(x, np.zeros(2, np.int8), np.zeros(2, np.int64), np.full(3, 9.0), 4.0, counts)
-print(counts.ravel().tolist())
-"""
-
-
 MEAN = """
 import numpy as np
 from daskglass.kernels.displacement import center_of_mass
 mean = np.empty((1, 3))
 center_of_mass(np.array([[[1.0, 0, 0], [3, 0, 0]]]), mean)
 print(mean[0].tolist())
+"""
+
+CALLER = """
+from daskglass.kernels.displacement import center_of_mass
+from daskglass.kernels.flags import jit
+
+@jit
+def twice_the_center(positions, mean):
+    center_of_mass(positions, mean)
+    mean *= 2.0
 """
 
 
@@ -74,10 +74,12 @@ def kept(kept_once, tmp_path):
 
 def test_an_edit_of_one_kernel_reaches_those_that_call_it(package):
     folder, run = package
-    assert run(SPREAD).stdout == "[0, 2, 0, 0]\n"
-    cells = folder / "kernels/cells.py"
-    cells.write_text(cells.read_text().replace("r2[j] = dx * dx", "r2[j] = 3.0 * dx * dx"))
-    assert run(SPREAD).stdout == "[0, 0, 2, 0]\n"
+    (folder / "kernels/caller.py").write_text(CALLER)
+    code = MEAN.replace("displacement", "caller").replace("center_of_mass", "twice_the_center")
+    assert run(code).stdout == "[4.0, 0.0, 0.0]\n"
+    called = folder / "kernels/displacement.py"
+    called.write_text(called.read_text().replace("sums[d::3].sum() / n", "sums[d::3].sum() / n + 1.0"))
+    assert run(code).stdout == "[6.0, 2.0, 2.0]\n"
 
 
 def test_it_lies_in_a_folder_of_the_user_alone_and_is_found_again(package, tmp_path):

@@ -82,6 +82,8 @@ def undisturbed(tmp_path_factory):
     return store_of
 
 
+# one worker runs the undisturbed study, for both
+@pytest.mark.xdist_group("undisturbed")
 @pytest.mark.parametrize(
     ("end", "seed", "times", "stride", "names"),
     [
