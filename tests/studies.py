@@ -1,11 +1,20 @@
 """A study small enough to run in a test, and ways to run it."""
 
+import io
+import os
+import signal
 import subprocess
 import sys
+import warnings
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
+import pytest
 from distributed import Client
 
+from daskglass.cli import main
 from daskglass.pipeline import run as pipeline
 from daskglass.pipeline.dispatch import Start
 from daskglass.pipeline.here import Here
@@ -64,6 +73,34 @@ def command(*arguments: str | Path, folder: Path, **options) -> subprocess.Compl
         [sys.executable, "-m", "daskglass", *map(str, arguments)],
         cwd=folder, capture_output=True, text=True, timeout=600, **options,
     )  # fmt: skip
+
+
+def command_here(
+    *arguments: str | Path, folder: Path, env: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Call the command line within this process, which saves the second of a start: for all that is not about processes."""
+    printed, said, status = io.StringIO(), io.StringIO(), 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        mock.patch.dict(os.environ, dict(env), clear=True),
+        warnings.catch_warnings(),
+        redirect_stdout(printed),
+        redirect_stderr(said),
+    ):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["daskglass", *map(str, arguments)])
+        # the filters that Python starts with
+        warnings.resetwarnings()
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+    return subprocess.CompletedProcess([*arguments], status, printed.getvalue(), said.getvalue())
 
 
 def on(client: Client, **options) -> Start:

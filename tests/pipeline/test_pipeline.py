@@ -20,7 +20,7 @@ from daskglass.stages import registry
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study
-from tests.studies import FILES, TINY, command, run_here
+from tests.studies import FILES, TINY, command_here, run_here
 
 # one worker runs the tiny study once, for all of them
 pytestmark = pytest.mark.xdist_group("tiny")
@@ -251,7 +251,7 @@ def test_a_damaged_file_stops_its_own_branch_only_and_a_mended_one_finishes(file
     damaged.write_bytes(content[: len(content) // 2])
     outcome = run_here(files, monkeypatch)
     assert any(str(damaged) in cause for cause in outcome.failures.values())
-    said = command("status", "study.yaml", folder=files).stdout
+    said = command_here("status", "study.yaml", folder=files).stdout
     assert f"failed: ka_0.0 convert and the stages that need it: {damaged}" in said
     run = dg.open_store(files / "files.zarr")["ka_0.0/production"].dataset
     assert run["hop"].isel(temperature=0).notnull().any(("time", "particle")).all()
@@ -262,11 +262,11 @@ def test_a_damaged_file_stops_its_own_branch_only_and_a_mended_one_finishes(file
 
 def test_a_stage_can_be_run_alone_once_its_inputs_are_there(tiny, files, monkeypatch):
     (files / "files.yaml").write_text(FILES)
-    early = command("run", "files.yaml", "--stage", "entropy", "--quiet", folder=files)
+    early = command_here("run", "files.yaml", "--stage", "entropy", "--quiet", folder=files)
     assert early.returncode == 1
     assert "stage entropy needs convert" in early.stderr
-    assert command("run", "files.yaml", "--stage", "convert", "--quiet", folder=files).returncode == 0
-    assert command("run", "files.yaml", "--stage", "entropy", "--quiet", folder=files).returncode == 0
+    assert command_here("run", "files.yaml", "--stage", "convert", "--quiet", folder=files).returncode == 0
+    assert command_here("run", "files.yaml", "--stage", "entropy", "--quiet", folder=files).returncode == 0
     monkeypatch.chdir(files)
     assert {"convert", "entropy"}.isdisjoint(todo(files))
 
@@ -331,7 +331,7 @@ def test_a_simulation_stopped_in_the_middle_continues_to_the_same_result(tiny, t
     frames = tmp_path / "tiny.trajectories/ka_0.0/r1/T1/production.gsd.part"
     stop(tmp_path, "tiny.yaml", signal.SIGINT, frames.exists, "none")
     stop(tmp_path, "tiny.yaml", signal.SIGINT, lambda: done_tasks(tmp_path / "tiny.zarr") > 20, "local")
-    done = command("run", "tiny.yaml", "--quiet", folder=tmp_path)
+    done = command_here("run", "tiny.yaml", "--quiet", "--cluster", "none", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_same_store(tiny / "tiny.zarr", tmp_path / "tiny.zarr")
 
@@ -342,7 +342,7 @@ def test_a_simulation_stopped_in_the_middle_continues_to_the_same_result(tiny, t
 def test_an_analysis_stopped_in_the_middle_continues_to_the_same_result(finished_once, files, how, cluster):
     (files / "files.yaml").write_text(FILES)
     stop(files, "files.yaml", how, lambda: done_tasks(files / "files.zarr") > 12, cluster)
-    done = command("run", "files.yaml", "--quiet", folder=files)
+    done = command_here("run", "files.yaml", "--quiet", folder=files)
     assert done.returncode == 0, done.stderr
     assert_same_store(finished_once / "files.zarr", files / "files.zarr")
 
