@@ -27,12 +27,14 @@ from daskglass.stages.declare import (
     Temperatures,
     WholeSystem,
     affine,
+    particle_frames,
     per_particle_frame,
     reading,
 )
 from daskglass.stages.motion import moved
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES, StructuralVariable, names
 from daskglass.store.blocks import Block, open_arrays, open_group, read_block, write_rows, write_table
+from daskglass.store.template import Layout
 from daskglass.variables import VARIABLES, named
 
 AVERAGES = ("g", "g_thermal", "scattering", "msd", "potential_energy", "pressure")  # over particles, of each row
@@ -286,11 +288,26 @@ def _pearson(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
+def _pairs_of_frames(layout: Layout) -> int:
+    F = layout.sizes["time"]
+    return int(min(F * (F - 1) // 2, F * layout.sizes["lag"]))
+
+
 def _memory_of_dynamics(plan: Plan, run: str) -> int:
     layout, N = plan.layouts[run], plan.source.particles
     F = layout.sizes["time"]
-    pairs = min(F * (F - 1) // 2, F * layout.sizes["lag"]) * PAIR
+    pairs = _pairs_of_frames(layout) * PAIR
     return F * N * POSITION + max(reading(layout, F, POSITION), F * N * affine(plan) + pairs)
+
+
+def _seconds_of_dynamics(plan: Plan, gpu: bool) -> float:
+    pairs = sum(plan.number(MOTION, run) * _pairs_of_frames(plan.layouts[run]) for run in plan.runs(MOTION))
+    return 4e-9 * plan.source.particles * pairs
+
+
+def _seconds_of_counts(plan: Plan, gpu: bool) -> float:
+    candidates = plan.layouts["production"].sizes["temperature"]
+    return 6e-8 * len(STRUCTURAL_VARIABLES) * candidates * particle_frames(plan, PRODUCTION)
 
 
 def _memory_of_values(each: int) -> Callable[[Plan, str], int]:
@@ -323,6 +340,7 @@ STAGE = Stage(
             settings={"q": "dynamics.q"},
             memory=_memory_of_dynamics,
             whole_rows=MOTION,
+            seconds=_seconds_of_dynamics,
         ),
         Reduce(
             "summary",
@@ -332,7 +350,7 @@ STAGE = Stage(
                 reads=("hop", STRUCTURAL),
                 settings={"threshold": "hops.soft"},
                 memory=_memory_of_values(SUMMING),
-                seconds=per_particle_frame(1e-6),
+                seconds=per_particle_frame(7e-7, PRODUCTION),
             ),
             merge_summaries,
             into=Temperatures(),
@@ -353,6 +371,7 @@ STAGE = Stage(
                 takes=("edges",),
                 settings={"threshold": "hops.soft"},
                 memory=_memory_of_values(COUNTING),
+                seconds=_seconds_of_counts,
             ),
             join_counts,
             into=Rows(PRODUCTION),
@@ -367,6 +386,7 @@ STAGE = Stage(
             settings={"core": "radial.core"},
             memory=lambda plan, run: SMALL + 3 * counts_bytes(plan),
             whole_rows=PRODUCTION,
+            seconds=lambda plan, gpu: 0.2,
         ),
     ),
 )
