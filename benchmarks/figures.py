@@ -1,4 +1,4 @@
-"""Figures and page of a store: laid out once and drawn once for each file, against savefig as it comes."""
+"""Figures and page of a store: laid out once and drawn once for both files, against savefig as it comes."""
 
 import tempfile
 import time
@@ -24,7 +24,7 @@ def plain(store: Path, folder: Path) -> None:
             figure = drawn(name, results)
             for form in ("png", "svg"):
                 figure.savefig(folder / f"figure_{number}.{form}")
-    write_page(results, folder, folder)
+    write_page(results, {}, folder, folder)
 
 
 def seconds(function: Function) -> float:

@@ -234,7 +234,7 @@ def test_a_figure_is_a_file_and_a_line(daskglass, one_figure, tmp_path):
     results = read_results(tree())
     for number in (1, 2):
         write_figure(results, number, tmp_path)
-    write_page(results, tmp_path, tmp_path)
+    write_page(results, {}, tmp_path, tmp_path)
     assert {"figure_1.png", "figure_2.png", "figure_2.svg"} < {path.name for path in tmp_path.iterdir()}
     page = (tmp_path / "index.html").read_text()
     assert '<figure id="figure-2">' in page

@@ -116,10 +116,11 @@ def _performance_report(store: Path, quiet: bool) -> Iterator[None]:
 def status(study: StudyFile, debug: Debug = False) -> None:
     """Show the progress of each stage and system."""
     from daskglass.pipeline.status import status as status_of
+    from daskglass.report.tasks import figure_tasks
     from daskglass.study.load import load_study
 
     given = load_study(study)
-    print_status(Path(given.store), status_of(given))
+    print_status(Path(given.store), status_of(given, figure_tasks))
 
 
 def watch(store: Store, debug: Debug = False) -> None:

@@ -115,13 +115,16 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
         "stage",
         *(plan.system for plan in plans),
         "memory",
-        title=f"{study} → {store}: tasks, core hours, memory of a task",
+        title=f"{study} → {store}: tasks, core time, memory of a task",
     )
-    for stage in dict.fromkeys(stage for plan in plans for stage in plan.tasks):
+    for stage in dict.fromkeys(stage for plan in plans for stage in (*plan.tasks, *plan.hours)):
         table.add_row(
             stage,
-            *(f"{plan.tasks[stage]:,}  {_hours(plan.hours.get(stage, 0.0))}" for plan in plans),
-            size_text(largest[stage].memory) + " *" * largest[stage].whole_rows,
+            *(
+                f"{plan.tasks.get(stage, 0):,}  {_hours(plan.hours.get(stage, 0.0))}".removeprefix("0  ")
+                for plan in plans
+            ),
+            size_text(largest[stage].memory) + " *" * largest[stage].whole_rows if stage in largest else "",
         )
     out.print(table)
     if any(kind.whole_rows for kind in largest.values()):
@@ -158,7 +161,15 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
 
 
 def _hours(hours: float) -> str:
-    return f"{hours:,.0f} h" if hours >= 10 else f"{hours:.2g} h" if hours >= 0.01 else "-"
+    return (
+        f"{hours:,.0f} h"
+        if hours >= 10
+        else f"{hours:.2g} h"
+        if hours >= 0.01
+        else f"{3600 * hours:.2g} s"
+        if hours
+        else "-"
+    )
 
 
 def print_status(store: Path, states: Sequence[StageStatus]) -> None:

@@ -12,14 +12,16 @@ from daskglass.cluster.job_script import MALLOC, NO_CLUSTER, Profile, lifetime_s
 from daskglass.errors import StudyError
 from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.tasks import FAN_IN, Task
-from daskglass.registry import ENGINES, Speed
+from daskglass.registry import ENGINES, FIGURES, Speed
 from daskglass.stages import registry
 from daskglass.stages.declare import Plan, Reduce, Rows, Step
 from daskglass.store.template import Layout
 from daskglass.study.settings import Study
 
 BASE = 440_000_000  # bytes of a worker process that has imported everything, LAMMPS and scikit-learn too
-OF_A_TASK = 0.02  # s that any task takes
+OF_A_TASK = 0.02  # s that any task takes: reading, writing, and remembering what it did
+OF_A_FIGURE = 0.6  # s of a figure, or of the page, and of its share of the import of Matplotlib
+FIGURES_STAGE = "figures"
 KEPT = MALLOC["MALLOC_TRIM_THRESHOLD_"]  # bytes freed by earlier tasks that a process keeps
 
 
@@ -190,7 +192,7 @@ class Cost:
     ----------
     nbytes, files : of the store, uncompressed
     kinds : of its tasks, with the memory that they need
-    hours : of one core, by stage; they lack what cannot be estimated
+    hours : of one core, by stage, figures too; they lack what cannot be estimated
     chain : hours of the longest chain of tasks that wait for one another: simulations of one replica, from hot to cold
     threads : of a simulation
     parallel : share of the time of a simulation that threads divide among them
@@ -257,7 +259,7 @@ def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
         for stage, hours in plan.hours.items():
             blocks = sum(kind.number for kind in plan.kinds if kind.stage == stage and kind.frames)
             seconds = 3600 * hours / max(blocks, 1)
-            if stage != "simulate" and seconds > lifetime / 2:
+            if stage not in ("simulate", FIGURES_STAGE) and seconds > lifetime / 2:
                 found.append(
                     f"{plan.system}: a task of stage {stage} takes about {seconds / 3600:.2g} h, and a worker leaves after "
                     f"{lifetime / 3600:.2g} h, before the walltime: ask for a longer one"
@@ -266,12 +268,12 @@ def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
 
 
 def seconds_left(plans: Iterable[Plan], todo: Iterable[Task]) -> float:
-    """Seconds of one core that tasks take: of what a stage takes the share of them, and of each what it takes at least.
+    """Seconds of one core that tasks take: of what a stage takes the share of them; figures are of no system alone.
 
     Infinite where simulations are to run of as many steps as nobody knows.
     """
     left = Counter((task.system, task.stage) for task in todo)
-    seconds = OF_A_TASK * left.total()
+    seconds = OF_A_FIGURE * sum(number for (_, stage), number in left.items() if stage == FIGURES_STAGE)
     for plan in plans:
         for stage in [stage for system, stage in left if system == plan.system]:
             share = left[plan.system, stage] / sum(kind.number for kind in kinds_of(plan, [stage]))
@@ -285,6 +287,8 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
     """Estimate the cost of a system, on workers that offer GPUs or not."""
     source, kinds, effort = plan.source, kinds_of(plan), plan.source.effort()
     hours = {stage: seconds / 3600 for stage, seconds in _seconds(plan, gpu).items() if seconds}
+    # each system has panels in all of them
+    hours[FIGURES_STAGE] = OF_A_FIGURE * (len(FIGURES) + 1) / 3600
     tasks: dict[str, int] = {}
     for kind in kinds:
         tasks[kind.stage] = tasks.get(kind.stage, 0) + kind.number
@@ -308,7 +312,7 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
 
 def _seconds(plan: Plan, gpu: bool, only: Sequence[str] = ()) -> dict[str, float]:
     """Seconds of one core, by stage; of all, or of some alone."""
-    return {
+    seconds = {
         stage.name: sum(
             (step.count if isinstance(step, Reduce) else step).seconds(plan, gpu)
             for step in stage.steps
@@ -317,6 +321,9 @@ def _seconds(plan: Plan, gpu: bool, only: Sequence[str] = ()) -> dict[str, float
         for stage in registry.STAGES
         if not only or stage.name in only
     }
+    for kind in kinds_of(plan, only):
+        seconds[kind.stage] += OF_A_TASK * kind.number
+    return seconds
 
 
 def _files(layout: Layout) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from daskglass.pipeline.plan import plan_study
-from daskglass.pipeline.run import pending
+from daskglass.pipeline.run import Draw, pending
 from daskglass.pipeline.tasks import Task, tasks_of
-from daskglass.stages import registry
 from daskglass.stages.declare import Plan
 from daskglass.store.ledger import Ledger, core_seconds, notes
 from daskglass.study.settings import Study
@@ -35,43 +34,44 @@ class StageStatus:
     notes: tuple[str, ...]
 
 
-def status(study: Study) -> list[StageStatus]:
-    """How far every stage of every system is, from the ledger."""
+def status(study: Study, draw: Draw = lambda plans, tasks: []) -> list[StageStatus]:
+    """How far every stage of every system is, from the ledger; `draw` makes the tasks that draw figures, as in `run`."""
     ledger = Ledger(Path(study.store))
-    found = []
-    for plan in plan_study(study, ledger):
-        tasks = tasks_of(plan)
-        left = {task.key: task for task in pending(tasks, ledger, [plan])}
-        for stage in registry.names():
-            mine = [task for task in tasks if task.stage == stage and task.inputs is not None]
-            if not mine:
-                continue
-            marks = [ledger.marks.get(task.key) for task in mine]
-            stale = [task for task, mark in zip(mine, marks, strict=True) if mark is not None and task.key in left]
-            done = sum(task.key not in left for task in mine)
-            found.append(
-                StageStatus(
-                    system=plan.system,
-                    stage=stage,
-                    done=done,
-                    stale=len(stale),
-                    missing=len(mine) - done - len(stale),
-                    seconds=sum(core_seconds(mark) for mark in marks if mark is not None),
-                    reasons=tuple(dict.fromkeys(_reason(task, ledger, left, plan) for task in stale)),
-                    failures=tuple(
-                        dict.fromkeys(
-                            ledger.failures[task.key]["failed"] for task in mine if task.key in ledger.failures
-                        )
-                    ),
-                    notes=tuple(note for mark in marks if mark is not None for note in notes(mark)),
-                )
-            )
-    return found
+    plans = plan_study(study, ledger)
+    tasks = [task for plan in plans for task in tasks_of(plan)]
+    tasks += draw(plans, tasks)
+    left = {task.key: task for task in pending(tasks, ledger, plans)}
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        if task.inputs is not None:
+            groups.setdefault((task.system, task.stage), []).append(task)
+    return [_of_stage(system, stage, mine, ledger, left, plans) for (system, stage), mine in groups.items()]
 
 
-def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task], plan: Plan) -> str:
+def _of_stage(
+    system: str, stage: str, mine: list[Task], ledger: Ledger, left: Mapping[str, Task], plans: Sequence[Plan]
+) -> StageStatus:
+    marks = {task.key: ledger.marks[task.key] for task in mine if task.key in ledger.marks}
+    stale = [task for task in mine if task.key in marks and task.key in left]
+    done = sum(task.key not in left for task in mine)
+    return StageStatus(
+        system=system,
+        stage=stage,
+        done=done,
+        stale=len(stale),
+        missing=len(mine) - done - len(stale),
+        seconds=sum(map(core_seconds, marks.values())),
+        reasons=tuple(dict.fromkeys(_reason(task, ledger, left, plans) for task in stale)),
+        failures=tuple(
+            dict.fromkeys(ledger.failures[task.key]["failed"] for task in mine if task.key in ledger.failures)
+        ),
+        notes=tuple(note for mark in marks.values() for note in notes(mark)),
+    )
+
+
+def _reason(task: Task, ledger: Ledger, left: Mapping[str, Task], plans: Sequence[Plan]) -> str:
     """Why a task that was complete once has to be done again."""
-    if changed := ledger.changed(task.key, task.inputs or {}, plan.earlier):
+    if changed := ledger.changed(task.key, task.inputs or {}, plans[0].earlier):
         return f"{', '.join(changed)} changed"
     todo = {key: left[key].stage for key in (*task.needs, *task.after) if key in left}
     while any(left[key].inputs is None for key in todo):

@@ -35,6 +35,7 @@ def draw(store: Path) -> Path:
     from daskglass.registry import FIGURES
     from daskglass.report.page import write_figure, write_page
     from daskglass.report.results import open_results
+    from daskglass.store.ledger import core_seconds_of
 
     store = Path(store)
     target = folder(store)
@@ -47,7 +48,7 @@ def draw(store: Path) -> Path:
             aside.mkdir()
             for number in range(1, len(FIGURES) + 1):
                 write_figure(results, number, aside)
-            write_page(results, aside, aside)
+            write_page(results, core_seconds_of(store), aside, aside)
             sync_tree(aside)
             replace_folder(aside, target, old)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +19,13 @@ from daskglass.report.claims import judge, with_error
 from daskglass.report.figures import drawn, get_figure
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.saving import save
+from daskglass.stages.registry import names
 
 # listed one by one, because names of systems contain underscores too
 SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
 _INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
 TEMPLATE = "page.html"
+Spent = Mapping[str, Mapping[str, float]]  # core seconds by stage and system
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ def write_figure(results: Results, number: int, folder: Path) -> None:
     save(drawn(list(FIGURES)[number - 1], results), folder / f"figure_{number}")
 
 
-def write_page(results: Results, figures: Path, folder: Path) -> None:
-    """Write the page, which holds the figures that lie in a folder."""
+def write_page(results: Results, spent: Spent, figures: Path, folder: Path) -> None:
+    """Write the page, which holds the figures that lie in a folder, and the core seconds spent."""
     images = []
     for number, name in enumerate(FIGURES, start=1):
         figure = get_figure(name)
@@ -50,10 +52,10 @@ def write_page(results: Results, figures: Path, folder: Path) -> None:
             "number": number, "title": figure.TITLE, "caption": f"{figure.caption(results)} {data(results)}",
             "source": f"data:image/svg+xml;base64,{svg}",
         })  # fmt: skip
-    (folder / "index.html").write_text(page(results, images), encoding="utf-8")
+    (folder / "index.html").write_text(page(results, images, spent), encoding="utf-8")
 
 
-def page(results: Results, images: Sequence[dict[str, object]]) -> str:
+def page(results: Results, images: Sequence[dict[str, object]], spent: Spent) -> str:
     """HTML of a study; text from a store is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("daskglass", "report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
@@ -68,7 +70,24 @@ def page(results: Results, images: Sequence[dict[str, object]]) -> str:
         ],
         images=images,
         claims=judge(results),
+        cost=core_time(spent),
     )
+
+
+def core_time(spent: Spent) -> Table:
+    """Core seconds of every stage and system; what is drawn is of all systems."""
+    systems = list(dict.fromkeys(system for of_stage in spent.values() for system in of_stage))
+    stages = sorted(spent, key=names().index)
+    rows = [(stage, *(_seconds(spent[stage].get(system)) for system in systems)) for stage in stages]
+    sums = [sum(of_stage.get(system, 0.0) for of_stage in spent.values()) for system in systems]
+    total = f"{sum(sums):,.0f} core seconds" + f" ({sum(sums) / 3600:,.3g} core hours)" * (sum(sums) > 3600)
+    return Table(
+        f"Core seconds of all tasks; {total} in all", ("stage", *systems), [*rows, ("sum", *map(_seconds, sums))]
+    )
+
+
+def _seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:,.1f}"
 
 
 def symbols(text: str) -> markupsafe.Markup:

@@ -1,4 +1,4 @@
-"""How a figure becomes files: its layout is solved once and frozen, then each file is one drawing."""
+"""How a figure becomes files: its layout is solved once and frozen, then both are one drawing."""
 
 from __future__ import annotations
 
@@ -6,30 +6,22 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP, MarkerStyle
 from matplotlib.ticker import FixedLocator, Locator, NullFormatter, NullLocator
 
+from daskglass.report.both import BothCanvas
 from daskglass.report.style import styled
-
-# a date or a library's version would make two drawings of the same store differ
-SVG = {"Date": None, "Creator": "daskglass"}
-PNG = {"Software": "daskglass"}
-COMPRESSION = 3  # of a PNG: beyond it, files shrink by some per cent and take several times as long
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Save a figure as `path.svg` and `path.png`."""
-    with styled():
+    """Save a figure as `path.svg` and `path.png`, which are one drawing."""
+    with styled(), path.with_name(f"{path.name}.svg").open("w", encoding="utf-8") as svg:
         figure.dpi = matplotlib.rcParams["savefig.dpi"]
-        canvas = FigureCanvasAgg(figure)
+        canvas = BothCanvas(figure, svg)
         _lay_out(figure)
-        # canvases draw once; Figure.savefig draws twice
-        canvas.print_png(path.with_name(f"{path.name}.png"), metadata=PNG, pil_kwargs={"compress_level": COMPRESSION})
-        FigureCanvasSVG(figure).print_svg(path.with_name(f"{path.name}.svg"), metadata=SVG)
+        canvas.print_both(path.with_name(f"{path.name}.png"))
 
 
 def _lay_out(figure: Figure) -> None:

@@ -14,7 +14,9 @@ DISTANCE = 3.6  # of the camera from the centre of the box, in edges
 LIGHT = np.array([-0.42, 0.62, 0.66])
 FOG = 0.30  # share of white in the farthest particle
 EDGE_COLOUR = (0.16, 0.16, 0.18)
+SHARPNESS = 5  # of highlights, which fall off as the power 2**SHARPNESS of a cosine
 SUPERSAMPLE = 2
+BAND = 16  # rows of pixels
 PIXELS = 800  # width and height of an image: what its panel has in a PNG
 
 
@@ -109,20 +111,21 @@ def _nearest(
     """Depth buffer, and the sphere each pixel shows, -1 for none."""
     depth = np.full((size, size), -np.inf, np.float32)
     which = np.full((size, size), -1, np.int32)
-    # from near to far, most of what lies behind fails the test of depth and is not written
-    for k in np.argsort(-z, kind="stable"):
-        left, right = max(int(x[k] - radius[k]), 0), min(int(x[k] + radius[k]) + 2, size)
-        top, bottom = max(int(y[k] - radius[k]), 0), min(int(y[k] + radius[k]) + 2, size)
-        if left >= right or top >= bottom:
+    first = [np.maximum(centre - radius, 0).astype(int).tolist() for centre in (x, y)]
+    last = [(centre + radius + 2).clip(0, size).astype(int).tolist() for centre in (x, y)]
+    middle = np.arange(size) + 0.5
+    # from near to far: most of what lies behind is hidden as a whole
+    for k in np.argsort(-z, kind="stable").tolist():
+        columns, rows = (slice(low[k], high[k]) for low, high in zip(first, last, strict=True))
+        window = depth[rows, columns]
+        if window.size == 0 or window.min() >= z[k] + world[k]:
             continue
-        dx = (np.arange(left, right) + 0.5 - x[k]) / radius[k]
-        dy = (np.arange(top, bottom) + 0.5 - y[k]) / radius[k]
+        dx, dy = (middle[columns] - x[k]) / radius[k], (middle[rows] - y[k]) / radius[k]
         height = 1.0 - dx[None, :] ** 2 - dy[:, None] ** 2
         surface = z[k] + world[k] * np.sqrt(np.maximum(height, 0.0))
-        window = depth[top:bottom, left:right]
         seen = (height > 0.0) & (surface > window)
         window[seen] = surface[seen]
-        which[top:bottom, left:right][seen] = k
+        which[rows, columns][seen] = k
     return depth, which
 
 
@@ -130,29 +133,36 @@ def _shade(
     scene: Spheres, x: NDArray[np.float64], y: NDArray[np.float64], radius: NDArray[np.float64],
     depth: NDArray[np.float32], which: NDArray[np.int32], edge: float, size: int,
 ) -> NDArray[np.float32]:  # fmt: skip
-    seen = np.flatnonzero(which >= 0)
-    row, column = np.divmod(seen, size)
-    k = which.ravel()[seen]
-    cx, cy, r = (values.astype(np.float32)[k] for values in (x, y, radius))
-    nx, ny = (column.astype(np.float32) + 0.5 - cx) / r, (cy - row.astype(np.float32) - 0.5) / r
-    nz = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0))
-    light = LIGHT / np.linalg.norm(LIGHT)
-    half = light + np.array([0.0, 0.0, 1.0])
+    """Colours and opacity of all pixels."""
+    spheres = np.stack([x, y, radius, *scene.colour.T]).astype(np.float32)
+    light = (LIGHT / np.linalg.norm(LIGHT)).astype(np.float32)
+    half = light + np.array([0.0, 0.0, 1.0], np.float32)
     half /= np.linalg.norm(half)
-    diffuse = np.maximum(nx * np.float32(light[0]) + ny * np.float32(light[1]) + nz * np.float32(light[2]), 0)
-    shine = np.maximum(nx * np.float32(half[0]) + ny * np.float32(half[1]) + nz * np.float32(half[2]), 0) ** 40
-    d = depth.ravel()[seen]
-    open_sky = 1 - _occlusion(depth, which, edge, size).ravel()[seen]
-    brightness = (0.42 + 0.20 * nz + 0.42 * diffuse) * open_sky
-    colour = scene.colour.astype(np.float32)[k]
-    colour *= brightness[:, None]
-    colour += (0.16 * shine * open_sky)[:, None]
-    fog = FOG * (d.max() - d) / max(float(np.ptp(d)), 1e-6)
-    colour += (1 - colour) * fog[:, None]
-    image = np.zeros((size * size, 4), np.float32)
-    image[seen, :3] = colour.clip(0, 1)
-    image[seen, 3] = 1
-    return image.reshape(size, size, 4)
+    shadow = _occlusion(depth, which, edge, size)
+    near, far = float(depth.max()), float(depth[which >= 0].min())
+    image = np.empty((size, size, 4), np.float32)
+    column = np.arange(size, dtype=np.float32) + np.float32(0.5)
+    # a band of rows at a time: what is between is in cache then
+    for top in range(0, size, BAND):
+        band = slice(top, top + BAND)
+        k = np.maximum(which[band], 0)
+        cx, cy, r = (np.take(of_sphere, k) for of_sphere in spheres[:3])
+        nx, ny = (column - cx) / r, (cy - column[band, None]) / r
+        nz = np.sqrt(np.maximum(1 - nx * nx - ny * ny, 0))
+        open_sky = 1 - shadow[band]
+        diffuse = np.maximum(nx * light[0] + ny * light[1] + nz * light[2], 0)
+        brightness = (0.42 + 0.20 * nz + 0.42 * diffuse) * open_sky
+        shine = (nx * half[0] + ny * half[1] + nz * half[2]).clip(0, 1)
+        for _ in range(SHARPNESS):
+            shine *= shine
+        shine *= 0.16 * open_sky
+        fog = (FOG / max(near - far, 1e-6)) * (near - np.maximum(depth[band], far))
+        for channel, of_sphere in enumerate(spheres[3:]):
+            lit = np.take(of_sphere, k) * brightness + shine
+            image[band, :, channel] = (lit + (1 - lit) * fog).clip(0, 1)
+        image[band, :, 3] = 1
+    image[which < 0] = 0
+    return image
 
 
 def _occlusion(depth: NDArray[np.float32], which: NDArray[np.int32], edge: float, size: int) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from daskglass.report import folder
 from daskglass.stages.declare import Plan
 from daskglass.store.aside import fence, name_aside, sizes_below
 from daskglass.store.durable import publish
+from daskglass.store.ledger import core_seconds_of
 from daskglass.study.settings import fingerprint
 
 EVERY = "all systems"  # what a figure shows
@@ -58,7 +59,7 @@ def write_page(path: Path) -> dict[str, Any]:
     from daskglass.report.results import open_results
 
     with _into_place(path) as (aside, files):
-        page.write_page(open_results(path), folder(path), aside)
+        page.write_page(open_results(path), core_seconds_of(path), folder(path), aside)
     return {"files": files}
 
 

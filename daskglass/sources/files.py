@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError, setting
 from daskglass.physics.labels import distinct, find, same
-from daskglass.physics.particles import species_names
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
 from daskglass.sources.surveys import (
     File,
@@ -27,12 +25,15 @@ from daskglass.sources.surveys import (
     check_timestep,
     composition,
 )
-from daskglass.store.blocks import Block, open_group
+from daskglass.store.blocks import Block, open_arrays
+from daskglass.store.metadata import attributes_of
 from daskglass.study.settings import Study, System, Trajectories, fingerprint
 from daskglass.trajectories.several_files import get_reader
 from daskglass.trajectories.survey import Survey
 from daskglass.trajectories.unwrapping import species_codes
 from daskglass.variables import VARIABLES
+
+STORED = ("temperature", "replica", "time", "species", "box")  # of a run, as files that join it must know them
 
 
 def of_files(study: Study, system: System, files: Files, adding: bool) -> FromFiles:
@@ -74,7 +75,7 @@ class FromFiles:
     trained_on: str
     trained_at: float | None
     trained_at_given: bool
-    _opened: dict[str, xr.Dataset | None] = field(default_factory=dict)
+    _opened: dict[str, Mapping[str, NDArray[Any]] | None] = field(default_factory=dict)
 
     @property
     def system(self) -> str:
@@ -94,8 +95,8 @@ class FromFiles:
             return self.asked.species
         if self.asked.mixture:
             return self.asked.mixture.species
-        stored = self._stored("production")
-        return self._first[1].types if stored is None else tuple(species_names(stored["species"]))
+        stored = attributes_of(self.store / self.system / "production" / "species")
+        return self._first[1].types if stored is None else tuple(stored["names"])
 
     @cached_property
     def codes(self) -> NDArray[np.int8]:
@@ -106,14 +107,14 @@ class FromFiles:
         codes = species_codes(path, frame.types, frame.typeid, self.species, frame.elements)
         stored = next((run for run in map(self._stored, self._surveys) if run is not None), None)
         if stored is not None and np.array_equal(np.sort(stored["species"]), np.sort(codes)):
-            return np.asarray(stored["species"].values, np.int8)
+            return stored["species"]
         return codes
 
     @cached_property
     def box(self) -> NDArray[np.float64] | None:
         surveys = [survey for run in self._surveys for _, survey in self._readable(run)]
         stored = [run["box"] for run in map(self._stored, self._surveys) if run is not None]
-        boxes = [survey.box for survey in surveys] + [tuple(box.values.tolist()) for box in stored if box.ndim == 1]
+        boxes = [survey.box for survey in surveys] + [tuple(box.tolist()) for box in stored if box.ndim == 1]
         if any(survey.box_varies for survey in surveys) or any(box.ndim > 1 for box in stored) or len(set(boxes)) > 1:
             return None
         return np.array(boxes[0])
@@ -140,7 +141,7 @@ class FromFiles:
         """Temperatures or replicas of the files of a run, and where files are added of those in the store; falling."""
         found: set[Any] = {key[place] for key in self.files if key[0] == run}
         stored = self._stored(run)
-        there = stored[name].values.tolist() if self.adding and stored is not None else []
+        there = stored[name].tolist() if self.adding and stored is not None else []
         # what the store holds keeps its label
         new = [label for label in distinct(found) if find(there, label) is None]
         return tuple(sorted([*there, *new], reverse=True))
@@ -173,9 +174,9 @@ class FromFiles:
                 )
         stored = self._stored(run)
         kept = any(not self._file(run, T, k) for T in self.temperatures(run) for k in self.replicas(run))
-        if stored is not None and kept and frames != stored.sizes["time"]:
+        if stored is not None and kept and frames != stored["time"].size:
             raise TrajectoryError(
-                f"{frames} frames join a run of {stored.sizes['time']}",
+                f"{frames} frames join a run of {stored['time'].size}",
                 file=self._readable(run)[0][0],
                 remedy=f"{setting('source.trajectories.frames')} reads the first N; to make a run longer, convert all of "
                 "its files at once",
@@ -191,7 +192,7 @@ class FromFiles:
         stored = self._stored(run)
         if stored is None or replica not in stored["replica"]:
             return True
-        return not same(stored["temperature"].values, temperature).any()
+        return not same(stored["temperature"], temperature).any()
 
     def feed(self, block: Block) -> Feed:
         file = self._needed_file(block.run, block.temperature, block.replica)
@@ -223,8 +224,8 @@ class FromFiles:
 
     def attributes(self, run: str) -> dict[str, Any]:
         files = self._files_of(run)
-        stored = self._stored(run) if self.adding else None
-        known = [] if stored is None else json.loads(stored.attrs.get("sources", "[]"))
+        stored = attributes_of(self.store / self.system / run) if self.adding else None
+        known = json.loads((stored or {}).get("sources", "[]"))
         found = [entry for entry in known if (entry["temperature"], entry["replica"]) not in files]
         for (T, replica), file in files.items():
             entry: dict[str, Any] = {"temperature": T, "replica": replica, "path": str(file.path.absolute())}
@@ -237,12 +238,13 @@ class FromFiles:
 
     # --- files and surveys ---
 
-    def _stored(self, run: str) -> xr.Dataset | None:
-        """The run as it was in the store when first asked for."""
+    def _stored(self, run: str) -> Mapping[str, NDArray[Any]] | None:
+        """What the store said of the run when first asked for; read without xarray, which is slow to open a group."""
         if run not in self._opened:
             group = f"{self.system}/{run}"
             there = (self.store / group / "zarr.json").is_file()
-            self._opened[run] = open_group(self.store, group) if there else None
+            arrays = open_arrays(self.store, group) if there else {}
+            self._opened[run] = {name: np.asarray(arrays[name]) for name in STORED} if there else None
         return self._opened[run]
 
     def _file(self, run: str, temperature: float, replica: int) -> File | None:

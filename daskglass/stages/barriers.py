@@ -26,14 +26,14 @@ from daskglass.stages.declare import (
     Step,
     Temperatures,
     WholeSystem,
-    per_particle_frame,
     reading,
 )
 from daskglass.stages.ensemble import counts_bytes
 from daskglass.stages.entropy import RADIAL
-from daskglass.stages.pairs import FINITE, add, held, kinds_of, pairs
+from daskglass.stages.pairs import FINITE, add, held, kinds_of, pairs, seconds_of_pairs
 from daskglass.store.blocks import Block, add_to_table, open_group, read_block, read_table
 
+OF_TABLES = 0.15  # s: xarray, on tables of any size; resamples of the bootstrap take 20 µs each
 STRATIFYING = 10  # bytes: places of values between the edges, before they become groups
 BARRIERS = (
     *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
@@ -197,6 +197,7 @@ STAGE = Stage(
             },
             memory=_memory_of_tables,
             whole_rows=PRODUCTION,
+            seconds=lambda plan, gpu: OF_TABLES,
         ),
         Step(
             softness_bins,
@@ -214,7 +215,7 @@ STAGE = Stage(
                 takes=("bins",),
                 settings={"positions": POSITIONS, **RADIAL},
                 memory=_memory_of_grouped,
-                seconds=per_particle_frame(4e-6),
+                seconds=lambda plan, gpu: len(kinds_of(plan.settings[POSITIONS])) * seconds_of_pairs(plan, gpu),
             ),
             add,
             into=Temperatures(),
@@ -229,6 +230,7 @@ STAGE = Stage(
             settings={"core": "radial.core"},
             memory=_memory_of_tables,
             whole_rows=PRODUCTION,
+            seconds=lambda plan, gpu: OF_TABLES,
         ),
     ),
 )

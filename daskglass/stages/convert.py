@@ -140,7 +140,7 @@ STAGE = Stage(
             recorded=True,
             settings={"species": "species", "precision": "precision"},
             memory=_memory,
-            seconds=per_particle_frame(1e-6),
+            seconds=per_particle_frame(2e-7, ALL),
         ),
     ),
 )

@@ -248,7 +248,8 @@ class Step:
     constants : keywords that are the same in all studies
     memory : bytes of arrays at the peak, for the largest block of a run
     whole_rows : run of which it holds all frames of a temperature and replica at once
-    seconds : of one core, or of one GPU where workers offer them and the function uses one, for all its tasks
+    seconds : of one core, or of one GPU where workers offer them and the function uses one, for all its tasks, beside what
+        any task takes
     when : whether a study has this step
     threads : of one task
     """
@@ -309,15 +310,14 @@ class Stage:
     steps: tuple[Step | Reduce, ...]
 
 
-def per_particle_frame(seconds: float) -> Callable[[Plan, bool], float]:
-    """Seconds of one core in all, of a step that works on every particle of every frame."""
-    return lambda plan, gpu: seconds * particle_frames(plan)
+def per_particle_frame(seconds: float, of: str = PARTICLES, once: float = 0.0) -> Callable[[Plan, bool], float]:
+    """Seconds of one core in all, of a step that works on every particle of every frame of some runs; `once`: on top."""
+    return lambda plan, gpu: once + seconds * particle_frames(plan, of)
 
 
-def particle_frames(plan: Plan) -> int:
-    """Particles times frames of the runs that structure is computed in."""
-    layouts = [plan.layouts[run] for run in plan.runs(PARTICLES)]
-    return plan.source.particles * sum(layout.rows * layout.sizes["time"] for layout in layouts)
+def particle_frames(plan: Plan, of: str = PARTICLES) -> int:
+    """Particles times frames of some runs."""
+    return plan.source.particles * sum(plan.number(of, run) * plan.layouts[run].sizes["time"] for run in plan.runs(of))
 
 
 # --- memory --------------------------------------------------------------------------------------------------------

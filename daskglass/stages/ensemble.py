@@ -27,23 +27,16 @@ from daskglass.stages.declare import (
     Step,
     Temperatures,
     WholeSystem,
+    particle_frames,
     per_particle_frame,
     reading,
 )
-from daskglass.stages.motion import CURVES, ERRORS, MovingRows, bulk_dynamics, memory, moving
+from daskglass.stages.motion import CURVES, ERRORS, MovingRows, bulk_dynamics, memory, moving, seconds
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES, StructuralVariable, names
 from daskglass.store.blocks import Block, open_group, read_block, write_table
 from daskglass.variables import VARIABLES, named
 
-AVERAGES = (
-    "g",
-    "g_thermal",
-    "scattering",
-    "msd",
-    *ERRORS,
-    "potential_energy",
-    "pressure",
-)  # over particles, of each row
+AVERAGES = ("g", "g_thermal", *CURVES, *ERRORS, "potential_energy", "pressure")  # over particles, of each row
 JOINT = 1.0 / 16.0  # bin width of the joint histograms of softness and other structural variables
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
 SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
@@ -282,6 +275,11 @@ def _pearson(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
+def _seconds_of_counts(plan: Plan, gpu: bool) -> float:
+    candidates = plan.layouts["production"].sizes["temperature"]
+    return 6e-8 * len(STRUCTURAL_VARIABLES) * candidates * particle_frames(plan, PRODUCTION)
+
+
 def _memory_of_values(each: int) -> Callable[[Plan, str], int]:
     """Bytes of a step that reads the hop indicator and all structural variables; `each` a particle and frame, of three."""
 
@@ -313,6 +311,7 @@ STAGE = Stage(
             settings={"q": "dynamics.q"},
             memory=memory,
             whole_rows=MOVING,
+            seconds=seconds,
         ),
         Reduce(
             "summary",
@@ -322,7 +321,7 @@ STAGE = Stage(
                 reads=("hop", STRUCTURAL),
                 settings={"threshold": "hops.soft"},
                 memory=_memory_of_values(SUMMING),
-                seconds=per_particle_frame(1e-6),
+                seconds=per_particle_frame(7e-7, PRODUCTION),
             ),
             merge_summaries,
             into=Temperatures(),
@@ -343,6 +342,7 @@ STAGE = Stage(
                 takes=("edges",),
                 settings={"threshold": "hops.soft"},
                 memory=_memory_of_values(COUNTING),
+                seconds=_seconds_of_counts,
             ),
             join_counts,
             into=Rows(PRODUCTION),
@@ -357,6 +357,7 @@ STAGE = Stage(
             settings={"core": "radial.core"},
             memory=lambda plan, run: SMALL + 3 * counts_bytes(plan),
             whole_rows=PRODUCTION,
+            seconds=lambda plan, gpu: 0.2,
         ),
     ),
 )

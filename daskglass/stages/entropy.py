@@ -20,10 +20,9 @@ from daskglass.stages.declare import (
     Stage,
     Step,
     minimized,
-    per_particle_frame,
     reading,
 )
-from daskglass.stages.pairs import FINITE, add, pairs
+from daskglass.stages.pairs import FINITE, add, pairs, seconds_of_pairs
 from daskglass.store.blocks import Block, open_group, read_block, write_rows
 
 RADIAL = {"r_max": "radial.r_max", "bin_width": "radial.bin_width"}
@@ -60,8 +59,7 @@ STAGE = Stage(
                 reads=(POSITIONS,),
                 settings={"positions": POSITIONS, **RADIAL},
                 memory=_memory,
-                # of both kinds of positions
-                seconds=per_particle_frame(4e-6),
+                seconds=seconds_of_pairs,
             ),
             add,
             into=Rows(PRODUCTION),
@@ -76,6 +74,7 @@ STAGE = Stage(
                 settings=RADIAL,
                 constants={"positions": "position"},
                 memory=_memory,
+                seconds=seconds_of_pairs,
                 when=minimized,
             ),
             add,

@@ -29,6 +29,7 @@ from daskglass.stages.declare import (
 from daskglass.stages.motion import moved
 from daskglass.store.blocks import Block, frames_in, read_block, write_block
 
+KERNELS = 0.5  # s of the first task of a process that uses compiled kernels, from their cache
 LABELLING = 8  # bytes: p_hop, labels, and what is compared and written of them
 
 
@@ -95,7 +96,7 @@ STAGE = Stage(
             writes=("hop",),
             settings={"positions": POSITIONS, "window": "hops.window"},
             memory=_memory_of_hops,
-            seconds=per_particle_frame(1e-7),
+            seconds=per_particle_frame(1e-7, once=KERNELS),
         ),
         Step(
             label,

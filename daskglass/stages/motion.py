@@ -63,7 +63,18 @@ def bulk_dynamics(path: Path, row: Block, others: Sequence[Block] = (), *, q: fl
 
 def memory(plan: Plan, run: str) -> int:
     """Bytes of `bulk_dynamics` on a row, which holds one run at a time."""
-    (of_lags,) = plan.runs(MOTION)
     layout, N, F = plan.layouts[run], plan.source.particles, plan.layouts[run].sizes["time"]
-    pairs = min(F * (F - 1) // 2, 2 * F * plan.layouts[of_lags].sizes["lag"]) * PAIR
-    return F * N * POSITION + max(reading(layout, F, POSITION), F * N * affine(plan) + pairs)
+    return F * N * POSITION + max(reading(layout, F, POSITION), F * N * affine(plan) + _pairs(plan, run) * PAIR)
+
+
+def seconds(plan: Plan, gpu: bool) -> float:
+    """Seconds of one core of `bulk_dynamics` on all rows."""
+    pairs = sum(plan.number(MOVING, run) * _pairs(plan, run) for run in plan.runs(MOVING))
+    return 4e-9 * plan.source.particles * pairs
+
+
+def _pairs(plan: Plan, run: str) -> int:
+    """Pairs of frames of a row of a run: at all its lags, or at two beside each of those of the run made for motion."""
+    (of_lags,) = plan.runs(MOTION)
+    F, lags = plan.layouts[run].sizes["time"], int(plan.layouts[of_lags].sizes["lag"])
+    return int(min(F * (F - 1) // 2, (1 if run == of_lags else 2) * F * lags))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import xarray as xr
 
 from daskglass import physics
-from daskglass.stages.declare import POSITION, Plan, minimized
+from daskglass.stages.declare import POSITION, PRODUCTION, Plan, minimized, particle_frames
 
+PAIRS = 2.5e-8  # s of one core, of a particle and frame, for each σ³ of the cube of the longest distance
 FINITE = 4  # bytes: whether each coordinate is, and each particle
 
 
@@ -24,6 +25,11 @@ def add(*parts: xr.Dataset) -> xr.Dataset:
     for part in parts[1:]:
         total = total + part
     return total
+
+
+def seconds_of_pairs(plan: Plan, gpu: bool) -> float:
+    """Seconds of one core that counting pairs in one kind of positions takes: they grow with the volume around a particle."""
+    return PAIRS * float(plan.settings["radial.r_max"]) ** 3 * particle_frames(plan, PRODUCTION)
 
 
 def kinds_of(positions: str) -> list[str]:

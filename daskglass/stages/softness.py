@@ -74,7 +74,7 @@ STAGE = Stage(
             writes=("softness", "local_entropy"),
             settings={"positions": POSITIONS, "mu": "structure.mu", "width": "structure.width"},
             memory=_memory,
-            seconds=per_particle_frame(5e-6),
+            seconds=per_particle_frame(3e-6),
         ),
     ),
 )

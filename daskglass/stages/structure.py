@@ -29,6 +29,7 @@ from daskglass.stages.declare import (
 )
 from daskglass.store.blocks import Block, frames_in, read_block, rows_of, write_table
 
+OF_AN_EXAMPLE = 2e-5  # s: few of the particles of many frames
 SELECTING = 4  # bytes: labels by row and stacked, which of them are a class, and the places of those
 
 
@@ -126,6 +127,7 @@ STAGE = Stage(
             takes=("select",),
             settings={"positions": POSITIONS, "mu": "structure.mu", "width": "structure.width"},
             memory=_memory_of_structure,
+            seconds=lambda plan, gpu: OF_AN_EXAMPLE * 2 * plan.settings["softness.samples_per_class"],
         ),
         Step(
             gather_examples,

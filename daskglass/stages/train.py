@@ -32,6 +32,8 @@ STAGE = Stage(
                 "seed": "softness.seed",
             },
             memory=lambda plan, run: SMALL + 10 * examples_bytes(plan),
+            # most of it is the import of scikit-learn
+            seconds=lambda plan, gpu: 0.9 + 5e-6 * 2 * plan.settings["softness.samples_per_class"],
         ),
     ),
 )

@@ -162,6 +162,17 @@ def core_seconds(mark: Entry) -> float:
     return float(mark.get("seconds", 0.0) + mark.get("partial_seconds", 0.0))
 
 
+def core_seconds_of(store: Path) -> dict[str, dict[str, float]]:
+    """Seconds of one core that all complete tasks of a store took, by stage and system."""
+    spent: dict[str, dict[str, float]] = {}
+    for key, mark in Ledger(store).marks.items():
+        if seconds := core_seconds(mark):
+            stage, system = stage_and_system(key)
+            of_stage = spent.setdefault(stage, {})
+            of_stage[system] = of_stage.get(system, 0.0) + seconds
+    return spent
+
+
 def notes(mark: Entry) -> list[str]:
     """Warnings of a complete task, and its frames that did not converge."""
     found = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]

@@ -145,14 +145,25 @@ HEAVY = {"numba", "scipy", "sklearn", "dask.array", "distributed", "bokeh", "mat
     ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else " ".join(value[:2]),
 )
 def test_a_command_imports_what_it_shows_and_no_more(tiny, arguments, besides):
+    assert loaded_by(arguments, HEAVY | besides, tiny) == "loaded []"
+
+
+def test_status_of_files_that_joined_a_store_imports_no_dask(frames):
+    convert(frames)
+    (frames / "files.yaml").write_text(FILES.replace("$TINY", "frames").replace("files.zarr", "out.zarr"))
+    assert loaded_by(("status", "files.yaml"), HEAVY | {"dask"}, frames) == "loaded []"
+
+
+def loaded_by(arguments, names, folder):
+    """Which of some modules a command has imported, as the last line that it prints."""
     code = (
-        "import atexit, sys\nfrom daskglass.cli import main\n"
-        f"atexit.register(lambda: print('loaded', sorted({HEAVY | besides!r} & set(sys.modules))))\nmain()"
+        "import atexit, sys\nfrom daskglass.__main__ import main\n"
+        f"atexit.register(lambda: print('loaded', sorted({names!r} & set(sys.modules))))\nmain()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=tiny, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "loaded []"
+    return done.stdout.splitlines()[-1]
 
 
 def test_quiet_prints_nothing(tiny):

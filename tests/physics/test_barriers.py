@@ -307,7 +307,7 @@ def test_a_study_whose_hottest_temperatures_are_not_supercooled_is_drawn(tmp_pat
     study = tree(temperatures=ABOVE_AND_BELOW, change=fit)
     for name in ("strata", "correlation", "barriers"):
         figures.drawn(name, read_results(study)).draw_without_rendering()
-    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read_results(study), [])
+    assert f"{TEMPERATURES.size} ({TEMPERATURES.max():.4g} to 0.45)" in page(read_results(study), [], {})
 
 
 # --- published numbers ---------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ from daskglass.pipeline.estimate import (
 from daskglass.pipeline.here import Here
 from daskglass.pipeline.plan import attributes, plan_study
 from daskglass.pipeline.tasks import tasks_of
+from daskglass.report.tasks import figure_tasks
 from daskglass.store.blocks import Block, write_block, write_table
 from daskglass.store.template import lay_out
 from daskglass.study.load import load_study
@@ -296,9 +297,24 @@ def test_what_is_left_takes_its_share_of_its_stage_and_of_each_task(tmp_path):
     tasks = tasks_of(plan)
     hops = [task for task in tasks if task.function.__name__ == "hops"]
     total, parts = seconds_left([plan], tasks), [seconds_left([plan], hops[k::2]) for k in (0, 1)]
-    assert total == pytest.approx(3600 * sum(cost_of(plan).hours.values()) + OF_A_TASK * len(tasks))
+    hours = cost_of(plan).hours
+    assert total == pytest.approx(3600 * (sum(hours.values()) - hours["figures"]))
+    assert total > OF_A_TASK * len(tasks)
     assert sum(parts) == pytest.approx(seconds_left([plan], hops))
     assert seconds_left([plan], []) == 0.0
+
+
+def test_figures_that_are_left_take_their_time_too(tmp_path):
+    plan = thermal(tmp_path)
+    figures = figure_tasks([plan], [])
+    assert seconds_left([plan], figures) == pytest.approx(3600 * cost_of(plan).hours["figures"])
+    assert seconds_left([plan], figures[:2]) == pytest.approx(seconds_left([plan], figures) * 2 / len(figures))
+
+
+def test_every_stage_of_a_study_has_a_price(tmp_path):
+    cost = cost_of(thermal(tmp_path))
+    assert cost.hours.keys() == {*cost.tasks, "figures"}
+    assert min(cost.hours.values()) > 0
 
 
 def test_simulations_of_as_many_steps_as_nobody_knows_are_no_small_work(tmp_path):

@@ -18,6 +18,7 @@ import pytest
 import xarray as xr
 import zarr
 from matplotlib import image
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
@@ -27,12 +28,13 @@ from daskglass.errors import StoreError
 from daskglass.physics.systems import kob_andersen
 from daskglass.registry import FIGURES
 from daskglass.report import draw, figures, folder, snapshot, style
+from daskglass.report.both import METADATA
 from daskglass.report.claims import judge, with_error
 from daskglass.report.collapse import points
 from daskglass.report.page import page
 from daskglass.report.results import read_results
 from daskglass.report.saving import save
-from daskglass.report.style import wrapped
+from daskglass.report.style import styled, wrapped
 from daskglass.store.blocks import open_store
 from tests.report.synthetic import build, groups, mixture_of, tree
 
@@ -68,7 +70,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, small_pictures: None) -> Pat
 
 def html_of(study: xr.DataTree) -> str:
     """Page of a store without its figures."""
-    return page(read_results(study), [])
+    return page(read_results(study), [], {})
 
 
 def figure_of(name: str, study: xr.DataTree) -> Figure:
@@ -142,7 +144,34 @@ def test_drawing_twice_gives_the_same_bytes(drawn: Path, tmp_path: Path) -> None
     assert html_of(study) == html_of(open_store(drawn.parent.with_name("study.zarr")))
 
 
-def test_a_layout_is_solved_once_and_each_file_is_one_drawing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_drawing_is_the_svg_that_matplotlib_makes(tmp_path: Path) -> None:
+    figure = figure_of("correlation", tree())
+    save(figure, tmp_path / "figure")
+    figure.canvas = FigureCanvasSVG(figure)
+    with styled():
+        figure.canvas.print_svg(tmp_path / "other.svg", metadata=METADATA)
+    ours, theirs = (numbers_of(tmp_path / name) for name in ("figure.svg", "other.svg"))
+    assert len(ours) > 3000
+    assert ours == pytest.approx(theirs, abs=0.3)  # of a point: texts are placed in whole pixels
+
+
+def numbers_of(svg: Path) -> list[float]:
+    """All numbers that an SVG draws with, without images and names."""
+    text = re.sub(r'(xlink:href|id|clip-path)="[^"]*"|url\([^)]*\)', "", svg.read_text())
+    return [float(number) for number in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", text)]
+
+
+def test_the_page_counts_the_core_seconds_of_every_stage_and_system() -> None:
+    spent = {"figures": {"all systems": 4.06}, "hops": {"ka_0.0": 1234.5}}
+    text = page(read_results(tree()), [], spent)
+    rows = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", text)]
+    assert rows[-3:] == [["hops", "–", "1,234.5"], ["figures", "4.1", "–"], ["sum", "4.1", "1,234.5"]]
+    assert "1,239 core seconds" in text
+
+
+def test_a_layout_is_solved_once_and_both_files_are_one_drawing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
 
     def counted(owner: type, name: str) -> None:
@@ -152,7 +181,7 @@ def test_a_layout_is_solved_once_and_each_file_is_one_drawing(tmp_path: Path, mo
     counted(ConstrainedLayoutEngine, "execute")
     counted(Figure, "draw")
     save(figure_of("correlation", tree()), tmp_path / "figure")
-    assert calls == ["execute", "draw", "draw"]
+    assert calls == ["execute", "draw"]
 
 
 def test_minor_ticks_are_those_of_matplotlib(tmp_path: Path) -> None:
@@ -358,7 +387,7 @@ def test_systems_of_unknown_potential_are_drawn_too() -> None:
     for name in FIGURES:
         figure_of(name, study).draw_without_rendering()
     assert "no potential is known" in texts(figure_of("liquid", study))
-    written = page(read_results(study), [])
+    written = html_of(study)
     assert "ρ = 1.2" in written
     assert "Δ = " not in written
 

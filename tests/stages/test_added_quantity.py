@@ -8,7 +8,7 @@ import daskglass as dg
 from daskglass import variables
 from daskglass.cli.store_info import describe_store
 from daskglass.cli.tables import print_costs, print_status
-from daskglass.pipeline.estimate import cost_of
+from daskglass.pipeline.estimate import OF_A_TASK, cost_of
 from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.status import status
 from daskglass.pipeline.tasks import tasks_of
@@ -56,7 +56,7 @@ def test_it_is_in_template_plan_and_dry_run(planned, capsys):
     assert [task.arguments[1] for task in blocks] == layout.blocks()
     assert kind.number == len(blocks)
     assert kind.nbytes > 40 * 432**2
-    assert cost.hours["density"] == pytest.approx(1e-4 * 432 * 21 * 4 / 3600)
+    assert cost.hours["density"] == pytest.approx((1e-4 * 432 * 21 * 4 + OF_A_TASK * len(blocks)) / 3600)
     assert "density" in capsys.readouterr().out
 
 
@@ -75,7 +75,7 @@ def test_it_is_in_status_info_query_strata_and_correlations(added, files, monkey
     results = read_results(dg.open_store(store))
     figure = drawn("strata", results)
 
-    assert "local density" in page(results, [])
+    assert "local density" in page(results, [], {})
     assert len([ax for ax in figure.axes if ax.get_xlabel().startswith("$1/T$")]) == 3
     assert state["density"].done == len(run["temperature"]) * len(run["replica"]) * 2
     assert "density" in capsys.readouterr().out
