@@ -60,7 +60,9 @@ def sort_into_cells(positions: Float, species: Int, kinds: int, box: Float, cuto
             xyz[d, slot] = wrapped[d, i]
     start = np.empty((kinds, number + 1), np.int64)
     for K in range(kinds):
-        start[K] = first[K * number : (K + 1) * number + 1]
+        # no assignment of a slice, whose error alone takes two seconds to compile
+        for cell in range(number + 1):
+            start[K, cell] = first[K * number + cell]
     return Cells(counts, reach, start, order, xyz)
 
 
@@ -86,25 +88,22 @@ def gather_candidates(cells: Cells, cell: int, K: int, lowest: int, box: Float, 
     rx, ry, rz = cells.reach
     cx, cy, cz = cell // (ny * nz), (cell // nz) % ny, cell % nz
     start = cells.start[K]
+    before, after = (cz - rz) // nz, (cz + rz) // nz
     found = 0
     for x in range(cx - rx, cx + rx + 1):
-        Lx = np.floor(x / nx)
+        Lx = x // nx
         for y in range(cy - ry, cy + ry + 1):
-            Ly = np.floor(y / ny)
-            row = ((x % nx) * ny + y % ny) * nz
-            z = cz - rz
-            while z <= cz + rz:
-                # cells up to the next wall lie behind one another in memory
-                Lz = np.floor(z / nz)
-                last = min(cz + rz, (int(Lz) + 1) * nz - 1)
-                low = max(lowest, start[row + z % nz])
-                for slot in range(low, start[row + last % nz + 1]):
+            Ly = y // ny
+            row = ((x - Lx * nx) * ny + y - Ly * ny) * nz
+            # cells up to the next wall lie behind one another in memory
+            for Lz in range(before, after + 1):
+                low = max(lowest, start[row + max(cz - rz - Lz * nz, 0)])
+                for slot in range(low, start[row + min(cz + rz - Lz * nz, nz - 1) + 1]):
                     slots[found] = slot
                     xyz[0, found] = cells.xyz[0, slot] + Lx * box[0]
                     xyz[1, found] = cells.xyz[1, slot] + Ly * box[1]
                     xyz[2, found] = cells.xyz[2, slot] + Lz * box[2]
                     found += 1
-                z = last + 1
     return found
 
 

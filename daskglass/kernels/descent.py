@@ -72,7 +72,7 @@ def descend(
             age += 1
             if estimate <= error:
                 curvature = _curvature(x, y, F, G)
-                x[:], F[:] = y, G
+                x, y, F, G = y, x, G, F
                 fresh = False
                 force_rms = root_mean_square(F)
                 if curvature > 0.0 and force_rms <= until:
@@ -105,7 +105,7 @@ def _step(
     -------
     Evaluations of the forces; fewer than stages where somebody moved half a skin from `start` on the way
     """
-    n = x.shape[1] - 1
+    n = x.shape[1]
     w0 = 1.0 + DAMPING / stages**2
     root = np.sqrt(w0 * w0 - 1.0)
     angle = stages * np.log(w0 + root)
@@ -142,7 +142,7 @@ def _error(x: Float, y: Float, F: Float, G: Float, h: float) -> float:
     """Largest estimated error of a coordinate."""
     largest = 0.0
     for d in range(3):
-        for slot in range(x.shape[1] - 1):
+        for slot in range(x.shape[1]):
             estimate = abs(0.8 * (x[d, slot] - y[d, slot]) + 0.4 * h * (F[d, slot] + G[d, slot]))
             # max() may pass NaN by
             largest = estimate if estimate > largest or np.isnan(estimate) else largest
@@ -154,7 +154,7 @@ def _curvature(x: Float, y: Float, F: Float, G: Float) -> float:
     """Curvature of the potential energy along a step, times its squared length."""
     total = 0.0
     for d in range(3):
-        for slot in range(x.shape[1] - 1):
+        for slot in range(x.shape[1]):
             total -= (y[d, slot] - x[d, slot]) * (G[d, slot] - F[d, slot])
     return total
 
@@ -164,9 +164,11 @@ def _largest_curvature(
     x: Float, F: Float, direction: Float, cells: Cells, box: Float, neighbors: Neighbors, potential: Potential, G: Float
 ) -> tuple[float, int]:
     """Bound the largest curvature at x, by power iteration with differences of forces; `direction` is where it lies."""
-    n = x.shape[1] - 1
+    n = x.shape[1]
     if not product(direction, direction) > 0.0:
-        direction[:] = F
+        for d in range(3):
+            for slot in range(n):
+                direction[d, slot] = F[d, slot]
     largest = 0.0
     y = x.copy()
     for k in range(ITERATIONS):

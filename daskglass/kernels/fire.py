@@ -70,7 +70,7 @@ def _accelerate(v: Float, F: Float, pace: Pace, longest: float) -> Pace:
     else:
         step, alpha, downhill = step * SHRINKS, ALPHA, 0
         v[:] = 0.0
-    n = F.shape[1] - 1
+    n = F.shape[1]
     for d in range(3):
         for slot in range(n):
             v[d, slot] += step * F[d, slot]
@@ -84,7 +84,7 @@ def _accelerate(v: Float, F: Float, pace: Pace, longest: float) -> Pace:
 @jit
 def _move(x: Float, v: Float, step: float) -> None:
     """Move along the velocities, nobody farther than FARTHEST."""
-    n = x.shape[1] - 1
+    n = x.shape[1]
     fastest2 = 0.0
     for slot in range(n):
         fastest2 = max(fastest2, v[0, slot] ** 2 + v[1, slot] ** 2 + v[2, slot] ** 2)

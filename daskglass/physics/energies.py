@@ -183,7 +183,8 @@ def energies(
         If two particles are closer than Δ; `where` says in which frame.
     """
     E = np.empty(len(positions))
-    kernel.energies(positions, codes, box, potential, E)
+    # one type of positions: kernels are compiled for each
+    kernel.energies(np.array(positions, np.float64), codes, box, potential, E)
     if not np.isfinite(E).all():
         raise DataError(
             f"{where}particle {int(np.argmin(np.isfinite(E)))} overlaps with another: they are within Δ = "
