@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Tag, ValidationInfo, field_validator, model_validator
 
 from daskglass.errors import StudyError
 from daskglass.physics import defaults
@@ -27,6 +27,9 @@ from daskglass.study.values import (
     MOST_RESAMPLES,
     MOST_TEMPERATURES,
     MOST_THREADS,
+    VALUE,
+    VALUE_OR_WORD,
+    WORD,
     Bins,
     Constant,
     EngineName,
@@ -151,11 +154,13 @@ class Simulate(_Section):
     """
 
     engine: EngineName = "lammps"
-    timestep: Timestep | Literal["auto"] = 1e-3
+    timestep: Annotated[Annotated[Timestep, Tag(VALUE)] | Annotated[Literal["auto"], Tag(WORD)], VALUE_OR_WORD] = 1e-3
     seed: Seed = 1
     threads: Annotated[int, Field(ge=1, le=MOST_THREADS, strict=True)] = 1
     equilibration: EquilibrationSettings = EquilibrationSettings()
-    handover: HandoverSettings | Literal["full"] = HandoverSettings()
+    handover: Annotated[
+        Annotated[HandoverSettings, Tag(VALUE)] | Annotated[Literal["full"], Tag(WORD)], VALUE_OR_WORD
+    ] = HandoverSettings()
     production: Recording = Recording(frames=101)
     training: Training | None = Training(frames=1001)
     relaxation: RelaxationSettings = RelaxationSettings()
@@ -365,7 +370,9 @@ class Study(_Section):
     store: StorePath
     systems: tuple[System, ...] = ()
     source: SourceSettings
-    inherent: Inherent | Literal["none"] = Inherent()
+    inherent: Annotated[Annotated[Inherent, Tag(VALUE)] | Annotated[Literal["none"], Tag(WORD)], VALUE_OR_WORD] = (
+        Inherent()
+    )
     hops: HopSettings = HopSettings()
     structure: StructureSettings = StructureSettings()
     softness: SoftnessSettings = SoftnessSettings()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field
 from pydantic_core import PydanticCustomError
 
 from daskglass.errors import StudyError
@@ -40,6 +40,9 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED, strict=True)]
 Bins = Annotated[int, Field(ge=2, le=MOST_STRATA, strict=True)]
 Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
 Timestep = Annotated[Positive, Field(ge=SHORTEST)]
+# a value, or a word in its place: what is wrong is said of the one that was meant
+VALUE, WORD = "<value>", "<word>"
+VALUE_OR_WORD = Discriminator(lambda given: WORD if isinstance(given, str) else VALUE)
 LONGEST_NAME = 100  # of a system: file systems allow 255 bytes, and temporary names are longer
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_NAME)]
 OF_OTHER_STORES = (".ledger", ".lock")
