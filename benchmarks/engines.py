@@ -7,7 +7,7 @@ from benchmarks.timing import Row, compare
 from daskglass.engines import get_engine
 from daskglass.engines.lammps import library
 
-PARTICLES = 4096
+PARTICLES, LARGE = 4096, 32768
 TEMPERATURE, TIMESTEP = 1.0, 0.004
 STEPS, AT_ONCE = 1000, 250  # steps, and steps between two frames
 
@@ -55,6 +55,22 @@ def rows() -> list[Row]:
     )
     simulation.close()
     script.close()
+    return found + threads()
+
+
+def threads() -> list[Row]:
+    """Time two threads against one, on a large liquid."""
+    mixture = dg.built_in("ka_0.0")[0]
+    one, two = (get_engine("lammps", number).start(mixture, LARGE, 1, TEMPERATURE, TIMESTEP) for number in (1, 2))
+    for simulation in (one, two):
+        simulation.run(500)
+    found = compare(
+        f"LAMMPS on two threads, {LARGE} particles, {AT_ONCE} steps",
+        lambda: two.run(AT_ONCE),
+        {"on one": (lambda: one.run(AT_ONCE), 1.7)},
+    )
+    for simulation in (one, two):
+        simulation.close()
     return found
 
 

@@ -34,18 +34,18 @@ def is_relaxed(file: Path, recorded: Sequence[int], kept: Sequence[int], lags: S
         return False
     with gsd.hoomd.open(file, "r") as frames:
         position = {step: _unwrapped(frames[place[step]]) for step in kept}
-    F, msd = np.empty(len(known)), np.empty(len(known))
+    F, msd = np.zeros(len(known)), np.zeros(len(known))
     for k, lag in enumerate(known):
-        moved = [position[second] - position[first] for first, second in pairs[lag]]
-        drifts = [displacement.mean(axis=0) for displacement in moved]
-        A = [displacement[:particles] for displacement in moved]
-        F[k] = np.mean([self_scattering(of_A, drift) for of_A, drift in zip(A, drifts, strict=True)])
-        msd[k] = np.mean([np.sum((of_A - drift) ** 2, axis=1).mean() for of_A, drift in zip(A, drifts, strict=True)])
+        for first, second in pairs[lag]:
+            moved = position[second] - position[first]
+            drift = moved.mean(axis=0, dtype=np.float64)
+            F[k] += self_scattering(moved[:particles], drift) / len(pairs[lag])
+            msd[k] += np.mean(np.sum((moved[:particles] - drift) ** 2, axis=1)) / len(pairs[lag])
     t = np.array(known, np.float64)
     diffusive = t[is_diffusive(t, msd)]
     return bool(F.min() <= np.exp(-1) and diffusive.size and diffusive[-1] >= SPAN * diffusive[0] * (1 - 1e-3))
 
 
-def _unwrapped(frame: gsd.hoomd.Frame) -> NDArray[np.float64]:
+def _unwrapped(frame: gsd.hoomd.Frame) -> NDArray[np.float32]:
     edges = frame.configuration.box[:3]
-    return np.asarray(frame.particles.position + frame.particles.image * edges, np.float64)
+    return np.asarray(frame.particles.position + frame.particles.image * edges, np.float32)

@@ -39,13 +39,13 @@ def hand_over(link: Link, report: Report | None = None) -> State:
 
     Parameters and errors are those of `simulate`.
     """
-    with_owner = _own(link)
+    owner = _own(link)
     state = saved.handed_over(link)
     if state is None:
-        _work(link, report, with_owner, _Work.begin)
+        _work(link, report, owner, _Work.begin)
         state = saved.handed_over(link)
         assert state is not None
-    _disown(link)
+    _disown(link, owner)
     return state
 
 
@@ -71,7 +71,7 @@ def simulate(link: Link, report: Report | None = None) -> Receipt:
     state = saved.reached(link)
     if state.phase != "done":
         state = _work(link, report, owner, _Work.finish)
-    _disown(link)
+    _disown(link, owner)
     return _receipt(link, state)
 
 
@@ -84,9 +84,10 @@ def _own(link: Link) -> str:
     return owner
 
 
-def _disown(link: Link) -> None:
+def _disown(link: Link, owner: str) -> None:
     folder = Path(link.folder)
-    (folder / OWNER).unlink(missing_ok=True)
+    if (folder / OWNER).exists() and (folder / OWNER).read_text() == owner:
+        (folder / OWNER).unlink()
     # it, and the folders that were made for it
     sync(folder, *folder.parents[:4])
 
@@ -233,6 +234,8 @@ class _Work:
         part, whole = self.folder / f"{run}.gsd.part", self.folder / f"{run}.gsd"
         if self.state.recorded and whole.exists() and not part.exists():
             return
+        if self.state.recorded:
+            _check_holds(part, self.state.recorded)
         if run == "relaxation":
             recorded, kept = self._relax(part)
         else:
@@ -353,17 +356,23 @@ def _reopen(path: Path, frames: int) -> gsd.hoomd.HOOMDTrajectory:
     return gsd.hoomd.open(path, "r+" if frames else "w")
 
 
+def _check_holds(path: Path, frames: int) -> None:
+    try:
+        with gsd.hoomd.open(path, "r") as file:
+            if len(file) < frames:
+                raise _LostError(f"{path} has {len(file)} of {frames} frames")
+            # the last is the first to be damaged
+            _ = file[frames - 1]
+    except (FileNotFoundError, RuntimeError) as error:
+        raise _LostError(f"{path} cannot be read: {error}") from error
+
+
 def _copy(path: Path, frames: Sequence[int]) -> Path:
     """Copy some frames of a file to one beside it."""
     copy = path.with_suffix(".kept")
-    try:
-        with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(copy, "w") as new:
-            if len(old) <= frames[-1]:
-                raise _LostError(f"{path} has {len(old)} of {frames[-1] + 1} frames")
-            for k in frames:
-                new.append(old[int(k)])
-    except (FileNotFoundError, RuntimeError) as error:
-        raise _LostError(f"{path} cannot be read: {error}") from error
+    with gsd.hoomd.open(path, "r") as old, gsd.hoomd.open(copy, "w") as new:
+        for k in frames:
+            new.append(old[int(k)])
     return copy
 
 

@@ -76,6 +76,7 @@ def largest_timestep(
             # velocity Verlet: half a step on, ⟨v²⟩ = T + (F dt/2)², which is the temperature of the positions
             bias = float(timestep**2 * force / (4 * temperature))
             if bias >= BIAS:
+                found.append(Trial(timestep, temperature, bias, math.nan, math.nan))
                 continue
             with program.load(settled, mixture, timestep, temperature) as simulation:
                 trial = Trial(timestep, temperature, bias, *_drift(simulation, particles, timestep))

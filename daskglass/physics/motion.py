@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from daskglass.kernels import displacement
 from daskglass.physics import arrays
-from daskglass.physics.dynamics import diffusivity, frame_pairs, mean_by_lag, pair_values
+from daskglass.physics.dynamics import frame_pairs, mean_by_lag, pair_values
 from daskglass.physics.particles import frame_times, species_codes
 from daskglass.physics.relaxation import crossing_time, is_diffusive
 
 PARTS = 5  # of the time of a run, that are compared
-FEWEST = 20.0  # of 1/(1 − Σ share²): more, and it is all but one part
+FEWEST_PARTS, FEWEST_WINDOWS = 1.05, 3.0  # that tell how far they scatter
 FINE = 10  # intervals between frames: from there on, what is between two lags lies on a line to 1e-3 of F
 
 
@@ -92,9 +92,8 @@ def motion_between(position: xr.DataArray, species: xr.DataArray, lags: NDArray[
     own = motion(position, species, wanted * interval, q)
     low, high = np.searchsorted(wanted, below[known]), np.searchsorted(wanted, above[known])
     weight = number[known] - below[known]
-    for mine, theirs in ((found.curves, own.curves), (found.parts, own.parts)):
+    for mine, theirs in zip(found, own, strict=True):
         mine[..., known] = (1 - weight) * theirs[..., low] + weight * theirs[..., high]
-    found.covered[:, known] = np.minimum(own.covered[:, low], own.covered[:, high])
     return found
 
 
@@ -105,20 +104,29 @@ def averaged(runs: Sequence[Motion]) -> Motion:
     weights = np.stack([np.where(np.isfinite(run.curves[0]), run.covered.sum(axis=0), 0.0) for run in runs])
     curves = np.stack([run.curves for run in runs], axis=1)
     with np.errstate(invalid="ignore"):
-        mean = np.sum(np.where(weights > 0, weights * curves, 0.0), axis=1) / weights.sum(axis=0)
+        # shares first: that of a run alone is exactly one
+        share = weights / weights.sum(axis=0)
+        mean = np.sum(np.where(weights > 0, share * curves, 0.0), axis=1)
+    mean[:, weights.sum(axis=0) == 0] = np.nan
     return Motion(
         mean, np.concatenate([run.parts for run in runs], axis=1), np.concatenate([run.covered for run in runs])
     )
 
 
-def standard_errors(run: Motion) -> NDArray[np.float64]:
-    """Return the standard errors (2, lag) of F and MSD, from how far parts of the time scatter; NaN where there is one."""
+def standard_errors(run: Motion, lags: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard errors (2, lag) of F and MSD, from how far parts of the time scatter.
+
+    Parts do not tell more than there are windows of a lag side by side; NaN where there are less than three.
+    """
+    covered = run.covered.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share = run.covered / run.covered.sum(axis=0)
+        share = run.covered / covered
+        parts, windows = 1.0 / np.sum(share**2, axis=0), covered / lags
         # the mean is the nearer to each part, the fewer there are
-        few = 1.0 / (1.0 - np.sum(share**2, axis=0))
+        few = parts / (parts - 1.0) * np.maximum(1.0, parts / windows)
         squares = np.where(share > 0, (share * (run.parts - run.curves[:, None])) ** 2, 0.0).sum(axis=1)
-        return np.asarray(np.where(few < FEWEST, np.sqrt(few * squares), np.nan))
+        known = (windows >= FEWEST_WINDOWS) & (parts > FEWEST_PARTS)
+        return np.asarray(np.where(known, np.sqrt(few * squares), np.nan))
 
 
 def relaxation_time_error(scattering: xr.DataArray, error: xr.DataArray) -> xr.DataArray:
@@ -137,13 +145,26 @@ def relaxation_time_error(scattering: xr.DataArray, error: xr.DataArray) -> xr.D
 
 
 def diffusivity_error(msd: xr.DataArray, error: xr.DataArray) -> xr.DataArray:
-    """Standard error of D (…): relative to it that of the diffusive part of MSD; both over (…, lag), rising."""
+    """Standard error of D (…), from that of MSD; both over (…, lag), rising.
+
+    The error of the fitted slope follows from those of the diffusive part, where motion is Brownian, so that windows of two
+    lags t < t' that overlap are correlated by 3/2 √(t/t') (1 − t/3t').
+    """
 
     def compute(t: NDArray[np.float64], x: NDArray[np.float64], error: NDArray[np.float64]) -> float:
-        used = is_diffusive(t, x) & np.isfinite(error)
-        return float(np.mean(error[used] / x[used])) if used.any() else np.nan
+        used = is_diffusive(t, x)
+        known = used & np.isfinite(error)
+        if used.sum() < 2 or not known.any():
+            return np.nan
+        # relative errors grow as the root of the lag, also where windows are too few to tell
+        relative = np.mean(error[known] / x[known] / np.sqrt(t[known]))
+        t, sigma = t[used], x[used] * np.where(known, error / x, relative * np.sqrt(t))[used]
+        short, long = np.minimum.outer(t, t), np.maximum.outer(t, t)
+        correlation = 1.5 * np.sqrt(short / long) * (1 - short / (3 * long))
+        slope = (np.linalg.pinv(np.column_stack([t, np.ones_like(t)]) / t[:, None]) / t)[0]
+        return float(np.sqrt(slope @ (correlation * np.outer(sigma, sigma)) @ slope) / 6)
 
-    return diffusivity(msd) * _over_lags(compute, msd, error)
+    return _over_lags(compute, msd, error)
 
 
 def _over_lags(compute: Callable[..., float], curve: xr.DataArray, error: xr.DataArray) -> xr.DataArray:

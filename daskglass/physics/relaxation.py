@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from daskglass.physics.defaults import Q_PEAK
 
 
-def self_scattering(displacement: NDArray[np.float64], drift: NDArray[np.float64], q: float = Q_PEAK) -> float:
+def self_scattering(displacement: NDArray[np.floating], drift: NDArray[np.float64], q: float = Q_PEAK) -> float:
     """F(Q,t) = ⟨ sin(QΔr)/(QΔr) ⟩ of particles displaced by (particle, 3) in a system that drifted by (3,), all in σ."""
     distance = np.linalg.norm(displacement - drift, axis=1)
     return float(np.mean(np.sinc(q * distance / np.pi)))

@@ -116,13 +116,15 @@ class Workers:
     memory : bytes of each
     jobs : that they are in; 0 where there are none
     lifetime : of each, s
-    cores : of a job, or of this machine
+    threads : most that each can have
+    cores : of them all
     """
 
     number: int
     memory: int
     jobs: int = 0
     lifetime: float = math.inf
+    threads: int = 1
     cores: int = 1
 
 
@@ -141,14 +143,16 @@ def workers_of(profile: Profile) -> Workers | None:
         return Workers(1, MEMORY_LIMIT)
     if profile.kind == "local":
         number = profile.workers or len(os.sched_getaffinity(0))
-        return Workers(number, MEMORY_LIMIT // number, cores=len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        return Workers(number, MEMORY_LIMIT // number, threads=max(1, cores // (profile.workers or 1)), cores=cores)
     processes = profile.options.get("processes", profile.options["cores"])
     return Workers(
         profile.jobs * processes,
         parse_bytes(profile.options["memory"]) // processes,
         profile.jobs,
         lifetime_seconds(profile),
-        profile.options["cores"],
+        profile.options["cores"] // profile.options.get("processes", 1),
+        profile.jobs * profile.options["cores"],
     )
 
 
@@ -238,11 +242,11 @@ def with_threads(cost: Cost, threads: int) -> Cost:
 
 def best_threads(plans: Sequence[Cost], workers: Workers) -> tuple[int, float]:
     """Threads of a simulation with which a study ends first on the cores of these workers, and hours that it takes."""
-    now = max((plan.threads for plan in plans), default=1)
-    choices = [2**k for k in range(workers.cores.bit_length()) if any(plan.parallel for plan in plans) or k == 0]
+    threaded = any(plan.parallel for plan in plans)
+    choices = [2**k for k in range(workers.threads.bit_length()) if threaded or k == 0]
     return min(
         (
-            (t, wall_hours([with_threads(plan, t) for plan in plans], max(1, workers.number * now // t)))
+            (t, wall_hours([with_threads(plan, t) for plan in plans], max(1, min(workers.number, workers.cores // t))))
             for t in choices
         ),
         key=lambda choice: choice[::-1],

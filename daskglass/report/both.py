@@ -143,8 +143,6 @@ class Both(RendererBase):
 
     def draw_image(self, gc: Any, x: float, y: float, im: Any, transform: Any = None) -> None:
         """Draw an image, as many pixels as it has."""
-        """Draw a mesh of cells."""
-        """Draw many paths."""
         self._pixels.draw_image(gc, x, y, im)
         x, y = self._to_points.transform((x, y))
         self._vectors.draw_image(self._in_points(gc), x, y, im)

@@ -29,12 +29,14 @@ class Recording:
     times : (frames,) τ; None where every temperature and replica has its own
     lags : τ, between whose frames motion is computed; None where it is computed from another run
     variables : that come with the frames
+    alone : whether motion is computed from this run and no other
     """
 
     frames: int
     times: NDArray[np.float64] | None
     lags: NDArray[np.float64] | None
     variables: tuple[Variable, ...]
+    alone: bool = True
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Simulated:
         }
         lags = np.array(lag_grid(LONGEST_LAG_STEPS)) * self.timestep
         varying = (*recorded, over(FRAMES, VARIABLES["time"]))
-        relaxation = Recording(given.relaxation.frames, None, lags, varying)
+        relaxation = Recording(given.relaxation.frames, None, lags, varying, alone=self.in_whole_links)
         return {"production": runs["production"], "relaxation": relaxation, **runs}
 
     def has_frames(self, run: str, temperature: float, replica: int) -> bool:

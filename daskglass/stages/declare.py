@@ -62,8 +62,8 @@ class Plan:
             PRODUCTION: ("production",),
             TRAINED: (self.settings["softness.train_on.run"],),
             MOTION: motion,
-            # a run that is made for it, and those that have some of its lags; or one of those alone
-            MOVING: motion if set(motion) <= set(uniform) else (*motion, *uniform),
+            # and what has some of its lags
+            MOVING: motion if all(recorded[run].alone for run in motion) else (*motion, *uniform),
         }
         return chosen[of]
 

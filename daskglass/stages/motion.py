@@ -56,7 +56,7 @@ def bulk_dynamics(path: Path, row: Block, others: Sequence[Block] = (), *, q: fl
         at_lags = physics.motion.motion if each == row else physics.motion.motion_between
         runs.append(at_lags(position, run["species"], lags, q))
     motion = physics.motion.averaged(runs)
-    errors = physics.motion.standard_errors(motion)
+    errors = physics.motion.standard_errors(motion, lags)
     write_rows(path, row, dict(zip((*CURVES, *ERRORS), (*motion.curves, *errors), strict=True)))
     return {}
 

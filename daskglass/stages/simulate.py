@@ -9,7 +9,7 @@ from typing import Any
 from daskglass.engines import saved, sweep
 from daskglass.engines.link import Link
 from daskglass.registry import ENGINES
-from daskglass.stages.declare import RECORDED, Item, Place, Plan, Stage, Step
+from daskglass.stages.declare import POSITION, RECORDED, Item, Place, Plan, Stage, Step
 
 HANDED = "handed"  # states that colder simulations start from, in files
 
@@ -71,7 +71,9 @@ def _place(link: Link) -> Place:
 
 
 def _memory(plan: Plan, run: str) -> int:
-    return plan.source.particles * ENGINES[plan.source.effort().engine].memory
+    # and the frames that tell whether a relaxation run is long enough
+    frames = plan.layouts["relaxation"].sizes["time"] if "relaxation" in plan.layouts else 0
+    return plan.source.particles * (ENGINES[plan.source.effort().engine].memory + frames * POSITION)
 
 
 def _threads(plan: Plan) -> int:

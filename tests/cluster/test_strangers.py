@@ -26,7 +26,7 @@ from daskglass.cluster.folders import is_private, private_folder
 from daskglass.cluster.keys import make_keys
 from daskglass.cluster.profiles import load_profile
 from daskglass.store.lock import locked
-from tests.kernels.test_cache import SPREAD
+from tests.kernels.test_cache import MEAN
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
@@ -195,7 +195,7 @@ def test_a_stranger_reads_no_keys_of_a_batch_cluster(shared):
 @needs_root
 def test_a_stranger_neither_reads_nor_writes_compiled_kernels(shared):
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    subprocess.run([sys.executable, "-c", SPREAD], check=True, env=environment, capture_output=True)
+    subprocess.run([sys.executable, "-c", MEAN], check=True, env=environment, capture_output=True)
     assert list(shared.glob("tmp/**/*.nbc"))
     assert stranger((), shared.glob("tmp/*"))[0] == []
 

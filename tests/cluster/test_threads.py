@@ -109,9 +109,11 @@ def test_threads_shorten_a_chain_and_cost_core_hours():
 
 
 def test_the_number_of_threads_with_which_a_study_ends_first_is_found():
-    workers = Workers(64, 10**9, jobs=4, cores=16)
+    workers = Workers(64, 10**9, jobs=4, threads=16, cores=64)
     few = [cost(chain=100.0, hours=200.0)]
     assert best_threads(few, workers)[0] == 16
+    # a profile that gives each process one core has none for threads
+    assert best_threads(few, Workers(64, 10**9, jobs=4, threads=1, cores=64))[0] == 1
     # all cores have enough to do: threads would only lose
     many = [cost(chain=1.0, hours=20_000.0)]
     assert best_threads(many, workers) == (1, pytest.approx(wall_hours(many, 64)))

@@ -334,6 +334,27 @@ def test_a_hotter_link_that_began_otherwise_makes_the_colder_one_begin_again(han
     assert hand_over(cold).fingerprint != first.fingerprint
 
 
+@pytest.mark.parametrize("run", ["relaxation", "production"])
+def test_a_run_lost_before_it_was_published_is_simulated_again(link, monkeypatch, run):
+    whole = replace(link, folder=link.folder.with_name("whole"))
+    simulate(whole)
+
+    def cut(renames, below):
+        if any(target.name == f"{run}.gsd" for _, target in renames):
+            raise Interrupted
+        publish(renames, below)
+
+    publish = sweep.publish
+    monkeypatch.setattr(sweep, "publish", cut)
+    with pytest.raises(Interrupted):
+        simulate(link)
+    monkeypatch.setattr(sweep, "publish", publish)
+    (link.folder / f"{run}.gsd.part").unlink()
+    with pytest.warns(UserWarning, match="simulating this run again"):
+        simulate(link)
+    assert frames(link.folder) == frames(whole.folder)
+
+
 # --- how long a relaxation run is ---
 
 

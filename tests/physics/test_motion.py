@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import daskglass as dg
+from daskglass.engines.schedules import Logarithmic, relaxation
 from daskglass.physics import motion
 
 Q = 7.14
@@ -78,7 +79,7 @@ def test_standard_errors_are_the_scatter_of_independent_runs():
         position, species = walk(np.arange(120.0), 12, 0.01, seed)
         found = motion.motion(position, species, lags, Q)
         F_err, msd_err = (
-            xr.DataArray(error, dims="lag", coords={"lag": lags}) for error in motion.standard_errors(found)
+            xr.DataArray(error, dims="lag", coords={"lag": lags}) for error in motion.standard_errors(found, lags)
         )
         F, msd = (xr.DataArray(curve, dims="lag", coords={"lag": lags}) for curve in found.curves)
         msd = msd.rename("msd") * 20  # so that particles move by a diameter
@@ -95,7 +96,8 @@ def test_standard_errors_are_the_scatter_of_independent_runs():
 
 def test_where_one_part_alone_has_a_lag_its_error_is_not_known():
     position, species = walk(np.arange(21.0), 60, 0.02, 5)
-    error = motion.standard_errors(motion.motion(position, species, np.array([1.0, 20.0]), Q))
+    lags = np.array([1.0, 20.0])
+    error = motion.standard_errors(motion.motion(position, species, lags, Q), lags)
     assert np.isfinite(error[:, 0]).all()
     assert np.isnan(error[:, 1]).all()
 
@@ -106,3 +108,24 @@ def test_without_a_crossing_or_a_diffusive_part_there_is_no_error():
     msd = xr.DataArray(0.01 * lags, dims="lag", coords={"lag": lags}, name="msd")
     assert np.isnan(motion.relaxation_time_error(F, 0.01 * F))
     assert np.isnan(motion.diffusivity_error(msd, 0.01 * msd))
+
+
+@pytest.mark.parametrize("mean_squared", [4.0, 8.0])
+def test_errors_of_a_relaxation_run_are_the_scatter_of_such_runs(mean_squared):
+    """Of particles that move by 1 σ² in a sixth, or a third, of the longest lag looked at."""
+    tau, timestep = 4.0, 0.1
+    run = relaxation(Logarithmic(10, 30, 60), tau, timestep)
+    end = next(end for end, _ in run.stretches() if end >= 24 * tau / timestep)
+    times = np.array(run.kept(end)) * timestep
+    lags = np.array([lag for lag in run.lags if lag <= end]) * timestep
+    found = []
+    for seed in range(40):
+        position, species = walk(times, 60, mean_squared / (6 * 12 * tau), seed)
+        curves = motion.motion(position, species, lags, Q)
+        msd, error = (
+            xr.DataArray(values, dims="lag", coords={"lag": lags}, name="msd")
+            for values in (curves.curves[1], motion.standard_errors(curves, lags)[1])
+        )
+        found.append([dg.diffusivity(msd).item(), motion.diffusivity_error(msd, error).item()])
+    D, error = np.array(found).T
+    assert np.sqrt(np.nanmean(error**2)) == pytest.approx(np.nanstd(D, ddof=1), rel=0.4)

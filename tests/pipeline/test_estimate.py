@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import os
 import re
 import sys
 from collections import Counter
@@ -258,8 +259,8 @@ def test_a_task_longer_than_workers_live_is_warned_of(tmp_path):
 def test_local_workers_share_the_memory_as_dask_shares_it(tmp_path):
     file = tmp_path / "cluster.yaml"
     file.write_text("local: {type: local, workers: 4}\n")
-    workers = workers_of(load_profile("local", file))
-    assert workers == Workers(4, parse_memory_limit("auto", 1, 4, logger=None))
+    workers, cores = workers_of(load_profile("local", file)), len(os.sched_getaffinity(0))
+    assert workers == Workers(4, parse_memory_limit("auto", 1, 4, logger=None), threads=max(1, cores // 4), cores=cores)
 
 
 def test_workers_of_a_batch_system_share_the_memory_of_their_job(tmp_path):
@@ -267,7 +268,9 @@ def test_workers_of_a_batch_system_share_the_memory_of_their_job(tmp_path):
     file.write_text(
         'hpc: {type: slurm, jobs: 10, cores: 16, processes: 8, memory: 64GB, walltime: "04:00:00", interface: ib0}\n'
     )
-    assert workers_of(load_profile("hpc", file)) == Workers(80, 8 * 10**9, 10, lifetime=4 * 3600 - 3 * 300)
+    assert workers_of(load_profile("hpc", file)) == Workers(
+        80, 8 * 10**9, 10, lifetime=4 * 3600 - 3 * 300, threads=2, cores=160
+    )
 
 
 def test_wall_time_is_the_work_shared_but_not_less_than_the_longest_chain(tmp_path):
@@ -282,7 +285,7 @@ def test_wall_time_is_the_work_shared_but_not_less_than_the_longest_chain(tmp_pa
         )
     )
     (in_turn,) = costs(load_study(tmp_path / "study.yaml"))
-    assert in_turn.chain == pytest.approx(cost.hours["simulate"] / 2)
+    assert in_turn.chain == pytest.approx(in_turn.hours["simulate"] / 2)
     assert wall_hours(found, 1) == pytest.approx(hours)
     assert wall_hours(found, 1000) == pytest.approx(cost.chain)
 

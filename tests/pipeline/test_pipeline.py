@@ -98,13 +98,27 @@ def test_radial_distribution_and_entropy_are_those_of_the_positions(production, 
         np.testing.assert_allclose(ensemble[f"s2{suffix}"], s2, rtol=1e-9)
 
 
-def test_dynamics_are_those_of_the_relaxation_run(tiny):
+def test_dynamics_are_those_of_the_relaxation_run_and_of_longer_lags_of_the_others_too(tiny, production):
+    training = dg.open_store(tiny / "tiny.zarr")["ka_0.0/training"].to_dataset().load()
     relaxation = dg.open_store(tiny / "tiny.zarr")["ka_0.0/relaxation"].to_dataset()
     row = relaxation.isel(temperature=1, replica=0).load()
-    known = row["scattering"].notnull().values
-    assert known.sum() >= 16
-    F = dg.scattering_function(row["position"], row["species"], lags=row["lag"].values[known])
-    np.testing.assert_array_equal(row["scattering"].values[known], F)
+    lags, known = row["lag"].values, row["scattering"].notnull().values
+    alone = known & (lags < 10.0)
+    assert alone.sum() >= 8
+    F = dg.scattering_function(row["position"], row["species"], lags=lags[alone])
+    np.testing.assert_array_equal(row["scattering"].values[alone], F)
+    # 10.048 τ: on the line between 10 and 11 frames of 1 τ, each run weighted by the time that its pairs of frames cover
+    lag = lags[known & (lags > 10.0)][0]
+    sums, weights = 0.0, 0.0
+    for run in (production.isel(temperature=1, replica=0), training.isel(temperature=0, replica=0)):
+        msd = dg.mean_squared_displacement(run["position"], run["species"], lags=[10.0, 11.0]).values
+        time = float(run["time"][-1])
+        sums, weights = sums + time * np.interp(lag, [10.0, 11.0], msd), weights + time
+    times = row["time"].values
+    starts = [t for t in times if np.abs(times - t - lag).min() < 1e-6]
+    covered = lag + np.minimum(np.diff(starts), lag).sum()
+    own = float(dg.mean_squared_displacement(row["position"], row["species"], lags=[lag])[0])
+    assert float(row["msd"].sel(lag=lag)) == pytest.approx((sums + covered * own) / (weights + covered), rel=1e-3)
 
 
 def test_probabilities_are_those_of_the_strata(production, ensemble):
