@@ -138,7 +138,7 @@ ENGINES: dict[str, EngineEntry] = {
     ),
     "lammps": EngineEntry(
         "daskglass.engines.lammps:Lammps", "LAMMPS, embedded; any number of cores",
-        minimizers={"fire": 1500, "cg": 1700}, memory=800, core=Speed((2.2e6, 1.7e6), 1.7e6, 0.8), threaded=True,
+        minimizers={"fire": 1500, "cg": 1700}, memory=800, core=Speed((2.2e6, 1.7e6), 1.7e6, 0.85), threaded=True,
     ),
     # Core: about half of LAMMPS's. GPU: half of what HOOMD-blue's benchmark MDPairLJ reports for an A100 and 64,000
     # particles at ρ = 1, 4,400 steps a second: fewer particles do not fill it. ExpandedLJ is taken to cost what it costs
