@@ -144,8 +144,10 @@ def log_y(ax: Axes) -> None:
 
 def _power(labelled: tuple[int, ...], value: float, _: int | None = None) -> str:
     exponent = int(np.floor(np.log10(value) + 1e-9))
-    mantissa = round(value / 10.0**exponent)
-    return rf"${mantissa}\times 10^{{{exponent}}}$" if mantissa in labelled else ""
+    mantissa = value / 10.0**exponent
+    whole = abs(mantissa - round(mantissa)) < 1e-6
+    # on less than a decade Matplotlib sets ticks evenly, and few
+    return rf"${mantissa:.4g}\times 10^{{{exponent}}}$" if round(mantissa) in labelled or not whole else ""
 
 
 def strata_colours(edges: np.ndarray) -> tuple[Colormap, BoundaryNorm]:

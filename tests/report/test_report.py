@@ -549,3 +549,18 @@ def test_wrapped_positions_lie_in_the_box() -> None:
     inside = snapshot.wrap(position, box)
     assert (np.abs(inside) <= box / 2).all()
     np.testing.assert_allclose(np.exp(2j * np.pi * inside / box), np.exp(2j * np.pi * position / box), atol=1e-9)
+
+
+@pytest.mark.parametrize("limits", [(8.5e-3, 9.6e-3), (1e-3, 5e-2), (2e-3, 9e-3), (1.01e-4, 1.04e-4)])
+def test_every_label_of_a_logarithmic_axis_says_where_it_stands(limits):
+    figure = Figure()
+    ax = figure.add_subplot()
+    ax.plot([1, 2], limits)
+    style.log_y(ax)
+    figure.canvas.draw()
+    ticks = [*zip(ax.get_yticks(minor=True), ax.get_yticklabels(minor=True), strict=True)]
+    shown = [(value, label.get_text()) for value, label in ticks if label.get_text()]
+    assert shown
+    for value, text in shown:
+        mantissa, exponent = re.fullmatch(r"\$([\d.]+)\\times 10\^\{(-?\d+)\}\$", text).groups()
+        assert float(mantissa) * 10 ** int(exponent) == pytest.approx(value, rel=1e-3)
