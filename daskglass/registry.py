@@ -52,7 +52,7 @@ class Speed:
     parallel: float = 0.0
 
     def speedup(self, threads: int) -> float:
-        """How much faster a simulation is on so many threads."""
+        """How much faster a simulation is on several threads than on one."""
         return 1.0 / (1.0 - self.parallel + self.parallel / threads)
 
 

@@ -64,7 +64,7 @@ class Profile:
 
 
 def for_threads(profile: Profile, threads: int) -> Profile:
-    """Let every worker process of a profile have so many cores, and offer them to simulations as its resource `threads`.
+    """Give every worker process a core for each thread of a simulation, offered to Dask as its resource `threads`.
 
     Raises
     ------

@@ -186,7 +186,7 @@ class Engine(Minimizer, Protocol):
 
 
 def get_engine(name: str, threads: int = 1) -> Engine:
-    """Return the engine of this name, which simulates, on so many threads.
+    """Return the engine of this name, which simulates on this number of threads.
 
     Raises
     ------

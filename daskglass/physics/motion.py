@@ -49,9 +49,7 @@ def motion(position: xr.DataArray, species: xr.DataArray, lags: NDArray[np.float
     positions, codes, times = _checked(position, species)
     elapsed = times - times[0]
     present = np.abs(elapsed[:, None] - lags).min(axis=0) <= 1e-3 * np.diff(times).min()
-    found = Motion(
-        np.full((2, lags.size), np.nan), np.full((2, PARTS, lags.size), np.nan), np.zeros((PARTS, lags.size))
-    )
+    found = _unknown(lags.size)
     if not present.any():
         return found
     first, second, which = frame_pairs(times, lags[present])
@@ -80,9 +78,7 @@ def motion_between(position: xr.DataArray, species: xr.DataArray, lags: NDArray[
     """
     _, _, times = _checked(position, species)
     interval = (times[-1] - times[0]) / max(times.size - 1, 1)
-    found = Motion(
-        np.full((2, lags.size), np.nan), np.full((2, PARTS, lags.size), np.nan), np.zeros((PARTS, lags.size))
-    )
+    found = _unknown(lags.size)
     if not interval:
         return found
     number = np.round(lags / interval, 6)
@@ -180,6 +176,10 @@ def _over_lags(compute: Callable[..., float], curve: xr.DataArray, error: xr.Dat
     return arrays.apply(
         reduce, {"curve": curve, "error": error}, core=[["lag"], ["lag"]], out=[[]], dtypes=[np.float64]
     )
+
+
+def _unknown(lags: int) -> Motion:
+    return Motion(np.full((2, lags), np.nan), np.full((2, PARTS, lags), np.nan), np.zeros((PARTS, lags)))
 
 
 def _checked(

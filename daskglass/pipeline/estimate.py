@@ -231,7 +231,7 @@ def wall_hours(plans: Sequence[Cost], workers: int) -> float:
 
 
 def with_threads(cost: Cost, threads: int) -> Cost:
-    """Cost of a system if each of its simulations had so many threads."""
+    """Cost of a system whose simulations run on another number of threads."""
     now, then = (Speed((0.0, 0.0), 0.0, cost.parallel).speedup(number) for number in (cost.threads, threads))
     hours = {
         stage: hours * (now / cost.threads * threads / then if stage == "simulate" else 1)

@@ -63,7 +63,7 @@ class OnDask:
             return None
         if task.threads > self._threads:
             raise ClusterError(
-                f"source.simulate.threads: {task.threads}, but no worker offers so many; start them with "
+                f"source.simulate.threads: {task.threads}, but no worker offers that many; start them with "
                 f"--nthreads 1 --resources {THREADS}={task.threads}"
             )
         return self._gpu | ({THREADS: task.threads} if task.threads > 1 else {}) or None

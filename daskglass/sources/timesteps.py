@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from daskglass.engines.timestep import Trial, largest_timestep
+from daskglass.engines.timestep import largest_timestep
 from daskglass.errors import EngineError
 from daskglass.store.durable import replace_file
 from daskglass.study.settings import Study, System, fingerprint
@@ -60,7 +60,7 @@ def measure(study: Study, over: Callable[[float], Map]) -> None:
     for number, trial in over(SECONDS * len(systems))(largest_timestep, columns):
         file = _file(study, systems[number])
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, json.dumps({"asked": _hash(asked[number]), **Trial(*trial)._asdict()}))
+        replace_file(file, json.dumps({"asked": fingerprint(*asked[number]), **trial._asdict()}))
 
 
 def _measured(study: Study, system: System) -> float | None:
@@ -69,7 +69,7 @@ def _measured(study: Study, system: System) -> float | None:
         return None
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        return float(found["timestep"]) if found["asked"] == _hash(_asked(study, system)) else None
+        return float(found["timestep"]) if found["asked"] == fingerprint(*_asked(study, system)) else None
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError(f"damaged: {error}", file=file, remedy="delete it, to have it measured again") from error
 
@@ -78,10 +78,6 @@ def _asked(study: Study, system: System) -> tuple[Any, ...]:
     simulate = study.source.simulate
     assert simulate is not None
     return simulate.engine, system.mixture, max(system.temperatures), simulate.seed, simulate.timesteps
-
-
-def _hash(asked: tuple[Any, ...]) -> str:
-    return fingerprint(*asked)
 
 
 def _file(study: Study, system: System) -> Path:

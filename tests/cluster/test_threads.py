@@ -89,7 +89,7 @@ def test_a_simulation_waits_for_a_worker_of_so_many_cores(tmp_path, monkeypatch)
 
 def test_where_no_worker_offers_so_many_cores_it_is_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ClusterError, match=r"threads: 2, but no worker offers so many.*--resources threads=2"):
+    with pytest.raises(ClusterError, match=r"threads: 2, but no worker offers that many.*--resources threads=2"):
         run_on(load_profile("local"), tmp_path, 2)
 
 
