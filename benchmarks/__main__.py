@@ -1,4 +1,8 @@
-"""Run every benchmark, and write the table of docs/performance.md and docs/performance.json: `python -m benchmarks`."""
+"""Run benchmarks, and write the table of docs/performance.md and docs/performance.json.
+
+`python -m benchmarks` runs all. `python -m benchmarks NAME …` runs some, whose rows take the place of earlier ones measured on
+the same machine with the same versions; on another one they are printed only.
+"""
 
 import importlib
 import importlib.metadata
@@ -40,17 +44,25 @@ def table(found: dict[str, list[Row]]) -> str:
 
 
 def main() -> None:
-    """Run the modules named on the command line, or all, and write the table if it is all."""
+    """Run the modules named on the command line, or all; write the rows of each as soon as it is done."""
     modules = [m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name not in ("__main__", "timing")]
-    chosen = sys.argv[1:] or modules
-    found = {}
+    chosen, about = sys.argv[1:] or modules, machine()
+    record = DOCS / "performance.json"
+    kept = json.loads(record.read_text())
+    same = all(kept["machine"].get(name) == value for name, value in about.items() if name != "date")
+    if sys.argv[1:] and not same:
+        print("another machine or other versions than those of docs/performance.md, which stays as it is", flush=True)
+    found = {name: [Row(**row) for row in rows] for name, rows in kept["rows"].items() if same}
     for name in chosen:
         began = time.perf_counter()
         found[name] = importlib.import_module(f"benchmarks.{name}").rows()
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
-    if chosen != modules:
-        return
-    about = machine()
+        if same or not sys.argv[1:]:
+            write(about, {module: found[module] for module in modules if module in found})
+
+
+def write(about: dict[str, str], found: dict[str, list[Row]]) -> None:
+    """Write the rows as JSON and as a table."""
     document = {"machine": about, "rows": {name: [asdict(row) for row in rows] for name, rows in found.items()}}
     (DOCS / "performance.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     page = DOCS / "performance.md"

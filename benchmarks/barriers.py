@@ -1,7 +1,9 @@
 """The bootstrap of the barriers, at the size of the paper, against a loop over resamples."""
 
 import numpy as np
+import scipy.optimize
 import xarray as xr
+from numpy.typing import NDArray
 
 import daskglass as dg
 from benchmarks.timing import Row, compare
@@ -35,20 +37,72 @@ def counted() -> xr.Dataset:
 
 
 def one_by_one(counts: xr.Dataset, resamples: int = RESAMPLES, seed: int = 0, block: int = BLOCK) -> xr.Dataset:
-    """Errors as `dg.bootstrap` gives them, of counts in the order of their labels: all functions on each resample."""
+    """Errors as `dg.bootstrap` gives them, of counts in the order of their labels: one resample and one line at a time."""
     blocks = existing_counts(counts).coarsen(time=block, boundary="pad").sum()
-    blocks = blocks.stack(unit=("replica", "time"), create_index=False)
-    n = blocks.sizes["unit"]
-    draws = np.random.default_rng(seed).integers(n, size=(resamples, blocks.sizes["temperature"], n))
-    drawn = []
-    for units in draws:
-        P = probability_of(blocks.isel(unit=xr.DataArray(units, dims=("temperature", "unit"))).sum("unit"))
-        fit = dg.arrhenius(P)
+    blocks = blocks.stack(unit=("replica", "time"), create_index=False).transpose(..., "temperature", "unit", "stratum")
+    n, temperatures = blocks.sizes["unit"], blocks.sizes["temperature"]
+    draws = np.random.default_rng(seed).integers(n, size=(resamples, temperatures, n))
+    drawn = [
+        probability_of(blocks.isel(unit=xr.DataArray(units, dims=("temperature", "unit"))).sum("unit"))
+        for units in draws
+    ]
+    P_err = xr.concat([P["probability"] for P in drawn], "resample").std("resample", ddof=1)
+    P = probability_of(blocks.sum("unit"))
+    happened = P["events"] > 0
+    error = (P_err / P["probability"]).where(happened)
+    error = error.where(error > 1e-12, 1 / np.sqrt(P["events"].where(happened)))
+    rest = np.log(P["probability"].where(happened))
+    _, _, rest = _lines(rest, error)
+    found = []
+    for P, z in zip(drawn, np.random.default_rng([seed, 1]).standard_normal((resamples, temperatures)), strict=True):
+        y = np.log(P["probability"].where(P["events"] > 0)) + rest * xr.DataArray(z, dims="temperature")
+        energy, entropy, _ = _lines(y, error)
+        fit = xr.Dataset({"activation_energy": energy, "activation_entropy": entropy})
         onset = dg.onset_temperature(fit).reset_coords(drop=True)
-        scaled = dg.collapse(fit, onset).drop_vars("onset_probability")
-        drawn.append(xr.merge([P["probability"], fit[["activation_energy", "activation_entropy"]], onset, scaled]))
-    spread = xr.concat(drawn, "resample").std("resample", ddof=1)
-    return spread.rename({name: f"{name}_err" for name in spread.data_vars})
+        found.append(xr.merge([fit, onset, dg.collapse(fit, onset).drop_vars("onset_probability")]))
+    values = xr.concat(found, "resample")
+    spread = values.std("resample", ddof=1).assign(probability=P_err)
+    spread = spread.rename({name: f"{name}_err" for name in spread.data_vars})
+    for name in ("scaled_entropy", "scaled_energy"):
+        other = values[name].rename(stratum="stratum_2").drop_vars("stratum_2", errors="ignore")
+        apart, from_mean = (
+            each - each.mean("resample") for each in (values[name].drop_vars("stratum", errors="ignore"), other)
+        )
+        both = (apart * from_mean).notnull().sum("resample")
+        spread[f"{name}_cov"] = (apart * from_mean).sum("resample") / (both - 1).where(both > 1)
+    return spread
+
+
+def _lines(y: xr.DataArray, error: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """ΔE and Σ of each stratum, and the distances from the line times the share that the common scatter has in them."""
+    x = 1 / y["temperature"].values
+
+    def line(y: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:
+        known = np.isfinite(y)
+        freedom = known.sum() - 2
+        none = np.zeros(y.size)
+        if freedom < 0:
+            return np.nan, np.nan, none
+
+        def fit(s2: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            line = np.polyfit(x[known], y[known], 1, w=1 / np.sqrt(error[known] ** 2 + s2))
+            return line, y[known] - np.polyval(line, x[known])
+
+        def excess(s2: float) -> float:
+            return float((fit(s2)[1] ** 2 / (error[known] ** 2 + s2)).sum() - freedom)
+
+        s2 = 0.0
+        if freedom > 0 and excess(0.0) > 0:
+            s2 = scipy.optimize.brentq(excess, 0.0, 10 * y[known].var() + 1.0, xtol=1e-17, rtol=1e-15)
+        (slope, intercept), rest = fit(s2)
+        none[known] = rest * np.sqrt(s2 / (error[known] ** 2 + s2) * (freedom + 2) / max(freedom, 1))
+        return -slope, intercept, none
+
+    axes = [["temperature"], ["temperature"]]
+    fitted = xr.apply_ufunc(
+        line, y, error, input_core_dims=axes, output_core_dims=[[], [], ["temperature"]], vectorize=True
+    )
+    return fitted
 
 
 if __name__ == "__main__":

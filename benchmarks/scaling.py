@@ -58,7 +58,7 @@ def study_of(folder: Path, temperatures: tuple[float, ...] = TEMPERATURES) -> St
 
 def run(study: Study, client: Client, stage: str | None = None) -> None:
     """Run a study, or one stage of it."""
-    outcome = pipeline.run(study, lambda seconds: OnDask(client), draw=lambda path: path, stage=stage)
+    outcome = pipeline.run(study, lambda seconds: OnDask(client), draw=lambda plans, tasks: [], stage=stage)
     assert not outcome.failures, outcome.failures
 
 
@@ -86,9 +86,9 @@ def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
     seconds: Seconds = Counter()
     mu, width = structure.mu_grid(*study.structure.mu), study.structure.width
     radial, given = study.radial, study.hops
-    hops = [timed(seconds, "hops", hops.hop_indicator, r.position, given.window) for r in runs]
+    p_hop = [timed(seconds, "hops", hops.hop_indicator, r.position, given.window) for r in runs]
     label = timed(
-        seconds, "hops", hops.rearrangement_labels, hops[-1], runs[-1].species, given.soft, given.hard,
+        seconds, "hops", hops.rearrangement_labels, p_hop[-1], runs[-1].species, given.soft, given.hard,
         given.soft_separation, given.hard_separation,
     )  # fmt: skip
     model = timed(seconds, "structure", _train, study, runs[-1], label, mu)
@@ -107,11 +107,11 @@ def bare(study: Study, runs: list[xr.Dataset]) -> Seconds:
         timed(seconds, "ensemble", dynamics.mean_squared_displacement, r.position, r.species)
     for values in (S, s2):
         edges = timed(seconds, "ensemble", strata.strata, xr.concat(values, "row"))
-        for hop, each in zip(hops, values, strict=True):
+        for hop, each in zip(p_hop, values, strict=True):
             # for every candidate of the supercooled range
             for _ in runs:
                 timed(seconds, "ensemble", strata.stratum_counts, hop, each, edges, given.soft)
-    for hop, each in zip(hops, S, strict=True):
+    for hop, each in zip(p_hop, S, strict=True):
         timed(seconds, "ensemble", recall_precision, each, hop, given.soft)
     bins = np.linspace(*np.nanpercentile(np.stack(S), (5, 95)), radial.softness_bins + 1)
     for r, each in zip(runs, S, strict=True):

@@ -97,6 +97,8 @@ _VARIABLES = (
     Variable("samples", ("temperature", "stratum"), "int64", "1", "number of particle-frames"),
     Variable("activation_energy", ("stratum",), "float64", "epsilon", "activation energy ΔE"),
     Variable("activation_entropy", ("stratum",), "float64", "k_B", "activation entropy Σ"),
+    Variable("scatter", ("stratum",), "float64", "1", "scatter of ln P_R common to all temperatures"),
+    Variable("reduced_chi_squared", ("stratum",), "float64", "1", "χ² per degree of freedom without the common scatter"),
     Variable("onset_temperature", (), "float64", "epsilon/k_B", "onset temperature T_A"),
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ bootstrap has its resamples as one dimension more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -18,33 +18,94 @@ from daskglass.physics import arrays
 from daskglass.physics.strata import in_double
 from daskglass.variables import VARIABLES, named
 
+ERROR = "probability_err"
 INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
 FIT = {name: ("stratum",) for name in ("activation_energy", "activation_entropy")}
+ROUNDING = 1e-12  # relative errors below it are of arithmetic alone
+ROUNDS = 100  # of Newton's method for the common scatter, which takes ten
+Weights = Literal["scatter", "counts", "equal"]
 
 
 class Lines(NamedTuple):
-    """Lines ln P = Σ − ΔE/T, the standard errors of both, and how many temperatures each was fitted to."""
+    """Lines ln P = Σ − ΔE/T and how the points lie about them.
+
+    Attributes
+    ----------
+    energy, entropy, energy_err, entropy_err : ΔE and Σ with their standard errors
+    scatter : s, common to all points, beyond their own errors
+    reduced_chi_squared : χ² per degree of freedom of the points with their own errors alone
+    used : number of points
+    rest : ln P less the line, the part that s stands for; 0 where there is no point
+    """
 
     energy: NDArray[np.float64]
     entropy: NDArray[np.float64]
     energy_err: NDArray[np.float64]
     entropy_err: NDArray[np.float64]
+    scatter: NDArray[np.float64]
+    reduced_chi_squared: NDArray[np.float64]
     used: NDArray[np.int64]
+    rest: NDArray[np.float64]
 
 
 def arrhenius_lines(
-    T: NDArray[np.float64], probability: NDArray[np.floating], events: NDArray[np.number[Any]]
+    T: NDArray[np.float64],
+    y: NDArray[np.float64],
+    error: NDArray[np.float64],
+    events: NDArray[np.number[Any]],
+    weights: Weights = "scatter",
 ) -> Lines:
-    """Fit a line to the ln P that exist of each stratum; P and its events over (…, temperature). See `arrhenius`."""
-    if ((probability < 0) | (probability > 1)).any():
-        raise DataError("P.probability must lie between 0 and 1, NaN where it is missing")
-    known = (events > 0) & (probability > 0)
-    # the variance of ln P is 1/events
-    weight = np.where(known, events, 0.0)
-    slope, intercept, slope_err, intercept_err = weighted_lines(
-        1.0 / T, np.log(np.where(known, probability, 1.0)), weight
-    )
-    return Lines(-slope, intercept, slope_err, intercept_err, known.sum(axis=-1))
+    """Fit a line to the y = ln P of each stratum that exist, over (…, temperature). See `arrhenius`."""
+    x, known = 1.0 / T, np.isfinite(y)
+    y = np.where(known, y, 0.0)
+    # infinite where there is no point, which then has no weight
+    variance = np.where(known, np.where(known, error, 1.0) ** 2, np.inf)
+    scatter, chi_squared = common_scatter(x, y, variance)
+    weight = {
+        "scatter": 1 / (variance + scatter[..., None]),
+        "counts": np.where(known, events, 0.0),
+        "equal": known.astype(np.float64),
+    }[weights]
+    slope, intercept, slope_err, intercept_err = weighted_lines(x, y, weight)
+    used = known.sum(axis=-1)
+    rest = y - intercept[..., None] - slope[..., None] * x
+    if weights == "equal":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            spread = np.sqrt((weight * rest**2).sum(axis=-1) / np.where(used > 2, used - 2, np.nan))
+        slope_err, intercept_err = spread * slope_err, spread * intercept_err
+    # of the residuals, which lie nearer to their line than the points to the law
+    share = np.sqrt(scatter[..., None] / (scatter[..., None] + variance))
+    share *= np.sqrt(used / np.maximum(used - 2, 1))[..., None]
+    return Lines(
+        -slope, intercept, slope_err, intercept_err, np.where(used > 1, np.sqrt(scatter), np.nan), chi_squared, used,
+        np.where(known & (used > 1)[..., None], share * rest, 0.0),
+    )  # fmt: skip
+
+
+def common_scatter(
+    x: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """s² common to all points of a line by Paule and Mandel, along the last axis; and χ² per degree of freedom without it.
+
+    The s² ≥ 0 at which Σ (y − line)²/(σ² + s²) equals its degrees of freedom; 0 where it is below them already.
+    """
+    freedom = np.isfinite(variance).sum(axis=-1) - 2
+    s2, first = np.zeros(freedom.shape), None
+    for _ in range(ROUNDS):
+        weight = 1 / (variance + s2[..., None])
+        slope, intercept, *_ = weighted_lines(x, y, weight)
+        squares = (y - intercept[..., None] - slope[..., None] * x) ** 2
+        excess = (weight * squares).sum(axis=-1) - freedom
+        first = excess if first is None else first
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # the sum is convex in s² and falls: Newton's steps never pass its root
+            step = excess / (weight**2 * squares).sum(axis=-1)
+        step = np.where((freedom > 0) & (step > 1e-14 * s2), step, 0.0)
+        s2 = s2 + step
+        if not (step > 1e-12 * s2).any():
+            break
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return s2, np.where(freedom > 0, 1 + first / freedom, np.nan)
 
 
 def weighted_lines(
@@ -63,29 +124,50 @@ def weighted_lines(
         return slope, mean_y - slope * mean_x, np.sqrt(1 / spread), np.sqrt(1 / n + mean_x**2 / spread)
 
 
-def arrhenius(P: xr.Dataset) -> xr.Dataset:
-    """Fit ln P_R = Σ − ΔE/T over `temperature`, weighted by the number of events.
+def logarithm(
+    probability: NDArray[np.floating], events: NDArray[np.number[Any]], error: NDArray[np.floating] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ln P and its standard error; NaN where nothing happened.
 
-    The law is Eq. 6 of [1]_, first found in [2]_. A temperature at which a stratum has no event has no logarithm and
-    leaves that stratum's fit.
+    Where no error of P is known, or it is 0 as of a single event, the error is that of a Poissonian count, 1/√events.
+    """
+    known = (events > 0) & (probability > 0)
+    P = np.where(known, probability, np.nan).astype(np.float64)
+    counted = 1 / np.sqrt(np.where(known, events, np.nan))
+    relative = counted if error is None else error / P
+    return np.log(P), np.where(np.isfinite(relative) & (relative > ROUNDING), relative, counted)
+
+
+def arrhenius(P: xr.Dataset, weights: Weights = "scatter") -> xr.Dataset:
+    """Fit ln P_R = Σ − ΔE/T over `temperature`, weighted by what is known of the scatter of ln P_R.
+
+    The law is Eq. 6 of [1]_, first found in [2]_. It is approximate, and counts are large: weighted by them alone, the
+    hottest temperature would rule the fit. So weights are 1/(σ² + s²), with σ the standard error of ln P_R, and s the
+    scatter common to all temperatures of a stratum [3]_. A temperature at which a stratum has no event has no logarithm
+    and leaves that stratum's fit.
 
     Parameters
     ----------
     P : xarray.Dataset
         Variables `probability` and `events` over (temperature, …), as `rearrangement_probability` returns them;
-        temperatures in ε/k_B, in any order.
+        temperatures in ε/k_B, in any order. With `probability_err`, as `bootstrap` returns it, σ is
+        `probability_err/probability`; otherwise 1/√events.
+    weights : {"scatter", "counts", "equal"}, optional
+        Weights 1/(σ² + s²), the numbers of events, or the same weight for every temperature.
 
     Returns
     -------
     xarray.Dataset
         Variables over (…): `activation_energy` ΔE in ε, `activation_entropy` Σ in k_B, their standard errors
-        `activation_energy_err` and `activation_entropy_err` from the counts alone, and `temperatures_used`. NaN with
-        fewer than two temperatures.
+        `activation_energy_err` and `activation_entropy_err`, `temperatures_used`, `scatter` s, and
+        `reduced_chi_squared`, χ² per degree of freedom with σ alone. NaN with fewer than two temperatures; χ² and, with
+        equal weights, errors with fewer than three.
 
     Raises
     ------
     DataError
-        If temperatures are not positive numbers, one is there twice, or a probability is none.
+        If temperatures are not positive numbers, one is there twice, a probability or its error is none, or the weights
+        are none of these.
 
     References
     ----------
@@ -93,6 +175,8 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
        Entropy in Glass-forming Systems", arXiv:2302.00866 (2023).
     .. [2] S. S. Schoenholz, E. D. Cubuk, D. M. Sussman, E. Kaxiras and A. J. Liu, "A structural approach to relaxation
        in glassy liquids", Nature Physics 12, 469 (2016).
+    .. [3] R. C. Paule and J. Mandel, "Consensus Values and Weighting Factors", Journal of Research of the National
+       Bureau of Standards 87, 377 (1982).
 
     Examples
     --------
@@ -102,24 +186,38 @@ def arrhenius(P: xr.Dataset) -> xr.Dataset:
     >>> round(fit.activation_energy.item(), 3), round(fit.activation_entropy.item(), 3)
     (3.0, 1.0)
     """
+    if weights not in get_args(Weights):
+        raise DataError(f"weights must be one of {', '.join(get_args(Weights))}; got {weights!r}")
     P = _probabilities(P)
     T = P["temperature"].values.astype(np.float64)
-    names = (*FIT, *(f"{name}_err" for name in FIT))
-    *fitted, used = arrays.apply(
-        lambda probability, events: arrhenius_lines(T, probability, events),
-        {f"P.{name}": P[name] for name in ("probability", "events")},
-        core=[["temperature"], ["temperature"]],
-        out=[[]] * 5,
-        dtypes=[*[np.float64] * 4, np.int64],
+    given = {f"P.{name}": P[name] for name in ("probability", "events", ERROR) if name in P}
+
+    def fitted(
+        probability: NDArray[np.float64], events: NDArray[np.number[Any]], error: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[Any], ...]:
+        if ((probability < 0) | (probability > 1)).any():
+            raise DataError("P.probability must lie between 0 and 1, NaN where it is missing")
+        if error is not None and (error < 0).any():
+            raise DataError(f"P.{ERROR} must not be negative; NaN where it is missing")
+        return arrhenius_lines(T, *logarithm(probability, events, error), events, weights)[:-1]
+
+    names = (*FIT, *(f"{name}_err" for name in FIT), "scatter", "reduced_chi_squared")
+    *values, used = arrays.apply(
+        fitted,
+        given,
+        core=[["temperature"]] * len(given),
+        out=[[]] * 7,
+        dtypes=[*[np.float64] * 6, np.int64],
     )
-    dataset = xr.Dataset({name: _named_like(value, name) for name, value in zip(names, fitted, strict=True)})
+    dataset = xr.Dataset({name: _named_like(value, name) for name, value in zip(names, values, strict=True)})
     return dataset.assign(temperatures_used=used)
 
 
 def _probabilities(P: xr.Dataset) -> xr.Dataset:
     """P_R in double precision, with rising temperatures."""
     axes = ("temperature",)
-    return in_double(by_temperature(arrays.table(P, "P", {"probability": axes, "events": axes}), "P"))
+    needed = {name: axes for name in ("probability", "events", ERROR) if name != ERROR or ERROR in P}
+    return in_double(by_temperature(arrays.table(P, "P", needed), "P"))
 
 
 def by_temperature(table: xr.Dataset, name: str) -> xr.Dataset:
@@ -144,14 +242,16 @@ def meeting_temperature(
     # a line and itself too, which like parallel ones meet nowhere: so that there is always an entry
     i, j = np.triu_indices(energy.shape[-1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        T = (energy[..., i] - energy[..., j]) / (entropy[..., i] - entropy[..., j])
-        T = np.sort(np.where(np.isfinite(T), T, np.nan), axis=-1)
-        low, middle, high = (_percentile(T, percent)[..., None] for percent in (10, 50, 90))
-        kept = np.abs(T - middle) <= high - low
+        x = (entropy[..., i] - entropy[..., j]) / (energy[..., i] - energy[..., j])
+        x = np.sort(np.where(np.isfinite(x), x, np.nan), axis=-1)
+        low, middle, high = (_percentile(x, percent)[..., None] for percent in (10, 50, 90))
+        kept = np.abs(x - middle) <= high - low
         n = kept.sum(axis=-1)
-        mean = np.where(kept, T, 0.0).sum(axis=-1) / n
-        spread = np.sqrt((np.where(kept, T - mean[..., None], 0.0) ** 2).sum(axis=-1) / n)
-    return mean, spread, n
+        mean = np.where(kept, x, 0.0).sum(axis=-1) / n
+        spread = np.sqrt((np.where(kept, x - mean[..., None], 0.0) ** 2).sum(axis=-1) / n)
+        # lines that part as they cool, and meet beyond any temperature, have no onset
+        T = np.where(mean > 0, 1 / mean, np.nan)
+    return T, spread * T**2, n
 
 
 def _percentile(rising: NDArray[np.float64], percent: float) -> NDArray[np.float64]:
@@ -166,8 +266,9 @@ def _percentile(rising: NDArray[np.float64], percent: float) -> NDArray[np.float
 def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     """Onset temperature T_A, where the strata meet.
 
-    All pairs of strata intersect at T_ij = (ΔE_i − ΔE_j)/(Σ_i − Σ_j) [1]_. Those within one inter-percentile range
-    (10th to 90th) of the median are kept; T_A is their mean.
+    All pairs of strata intersect at 1/T_ij = (Σ_i − Σ_j)/(ΔE_i − ΔE_j) [1]_. Of these inverse temperatures, which nearly
+    parallel lines do not send to infinity, those within one inter-percentile range (10th to 90th) of the median are
+    kept; 1/T_A is their mean.
 
     Parameters
     ----------
@@ -177,8 +278,9 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        Temperatures over (…) in ε/k_B, with coordinates `spread` (standard deviation of the T_ij kept) and
-        `intersections` (their number). NaN with fewer than two fitted strata.
+        Temperatures over (…) in ε/k_B, with coordinates `spread` (T_A² times the standard deviation of the 1/T_ij kept)
+        and `intersections` (their number). NaN with fewer than two fitted strata, and where strata meet at no
+        temperature.
 
     Raises
     ------
@@ -246,19 +348,24 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
     P = _probabilities(P)
     if more := [dim for dim in P["probability"].dims if dim not in ("temperature", "stratum")]:
         raise DataError(f"P must be over (temperature, stratum); select one {' and '.join(map(str, more))} first")
-    count = supercooled_count(P["temperature"].values, lambda k: P.isel(temperature=slice(k)))
+    count = supercooled_count(P["temperature"].values, lambda k: onset_of(P.isel(temperature=slice(k))))
     return P.isel(temperature=slice(count))
 
 
-def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int], xr.Dataset]) -> int:
+def onset_of(P: xr.Dataset, weights: Weights = "scatter") -> float:
+    """T_A of P_R over (temperature, stratum)."""
+    return float(onset_temperature(arrhenius(P, weights)))
+
+
+def supercooled_count(temperatures: NDArray[np.float64], onset: Callable[[int], float]) -> int:
     """Count the supercooled temperatures: the k coldest, where k of them lie below the onset temperature they give.
 
     Parameters
     ----------
     temperatures : numpy.ndarray
-        All of them, rising.
-    coldest : callable
-        Gives P_R over (temperature, stratum) of the k coldest ones, in strata of their own.
+        All of them.
+    onset : callable
+        Gives the onset temperature of the k coldest ones, in strata of their own.
 
     Returns
     -------
@@ -269,10 +376,10 @@ def supercooled_count(temperatures: NDArray[np.float64], coldest: Callable[[int]
     count, seen = min(INITIAL_TEMPERATURES, temperatures.size), list[int]()
     while count not in seen:
         seen.append(count)
-        onset = float(onset_temperature(arrhenius(coldest(count))))
-        if not np.isfinite(onset):
+        T_A = onset(count)
+        if not np.isfinite(T_A):
             return count
-        below = max(int((temperatures < onset).sum()), min(2, temperatures.size))
+        below = max(int((temperatures < T_A).sum()), min(2, temperatures.size))
         if below == count:
             return count
         count = below

@@ -3,60 +3,89 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from daskglass.errors import DataError
 from daskglass.physics import arrays
-from daskglass.physics.barriers import FIT, arrhenius_lines, by_temperature, meeting_temperature, scaled_barriers
+from daskglass.physics.barriers import (
+    FIT,
+    Lines,
+    Weights,
+    arrhenius_lines,
+    by_temperature,
+    logarithm,
+    meeting_temperature,
+    scaled_barriers,
+    supercooled_count,
+)
 from daskglass.physics.strata import existing_counts
 
-AT_ONCE = 2**23  # bytes of the resamples that are computed together: memory does not grow with their number
+AT_ONCE = 2**23  # bytes of the resamples that are computed together: memory hardly grows with their number
 SPREADS: dict[str, tuple[str, ...]] = {
-    "probability": ("temperature", "stratum"),
     **FIT,
     "onset_temperature": (),
     "scaled_entropy": ("stratum",),
     "scaled_energy": ("stratum",),
 }
+COVARIANCES = ("scaled_entropy", "scaled_energy")
 
 
-def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.Dataset:
+def bootstrap(
+    counts: xr.Dataset,
+    resamples: int,
+    seed: int,
+    block: int,
+    weights: Weights = "scatter",
+    supercooled: int | None = None,
+) -> xr.Dataset:
     """Standard errors of P_R, ΔE, Σ, T_A and the collapse, by resampling replicas and blocks of time.
 
-    Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself.
+    Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself. What the points of a
+    line scatter beyond their own errors is resampled too: the share of it in the distance of each temperature from the
+    line, the same for all strata, times a random number of zero mean and unit variance [2]_.
 
     Parameters
     ----------
     counts : xarray.Dataset
-        Variables `samples` and `events` over (temperature, replica, time, stratum), at the temperatures of the fit.
+        Variables `samples` and `events` over (temperature, replica, time, stratum), at the temperatures of the fit; or
+        over `candidate` as well, as many as temperatures, candidate k - 1 in the strata of the k coldest temperatures.
+        Each resample then seeks its own supercooled range.
     resamples : int
         Number of bootstrap samples.
     seed : int
         Seed of the resampling.
     block : int
         Frames in a block of time; frames closer than a hop window are not independent.
+    weights : {"scatter", "counts", "equal"}, optional
+        Weights of the fits, as of `arrhenius`.
+    supercooled : int, optional
+        Number of supercooled temperatures, instead of the one that each resample finds.
 
     Returns
     -------
     xarray.Dataset
-        Variables `probability_err` (…, temperature, stratum), `activation_energy_err`, `activation_entropy_err`,
-        `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err` (…): standard deviations
-        of the resamples that have a value, in the units of what they are errors of.
+        Variables `probability_err` (…, [candidate,] temperature, stratum), `activation_energy_err`,
+        `activation_entropy_err`, `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err`
+        (…): standard deviations of the resamples that have a value, in the units of what they are errors of; and the
+        covariances `scaled_energy_cov` and `scaled_entropy_cov` (…, stratum, stratum_2), all of whose strata share T_A.
 
     Raises
     ------
     DataError
-        If a variable or dimension is missing, temperatures are not positive numbers, each once, or a number is not
-        whole.
+        If a variable or dimension is missing, temperatures are not positive numbers, each once, there are not as many
+        candidates, or a number is not whole.
 
     References
     ----------
     .. [1] H. R. Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", The Annals of Statistics
        17, 1217 (1989).
+    .. [2] C. F. J. Wu, "Jackknife, Bootstrap and Other Resampling Methods in Regression Analysis", The Annals of
+       Statistics 14, 1261 (1986).
 
     Examples
     --------
@@ -75,7 +104,8 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
         arrays.whole(value, name, least)
         for value, name, least in ((resamples, "resamples", 2), (seed, "seed", 0), (block, "block", 1))
     )
-    axes = ("temperature", "replica", "time", "stratum")
+    candidates = ["candidate"] if "candidate" in counts.dims else []
+    axes = (*candidates, "temperature", "replica", "time", "stratum")
     counts = existing_counts(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
     counts = by_temperature(counts, "counts")
     if "time" in counts.indexes:
@@ -83,62 +113,130 @@ def bootstrap(counts: xr.Dataset, resamples: int, seed: int, block: int) -> xr.D
         counts = arrays.in_order(counts, "time", "counts")
     counts = arrays.as_labelled(counts, "replica")
     T = counts["temperature"].values.astype(np.float64)
+    if candidates and counts.sizes["candidate"] != T.size:
+        raise DataError(
+            f"counts must have {T.size} candidates, as many as temperatures; got {counts.sizes['candidate']}"
+        )
+    coldest = T.size if supercooled is None else arrays.whole(supercooled, "supercooled", 1, T.size)
+    # how many of the coldest temperatures each candidate is fitted to
+    ranges = np.arange(1, T.size + 1) if candidates else np.array([coldest])
+    chosen = None if candidates and supercooled is None else ranges.tolist().index(coldest)
 
     def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
-        units = _units(samples, block), _units(events, block)
-        batches = (
-            [_moments(values) for values in _results(T, *(_resampled(each, times) for each in units))]
-            for times in _times_drawn(units[0], resamples, seed)
+        units = tuple(_units(each, block, bool(candidates)) for each in (samples, events))
+        P_err = _deviation(
+            functools.reduce(_merged, (_moments(_probability(*drawn)) for drawn in _drawn(units, resamples, seed)))
         )
-        moments = functools.reduce(lambda one, other: [*map(_merged, one, other)], batches)
-        return tuple(map(_deviation, moments))
+        totals = [each.sum(axis=-2).swapaxes(-1, -2) for each in units]
+        _, error = logarithm(_probability(*totals), totals[1], P_err)
 
-    spreads = arrays.apply(
+        def fit(
+            samples: NDArray[np.float64], events: NDArray[np.float64], noise: NDArray[np.float64] | float = 0.0
+        ) -> Lines:
+            return _fit(T, samples, events, error, ranges, weights, noise)
+
+        lines = fit(*totals)
+        place = _chosen(T, meeting_temperature(lines.energy, lines.entropy)[0], chosen)
+        rest = np.take_along_axis(lines.rest, place[..., None, None, None], axis=-3)
+        normal = np.random.default_rng([seed, 1])
+        found = []
+        for samples, events in _drawn(units, resamples, seed):
+            z = normal.standard_normal((len(samples), *[1] * (rest.ndim - 1), T.size))
+            found.append(_results(T, fit(samples, events, z * rest), chosen))
+        values = dict(zip(SPREADS, map(np.concatenate, zip(*found, strict=True)), strict=True))
+        P_err = P_err.swapaxes(-1, -2)
+        return (
+            P_err if candidates else P_err[..., 0, :, :],
+            *(_deviation(_moments(each)) for each in values.values()),
+            *(_covariance(values[name]) for name in COVARIANCES),
+        )
+
+    errors = arrays.apply(
         compute,
         {f"counts.{name}": counts[name] for name in ("samples", "events")},
         core=[axes, axes],
-        out=list(SPREADS.values()),
-        dtypes=[np.float64] * len(SPREADS),
+        out=[
+            (*candidates, "temperature", "stratum"),
+            *SPREADS.values(),
+            *[("stratum", "stratum_2")] * len(COVARIANCES),
+        ],
+        dtypes=[np.float64] * (1 + len(SPREADS) + len(COVARIANCES)),
+        stratum_2=counts.sizes["stratum"],
     )
-    return xr.Dataset({f"{name}_err": values for name, values in zip(SPREADS, spreads, strict=True)})
+    names = ("probability_err", *(f"{name}_err" for name in SPREADS), *(f"{name}_cov" for name in COVARIANCES))
+    return xr.Dataset(dict(zip(names, errors, strict=True)))
 
 
-def _units(counts: NDArray[Any], block: int) -> NDArray[np.float64]:
-    """Sums (…, temperature, unit, stratum) over the blocks of counts (…, temperature, replica, time, stratum)."""
+def _units(counts: NDArray[Any], block: int, candidates: bool) -> NDArray[np.float64]:
+    """Sums (…, candidate, temperature, unit, stratum) over the blocks of counts (…, temperature, replica, time, stratum)."""
     sums = np.add.reduceat(counts.astype(np.float64), np.arange(0, counts.shape[-2], block), axis=-2)
     *lead, replicas, blocks, strata = sums.shape
-    return sums.reshape(*lead, replicas * blocks, strata)
+    sums = sums.reshape(*lead, replicas * blocks, strata)
+    return sums if candidates else sums[..., None, :, :, :]
 
 
-def _times_drawn(units: NDArray[np.float64], resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each unit is drawn (temperature, resample, unit), a batch of resamples at a time; see `AT_ONCE`."""
-    temperatures, n, strata = units.shape[-3:]
+def _drawn(
+    units: Sequence[NDArray[np.float64]], resamples: int, seed: int
+) -> Iterator[tuple[NDArray[np.float64], ...]]:
+    """Sums (resample, …, candidate, stratum, temperature) of units drawn again, a batch of resamples at a time; see `AT_ONCE`.
+
+    Exact, as counts are whole.
+    """
+    temperatures, n, strata = units[0].shape[-3:]
     # of each four tables of draws are held, a dozen of what is fitted, eight of pairs of strata
-    each = 8 * (4 * temperatures * n + 12 * units[..., 0, :].size + 4 * strata * units[..., 0, 0, :].size)
+    each = 8 * (4 * temperatures * n + 12 * units[0][..., 0, :].size + 4 * strata * units[0][..., 0, 0, :].size)
     batch = max(1, AT_ONCE // each)
     rng = np.random.default_rng(seed)
     for first in range(0, resamples, batch):
         drawn = rng.integers(n, size=(min(batch, resamples - first), temperatures, n))
         drawn += n * np.arange(drawn.size // n).reshape(*drawn.shape[:-1], 1)
-        times = np.bincount(drawn.ravel(), minlength=drawn.size)
-        yield times.reshape(drawn.shape).swapaxes(0, 1).astype(np.float64)
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        times = times.swapaxes(0, 1).astype(np.float64)
+        yield tuple(np.ascontiguousarray(np.moveaxis(times @ each, -2, 0).swapaxes(-1, -2)) for each in units)
 
 
-def _resampled(units: NDArray[np.float64], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sums (resample, …, stratum, temperature) of the units times how often each is drawn; exact, as counts are whole."""
-    return np.ascontiguousarray(np.moveaxis(times @ units, -2, 0).swapaxes(-1, -2))
-
-
-def _results(
-    T: NDArray[np.float64], samples: NDArray[np.float64], events: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], ...]:
-    """What counts (…, stratum, temperature) give, as `SPREADS` has it."""
+def _probability(samples: NDArray[np.float64], events: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
-        P = events / samples
-    lines = arrhenius_lines(T, P, events)
-    onset, *_ = meeting_temperature(lines.energy, lines.entropy)
-    scaled_entropy, scaled_energy, _ = scaled_barriers(lines.energy, lines.entropy, onset)
-    return P.swapaxes(-1, -2), lines.energy, lines.entropy, onset, scaled_entropy, scaled_energy
+        return events / samples
+
+
+def _fit(
+    T: NDArray[np.float64],
+    samples: NDArray[np.float64],
+    events: NDArray[np.float64],
+    error: NDArray[np.float64],
+    ranges: NDArray[np.int64],
+    weights: Weights,
+    noise: NDArray[np.float64] | float,
+) -> Lines:
+    """Fit lines to counts (…, candidate, stratum, temperature), each candidate to the coldest temperatures of its range."""
+    y, _ = logarithm(_probability(samples, events), events)
+    cold = np.arange(T.size) < ranges[:, None, None]
+    return arrhenius_lines(T, np.where(cold, y + noise, np.nan), error, events, weights)
+
+
+def _results(T: NDArray[np.float64], lines: Lines, candidate: int | None) -> tuple[NDArray[np.float64], ...]:
+    """What lines (…, candidate, stratum) give, as `SPREADS` has it: those of a candidate, or of the one that T_A chooses."""
+    onsets, *_ = meeting_temperature(lines.energy, lines.entropy)
+    place = _chosen(T, onsets, candidate)
+    onset = np.take_along_axis(onsets, place[..., None], axis=-1)[..., 0]
+    energy, entropy = (
+        np.take_along_axis(each, place[..., None, None], axis=-2)[..., 0, :] for each in (lines.energy, lines.entropy)
+    )
+    scaled_entropy, scaled_energy, _ = scaled_barriers(energy, entropy, onset)
+    return energy, entropy, onset, scaled_entropy, scaled_energy
+
+
+def _chosen(T: NDArray[np.float64], onsets: NDArray[np.float64], candidate: int | None) -> NDArray[np.int64]:
+    """Place (…) of a candidate, or of the one that the onsets (…, candidate) choose."""
+    if candidate is not None:
+        return np.full(onsets.shape[:-1], candidate)
+
+    def count(row: NDArray[np.float64]) -> int:
+        return supercooled_count(T, lambda k: float(row[k - 1]))
+
+    found = [count(row) for row in onsets.reshape(-1, T.size)]
+    return np.array(found, np.int64).reshape(onsets.shape[:-1]) - 1
 
 
 class _Moments(NamedTuple):
@@ -168,3 +266,11 @@ def _merged(one: _Moments, other: _Moments) -> _Moments:
 def _deviation(moments: _Moments) -> NDArray[np.float64]:
     """Standard deviation of a sample; NaN with fewer than two values."""
     return np.sqrt(moments.squares / np.where(moments.n > 1, moments.n - 1, np.nan))
+
+
+def _covariance(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Covariance (…, stratum, stratum) of values (resample, …, stratum), of those where both exist."""
+    there = ~np.isnan(values)
+    apart = np.where(there, values - _moments(values).mean, 0.0)
+    both = np.einsum("r...i,r...j->...ij", there.astype(np.float64), there)
+    return np.einsum("r...i,r...j->...ij", apart, apart) / np.where(both > 1, both - 1, np.nan)

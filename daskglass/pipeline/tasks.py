@@ -78,6 +78,8 @@ def tasks_of(plan: Plan, only: Sequence[str] = ()) -> list[Task]:
 def _tasks_of_step(plan: Plan, stage: str, step: Step, name: str, before: _Before) -> Iterator[Task]:
     settings = {keyword: plan.settings[key] for keyword, key in step.settings.items()}
     own = {key: fingerprint(plan.settings[key]) for key in step.settings.values()}
+    if step.revision > 1:
+        own["definition"] = str(step.revision)
     taken = [before.results[stage, each] for each in step.takes]
     writers = before.writers(plan, step)
     made = _Made()

@@ -22,13 +22,13 @@ from daskglass.stages.declare import (
     Blocks,
     Plan,
     Reduce,
+    Rows,
     Stage,
     Step,
-    Temperatures,
     WholeSystem,
     reading,
 )
-from daskglass.stages.ensemble import counts_bytes
+from daskglass.stages.ensemble import counts_bytes, frames_within
 from daskglass.stages.entropy import RADIAL
 from daskglass.stages.pairs import FINITE, add, held, kinds_of, pairs, seconds_of_pairs
 from daskglass.store.blocks import Block, add_to_table, open_group, read_block, read_table
@@ -37,7 +37,8 @@ OF_TABLES = 0.15  # s: xarray, on tables of any size; resamples of the bootstrap
 STRATIFYING = 10  # bytes: places of values between the edges, before they become groups
 BARRIERS = (
     *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
-    *("onset_probability", "onset_temperature_spread"),
+    *("onset_probability", "onset_temperature_spread", "scatter", "reduced_chi_squared"),
+    *("scaled_energy_cov", "scaled_entropy_cov"),
     *(
         name + error
         for name in (
@@ -56,34 +57,54 @@ BARRIERS = (
         for thermal in ("", "_thermal")
         for pooled in ("", "_pooled")
     ),
+    *("s2_grouped_pooled_err", "s2_grouped_thermal_pooled_err"),
 )  # arrays added to the ensemble
 
 
 def fit_barriers(
-    path: Path, system: str, *, hottest: float | None, resamples: int, seed: int, window: float
+    path: Path,
+    system: str,
+    *,
+    hottest: float | None,
+    weights: physics.barriers.Weights,
+    resamples: int,
+    seed: int,
+    window: float,
 ) -> xr.Dataset:
     """Arrhenius barriers for each structural variable in its self-consistent supercooled range, with errors."""
     ensemble = read_table(path, f"{system}/ensemble")
-    fits = [_fit(ensemble.sel(variable=name), hottest, resamples, seed, window) for name in ensemble["variable"].values]
+    block = frames_within(window, ensemble["time"].values)
+    fits = [
+        _fit(ensemble.sel(variable=name), hottest, weights, resamples, seed, block)
+        for name in ensemble["variable"].values
+    ]
     return xr.concat(fits, ensemble["variable"])
 
 
-def _fit(ensemble: xr.Dataset, hottest: float | None, resamples: int, seed: int, window: float) -> xr.Dataset:
+def _fit(
+    ensemble: xr.Dataset,
+    hottest: float | None,
+    weights: physics.barriers.Weights,
+    resamples: int,
+    seed: int,
+    block: int,
+) -> xr.Dataset:
     counts = ensemble[["candidate_samples", "candidate_events"]]
     counts = counts.rename(candidate_samples="samples", candidate_events="events").reset_coords(drop=True)
-    supercooled = _supercooled(counts, hottest)
-    counts = counts.isel(candidate=supercooled - 1)
-    cold = counts.isel(temperature=slice(-supercooled, None))
-    P = physics.strata.probability_of(counts)
-    fit = physics.barriers.arrhenius(P.sel(temperature=cold["temperature"]))
+    supercooled = None if hottest is None else _not_hotter(counts["temperature"].values, hottest)
+    errors = physics.bootstrap.bootstrap(counts, resamples, seed, block, weights, supercooled)
+    P = physics.strata.probability_of(counts).assign(probability_err=errors["probability_err"])
+    if supercooled is None:
+        supercooled = physics.barriers.supercooled_count(
+            P["temperature"].values,
+            lambda k: physics.barriers.onset_of(P.isel(candidate=k - 1, temperature=slice(-k, None)), weights),
+        )
+    P = P.isel(candidate=supercooled - 1)
+    fit = physics.barriers.arrhenius(P.isel(temperature=slice(-supercooled, None)), weights)
     onset = physics.barriers.onset_temperature(fit)
-    block = max(1, round(window / float(ensemble["time"][1] - ensemble["time"][0])))
-    # resampling holds more than counting errors: it takes the place of those of the fit
-    errors = physics.bootstrap.bootstrap(cold, resamples, seed, block)
-    errors = errors.reindex(temperature=P["temperature"])
-    table = xr.merge(
-        [P, fit.drop_vars(list(errors), errors="ignore"), physics.barriers.collapse(fit, onset), errors], join="exact"
-    )
+    # resampling holds more than the weights: its errors take the place of those of the fit
+    table = fit.assign(errors.drop_vars("probability_err"))
+    table = xr.merge([P, table, physics.barriers.collapse(fit, onset)], join="exact")
     edges = ensemble["candidate_edges"].isel(candidate=supercooled - 1).reset_coords(drop=True)
     return table.assign(
         onset_temperature=onset.reset_coords(drop=True),
@@ -94,19 +115,14 @@ def _fit(ensemble: xr.Dataset, hottest: float | None, resamples: int, seed: int,
     )
 
 
-def _supercooled(counts: xr.Dataset, hottest: float | None) -> int:
-    """Number of supercooled temperatures, the coldest ones: those the study names, or found from the data."""
-    T = counts["temperature"].values
-    if hottest is not None:
-        count = int((hottest * (1 + SAME) >= T).sum())
-        if count == 0:
-            raise StudyError(
-                f"barriers: hottest: no temperature is as low as {hottest:g}", remedy=f"give one of {T.tolist()}"
-            )
-        return count
-    return physics.barriers.supercooled_count(
-        T, lambda k: physics.strata.probability_of(counts.isel(candidate=k - 1, temperature=slice(-k, None)))
-    )
+def _not_hotter(T: NDArray[np.float64], hottest: float) -> int:
+    """Number of temperatures that the study calls supercooled."""
+    count = int((hottest * (1 + SAME) >= T).sum())
+    if count == 0:
+        raise StudyError(
+            f"barriers: hottest: no temperature is as low as {hottest:g}", remedy=f"give one of {T.tolist()}"
+        )
+    return count
 
 
 def softness_bins(fits: xr.Dataset, *, bins: int) -> NDArray[np.float64]:
@@ -136,20 +152,43 @@ def write_barriers(
     *counts: xr.Dataset,
     core: Literal["limit", "omit"],
 ) -> dict[str, Any]:
-    """Add barriers and softness-grouped structure, from the summed pairs of each temperature, to the ensemble."""
+    """Add barriers and softness-grouped structure, from the summed pairs of each row, to the ensemble."""
     ensemble = read_table(path, f"{system}/ensemble")
     species = open_group(path, f"{system}/production")["species"]
     density = ensemble["density"]
-    counted = xr.concat(list(counts), ensemble["temperature"])
-    cold = counted.isel(temperature=slice(-int(fits["supercooled"].sel(variable="softness")), None))
+    R = ensemble.sizes["replica"]
+    temperatures = [xr.concat(counts[k : k + R], ensemble["replica"]) for k in range(0, len(counts), R)]
+    each = xr.concat(temperatures, ensemble["temperature"])
     middles = (edges[1:] + edges[:-1]) / 2
-    each = _grouped(counted, species, density, core, middles)
+    grouped = _grouped(each.sum("replica"), species, density, core, middles)
+    coldest = slice(-int(fits["supercooled"].sel(variable="softness")), None)
+    cold = each.isel(temperature=coldest)
     if "temperature" in density.dims:
-        density = density.sel(temperature=cold["temperature"]).mean("temperature")
-    pooled = _grouped(cold.sum("temperature"), species, density, core, middles)
-    pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
-    add_to_table(path, f"{system}/ensemble", xr.merge([fits, each, pooled], join="exact"))
+        density = density.isel(temperature=coldest).mean("temperature")
+    pooled = _pooled(cold, species, density, core, middles)
+    add_to_table(path, f"{system}/ensemble", xr.merge([fits, grouped, pooled], join="exact"))
     return {"onset_temperature": float(fits["onset_temperature"].sel(variable="softness"))}
+
+
+def _pooled(
+    cold: xr.Dataset,
+    species: xr.DataArray,
+    density: xr.DataArray,
+    core: Literal["limit", "omit"],
+    middles: NDArray[np.float64],
+) -> xr.Dataset:
+    """Structure of the supercooled temperatures together, its entropy with the standard error over their replicas."""
+    both = ("temperature", "replica")
+    total = cold.sum(both)
+    pooled = _grouped(total, species, density, core, middles)
+    without = _grouped(total - cold, species, density, core, middles)
+    pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
+    n = cold.sizes["replica"]
+    for name in (str(name) for name in without.data_vars if str(name).startswith("s2")):
+        # replicas vary about the mean of their temperature
+        variance = (n - 1) * without[name].var("replica", skipna=False).sum("temperature", skipna=False)
+        pooled[f"{name}_pooled_err"] = np.sqrt(variance) if n > 1 else xr.full_like(variance, np.nan)
+    return pooled
 
 
 def _grouped(
@@ -191,6 +230,7 @@ STAGE = Stage(
             tables=("ensemble",),
             settings={
                 "hottest": "barriers.hottest",
+                "weights": "barriers.weights",
                 "resamples": "barriers.resamples",
                 "seed": "barriers.seed",
                 "window": "hops.window",
@@ -218,7 +258,7 @@ STAGE = Stage(
                 seconds=lambda plan, gpu: len(kinds_of(plan.settings[POSITIONS])) * seconds_of_pairs(plan, gpu),
             ),
             add,
-            into=Temperatures(),
+            into=Rows(PRODUCTION),
         ),
         Step(
             write_barriers,

@@ -246,6 +246,7 @@ class Step:
     table : group of the system that it writes
     settings : keys of settings, by the keyword they are handed over with; the only ones its result depends on
     constants : keywords that are the same in all studies
+    revision : of what it computes: with a later one, results are computed anew though no setting changed
     memory : bytes of arrays at the peak, for the largest block of a run
     whole_rows : run of which it holds all frames of a temperature and replica at once
     seconds : of one core, or of one GPU where workers offer them and the function uses one, for all its tasks, beside what
@@ -266,6 +267,7 @@ class Step:
     table: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 1
     memory: Callable[[Plan, str], int] = _small
     whole_rows: str = ""
     seconds: Callable[[Plan, bool], float] = lambda plan, gpu: 0.0

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass import physics
+from daskglass.physics.jackknife import jackknife_error
 from daskglass.stages.declare import (
     MOTION,
     MOVING,
@@ -45,26 +46,35 @@ COUNTING = 44  # bytes: three variables, strata, and the place of each in a tabl
 
 
 def summarize(path: Path, block: Block, *, threshold: float) -> dict[str, Any]:
-    """Sums over a block from which percentiles, correlations, recall and precision follow; they merge exactly."""
+    """Sums over a block from which percentiles, correlations, recall and precision follow; they merge exactly.
+
+    What has a standard error is summed over every frame by itself.
+    """
     run = read_block(path, block, ["hop", *names()])
-    counted = physics.softness.recall_precision(run["softness"], run["hop"], threshold)
-    S = run["softness"].values.ravel()
+    # under another name frames stay apart
+    counted = physics.softness.recall_precision(
+        run["softness"].rename(time="frame"), run["hop"].rename(time="frame"), threshold
+    )
     others = [name for name in names() if name != SOFTNESS.name]
     return {
         "histograms": {name: physics.strata.value_histogram(run[name].values) for name in names()},
-        "with_softness": {name: _correlated(S, run[name].values.ravel()) for name in others},
-        "counts": np.array([int(counted[name]) for name in PREDICTED]),
+        "with_softness": {name: _correlated(run["softness"].values, run[name].values) for name in others},
+        "counts": np.stack([counted[name].values for name in PREDICTED], axis=-1),
     }
 
 
 def _correlated(S: NDArray[np.floating], values: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
-    """Moments, and the cells of the joint histogram with their counts, of softness and another variable."""
+    """Moments of each frame, and the cells of the joint histogram with their counts, of softness and another variable."""
     known = np.isfinite(S) & np.isfinite(values)
-    x, y = S[known].astype(np.float64), values[known].astype(np.float64)
-    cells, counts = np.unique(_cell(x) * SPAN + _cell(y) + SPAN // 2, return_counts=True)
+    x, y = (np.where(known, each, 0.0).astype(np.float64) for each in (S, values))
+    cells = _cell(x[known]) * SPAN + _cell(y[known]) + SPAN // 2
+    found, counts = np.unique(cells, return_counts=True)
+    moments = [known, x, y, x * x, y * y, x * y]
     return {
-        "joint": np.column_stack([cells // SPAN, cells % SPAN - SPAN // 2, counts]),
-        "moments": np.array([x.size, x.sum(), y.sum(), x @ x, y @ y, x @ y]),
+        "joint": np.column_stack([found // SPAN, found % SPAN - SPAN // 2, counts]),
+        "moments": np.stack([each.sum(axis=-1, dtype=np.float64) for each in moments], axis=-1).reshape(
+            -1, len(moments)
+        ),
     }
 
 
@@ -83,7 +93,7 @@ def merge_summaries(*parts: dict[str, Any]) -> dict[str, Any]:
         "with_softness": {
             name: _merge_correlated([part["with_softness"][name] for part in parts]) for name in first["with_softness"]
         },
-        "counts": np.sum([part["counts"] for part in parts], axis=0),
+        "counts": np.concatenate([part["counts"] for part in parts]),
     }
 
 
@@ -92,7 +102,7 @@ def _merge_correlated(parts: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDA
     cells, where = np.unique(rows[:, :2], axis=0, return_inverse=True)
     counts = np.zeros(len(cells), np.int64)
     np.add.at(counts, where.ravel(), rows[:, 2])
-    moments = np.sum([part["moments"] for part in parts], axis=0)
+    moments = np.concatenate([part["moments"] for part in parts])
     return {"joint": np.column_stack([cells, counts]), "moments": moments}
 
 
@@ -139,7 +149,9 @@ def join_counts(*parts: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.in
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
-def write_ensemble(path: Path, system: str, *results: Any, core: Literal["limit", "omit"]) -> dict[str, Any]:
+def write_ensemble(
+    path: Path, system: str, *results: Any, core: Literal["limit", "omit"], window: float
+) -> dict[str, Any]:
     """Write the averages of a system: entropies, dynamics, and the counts from which the barriers follow.
 
     `results`: the merged summary of each temperature, then the edges, then the joined counts of each row.
@@ -151,8 +163,8 @@ def write_ensemble(path: Path, system: str, *results: Any, core: Literal["limit"
     density = _density(production)
     table = table.assign(_bulk(path, system, production, density, core))
     table["density"] = named(density.mean([dim for dim in density.dims if dim == "replica"]), "density")
-    table = table.assign(_correlations(summaries))
     time = production["time"]
+    table = table.assign(_correlations(summaries, n_R, frames_within(window, time.values)))
     variables = list(edges)
     rows = np.stack([np.stack([row[name] for row in counts]) for name in variables])
     rows = rows.reshape(len(variables), n_T, n_R, *rows.shape[2:])
@@ -222,21 +234,62 @@ def _over_replicas(name: str, values: xr.DataArray, errors: xr.DataArray | None 
     return {name: mean, f"{name}_err": error}
 
 
-def _correlations(summaries: Sequence[dict[str, Any]]) -> dict[str, xr.DataArray]:
-    """Recall and precision of softness, and its correlation with all other structural variables."""
-    counts = np.stack([summary["counts"] for summary in summaries]).astype(np.float64)
-    both, rearranging, soft, samples = counts.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        recall, precision, fraction = both / rearranging, both / soft, rearranging / samples
+def frames_within(window: float, time: NDArray[np.floating]) -> int:
+    """Number of successive frames that fill a time; at least one."""
+    return max(1, round(window / float(time[1] - time[0]))) if time.size > 1 else 1
+
+
+def _units(sums: NDArray[Any], replicas: int, block: int) -> NDArray[Any]:
+    """Sums (unit, …) over the blocks of frames (replica and time, …)."""
+    frames = sums.reshape(replicas, -1, sums.shape[-1])
+    units = np.add.reduceat(frames, np.arange(0, frames.shape[1], block), axis=1)
+    return units.reshape(-1, sums.shape[-1])
+
+
+def _correlations(summaries: Sequence[dict[str, Any]], replicas: int, block: int) -> dict[str, xr.DataArray]:
+    """Recall and precision of softness, and its correlation with all other structural variables.
+
+    Standard errors are over replicas and blocks of time.
+    """
+    units = [_units(summary["counts"], replicas, block) for summary in summaries]
     table = {
-        "recall": _over_T(recall, "recall P(S>0 | R)"),
-        "precision": _over_T(precision, "precision P(R | S>0)"),
-        "rearranging_fraction": _over_T(fraction, "fraction of A that rearranges, p_hop > threshold"),
+        **_with_errors("recall", units, _ratio("soft_and_rearranging", "rearranging"), "recall P(S>0 | R)"),
+        **_with_errors("precision", units, _ratio("soft_and_rearranging", "soft"), "precision P(R | S>0)"),
+        **_with_errors(
+            "rearranging_fraction",
+            units,
+            _ratio("rearranging", "samples"),
+            "fraction of A that rearranges, p_hop > threshold",
+        ),
     }
     for variable in STRUCTURAL_VARIABLES:
         if variable != SOFTNESS:
-            table = _with_softness(variable, [summary["with_softness"][variable.name] for summary in summaries]) | table
+            pairs = [summary["with_softness"][variable.name] for summary in summaries]
+            units = [_units(pair["moments"], replicas, block) for pair in pairs]
+            table = _with_softness(variable, _merge_correlated(pairs)["joint"], units) | table
     return table
+
+
+def _ratio(of: str, to: str) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    i, j = PREDICTED.index(of), PREDICTED.index(to)
+
+    def ratio(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return counts[..., i] / counts[..., j]
+
+    return ratio
+
+
+def _with_errors(
+    name: str,
+    units: Sequence[NDArray[Any]],
+    function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    long_name: str,
+) -> dict[str, xr.DataArray]:
+    """A function of the sums of each temperature, and its standard error."""
+    values = np.array([function(each.sum(axis=0).astype(np.float64)) for each in units])
+    errors = np.array([jackknife_error(function, each) for each in units])
+    return {name: _over_T(values, long_name), f"{name}_err": _over_T(errors, f"standard error of the {long_name}")}
 
 
 def _over_T(values: NDArray, long_name: str, units: str = "1") -> xr.DataArray:
@@ -244,12 +297,10 @@ def _over_T(values: NDArray, long_name: str, units: str = "1") -> xr.DataArray:
 
 
 def _with_softness(
-    variable: StructuralVariable, summaries: Sequence[dict[str, NDArray[Any]]]
+    variable: StructuralVariable, joint: NDArray[np.int64], units: Sequence[NDArray[np.float64]]
 ) -> dict[str, xr.DataArray]:
     """Means, Pearson correlation and joint histogram of softness and another structural variable."""
-    moments = np.stack([summary["moments"] for summary in summaries])
-    pooled = _merge_correlated(summaries)
-    joint = pooled["joint"]
+    moments = np.array([each.sum(axis=0) for each in units])
     low = joint[:, :2].min(axis=0)
     image = np.zeros(joint[:, :2].max(axis=0) - low + 1, np.int64)
     image[tuple((joint[:, :2] - low).T)] = joint[:, 2]
@@ -259,8 +310,9 @@ def _with_softness(
     return {
         f"mean_softness{suffix}": _over_T(x / n, "mean softness of A"),
         f"mean_{name}": _over_T(y / n, f"mean {variable.label} of A", variable.units),
-        f"pearson{suffix}": _over_T(_pearson(moments), f"Pearson correlation of {pair}"),
-        f"pearson_pooled{suffix}": xr.DataArray(_pearson(pooled["moments"][None])[0]),
+        **_with_errors(f"pearson{suffix}", units, _pearson, f"Pearson correlation of {pair}"),
+        f"pearson_pooled{suffix}": xr.DataArray(_pearson(moments.sum(axis=0))),
+        f"pearson_pooled{suffix}_err": xr.DataArray(jackknife_error(_pearson, *units)),
         f"joint{suffix}": xr.DataArray(
             image,
             dims=axes,
@@ -271,7 +323,7 @@ def _with_softness(
 
 
 def _pearson(moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    n, x, y, xx, yy, xy = moments.T
+    n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 
 
@@ -354,7 +406,8 @@ STAGE = Stage(
             reads=AVERAGES,
             takes=("summary", "edges", "counts"),
             table="ensemble",
-            settings={"core": "radial.core"},
+            settings={"core": "radial.core", "window": "hops.window"},
+            revision=2,
             memory=lambda plan, run: SMALL + 3 * counts_bytes(plan),
             whole_rows=PRODUCTION,
             seconds=lambda plan, gpu: 0.2,

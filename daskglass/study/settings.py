@@ -342,9 +342,10 @@ class DynamicsSettings(_Section):
 
 
 class BarrierSettings(_Section):
-    """Arrhenius fits: the `hottest` supercooled temperature (by default found from the data) and the bootstrap."""
+    """Arrhenius fits: the `hottest` supercooled temperature (by default found from the data), weights, and the bootstrap."""
 
     hottest: Positive | None = None
+    weights: Literal["scatter", "counts", "equal"] = "scatter"
     resamples: Annotated[int, Field(ge=2, le=MOST_RESAMPLES, strict=True)] = 200
     seed: Seed = 0
 

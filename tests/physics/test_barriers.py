@@ -6,10 +6,11 @@ from pathlib import Path
 import gsd.hoomd
 import numpy as np
 import pytest
+import scipy.optimize
 import xarray as xr
 
 import daskglass as dg
-from daskglass.errors import StudyError
+from daskglass.errors import DataError, StudyError
 from daskglass.physics.barriers import supercooled_count
 from daskglass.physics.strata import probability_of
 from daskglass.report import figures
@@ -58,19 +59,89 @@ def test_errors_of_the_fit_are_those_of_weighted_least_squares():
     P = xr.Dataset(
         {"probability": ("temperature", [0.01, 0.03, 0.1]), "events": ("temperature", events)}, {"temperature": T}
     )
-    fit = dg.arrhenius(P)
+    fit = dg.arrhenius(P, weights="counts")
     X = np.column_stack([np.ones(3), -1 / T])
     covariance = np.linalg.inv(X.T @ (events[:, None] * X))
     found = [float(fit[f"activation_{name}_err"]) for name in ("entropy", "energy")]
     np.testing.assert_allclose(found, np.sqrt(np.diag(covariance)), rtol=1e-9)
 
 
-def test_the_fit_weights_each_temperature_by_its_events():
-    events, T = np.array([[1000], [300], [40]]), np.array([0.7, 0.6, 0.5])
-    fit = dg.arrhenius(counted(events, 10_000, T))
-    slope, intercept = np.polyfit(1 / T, np.log(events[:, 0] / 10_000), 1, w=np.sqrt(events[:, 0]))
+BENT = np.array([[1000], [300], [40]]), np.array([0.7, 0.6, 0.5])  # far from a line
+
+
+def squares(s2, T, y, error):
+    """Sum of the squares of the distances from the line, each over its variance, and the line."""
+    line = np.polyfit(1 / T, y, 1, w=1 / np.sqrt(error**2 + s2))
+    return float(((y - np.polyval(line, 1 / T)) ** 2 / (error**2 + s2)).sum()), line
+
+
+@pytest.mark.parametrize("weights", ["counts", "equal"])
+def test_each_temperature_can_be_weighted_by_its_events_or_like_any_other(weights):
+    events, T = BENT
+    fit = dg.arrhenius(counted(events, 10_000, T), weights)
+    w = np.sqrt(events[:, 0]) if weights == "counts" else None
+    slope, intercept = np.polyfit(1 / T, np.log(events[:, 0] / 10_000), 1, w=w)
     assert float(fit.activation_energy[0]) == pytest.approx(-slope)
     assert float(fit.activation_entropy[0]) == pytest.approx(intercept)
+
+
+def test_the_common_scatter_makes_the_squares_equal_to_their_degrees_of_freedom():
+    events, T = BENT
+    y, error = np.log(events[:, 0] / 10_000), 1 / np.sqrt(events[:, 0])
+    s2 = scipy.optimize.brentq(lambda s2: squares(s2, T, y, error)[0] - 1, 0, 10)
+    fit = dg.arrhenius(counted(events, 10_000, T)).isel(stratum=0)
+    assert float(fit.scatter) == pytest.approx(np.sqrt(s2), rel=1e-9)
+    assert float(fit.reduced_chi_squared) == pytest.approx(squares(0, T, y, error)[0])
+    slope, intercept = squares(s2, T, y, error)[1]
+    assert float(fit.activation_energy) == pytest.approx(-slope)
+    assert float(fit.activation_entropy) == pytest.approx(intercept)
+
+
+def test_errors_of_the_probability_take_the_place_of_those_of_its_counts():
+    events, T = BENT
+    error = np.array([0.3, 0.1, 0.2])
+    P = counted(events, 10_000, T)
+    P["probability_err"] = P.probability * xr.DataArray(error, dims="temperature")
+    y = np.log(events[:, 0] / 10_000)
+    fit = dg.arrhenius(P).isel(stratum=0)
+    assert float(fit.reduced_chi_squared) == pytest.approx(squares(0, T, y, error)[0])
+    # one error of 0 and one missing: counts tell what they can
+    P["probability_err"][:2, 0] = [0.0, np.nan]
+    error[:2] = 1 / np.sqrt(events[:2, 0])
+    assert float(dg.arrhenius(P).reduced_chi_squared[0]) == pytest.approx(squares(0, T, y, error)[0])
+
+
+def test_few_counts_are_weighted_by_their_number_and_many_like_one_another():
+    law = counted(np.round(exact().events.values / 10**10).astype(np.int64), 10**4)
+    fits = {weights: dg.arrhenius(law, weights) for weights in ("scatter", "counts")}
+    xr.testing.assert_allclose(*(fit.drop_vars("temperatures_used") for fit in fits.values()))
+    assert (fits["scatter"].scatter == 0).all()
+    many = exact()
+    many["probability"] = many.probability * np.exp(0.1 * np.cos(40 * many.temperature))
+    fits = {
+        weights: dg.arrhenius(many, weights)[["activation_energy", "activation_entropy"]]
+        for weights in ("scatter", "equal")
+    }
+    xr.testing.assert_allclose(*fits.values(), rtol=1e-9)
+
+
+def test_the_scatter_of_many_strata_is_that_with_which_they_were_drawn():
+    rng = np.random.default_rng(0)
+    P = counted(np.full((13, 400), 10**6), 10**9)
+    P["probability"] = P.probability * np.exp(2 - 1 / P.temperature) * np.exp(0.05 * rng.standard_normal((13, 400)))
+    fit = dg.arrhenius(P)
+    assert float((fit.scatter**2).mean()) == pytest.approx(0.05**2, rel=0.05)
+    deviation = (fit.activation_energy - 1) / fit.activation_energy_err
+    # Student's t of 11 degrees of freedom
+    assert float(deviation.std()) == pytest.approx(np.sqrt(11 / 9), rel=0.1)
+
+
+def test_other_weights_and_negative_errors_are_refused():
+    with pytest.raises(DataError, match="weights must be one of scatter, counts, equal; got 'events'"):
+        dg.arrhenius(sampled(0), "events")
+    P = sampled(0)
+    with pytest.raises(DataError, match=r"P\.probability_err must not be negative"):
+        dg.arrhenius(P.assign(probability_err=-P.probability))
 
 
 def test_a_stratum_without_events_leaves_the_fit_at_that_temperature():
@@ -128,22 +199,30 @@ def test_an_intersection_far_from_the_others_is_left_out_of_the_onset():
     # three lines meet at 0.5; a fourth, nearly parallel to the third, meets it at 12
     energy, entropy = np.array([3.0, 2.0, 1.0, 0.988]), np.array([6.0, 4.0, 2.0, 1.999])
     T = dg.onset_temperature(barriers(energy, entropy))
-    pairs = [(energy[i] - energy[j]) / (entropy[i] - entropy[j]) for i in range(4) for j in range(i)]
-    low, high = np.percentile(pairs, [10, 90])
-    kept = [x for x in pairs if abs(x - np.median(pairs)) <= high - low]
+    inverse = [(entropy[i] - entropy[j]) / (energy[i] - energy[j]) for i in range(4) for j in range(i)]
+    kept = within(inverse)
     assert len(kept) == 5
     assert int(T.intersections) == 5
-    assert float(T) == pytest.approx(np.mean(kept))
-    assert float(T.spread) == pytest.approx(np.std(kept))
+    assert float(T) == pytest.approx(1 / np.mean(kept))
+    assert float(T.spread) == pytest.approx(np.std(kept) / np.mean(kept) ** 2)
+
+
+def within(inverse):
+    """Those within one inter-percentile range of their median."""
+    low, high = np.percentile(inverse, [10, 90])
+    return np.array([x for x in inverse if abs(x - np.median(inverse)) <= high - low])
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_onset_is_the_mean_of_intersections_within_one_interpercentile_range_of_their_median(seed):
+def test_onset_is_the_inverse_mean_of_inverse_intersections_near_their_median(seed):
     rng = np.random.default_rng(seed)
     energy, entropy = ENERGY + rng.normal(0, 0.4, 5), ENTROPY + rng.normal(0, 0.4, 5)
-    pairs = np.array([(energy[i] - energy[j]) / (entropy[i] - entropy[j]) for i in range(5) for j in range(i)])
-    kept = pairs[np.abs(pairs - np.median(pairs)) <= np.subtract(*np.percentile(pairs, [90, 10]))]
-    assert float(dg.onset_temperature(barriers(energy, entropy))) == pytest.approx(kept.mean())
+    inverse = [(entropy[i] - entropy[j]) / (energy[i] - energy[j]) for i in range(5) for j in range(i)]
+    assert float(dg.onset_temperature(barriers(energy, entropy))) == pytest.approx(1 / within(inverse).mean())
+
+
+def test_strata_that_meet_beyond_any_temperature_have_no_onset():
+    assert np.isnan(dg.onset_temperature(barriers([3.0, 2.0, 1.0], [-6.0, -4.0, -2.0])))
 
 
 def test_a_single_stratum_meets_no_other():
@@ -212,24 +291,15 @@ def test_supercooled_temperatures_do_not_depend_on_their_order():
     np.testing.assert_array_equal(backwards.temperature, dg.supercooled(P).temperature)
 
 
-def meeting_at(onset):
-    """P_R of two strata that meet at a temperature, over two temperatures near it."""
-    energy = np.array([4.0, 2.0]) * onset
-    T = np.array([0.8, 0.9]) * onset
-    samples = 10**12
-    return counted(np.round(samples * np.exp(-1 - energy / T[:, None] + energy / onset)).astype(np.int64), samples, T)
-
-
 def test_a_search_that_cycles_ends_at_the_smallest_range_of_its_cycle():
     temperatures = np.arange(1, 11) / 10
     # from ten down to three, from there up into a cycle of eight and nine
     following = {10: 3, 3: 8, 8: 9, 9: 8}
-    count = supercooled_count(temperatures, lambda k: meeting_at(following[k] / 10 + 0.05))
-    assert count == 8
+    assert supercooled_count(temperatures, lambda k: following[k] / 10 + 0.05) == 8
 
 
 def test_at_least_two_temperatures_are_supercooled():
-    assert supercooled_count(np.arange(1, 11) / 10, lambda k: meeting_at(0.01)) == 2
+    assert supercooled_count(np.arange(1, 11) / 10, lambda k: 0.01) == 2
 
 
 # --- of a study ----------------------------------------------------------------------------------------------------
@@ -253,11 +323,13 @@ def ensemble_of_counts(edges=(-1.25, -0.75, -0.25, 0.25, 0.75, 1.25)):
 
 def fitted(folder, hottest):
     store.write_table(folder / "out.zarr", "ka/ensemble", ensemble_of_counts())
-    return fit_barriers(folder / "out.zarr", "ka", hottest=hottest, resamples=10, seed=0, window=10.0)
+    return fit_barriers(
+        folder / "out.zarr", "ka", hottest=hottest, weights="scatter", resamples=10, seed=0, window=10.0
+    )
 
 
 @pytest.mark.parametrize("hottest", [0.6, 0.7, 1.2, None])
-def test_temperatures_above_the_supercooled_ones_have_probabilities_that_no_fit_and_no_error_uses(tmp_path, hottest):
+def test_temperatures_above_the_supercooled_ones_have_probabilities_that_no_fit_uses(tmp_path, hottest):
     fits = fitted(tmp_path, hottest)
     np.testing.assert_array_equal(fits["temperature"], ABOVE_AND_BELOW)
     for name, onset in RANGES.items():
@@ -269,8 +341,9 @@ def test_temperatures_above_the_supercooled_ones_have_probabilities_that_no_fit_
             )
         )
         np.testing.assert_array_equal(fit["probability"], P["probability"])
-        np.testing.assert_array_equal(fit["probability_err"].notnull().T, np.tile(cold, (5, 1)))
+        assert (fit["probability_err"] > 0).all()
         assert int(fit["supercooled"]) == cold.sum()
+        P["probability_err"] = fit["probability_err"]
         expected = dg.arrhenius(P.isel(temperature=cold))
         np.testing.assert_array_equal(fit["activation_energy"], expected["activation_energy"])
         np.testing.assert_array_equal(fit["temperatures_used"], np.full(5, cold.sum()))

@@ -9,9 +9,10 @@ import xarray as xr
 
 import daskglass as dg
 from benchmarks.barriers import one_by_one
+from daskglass.errors import DataError
 from daskglass.physics import bootstrap
 from daskglass.physics.strata import probability_of
-from tests.physics.counts import ENERGY, ENTROPY, ONSET, TEMPERATURES, histories_of_counts
+from tests.physics.counts import ENERGY, ENTROPY, ONSET, TEMPERATURES, histories_of_counts, law
 
 # --- the law of the data -------------------------------------------------------------------------------------------
 
@@ -60,12 +61,78 @@ def test_the_bootstrap_takes_a_last_block_that_is_shorter():
     assert np.isfinite(dg.bootstrap(counts, 10, seed=1, block=7).activation_energy_err).all()
 
 
-def test_units_that_are_all_alike_have_no_errors():
-    counts = histories_of_counts(0, frames=20)
-    alike = counts.isel(time=[0] * 20, replica=[0] * 3)
-    errors = dg.bootstrap(alike, 10, seed=1, block=5)
+def test_units_that_are_all_alike_on_one_line_have_no_errors():
+    samples = xr.full_like(histories_of_counts(0, frames=20).samples, 10**6)
+    events = (samples * xr.DataArray(law(), dims=("temperature", "stratum"))).round().astype(np.int64)
+    errors = dg.bootstrap(xr.Dataset({"samples": samples, "events": events}), 10, seed=1, block=5)
     for name, values in errors.items():
         np.testing.assert_allclose(values, 0.0, atol=1e-12, err_msg=name)
+
+
+def scattered(seed, scatter, temperatures=TEMPERATURES, together=False):
+    """Counts whose ln P_R scatters about its line beyond the counts, of each stratum for itself or of all together."""
+    counts = histories_of_counts(seed, frames=20, temperatures=temperatures)
+    z = np.random.default_rng([seed, 7]).normal(size=(temperatures.size, 1 if together else 5))
+    P = np.minimum(law(temperatures) * np.exp(scatter * z), 1.0)
+    events = np.random.default_rng([seed, 8]).binomial(counts.samples, P[:, None, None, :])
+    return counts.assign(events=(counts.events.dims, events))
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_errors_hold_what_the_points_scatter_beyond_their_own_errors(together):
+    """T_A as well: where all strata scatter together, the lines move and their meeting point hardly does."""
+    T = TEMPERATURES[::2]
+    fits, errors, onsets = [], [], []
+    for seed in range(60):
+        counts = scattered(seed, 0.1, T, together)
+        error = dg.bootstrap(counts, 40, seed=seed, block=2)
+        fit = dg.arrhenius(probability_of(counts).assign(probability_err=error.probability_err))
+        fits.append(fit.activation_energy)
+        onsets.append(float(dg.onset_temperature(fit)))
+        errors.append(error)
+    stated = xr.concat(errors, "seed").median("seed")
+    energies = xr.concat(fits, "seed").std("seed", ddof=1)
+    assert 0.75 < float((stated.activation_energy_err / energies).mean()) < 1.25
+    assert 0.6 < float(stated.onset_temperature_err) / np.std(onsets, ddof=1) < 1.5
+    if together:
+        assert float(stated.onset_temperature_err) < 0.01
+
+
+# --- a range for each resample -------------------------------------------------------------------------------------
+
+
+def in_candidates(counts):
+    """Counts of every candidate of the same strata."""
+    return counts.expand_dims(candidate=counts.sizes["temperature"])
+
+
+ABOVE = np.concatenate([TEMPERATURES[::2], [0.9, 0.95, 1.0]])
+
+
+def test_each_resample_seeks_the_range_that_it_is_fitted_to():
+    counts = scattered(2, 0.15, ABOVE)
+    found = dg.bootstrap(in_candidates(counts), 30, seed=3, block=4)
+    ranges = {k: dg.bootstrap(in_candidates(counts), 30, seed=3, block=4, supercooled=k) for k in range(1, 11)}
+    alone = dg.bootstrap(counts.sortby("temperature").isel(temperature=slice(7)), 30, seed=3, block=4)
+    assert dict(found.probability_err.sizes) == {"candidate": 10, "temperature": 10, "stratum": 5}
+    # of all strata the same counts
+    xr.testing.assert_allclose(
+        found.probability_err[0], found.probability_err[6].drop_vars("candidate", errors="ignore")
+    )
+    assert float(found.onset_temperature_err) > 1.05 * float(ranges[7].onset_temperature_err)
+    assert float(alone.onset_temperature_err) == pytest.approx(float(ranges[7].onset_temperature_err), rel=0.5)
+
+
+def test_a_range_that_all_resamples_find_has_the_errors_of_that_range():
+    counts = histories_of_counts(0, frames=20, temperatures=ABOVE, samples=10**6)
+    found = dg.bootstrap(in_candidates(counts), 20, seed=1, block=2)
+    fixed = dg.bootstrap(in_candidates(counts), 20, seed=1, block=2, supercooled=7)
+    xr.testing.assert_identical(found, fixed)
+
+
+def test_as_many_candidates_as_temperatures_are_needed():
+    with pytest.raises(DataError, match="counts must have 13 candidates, as many as temperatures; got 2"):
+        dg.bootstrap(histories_of_counts(0).expand_dims(candidate=2), 4, seed=0, block=2)
 
 
 # --- a loop over resamples -----------------------------------------------------------------------------------------
@@ -105,8 +172,10 @@ def agree(found, expected):
     """Assert that errors are the same, to the last digits but two or three."""
     assert set(found) == set(expected)
     for name, values in expected.items():
+        # a covariance is a sum of terms of both signs
+        small = 1e-12 * float(abs(values).max()) if str(name).endswith("_cov") else 0.0
         np.testing.assert_allclose(
-            found[name].transpose(*values.dims), values, rtol=1e-12, atol=1e-15, err_msg=str(name)
+            found[name].transpose(*values.dims), values, rtol=1e-12, atol=1e-15 + small, err_msg=str(name)
         )
 
 
