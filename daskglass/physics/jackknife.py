@@ -13,9 +13,9 @@ def jackknife_error(
 ) -> NDArray[np.float64]:
     """Standard error of a function of the sums over all units of all groups.
 
-    Each unit is left out in turn; units of a group vary about the mean of their group alone, as blocks of time do at
-    one temperature. See B. Efron and C. Stein, "The Jackknife Estimate of Variance", The Annals of Statistics 9, 586
-    (1981).
+    Each unit is left out in turn, and the others of its group stand for it: units vary about the mean of their group
+    alone, as blocks of time do at one temperature. See B. Efron and C. Stein, "The Jackknife Estimate of Variance", The
+    Annals of Statistics 9, 586 (1981).
 
     Parameters
     ----------
@@ -26,12 +26,13 @@ def jackknife_error(
     -------
     Error of the shape of the function's value; NaN where a group has a single unit.
     """
-    total = sum(np.asarray(units, np.float64).sum(axis=0) for units in groups)
+    given = [np.asarray(units, np.float64) for units in groups if len(units)]
+    total = sum(units.sum(axis=0) for units in given)
     variance: NDArray[np.float64] | float = 0.0
-    for units in groups:
-        n = len(units)
-        if n == 0:
-            continue
-        values = function(total - np.asarray(units, np.float64))
-        variance = variance + (n - 1) * values.var(axis=0) if n > 1 else np.full(values.shape[1:], np.nan)
+    for units in given:
+        n, group = len(units), units.sum(axis=0)
+        if n == 1:
+            return np.full_like(function(units[0]), np.nan)
+        values = function(total - group + (group - units) * (n / (n - 1)))
+        variance = variance + (n - 1) * values.var(axis=0)
     return np.sqrt(variance)

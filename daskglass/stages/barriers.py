@@ -178,16 +178,19 @@ def _pooled(
     middles: NDArray[np.float64],
 ) -> xr.Dataset:
     """Structure of the supercooled temperatures together, its entropy with the standard error over their replicas."""
-    both = ("temperature", "replica")
-    total = cold.sum(both)
+    R, each = cold.sizes["replica"], cold.sum("replica")
+    total = each.sum("temperature")
     pooled = _grouped(total, species, density, core, middles)
-    without = _grouped(total - cold, species, density, core, middles)
     pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
-    n = cold.sizes["replica"]
+    for name in (str(name) for name in pooled.data_vars if str(name).startswith("s2")):
+        pooled[f"{name}_err"] = xr.full_like(pooled[name], np.nan)
+    if R == 1:
+        return pooled
+    # replicas vary about the mean of their temperature, where the others stand for the one left out
+    without = _grouped(total - each + (each - cold) * (R / (R - 1)), species, density, core, middles)
     for name in (str(name) for name in without.data_vars if str(name).startswith("s2")):
-        # replicas vary about the mean of their temperature
-        variance = (n - 1) * without[name].var("replica", skipna=False).sum("temperature", skipna=False)
-        pooled[f"{name}_pooled_err"] = np.sqrt(variance) if n > 1 else xr.full_like(variance, np.nan)
+        variance = (R - 1) * without[name].var("replica", skipna=False).sum("temperature", skipna=False)
+        pooled[f"{name}_pooled_err"] = np.sqrt(variance)
     return pooled
 
 
