@@ -160,7 +160,7 @@ def work(
                 continue
             complete.append(task)
             if task.inputs is not None and result is not None:
-                entries.append(completed(task.key, task.inputs, _receipt(result)))
+                entries.append(completed(task.key, task.inputs, _receipt(result, task.threads)))
         ledger.record(entries)
         for task in complete:
             agenda.complete(task)
@@ -280,8 +280,10 @@ class _Agenda:
                 self.results.pop(need, None)
 
 
-def _receipt(result: Result) -> dict[str, Any]:
+def _receipt(result: Result, threads: int) -> dict[str, Any]:
     receipt = {"seconds": round(result.seconds, 3), **result.value, **result.wrote}
+    if threads > 1:
+        receipt["threads"] = threads
     if result.partial:
         receipt["partial_seconds"] = round(result.partial, 3)
     return receipt | {"warnings": list(result.warnings)} if result.warnings else receipt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from daskglass.stages.declare import MOTION, MOVING, POSITION, Item, Place, Plan
 from daskglass.store.blocks import Block, open_arrays, read_block, write_rows
 
 CURVES, ERRORS = ("scattering", "msd"), ("scattering_err", "msd_err")
+MOST_FRAMES = (
+    1024  # of a run at equal intervals, in memory at once: windows of a lag overlap enough with one origin in ten
+)
 PAIR = 48  # bytes of a pair of frames: three indices, gathered and joined
 
 
@@ -51,7 +55,7 @@ def bulk_dynamics(path: Path, row: Block, others: Sequence[Block] = (), *, q: fl
     lags = np.asarray(open_arrays(path, row.group)["lag"], np.float64)
     runs = []
     for each in (row, *others):
-        run = read_block(path, each, ["position"])
+        run = read_block(path, each, ["position"], every=1 if each == row else _every(each.stop - each.start))
         position = moved(path, each, run["position"], run["box"])
         at_lags = physics.motion.motion if each == row else physics.motion.motion_between
         runs.append(at_lags(position, run["species"], lags, q))
@@ -63,7 +67,7 @@ def bulk_dynamics(path: Path, row: Block, others: Sequence[Block] = (), *, q: fl
 
 def memory(plan: Plan, run: str) -> int:
     """Bytes of `bulk_dynamics` on a row, which holds one run at a time."""
-    layout, N, F = plan.layouts[run], plan.source.particles, plan.layouts[run].sizes["time"]
+    layout, N, F = plan.layouts[run], plan.source.particles, _frames(plan, run)
     return F * N * POSITION + max(reading(layout, F, POSITION), F * N * affine(plan) + _pairs(plan, run) * PAIR)
 
 
@@ -73,8 +77,19 @@ def seconds(plan: Plan, gpu: bool) -> float:
     return 4e-9 * plan.source.particles * pairs
 
 
+def _every(frames: int) -> int:
+    """Of how many frames of a run one is used, where there are more than fit into memory."""
+    return math.ceil(frames / MOST_FRAMES)
+
+
+def _frames(plan: Plan, run: str) -> int:
+    """Frames of a row of a run that are used."""
+    frames = plan.layouts[run].sizes["time"]
+    return frames if run in plan.runs(MOTION) else math.ceil(frames / _every(frames))
+
+
 def _pairs(plan: Plan, run: str) -> int:
     """Pairs of frames of a row of a run: at all its lags, or at two beside each of those of the run made for motion."""
     (of_lags,) = plan.runs(MOTION)
-    F, lags = plan.layouts[run].sizes["time"], int(plan.layouts[of_lags].sizes["lag"])
+    F, lags = _frames(plan, run), int(plan.layouts[of_lags].sizes["lag"])
     return int(min(F * (F - 1) // 2, (1 if run == of_lags else 2) * F * lags))

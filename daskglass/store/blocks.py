@@ -185,15 +185,15 @@ def _old(path: Path, group: str) -> Path:
 # --- blocks in and out ---------------------------------------------------------------------------------------------
 
 
-def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0) -> xr.Dataset:
-    """Read variables of one block and its box into memory, with up to `halo` more frames at both ends."""
+def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0, every: int = 1) -> xr.Dataset:
+    """Read variables of one block and its box into memory, with up to `halo` more frames at both ends; one frame in `every`."""
     # array by array: xarray would open all arrays of the group, which takes longer than many tasks
     coordinates = _coordinates(path, block.group, _written(path, block.group))
     T, replica = _row(coordinates, block)
     where: dict[str, int | slice] = {
         "temperature": T,
         "replica": replica,
-        "time": slice(max(0, block.start - halo), block.stop + halo),
+        "time": slice(max(0, block.start - halo), block.stop + halo, every),
     }
     run = coordinates.isel(where, missing_dims="ignore")
     for name in (*names, *({"box", "time"} - set(run.coords))):

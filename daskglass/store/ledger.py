@@ -158,8 +158,8 @@ def failed(key: str, cause: str) -> Entry:
 
 
 def core_seconds(mark: Entry) -> float:
-    """Seconds of one core that a complete task took, with those of the partial results behind it."""
-    return float(mark.get("seconds", 0.0) + mark.get("partial_seconds", 0.0))
+    """Seconds of one core that a complete task took on all its threads, with those of the partial results behind it."""
+    return float(mark.get("seconds", 0.0) * mark.get("threads", 1) + mark.get("partial_seconds", 0.0))
 
 
 def core_seconds_of(store: Path) -> dict[str, dict[str, float]]:

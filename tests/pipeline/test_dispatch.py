@@ -225,6 +225,12 @@ def test_seconds_of_a_partial_result_are_counted_once_however_many_need_it(clien
     assert min(spent) < 0.4 < max(spent)
 
 
+def test_seconds_of_a_task_on_several_threads_are_those_of_all_its_cores(ledger):
+    work(HERE, [task("one", slow, 0.05), task("three", slow, 0.05, threads=3)], ledger)
+    one, three = (core_seconds(ledger.marks[key]) for key in keys("one", "three"))
+    assert 0.05 <= one < 0.15 <= three
+
+
 def test_a_task_that_fails_now_and_then_is_tried_again(client, ledger, tmp_path):
     assert work(client, [task("a", fail_twice, tmp_path / "tries")], ledger).done == 1
 

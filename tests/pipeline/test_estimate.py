@@ -225,6 +225,18 @@ def test_a_task_that_does_not_fit_is_refused_with_what_it_needs_and_the_remedy(t
     assert "fewer frames" in str(error.value)
 
 
+def test_motion_in_a_long_run_needs_no_more_memory_than_in_one_of_a_thousand_frames(tmp_path):
+    largest = {
+        frames: max(
+            kind.memory for kind in kinds_of(thermal(tmp_path, 32768, frames)) if kind.function == "bulk_dynamics"
+        )
+        for frames in (1001, 1025, 100_001)
+    }
+    assert largest[1025] < largest[1001]
+    # beside its frames, it holds the shards that it reads them from
+    assert largest[100_001] < 1.5 * largest[1001]
+
+
 def test_a_process_with_everything_imported_counts_too(tmp_path):
     with pytest.raises(StudyError, match="needs"):
         check_fits(kinds_of(thermal(tmp_path, 1000, 21)), BASE)

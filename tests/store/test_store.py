@@ -221,14 +221,14 @@ def test_a_halo_ends_at_the_ends_of_the_run(path):
     assert [(t[0], t[-1]) for t in times] == [(0, 10), (5, 18), (13, 20)]
 
 
-@pytest.mark.parametrize("halo", [0, 3])
-def test_a_block_is_what_xarray_reads(path, halo):
+@pytest.mark.parametrize(("halo", "every"), [(0, 1), (3, 1), (0, 3)])
+def test_a_block_is_what_xarray_reads(path, halo, every):
     block = make_layout().blocks()[1]
     rng = np.random.default_rng(0)
     store.write_block(path, block, {"hop": rng.random((8, 10), np.float32)})
-    read = store.read_block(path, block, ["hop", "position", "label"], halo)
+    read = store.read_block(path, block, ["hop", "position", "label"], halo, every)
     whole = store.open_group(path, block.group)
-    frames = slice(block.start - halo, block.stop + halo)
+    frames = slice(block.start - halo, block.stop + halo, every)
     row = whole.sel(temperature=block.temperature, replica=block.replica).isel(time=frames)
     xr.testing.assert_equal(read, row[["hop", "position", "label"]].assign_coords(box=row["box"]))
     assert read["species"].attrs == whole["species"].attrs
