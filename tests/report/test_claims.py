@@ -313,3 +313,8 @@ def test_entropy_between_two_bins_has_the_error_of_their_mean() -> None:
 
 def test_strata_that_meet_keep_the_identity_of_the_scaled_barriers() -> None:
     assert points(read_results(tree()).systems[0]).deviation < 1e-3
+
+
+def test_the_error_of_a_thermal_variable_is_found_by_the_name_of_the_variable() -> None:
+    system = read_results(tree()).systems[0]
+    assert system.thermal("s2_grouped_pooled_err").name == "s2_grouped_thermal_pooled_err"
