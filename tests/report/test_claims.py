@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from daskglass.physics.systems import kob_andersen
+from daskglass.report import statistics
 from daskglass.report.claims import Claim, judge
 from daskglass.report.claims.verdicts import Finding, decided
 from daskglass.report.collapse import points
@@ -62,11 +63,56 @@ def test_what_would_decide_is_named_by_system() -> None:
     assert "more than 1,000 times" in decided("", "", [of("a", 0.1001)]).remedy
 
 
+def test_what_would_be_found_is_named_for_the_least_and_the_most_of_the_systems() -> None:
+    def shown(name: str, error: float) -> Finding:
+        return replace(of(name, 0.0, error=error), show=lambda size: f"a bend of {size:.2f}")
+
+    # 0.1 + (1.96 + 0.84) error, two tests
+    assert (
+        decided("", "", [shown("a", 0.01), shown("b", 0.1)]).power == "Would be found: a bend of 0.13 to a bend of 0.38"
+    )
+    assert decided("", "", [shown("", 0.01), shown("", 0.1)]).power == "Would be found: a bend of 0.13; a bend of 0.38"
+    assert decided("", "", [Finding("a", "nothing", remedy="more")]).power == ""
+
+
 def test_a_claim_that_holds_at_its_margin_for_all_systems_is_seldom_refuted_or_confirmed() -> None:
     rng = np.random.default_rng(0)
     verdicts = [decided("", "", [of(name, *rng.normal(0.1, 0.01, 10)) for name in "abcde"]).verdict for _ in range(300)]
     assert verdicts.count("refuted") <= 300 * LEVEL + 3.1 * np.sqrt(300 * LEVEL)
     assert verdicts.count("confirmed") == 0
+
+
+def drawn(ensemble: xr.Dataset, rng: np.random.Generator) -> xr.Dataset:
+    """Ensemble with the noise that its errors say, the same in all that share a scale."""
+
+    def noise(name: str) -> xr.DataArray:
+        return ensemble[f"{name}_err"] * rng.standard_normal(ensemble[f"{name}_err"].shape)
+
+    names = ("probability", "onset_temperature", "pearson_pooled", "s2_grouped_pooled", "s2_grouped_thermal_pooled")
+    shaken = {name: ensemble[name] + noise(name) for name in names}
+    for name in ("scaled_entropy", "scaled_energy"):
+        covariances = ensemble[f"{name}_cov"].values
+        both = [rng.multivariate_normal(np.zeros(len(one)), one) for one in covariances]
+        shaken[name] = ensemble[name] + xr.DataArray(both, dims=("variable", "stratum"))
+    return ensemble.assign(shaken)
+
+
+def test_studies_with_the_noise_that_their_errors_say_are_confirmed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "DRAWS", 4000)
+    rng = np.random.default_rng(1)
+    results = read_results(tree(systems=THREE, temperatures=MANY))
+    repeats = 12
+    verdicts: dict[str, list[str]] = {}
+    for _ in range(repeats):
+        systems = tuple(replace(system, ensemble=drawn(system.ensemble, rng)) for system in results.systems)
+        for found in judge(replace(results, systems=systems)):
+            verdicts.setdefault(found.text, []).append(found.verdict)
+    # the strata of the synthetic liquids part by a factor of four only
+    del verdicts["P_R varies ten-fold between strata of softness at the coldest T"]
+    assert len(verdicts) == 7
+    for text, found in verdicts.items():
+        assert found.count("refuted") == 0, text
+        assert found.count("confirmed") >= 0.8 * repeats, text
 
 
 # --- strata --------------------------------------------------------------------------------------------------------
@@ -85,7 +131,7 @@ def test_straight_strata_are_arrhenius_and_bent_ones_are_not() -> None:
     found = claim(tree(temperatures=MANY, change=bent(8)), "linear in 1/T")
     assert found.verdict == "refuted"
     assert "largest bend (−" in found.reasons[0]
-    assert "would be found" in found.reasons[0]
+    assert found.power.startswith("Would be found: a bend of ")
 
 
 def test_strata_whose_errors_hide_any_bend_are_open() -> None:

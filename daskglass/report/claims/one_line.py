@@ -59,9 +59,10 @@ def _tested(result: OneLine) -> list[Finding]:
         f"lines of the systems: {_distance(result.apart)} from the one line; they {told} be told from it (F test: p = "
         f"{result.p:.2g})"
     )
+    bent = f"parabola: {_distance(result.bent)} from the line"
     return [
-        Finding("", lines, (result.apart,), percent),
-        Finding("", f"parabola: {_distance(result.bent)} from the line", (result.bent,), percent),
+        Finding("", lines, (result.apart,), lambda size: f"lines that part by {percent(size)}"),
+        Finding("", bent, (result.bent,), lambda size: f"a bend of {percent(size)}"),
     ]
 
 

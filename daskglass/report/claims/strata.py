@@ -110,7 +110,7 @@ def tenfold(system: SystemResults) -> Finding:
     comparable = paper is not None and paper * DEPTH >= T
     test = departure(np.log(TENFOLD) - ratios[-1], errors[-1], np.log(TENFOLD / NEARLY), True, refutes=comparable)
     if comparable:
-        return Finding(system.name, numbers, (test,), lambda log: f"one of {TENFOLD * np.exp(-log):.1f}")
+        return Finding(system.name, numbers, (test,), lambda log: f"a ratio of {TENFOLD * np.exp(-log):.1f}")
     if paper is None:
         return Finding(system.name, numbers, (test,), remedy="a mixture of the paper")
     there = extrapolated(system, paper)

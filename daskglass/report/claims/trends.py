@@ -48,9 +48,7 @@ def correlation(results: Results) -> list[Finding]:
     return [
         _slope(np.array([s.delta for s in systems]), r, error, values, remedy),
         Finding("", f"smallest step {_smallest(steps, step_errors)}", falls, lambda fall: f"a fall of {fall:.2g}"),
-        Finding(
-            "", f"{with_error(r[-1], error[-1])} at the largest Δ", (last,), lambda d: f"one {d:.2g} from {HALF:g}"
-        ),
+        Finding("", f"{with_error(r[-1], error[-1])} at the largest Δ", (last,), lambda d: f"{d:.2g} from {HALF:g}"),
     ]
 
 
@@ -88,9 +86,9 @@ def monotonic(system: SystemResults) -> Finding:
         if not (error > 0).all():
             return Finding(system.name, "; ".join(numbers), remedy=ERRORS)
         steps, step_errors = np.diff(pooled) / np.ptp(pooled), np.hypot(error[1:], error[:-1]) / np.ptp(pooled)
-        numbers[-1] += f", smallest step {_smallest(steps, step_errors, percent)} of that"
+        numbers[-1] += f", smallest step {_smallest(steps, step_errors, lambda *step: f'{percent(*step)} of that')}"
         tests += [departure(-step, e, STEP, signed=True) for step, e in zip(steps, step_errors, strict=True)]
-    return Finding(system.name, "; ".join(numbers), tuple(tests), lambda fall: f"a fall of {percent(fall)}")
+    return Finding(system.name, "; ".join(numbers), tuple(tests), lambda fall: f"a fall of {percent(fall)} of the rise")
 
 
 def _smallest(

@@ -27,13 +27,22 @@ RULE = (
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, how it is tested, the verdict of a study, its reasons, and what would decide it where it is open."""
+    """A claim and how it is decided.
+
+    Attributes
+    ----------
+    text, rule : the claim, and how it is tested
+    verdict, reasons : of a study
+    power : departures that would be found; empty if nothing is tested
+    remedy : what would decide it; empty if it is decided
+    """
 
     text: str
     rule: str
     verdict: Verdict
     reasons: tuple[str, ...]
-    remedy: str = ""
+    power: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -70,9 +79,10 @@ def decided(text: str, rule: str, findings: Sequence[Finding], notes: Sequence[s
     verdict = NO if NO in verdicts else OPEN if OPEN in verdicts else YES
     level = LEVEL / max(1, len(tests))
     alike = len(set(verdicts)) == 1
-    reasons = [_reason(f, "" if alike else each, level) for f, each in zip(findings, verdicts, strict=True)]
+    reasons = [_reason(f, "" if alike else each) for f, each in zip(findings, verdicts, strict=True)]
     still = [f for f, each in zip(findings, verdicts, strict=True) if each == OPEN]
-    return Claim(text, rule, verdict, (*notes, *reasons), _remedy(still, level) if verdict == OPEN else "")
+    remedy = _remedy(still, level) if verdict == OPEN else ""
+    return Claim(text, rule, verdict, (*notes, *reasons), _power(findings, level), remedy)
 
 
 def _of_one(finding: Finding, rejected: bool) -> Verdict:
@@ -82,12 +92,20 @@ def _of_one(finding: Finding, rejected: bool) -> Verdict:
     return YES if sure else OPEN
 
 
-def _reason(finding: Finding, verdict: str, level: float) -> str:
+def _reason(finding: Finding, verdict: str) -> str:
     name = " ".join(part for part in (finding.name, verdict) if part)
-    text = f"{name}: {finding.numbers}" if name else finding.numbers
-    if finding.show is None or not finding.tests:
-        return text
-    return f"{text}; {finding.show(max(test.found(level) for test in finding.tests))} would be found"
+    return f"{name}: {finding.numbers}" if name else finding.numbers
+
+
+def _power(findings: Sequence[Finding], level: float) -> str:
+    """Smallest departures that would be found: one by one, or of all systems the least and the most."""
+    found: dict[str, list[tuple[float, str]]] = {}
+    for k, finding in enumerate(findings):
+        if finding.show is not None and finding.tests:
+            size = max(test.found(level) for test in finding.tests)
+            found.setdefault("systems" if finding.name else str(k), []).append((size, finding.show(size)))
+    texts = [" to ".join(dict.fromkeys((min(sizes)[1], max(sizes)[1]))) for sizes in found.values()]
+    return f"Would be found: {'; '.join(texts)}" if texts else ""
 
 
 def _remedy(findings: Sequence[Finding], level: float) -> str:
