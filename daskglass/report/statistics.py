@@ -16,11 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.05  # probability of a wrong verdict, over all tests of a claim
 POWER = 0.8  # probability to find what is called large enough to be found
 DRAWS = 100_000  # of noise: p-values near LEVEL are known to 0.0007
+MOST = 1000.0  # times as much data that nobody will simulate
 RELATIVE = 1e-12  # eigenvalues of a covariance that are rounding, relative to the largest
 
 
@@ -33,16 +34,17 @@ class Tested:
     value, error : the departure, and its standard error or what errors alone would make it
     within : p-value against a true departure beyond the margin
     beyond : p-value against a true departure within the margin
-    distance : standard errors between departure and margin
     found : smallest true departure that is surely beyond the margin at a given level, with probability `POWER`
+    times : how many times as much data decide with that probability if the departure is as measured; a departure beyond
+        the margin at a given level, one within at `LEVEL`
     """
 
     value: float
     error: float
     within: float
     beyond: float
-    distance: float
     found: Callable[[float], float]
+    times: Callable[[float], float]
 
 
 def departure(
@@ -69,12 +71,16 @@ def departure(
     def above(t: float) -> float:
         return float(stdtr(freedom, -t))
 
+    def quantiles(level: float) -> float:
+        return float(stdtrit(freedom, 1 - level) + stdtrit(freedom, POWER))
+
+    def times(level: float) -> float:
+        with np.errstate(divide="ignore"):
+            return float(np.square(np.float64(quantiles(LEVEL if t < 0 else level)) / t))
+
     other = 0.0 if signed else above((size + margin) / error)
     beyond = min(1.0, above(t) + other) if refutes else 1.0
-    return Tested(
-        value, error, above(-t), beyond, abs(t),
-        lambda level: float(margin + (stdtrit(freedom, 1 - level) + stdtrit(freedom, POWER)) * error),
-    )  # fmt: skip
+    return Tested(value, error, above(-t), beyond, lambda level: margin + quantiles(level) * error, times)
 
 
 def root_mean_square(
@@ -100,7 +106,12 @@ def root_mean_square(
     if np.isfinite(freedom):
         noise /= np.sqrt(rng.chisquare(freedom, (DRAWS, 1)) / freedom)
     worst, others = noise[:, 0], (noise[:, 1:] ** 2).sum(axis=1)
-    at_margin = np.sqrt((margin + worst) ** 2 + others)
+
+    def measured(true: float, more: float = 1.0) -> NDArray[np.float64]:
+        """What is measured if the true one is given, with so many times as much data."""
+        return np.sqrt((true + worst / np.sqrt(more)) ** 2 + others / more)
+
+    at_margin = measured(margin)
     error = float(np.sqrt(spread.sum() / n))
     # less than errors make counts as what they make: chance, or errors that are too large, must not confirm
     smaller, larger = at_margin <= max(value, error), at_margin >= value
@@ -112,7 +123,17 @@ def root_mean_square(
         needed = np.sqrt(np.maximum(critical**2 - others, 0.0)) - worst
         return float(np.quantile(needed, POWER))
 
-    return Tested(value, error, within, beyond, abs(float(ndtri(within if within < beyond else beyond))), found)
+    def times(level: float) -> float:
+        true = np.sqrt(max(value**2 - error**2, 0.0))
+
+        def decide(more: float) -> bool:
+            if true < margin:
+                return bool(np.quantile(measured(true, more), POWER) <= np.quantile(measured(margin, more), LEVEL))
+            return bool(np.quantile(measured(true, more), 1 - POWER) >= np.quantile(measured(margin, more), 1 - level))
+
+        return next((float(more) for more in np.geomspace(1.01, MOST, 60) if decide(more)), np.inf)
+
+    return Tested(value, error, within, beyond, found, times)
 
 
 def holm(p: Sequence[float]) -> NDArray[np.bool_]:
@@ -125,9 +146,3 @@ def holm(p: Sequence[float]) -> NDArray[np.bool_]:
     rejected = np.zeros(len(p), bool)
     rejected[order] = np.logical_and.accumulate(passed)
     return rejected
-
-
-def times_more(test: Tested, level: float) -> float:
-    """How many times as many data decide with probability `POWER`, at a level, if the departure is as measured."""
-    with np.errstate(divide="ignore"):
-        return float(np.square((ndtri(1 - level) + ndtri(POWER)) / np.float64(test.distance)))

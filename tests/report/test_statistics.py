@@ -9,7 +9,7 @@ import pytest
 
 from daskglass.report import statistics
 from daskglass.report.fits import Group, OneLine, bend, least_squares, one_line, scatter
-from daskglass.report.statistics import LEVEL, POWER, departure, holm, root_mean_square, times_more
+from daskglass.report.statistics import LEVEL, POWER, departure, holm, root_mean_square
 
 REPEATS = 400
 MARGIN = 0.1
@@ -67,7 +67,7 @@ def test_a_departure_that_would_be_found_is_found_as_often_as_the_power_says() -
 
 @pytest.mark.parametrize("true", [0.02, 0.16])
 def test_as_many_more_data_as_named_decide_with_the_power(true: float) -> None:
-    more = times_more(departure(true, 0.05, MARGIN), LEVEL)
+    more = departure(true, 0.05, MARGIN).times(LEVEL)
     assert 1 < more < 30
     rng = np.random.default_rng(3)
     error = 0.05 / np.sqrt(more)
@@ -113,6 +113,19 @@ def test_errors_larger_than_the_margin_confirm_nothing_however_small_the_root_me
     tested = root_mean_square(np.zeros(4), 100 * COVARIANCE, MARGIN)
     assert tested.within > 0.3
     assert tested.beyond > LEVEL
+
+
+@pytest.mark.parametrize("true", [0.0, 0.2])
+def test_as_many_more_data_as_named_decide_a_root_mean_square_with_the_power(true: float) -> None:
+    wide = 16 * COVARIANCE
+    seen = np.sqrt(true**2 + wide.trace() / 4)
+    more = root_mean_square(np.full(4, seen), wide, MARGIN).times(LEVEL)
+    assert 1.5 < more < 30
+    rng = np.random.default_rng(22)
+    values = rng.multivariate_normal([2 * true, 0, 0, 0], wide / more, REPEATS)
+    tested = [root_mean_square(one, wide / more, MARGIN) for one in values]
+    decided = share((t.within if true < MARGIN else t.beyond) <= LEVEL for t in tested)
+    assert at_least(POWER) - 0.02 <= decided <= at_most(POWER) + 0.05  # the draws, and steps of `more`, are few
 
 
 # --- many tests ----------------------------------------------------------------------------------------------------

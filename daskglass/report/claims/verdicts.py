@@ -8,14 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from daskglass.report.statistics import LEVEL, POWER, Tested, holm, times_more
+from daskglass.report.statistics import LEVEL, MOST, POWER, Tested, holm
 
 Verdict = Literal["confirmed", "refuted", "not decidable here"]
 YES: Verdict = "confirmed"
 NO: Verdict = "refuted"
 OPEN: Verdict = "not decidable here"
-
-HOPELESS = 1000  # times as much data that nobody will simulate
 
 RULE = (
     f"A claim is confirmed if every departure from it is surely smaller than the stated margin, and refuted if one is surely "
@@ -119,8 +117,7 @@ def _remedy(findings: Sequence[Finding], level: float) -> str:
 
 def _times(finding: Finding, level: float) -> str:
     """How many times as much data decide with the usual power, if the departures are as measured."""
-    undecided = [test for test in finding.tests if test.within > LEVEL]
-    times = max(times_more(test, LEVEL if test.within < test.beyond else level) for test in undecided)
-    if times > HOPELESS:
-        return f"more than {HOPELESS:,} times as many {finding.more}, as the departure is as large as the margin"
+    times = max(test.times(level) for test in finding.tests if test.within > LEVEL)
+    if times > MOST:
+        return f"more than {MOST:,.0f} times as many {finding.more}, as the departure is as large as the margin"
     return f"about {np.ceil(times):.0f} times as many {finding.more}"
