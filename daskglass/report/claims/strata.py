@@ -97,7 +97,7 @@ def wider(system: SystemResults) -> Finding:
         return _eventless(system)
     numbers = f"{fold(S, S_err)} for softness, {fold(s2, s2_err)} for local s⁽²⁾ at T = {T:g}"
     test = departure(s2 - S, float(np.hypot(S_err, s2_err)), 0.0, signed=True)
-    return Finding(system.name, numbers, (test,), lambda log: f"a factor {np.exp(log):.2f} between the two")
+    return Finding(system.name, numbers, (test,), lambda log: f"a factor of {np.exp(log):.2f}")
 
 
 def tenfold(system: SystemResults) -> Finding:
