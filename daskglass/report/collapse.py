@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.report.results import SystemResults
+from daskglass.report.results import SystemResults, known
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,21 @@ class Points:
     Attributes
     ----------
     s2 : softness-grouped pair excess entropy at the middle of each stratum
-    y_entropy, y_energy, entropy, energy : y_Σ, y_E, Σ and ΔE, with standard errors `…_err`
+    y_entropy, y_energy, entropy, energy : y_Σ, y_E, Σ and ΔE
+    …_err, …_cov : standard errors, and covariances between strata; NaN where they are unknown
     deviation : largest |y_E − y_Σ + 1|
     refused : why the scaled barriers mean nothing here; empty where they mean something
     outside : number of strata beyond the softness bins, whose entropy is not known
     """
 
     s2: NDArray[np.float64]
+    s2_err: NDArray[np.float64]
     y_entropy: NDArray[np.float64]
     y_entropy_err: NDArray[np.float64]
+    y_entropy_cov: NDArray[np.float64]
     y_energy: NDArray[np.float64]
     y_energy_err: NDArray[np.float64]
+    y_energy_cov: NDArray[np.float64]
     entropy: NDArray[np.float64]
     entropy_err: NDArray[np.float64]
     energy: NDArray[np.float64]
@@ -48,28 +52,32 @@ def points(system: SystemResults, inherent: bool = True) -> Points:
     system : of a study
     inherent : take the entropy of the inherent structures, not the thermal one
     """
-    fits = system.fits("softness")
-    middles = fits["stratum_middle"].values
-    bins = system.ensemble["softness_bin"].values
-    grouped = system.ensemble["s2_grouped_pooled"] if inherent else system.thermal("s2_grouped_pooled")
-    s2 = np.interp(middles, bins, grouped.values, left=np.nan, right=np.nan)
-    outside = int(((middles < bins[0]) | (middles > bins[-1])).sum())
+    fits, ensemble = system.fits("softness"), system.ensemble
+    middles, bins = fits["stratum_middle"].values, ensemble["softness_bin"].values
+    name = "s2_grouped_pooled" if inherent else system.thermal_name("s2_grouped_pooled")
+    grouped, grouped_err = ensemble[name].values, known(ensemble, f"{name}_err", bins.shape)
+    s2 = np.interp(middles, bins, grouped, left=np.nan, right=np.nan)
+    # how much of each bin is in each stratum
+    weights = np.stack([np.interp(middles, bins, row) for row in np.eye(bins.size)], axis=1)
+    s2_err = np.sqrt((np.where(weights > 0, weights * grouped_err, 0.0) ** 2).sum(axis=1))
 
-    def pair(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        values = fits[name].values.astype(np.float64)
-        error = fits[f"{name}_err"].values if f"{name}_err" in fits else np.full(values.shape, np.nan)
-        return values, error
+    def of(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return fits[name].values.astype(np.float64), known(fits, f"{name}_err", middles.shape)
 
-    y_entropy, y_entropy_err = pair("scaled_entropy")
-    y_energy, y_energy_err = pair("scaled_energy")
-    entropy, entropy_err = pair("activation_entropy")
-    energy, energy_err = pair("activation_energy")
+    entropy, entropy_err = of("activation_entropy")
+    energy, energy_err = of("activation_energy")
+    y_entropy, y_entropy_err = of("scaled_entropy")
+    y_energy, y_energy_err = of("scaled_energy")
+    y_entropy_cov, y_energy_cov = (
+        known(fits, f"scaled_{name}_cov", (middles.size, middles.size)) for name in ("entropy", "energy")
+    )
     apart = np.abs(y_energy - y_entropy + 1)
     return Points(
-        s2, y_entropy, y_entropy_err, y_energy, y_energy_err, entropy, entropy_err, energy, energy_err,
+        s2, s2_err, y_entropy, y_entropy_err, y_entropy_cov, y_energy, y_energy_err, y_energy_cov,
+        entropy, entropy_err, energy, energy_err,
         float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan,
         _refused(system, y_entropy, y_entropy_err),
-        outside,
+        int(((middles < bins[0]) | (middles > bins[-1])).sum()),
     )  # fmt: skip
 
 

@@ -15,8 +15,9 @@ import xarray as xr
 
 from daskglass.registry import FIGURES
 from daskglass.report.caption_parts import data
-from daskglass.report.claims import judge, with_error
+from daskglass.report.claims import RULE, judge
 from daskglass.report.figures import drawn, get_figure
+from daskglass.report.numbers import with_error
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.saving import save
 from daskglass.stages.registry import names
@@ -70,6 +71,7 @@ def page(results: Results, images: Sequence[dict[str, object]], spent: Spent) ->
         ],
         images=images,
         claims=judge(results),
+        rule=RULE,
         cost=core_time(spent),
     )
 

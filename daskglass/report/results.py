@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
@@ -85,7 +86,11 @@ class SystemResults:
 
     def thermal(self, name: str) -> xr.DataArray:
         """Variable of that name in the thermal configurations."""
-        return self.ensemble[_thermal(name) if self.inherent else name]
+        return self.ensemble[self.thermal_name(name)]
+
+    def thermal_name(self, name: str) -> str:
+        """Name that a variable has in the thermal configurations."""
+        return _thermal(name) if self.inherent else name
 
     @property
     def structural(self) -> list[StructuralVariable]:
@@ -234,9 +239,14 @@ def _system(name: str, node: xr.DataTree) -> SystemResults:
     return SystemResults(name, mixture, production, ensemble, node["model"].to_dataset().load())
 
 
+def known(table: xr.Dataset, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Values of a variable; NaN if the table has none of that name."""
+    return table[name].values.astype(np.float64) if name in table else np.full(shape, np.nan)
+
+
 def _thermal(name: str) -> str:
     """Name of the thermal variable: `_thermal` comes before `_pooled` and `_err`."""
-    for ending in ("_pooled", "_err"):
+    for ending in ("_pooled_err", "_pooled", "_err"):
         if name.endswith(ending):
             return f"{name.removesuffix(ending)}_thermal{ending}"
     return f"{name}_thermal"

@@ -154,6 +154,7 @@ def _ensemble(
         s2 = -3.5 * depth + 1.2 * depth * middles + 0.1 * depth * middles**2
         table[f"g_grouped{suffix}_pooled"] = ("softness_bin", "neighbor", "r"), grouped
         table[f"s2_grouped{suffix}_pooled"] = "softness_bin", s2
+        table[f"s2_grouped{suffix}_pooled_err"] = "softness_bin", 0.01 * known * np.ones(BINS)
         table[f"s2_grouped{suffix}"] = ("temperature", "softness_bin"), s2 - 0.1 / T[:, None] + 0 * K
     tau = 0.5 * np.exp(2.2 * scale / T)
     for name, values in (
@@ -174,7 +175,9 @@ def _ensemble(
         ("rearranging_fraction", 0.1 * T),
     ):
         table[name] = "temperature", values
-    table["pearson_pooled"] = pearson
+        if not name.startswith("mean"):
+            table[f"{name}_err"] = "temperature", 0.01 * np.ones(T.size)
+    table["pearson_pooled"], table["pearson_pooled_err"] = pearson, 0.01
     x, y = np.arange(-2, 2, 1 / 16), np.arange(-6, -1, 1 / 16)
     bell = np.exp(-(x[:, None] ** 2) - (y + 3.5 - 0.6 * x[:, None]) ** 2) * 900
     table = table.assign_coords(joint_softness=x, joint_local_entropy=y)
@@ -208,14 +211,26 @@ def _barriers(T: np.ndarray, onset: float, middles: np.ndarray, spread: float) -
     scaled = barriers.collapse(fit, T_A)
     half = (middles[1] - middles[0]) / 2
     table = xr.merge([P, fit, scaled], join="exact")
-    return table.assign(
-        probability_err=0.04 * P["probability"],
-        scaled_entropy_err=0.03 * abs(scaled["scaled_entropy"]),
-        scaled_energy_err=0.03 * abs(scaled["scaled_energy"]),
+    covariances = {f"{name}_cov": _covariance(table[name]) for name in ("scaled_entropy", "scaled_energy")}
+    errors = {f"{name[:-4]}_err": np.sqrt(_diagonal(value)) for name, value in covariances.items()}
+    return table.assign(covariances | errors).assign(
+        probability_err=0.005 * P["probability"],
+        scatter=0.0 * table["activation_energy"],
+        reduced_chi_squared=0.0 * table["activation_energy"],
         onset_temperature=T_A.reset_coords(drop=True),
-        onset_temperature_err=0.02 * T_A.reset_coords(drop=True),
+        onset_temperature_err=0.005 * T_A.reset_coords(drop=True),
         onset_temperature_spread=T_A["spread"].reset_coords(drop=True),
         stratum_edges=("edge", np.append(middles - half, middles[-1] + half)),
         stratum_middle=("stratum", middles),
         supercooled=cold,
     )
+
+
+def _covariance(scaled: xr.DataArray) -> xr.DataArray:
+    """Covariance of scaled barriers: one relative error of all strata, from the scale, and an error of each."""
+    other = scaled.rename(stratum="stratum_2")
+    return (0.01 * scaled) * (0.01 * other) + xr.DataArray(0.01**2 * np.eye(STRATA), dims=("stratum", "stratum_2"))
+
+
+def _diagonal(covariance: xr.DataArray) -> xr.DataArray:
+    return xr.DataArray(np.diagonal(covariance.values), dims="stratum")

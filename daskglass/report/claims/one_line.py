@@ -1,0 +1,85 @@
+"""Claims that the scaled barriers of all systems collapse on one line in the entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daskglass.report import collapse
+from daskglass.report.claims.verdicts import Finding
+from daskglass.report.fits import Group, OneLine, one_line
+from daskglass.report.numbers import count, percent, with_error
+from daskglass.report.results import Results
+from daskglass.report.statistics import LEVEL, RELATIVE, Tested
+
+APART = 0.1  # of the range of y: twice what a symbol covers in figure 6
+ENOUGH_STRATA = 3  # of a system: a line goes through two
+SYMBOLS = {"entropy": "y_Σ", "energy": "y_E"}
+
+COLLAPSE = (
+    f"one line against a line for each system, and against a parabola for all; errors of both coordinates and correlations of "
+    f"the strata count; margin: a root-mean-square distance of {percent(APART)} of the range of y"
+)
+
+
+def collapsed(results: Results, of: str) -> tuple[list[Finding], list[str]]:
+    """Test whether the scaled entropies or energies of all systems lie on one straight line; and what is worth knowing."""
+    found = {system.name: collapse.points(system, results.inherent) for system in results.systems}
+    groups = {name: _group(points, of) for name, points in found.items() if not points.refused}
+    usable = [group for group in groups.values() if isinstance(group, Group)]
+    left_out = [
+        Finding(name, f"left out: {points.refused}", remedy="more T, frames or replicas, until ln P_R(T_A) is known")
+        for name, points in found.items()
+        if points.refused
+    ]
+    left_out += [
+        Finding(name, f"left out: {group}", remedy="two or more replicas, and resamples enough for a covariance")
+        for name, group in groups.items()
+        if isinstance(group, str)
+    ]
+    apart = [points.deviation for points in found.values() if np.isfinite(points.deviation)]
+    notes = [f"y_E = y_Σ − 1 holds to {max(apart):.2g}"] if apart else []
+    if len(found) == 1:
+        return [*left_out, Finding("", "one system: nothing to collapse", remedy="two or more systems")], notes
+    if len(usable) < 2:
+        return left_out, notes
+    result = one_line(usable, APART)
+    kind = "inherent" if results.inherent else "thermal"
+    (intercept, slope), errors = result.line.values, np.sqrt(result.line.covariance.diagonal())
+    points = sum(group.x.size for group in usable)
+    line = (
+        f"{SYMBOLS[of]} = ({with_error(intercept, errors[0])}) + ({with_error(slope, errors[1])}) s⁽²⁾/k_B, {kind} s⁽²⁾; "
+        f"{points} strata of {count(len(usable), 'system')} scatter about it by {result.deviation:.2g}"
+    )
+    return [*_tested(result), *left_out], [line, *notes]
+
+
+def _tested(result: OneLine) -> list[Finding]:
+    told = "can" if result.p < LEVEL else "cannot"
+    lines = (
+        f"lines of the systems: {_distance(result.apart)} from the one line; they {told} be told from it (F test: p = "
+        f"{result.p:.2g})"
+    )
+    bent = f"parabola: {_distance(result.bent)} from the line"
+    return [
+        Finding("", lines, (result.apart,), lambda size: f"lines that part by {percent(size)}"),
+        Finding("", bent, (result.bent,), lambda size: f"a bend of {percent(size)}"),
+    ]
+
+
+def _distance(tested: Tested) -> str:
+    return f"{percent(tested.value)} of the range of y (errors alone make {percent(tested.error)})"
+
+
+def _group(points: collapse.Points, of: str) -> Group | str:
+    """Points of a system whose errors are known, or why there are none."""
+    y, covariance = getattr(points, f"y_{of}"), getattr(points, f"y_{of}_cov")
+    known = np.isfinite(points.s2) & np.isfinite(y)
+    if known.sum() < ENOUGH_STRATA:
+        return f"only {int(known.sum())} strata with barriers and entropy"
+    covariance = covariance[np.ix_(known, known)]
+    if not (np.isfinite(covariance).all() and np.isfinite(points.s2_err[known]).all()):
+        return "errors unknown"
+    spread = np.linalg.eigvalsh(covariance)
+    if spread[0] <= RELATIVE * spread[-1]:
+        return "the covariance of its strata is singular"
+    return Group(points.s2[known], points.s2_err[known], y[known], covariance)

@@ -1,0 +1,167 @@
+"""Claims about the strata of one system each: Arrhenius law, spread of P_R, onset temperature."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.report.claims.verdicts import Finding
+from daskglass.report.fits import Bend, bend, least_squares, scatter
+from daskglass.report.numbers import percent, with_error
+from daskglass.report.results import SystemResults
+from daskglass.report.statistics import departure
+
+STRAIGHT = 0.05  # of the change of ln P_R over the range: as thick as the symbols that it is drawn with
+ENOUGH_TEMPERATURES = 4  # of a stratum: a parabola goes through three
+TENFOLD = 10.0
+NEARLY = 8.0  # the least that is still called ten-fold, a number of one digit
+DEPTH = 1.02  # the coldest temperature, relative to the paper's, up to which their spreads compare
+ALIKE = 0.03  # of T_A: half the usual distance between simulated temperatures, so no method could tell them apart
+VARIABLES = {"softness": "softness", "local_entropy": "local s⁽²⁾"}
+
+ARRHENIUS = (
+    f"a parabola in 1/T against a line in every stratum, weighted by errors and the scatter between temperatures; margin: "
+    f"they part by {percent(STRAIGHT)} of the change of ln P_R over the fitted range"
+)
+WIDER = (
+    "ratios of P_R between the highest and the lowest stratum, one-sided, no margin; their errors add in quadrature, though "
+    "both come from the same frames"
+)
+TEN = (
+    f"ratio of P_R between the highest and the lowest stratum, one-sided; margin: {NEARLY:g}-fold is still called ten-fold. The "
+    f"ratio rises as T falls, so it refutes only where T is as cold as the paper’s"
+)
+ONSET = (
+    f"relative difference of the two T_A, two-sided; margin: {percent(ALIKE)}; errors add in quadrature, as their correlation "
+    f"is not known"
+)
+
+
+def arrhenius(system: SystemResults) -> Finding:
+    """Test the bend of ln P_R(1/T) in every stratum of both variables."""
+    bends: dict[str, Bend] = {}
+    fewest = min(system.cold(variable) for variable in VARIABLES)
+    for variable, label in VARIABLES.items():
+        fits = system.fits(variable).isel(temperature=slice(-system.cold(variable), None))
+        for k in range(fits.sizes["stratum"]):
+            stratum = fits.isel(stratum=k)
+            stratum = stratum.isel(temperature=stratum["events"].values > 0)
+            fewest = min(fewest, stratum.sizes["temperature"])
+            if stratum.sizes["temperature"] >= ENOUGH_TEMPERATURES:
+                x, y = 1 / stratum["temperature"].values, np.log(stratum["probability"].values)
+                bends[f"stratum {k + 1} of {label}"] = bend(x, y, relative_error(stratum) ** 2, STRAIGHT)
+    if fewest < ENOUGH_TEMPERATURES:
+        return Finding(
+            system.name, f"a stratum has events at {fewest} supercooled T only",
+            remedy=f"events in every stratum at {ENOUGH_TEMPERATURES} or more supercooled T",
+        )  # fmt: skip
+    where, largest = max(bends.items(), key=lambda item: abs(item[1].tested.value))
+    least_sure = max(bends.values(), key=lambda one: one.tested.within)
+    return Finding(
+        system.name,
+        f"largest bend {percent(largest.tested.value, largest.tested.error)} ({where}), {fewest} or more T",
+        tuple(one.tested for one in bends.values()),
+        lambda size: f"a bend of {percent(size)}",
+        more="supercooled T, as their scatter exceeds their errors" if least_sure.scattered else "frames or replicas",
+    )
+
+
+def relative_error(table: xr.Dataset) -> NDArray[np.float64]:
+    """Error of ln P_R: from the bootstrap if known, otherwise from the counts."""
+    counted = 1 / np.sqrt(table["events"].values.astype(float))
+    if "probability_err" not in table:
+        return counted
+    known = (table["probability_err"] / table["probability"]).values
+    return np.where(np.isfinite(known) & (known > 0), known, counted)
+
+
+def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ln of the ratio of P_R between the highest and the lowest stratum at each temperature, and its error.
+
+    NaN where one of the two has no events.
+    """
+    outer = system.fits(variable).isel(stratum=[0, -1]).transpose("temperature", ...)
+    happened = (outer["events"].values > 0).all(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs, errors = np.log(outer["probability"].values), relative_error(outer)
+        ratio, error = logs[:, 1] - logs[:, 0], np.hypot(errors[:, 0], errors[:, 1])
+    return np.where(happened, ratio, np.nan), np.where(happened, error, np.nan)
+
+
+def wider(system: SystemResults) -> Finding:
+    """Test whether P_R varies more over softness than over local entropy at the coldest temperature."""
+    (S, S_err), (s2, s2_err) = ((values[-1] for values in spreads(system, variable)) for variable in VARIABLES)
+    T = system.temperature.min()
+    if not np.isfinite(S + s2):
+        return _eventless(system)
+    numbers = f"{fold(S, S_err)} for softness, {fold(s2, s2_err)} for local s⁽²⁾ at T = {T:g}"
+    test = departure(s2 - S, float(np.hypot(S_err, s2_err)), 0.0, signed=True)
+    return Finding(system.name, numbers, (test,), lambda log: f"a factor of {np.exp(log):.2f}")
+
+
+def tenfold(system: SystemResults) -> Finding:
+    """Test whether P_R varies ten-fold over softness at the coldest temperature."""
+    ratios, errors = spreads(system, "softness")
+    T, paper = float(system.temperature.min()), system.coldest_of_the_paper()
+    if not np.isfinite(ratios[-1]):
+        return _eventless(system)
+    numbers = f"{fold(ratios[-1], errors[-1])} at T = {T:g}"
+    comparable = paper is not None and paper * DEPTH >= T
+    test = departure(np.log(TENFOLD) - ratios[-1], errors[-1], np.log(TENFOLD / NEARLY), True, refutes=comparable)
+    if comparable:
+        return Finding(system.name, numbers, (test,), lambda log: f"a ratio of {TENFOLD * np.exp(-log):.1f}")
+    if paper is None:
+        return Finding(system.name, numbers, (test,), remedy="a mixture of the paper")
+    there = extrapolated(system, paper)
+    if np.isfinite(there[0]):
+        numbers += f", extrapolated to {fold(*there)} at the paper’s coldest T = {paper:g}"
+    return Finding(system.name, numbers, (test,), remedy=f"T = {paper:g}")
+
+
+def extrapolated(system: SystemResults, T: float) -> tuple[float, float]:
+    """Ln of the ratio of `spreads` at another temperature, by a line in 1/T, and its error; NaN with too few points."""
+    ratios, errors = (values[-system.cold("softness") :] for values in spreads(system, "softness"))
+    known = np.isfinite(ratios)
+    if known.sum() < ENOUGH_TEMPERATURES:
+        return np.nan, np.nan
+    x = 1 / system.temperature[-system.cold("softness") :][known] - 1 / T
+    design = np.column_stack([np.ones_like(x), x])
+    variance = errors[known] ** 2
+    fit = least_squares(design, ratios[known], np.diag(variance + scatter(design, ratios[known], variance)))
+    return float(fit.values[0]), float(np.sqrt(fit.covariance[0, 0]))
+
+
+def onset(system: SystemResults) -> Finding:
+    """Test whether both variables give the same onset temperature."""
+    (x, x_err), (y, y_err) = (system.onset(variable) for variable in VARIABLES)
+    missing = [label for value, label in zip((x, y), VARIABLES.values(), strict=True) if not np.isfinite(value)]
+    if missing:
+        return Finding(
+            system.name,
+            f"no T_A from strata of {' and '.join(missing)}",
+            remedy="more supercooled T, frames or replicas",
+        )
+    numbers = f"{with_error(x, x_err)} from softness and {with_error(y, y_err)} from local s⁽²⁾"
+    error = float(np.hypot(x_err, y_err))
+    if not error > 0:
+        return Finding(system.name, f"{numbers}, errors unknown", remedy="two or more replicas")
+    middle = (x + y) / 2
+    test = departure((x - y) / middle, error / middle, ALIKE)
+    numbers += f", differ by {percent(test.value, test.error)}"
+    if outside := [label for variable, label in VARIABLES.items() if system.extrapolated(variable)]:
+        numbers += f", but outside the simulated T from {' and '.join(outside)}"
+        return Finding(system.name, numbers, remedy=f"simulated T on both sides of {min(x, y):.2f} to {max(x, y):.2f}")
+    return Finding(system.name, numbers, (test,), lambda size: f"a difference of {percent(size)}")
+
+
+def fold(log: float, error: float) -> str:
+    """Write a ratio by its logarithm and the error of that."""
+    return f"({with_error(np.exp(log), np.exp(log) * error)})-fold"
+
+
+def _eventless(system: SystemResults) -> Finding:
+    T = system.temperature.min()
+    return Finding(
+        system.name, f"an outermost stratum has no events at T = {T:g}", remedy=f"more frames or replicas at T = {T:g}"
+    )

@@ -1,0 +1,166 @@
+"""Fits of lines to points with errors, and tests of what a line may leave out: a bend, a line for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import fdtrc
+
+from daskglass.report.statistics import Tested, departure, root_mean_square
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Least squares: coefficients, their covariance, the fitted values, the weighted sum of squares and its freedom."""
+
+    values: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    fitted: NDArray[np.float64]
+    squares: float
+    freedom: int
+
+    @property
+    def excess(self) -> float:
+        """Squares for each degree of freedom where errors explain less than that, otherwise 1."""
+        return max(1.0, self.squares / self.freedom)
+
+
+def least_squares(design: NDArray[np.float64], y: NDArray[np.float64], covariance: NDArray[np.float64]) -> Fit:
+    """Generalised least squares of y = design @ coefficients, with the covariance of y."""
+    root = np.linalg.cholesky(covariance)
+    A, b = np.linalg.solve(root, design), np.linalg.solve(root, y)
+    Q, R = np.linalg.qr(A)
+    inverse = np.linalg.inv(R)
+    values = inverse @ (Q.T @ b)
+    return Fit(values, inverse @ inverse.T, design @ values, float(((b - A @ values) ** 2).sum()), len(y) - len(R))
+
+
+def scatter(design: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np.float64]) -> float:
+    """Variance common to all points, beside their own, that makes the squares of a fit equal their degrees of freedom.
+
+    Zero where they are below them already; R. C. Paule and J. Mandel, Journal of Research of the National Bureau of
+    Standards 87, 377 (1982).
+    """
+
+    def surplus(common: float) -> float:
+        fit = least_squares(design, y, np.diag(variance + common))
+        return fit.squares - fit.freedom
+
+    equal = least_squares(design, y, np.eye(y.size))
+    if not equal.freedom or surplus(0.0) <= 0:
+        return 0.0
+    return float(brentq(surplus, 0.0, equal.squares / equal.freedom, rtol=1e-6))
+
+
+@dataclass(frozen=True)
+class Bend:
+    """Largest departure of a parabola from its line, relative to the rise of the line, tested; scatter beside errors."""
+
+    tested: Tested
+    scattered: bool
+
+
+def bend(x: NDArray[np.float64], y: NDArray[np.float64], variance: NDArray[np.float64], margin: float) -> Bend:
+    """Test the bend of y(x) by a parabola, over the range of x.
+
+    The parabola is a line and a bow orthogonal to it under the weights, so that the line is the one that is fitted
+    without a bow. Weights are 1/(variance + s²), s² the scatter about the parabola: that about the line would hold the
+    bend itself.
+    """
+    u = 2 * (x - x.min()) / np.ptp(x) - 1
+    line = np.stack([np.ones_like(u), u], axis=1)
+    common = scatter(np.column_stack([line, u**2]), y, variance)
+    covariance = np.diag(variance + common)
+    intercept, slope = least_squares(line, u**2, covariance).values
+    fit = least_squares(np.column_stack([line, u**2 - intercept - slope * u]), y, covariance)
+    where = np.array([-1.0, 1.0, np.clip(slope / 2, -1, 1)])
+    largest = np.abs(where**2 - intercept - slope * where).max()
+    rise, (_, rise_err, bow_err) = 2 * abs(fit.values[1]), np.sqrt(fit.covariance.diagonal())
+    # the error of |bow| − margin × rise, as Fieller's theorem has it for a ratio
+    error = np.hypot(largest * bow_err, margin * 2 * rise_err)
+    tested = departure(float(fit.values[2] * largest / rise), float(error / rise), margin, freedom=fit.freedom)
+    return Bend(tested, bool(common > variance.mean()))
+
+
+@dataclass(frozen=True, eq=False)
+class OneLine:
+    """Points of several groups, tested against one line.
+
+    Attributes
+    ----------
+    line : the one line, intercept and slope, with errors widened where they do not explain its squares
+    p : p-value of the F test of one line against one for each group
+    apart : root mean square distance of the lines of the groups from the one line, at the points, relative to the
+        range of y that the lines of the groups cover
+    bent : the same of a parabola from the one line
+    deviation : root mean square distance of the points from the one line, in units of y
+    """
+
+    line: Fit
+    p: float
+    apart: Tested
+    bent: Tested
+    deviation: float
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Points of one group: x and its standard errors, y and its covariance."""
+
+    x: NDArray[np.float64]
+    x_err: NDArray[np.float64]
+    y: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+def one_line(groups: Sequence[Group], margin: float) -> OneLine:
+    """Test whether groups of points lie on one line, with errors in x and y.
+
+    Errors of x count as those of y times the slope of the one line (effective variance); those of different groups are
+    independent.
+    """
+    x, x_err, y = (np.concatenate([getattr(group, name) for group in groups]) for name in ("x", "x_err", "y"))
+    of = np.repeat(np.arange(len(groups)), [group.x.size for group in groups])
+    y_covariance = np.zeros((y.size, y.size))
+    for k, group in enumerate(groups):
+        y_covariance[np.ix_(of == k, of == k)] = group.covariance
+    mine = (of[:, None] == np.arange(len(groups))).astype(np.float64)
+    away = x - x.mean()
+    design = np.column_stack([np.ones_like(x), away])
+    slope = np.polyfit(away, y, 1)[0]
+    for _ in range(20):
+        covariance = y_covariance + np.diag((slope * x_err) ** 2)
+        one = least_squares(design, y, covariance)
+        slope = one.values[1]
+    each = least_squares(np.column_stack([mine, mine * away[:, None]]), y, covariance)
+    parabola = least_squares(np.column_stack([design, away**2]), y, covariance)
+    spread = np.ptp(each.fitted)
+
+    def against(fit: Fit, columns: NDArray[np.float64]) -> Tested:
+        # of nested fits, the covariance of the difference is the difference of the covariances
+        noise = columns @ fit.covariance @ columns.T - design @ one.covariance @ design.T
+        return root_mean_square(
+            (fit.fitted - one.fitted) / spread, fit.excess * noise / spread**2, margin, freedom=fit.freedom
+        )
+
+    more = one.freedom - each.freedom
+    F = (one.squares - each.squares) / more / each.excess
+    return OneLine(
+        line=_at_zero(one, x.mean()),
+        p=float(fdtrc(more, each.freedom, max(F, 0.0))),
+        apart=against(each, np.column_stack([mine, mine * away[:, None]])),
+        bent=against(parabola, np.column_stack([design, away**2])),
+        deviation=float(np.sqrt(((y - one.fitted) ** 2).mean())),
+    )
+
+
+def _at_zero(line: Fit, origin: float) -> Fit:
+    """Line whose intercept is at x = 0, not at the origin, with its errors widened."""
+    shift = np.array([[1.0, -origin], [0.0, 1.0]])
+    return Fit(
+        shift @ line.values, line.excess * shift @ line.covariance @ shift.T, line.fitted, line.squares, line.freedom
+    )
