@@ -61,7 +61,11 @@ def one_by_one(counts: xr.Dataset, resamples: int = RESAMPLES, seed: int = 0, bl
         onset = dg.onset_temperature(fit).reset_coords(drop=True)
         found.append(xr.merge([fit, onset, dg.collapse(fit, onset).drop_vars("onset_probability")]))
     values = xr.concat(found, "resample")
-    spread = values.std("resample", ddof=1).assign(probability=P_err)
+    outer = [np.log(P["probability"].where(P["events"] > 0).isel(stratum=[-1, 0], drop=True)) for P in drawn]
+    ratios = xr.concat(
+        [each.isel(stratum=0, drop=True) - each.isel(stratum=1, drop=True) for each in outer], "resample"
+    )
+    spread = values.std("resample", ddof=1).assign(probability=P_err, spread=ratios.std("resample", ddof=1))
     spread = spread.rename({name: f"{name}_err" for name in spread.data_vars})
     for name in ("scaled_entropy", "scaled_energy"):
         other = values[name].rename(stratum="stratum_2").drop_vars("stratum_2", errors="ignore")

@@ -69,7 +69,8 @@ def bootstrap(
     Returns
     -------
     xarray.Dataset
-        Variables `probability_err` (…, [candidate,] temperature, stratum), `activation_energy_err`,
+        Variables `probability_err` (…, [candidate,] temperature, stratum), `spread_err` (…, [candidate,] temperature) of
+        ln P_R of the last stratum less that of the first, `activation_energy_err`,
         `activation_entropy_err`, `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err`
         (…): standard deviations of the resamples that have a value, in the units of what they are errors of; and the
         covariances `scaled_energy_cov` and `scaled_entropy_cov` (…, stratum, stratum_2), all of whose strata share T_A.
@@ -124,8 +125,12 @@ def bootstrap(
 
     def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
         units = tuple(_units(each, block, bool(candidates)) for each in (samples, events))
-        P_err = _deviation(
-            functools.reduce(_merged, (_moments(_probability(*drawn)) for drawn in _drawn(units, resamples, seed)))
+        P_err, spread_err = (
+            _deviation(functools.reduce(_merged, moments))
+            for moments in zip(
+                *([_moments(each) for each in _outcomes(*drawn)] for drawn in _drawn(units, resamples, seed)),
+                strict=True,
+            )
         )
         totals = [each.sum(axis=-2).swapaxes(-1, -2) for each in units]
         _, error = logarithm(_probability(*totals), totals[1], P_err)
@@ -147,6 +152,7 @@ def bootstrap(
         P_err = P_err.swapaxes(-1, -2)
         return (
             P_err if candidates else P_err[..., 0, :, :],
+            spread_err if candidates else spread_err[..., 0, :],
             *(_deviation(_moments(each)) for each in values.values()),
             *(_covariance(values[name]) for name in COVARIANCES),
         )
@@ -157,13 +163,19 @@ def bootstrap(
         core=[axes, axes],
         out=[
             (*candidates, "temperature", "stratum"),
+            (*candidates, "temperature"),
             *SPREADS.values(),
             *[("stratum", "stratum_2")] * len(COVARIANCES),
         ],
-        dtypes=[np.float64] * (1 + len(SPREADS) + len(COVARIANCES)),
+        dtypes=[np.float64] * (2 + len(SPREADS) + len(COVARIANCES)),
         stratum_2=counts.sizes["stratum"],
     )
-    names = ("probability_err", *(f"{name}_err" for name in SPREADS), *(f"{name}_cov" for name in COVARIANCES))
+    names = (
+        "probability_err",
+        "spread_err",
+        *(f"{name}_err" for name in SPREADS),
+        *(f"{name}_cov" for name in COVARIANCES),
+    )
     return xr.Dataset(dict(zip(names, errors, strict=True)))
 
 
@@ -198,6 +210,13 @@ def _drawn(
 def _probability(samples: NDArray[np.float64], events: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         return events / samples
+
+
+def _outcomes(samples: NDArray[np.float64], events: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """P of all strata, and ln P of the last one less that of the first, NaN where either has no event."""
+    P = _probability(samples, events)
+    outer = np.log(np.where(P[..., [0, -1], :] > 0, P[..., [0, -1], :], np.nan))
+    return P, outer[..., 1, :] - outer[..., 0, :]
 
 
 def _fit(

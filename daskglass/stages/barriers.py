@@ -35,10 +35,11 @@ from daskglass.store.blocks import Block, add_to_table, open_group, read_block, 
 
 OF_TABLES = 0.15  # s: xarray, on tables of any size; resamples of the bootstrap take 20 µs each
 STRATIFYING = 10  # bytes: places of values between the edges, before they become groups
+OF_P = ("probability_err", "spread_err")  # errors of what no fit is needed for
 BARRIERS = (
     *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
     *("onset_probability", "onset_temperature_spread", "scatter", "reduced_chi_squared"),
-    *("scaled_energy_cov", "scaled_entropy_cov"),
+    *("scaled_energy_cov", "scaled_entropy_cov", "spread_err"),
     *(
         name + error
         for name in (
@@ -93,7 +94,7 @@ def _fit(
     counts = counts.rename(candidate_samples="samples", candidate_events="events").reset_coords(drop=True)
     supercooled = None if hottest is None else _not_hotter(counts["temperature"].values, hottest)
     errors = physics.bootstrap.bootstrap(counts, resamples, seed, block, weights, supercooled)
-    P = physics.strata.probability_of(counts).assign(probability_err=errors["probability_err"])
+    P = physics.strata.probability_of(counts).assign(errors[list(OF_P)])
     if supercooled is None:
         supercooled = physics.barriers.supercooled_count(
             P["temperature"].values,
@@ -103,7 +104,7 @@ def _fit(
     fit = physics.barriers.arrhenius(P.isel(temperature=slice(-supercooled, None)), weights)
     onset = physics.barriers.onset_temperature(fit)
     # resampling holds more than the weights: its errors take the place of those of the fit
-    table = fit.assign(errors.drop_vars("probability_err"))
+    table = fit.assign(errors.drop_vars(OF_P))
     table = xr.merge([P, table, physics.barriers.collapse(fit, onset)], join="exact")
     edges = ensemble["candidate_edges"].isel(candidate=supercooled - 1).reset_coords(drop=True)
     return table.assign(

@@ -215,6 +215,7 @@ def _barriers(T: np.ndarray, onset: float, middles: np.ndarray, spread: float) -
     errors = {f"{name[:-4]}_err": np.sqrt(_diagonal(value)) for name, value in covariances.items()}
     return table.assign(covariances | errors).assign(
         probability_err=0.005 * P["probability"],
+        spread_err=0.007 * xr.ones_like(P["probability"].isel(stratum=0, drop=True)),
         scatter=0.0 * table["activation_energy"],
         reduced_chi_squared=0.0 * table["activation_energy"],
         onset_temperature=T_A.reset_coords(drop=True),

@@ -160,7 +160,7 @@ def test_a_spread_is_compared_with_its_error() -> None:
         return ensemble.assign({n: ensemble[n].isel(variable=[1, 0]).drop_vars("variable") for n in ("probability",)})
 
     assert verdict(tree(), "varies more") == "confirmed"
-    assert verdict(tree(change=times(200, "probability_err")), "varies more") == "not decidable here"
+    assert verdict(tree(change=times(200, "spread_err")), "varies more") == "not decidable here"
     assert verdict(tree(change=swap), "varies more") == "refuted"
 
 

@@ -86,6 +86,10 @@ def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], 
     with np.errstate(divide="ignore", invalid="ignore"):
         logs, errors = np.log(outer["probability"].values), relative_error(outer)
         ratio, error = logs[:, 1] - logs[:, 0], np.hypot(errors[:, 0], errors[:, 1])
+    if "spread_err" in outer:
+        # strata of the same frames have errors in common
+        known = outer["spread_err"].values
+        error = np.where(np.isfinite(known) & (known > 0), known, error)
     return np.where(happened, ratio, np.nan), np.where(happened, error, np.nan)
 
 
