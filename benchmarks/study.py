@@ -61,8 +61,8 @@ def script(positions: np.ndarray, codes: np.ndarray, edge: float) -> Seconds:
         wanted.append(labels[k][labels[k] >= 0])
         if k == 10:
             fit = make_pipeline(StandardScaler(), LinearSVC())
-            random = np.random.default_rng(0).integers(0, 2, 4000)
-            timed(seconds, "training", fit.fit, G[:4000], random)
+            random = np.random.default_rng(0).integers(0, 2, min(4000, len(G)))
+            timed(seconds, "training", fit.fit, G[: random.size], random)
         S.append(timed(per_frame, "softness", fit.decision_function, G))
         s2.append(timed(per_frame, "local entropy", _local_entropy, G))
         timed(per_frame, "g(r)", _radial, cube, positions[k], A)
