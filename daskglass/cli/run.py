@@ -83,7 +83,8 @@ def run(
     if not quiet:
         from daskglass.report import folder
 
-        say(f"{given.store}: {outcome.done} tasks done; page: {folder(path) / 'index.html'}")
+        page = folder(path) / "index.html"
+        say(f"{given.store}: {outcome.done} tasks done" + f"; page: {page}" * page.exists())
 
 
 def _stage(name: str | None) -> str | None:

@@ -26,6 +26,7 @@ from daskglass.study.settings import Study
 
 ReportProgress = Callable[[str, int, int], None]
 Draw = Callable[[Sequence[Plan], Sequence[Task]], list[Task]]
+_Counts = dict[str, dict[str, int]]  # tasks by system and stage
 
 
 def study_tasks(study: Study) -> list[Task]:
@@ -74,13 +75,14 @@ def run(
         later = stages[stages.index(again) :]
         ledger.begin(task.key for task in tasks if task.stage in later)
     todo = pending(tasks, ledger, plans)
+    counts = _counted(tasks, todo)
     if stage is not None:
         todo = _only(stage, todo, ledger)
     executor = _started(start, plans, todo)
     settled = executor is None and _is_settled(path, plans, study)
     if not settled:
         _lay_out(path, plans, study)
-    outcome = _work(executor, study.study, plans, tasks, todo, ledger, progress)
+    outcome = _work(executor, study.study, plans, counts, todo, ledger, progress)
     outcome.warnings |= damaged
     if not settled:
         metadata.consolidate(path)
@@ -134,7 +136,7 @@ def convert(
     todo = pending(tasks, ledger, plans)
     executor = _started(start, plans, todo)
     _lay_out(path, plans)
-    outcome = _work(executor, "convert", plans, tasks, todo, ledger, progress)
+    outcome = _work(executor, "convert", plans, _counted(tasks, todo), todo, ledger, progress)
     outcome.warnings |= damaged
     metadata.consolidate(path)
     return outcome
@@ -226,14 +228,12 @@ def _work(
     executor: Executor | None,
     study: str,
     plans: list[Plan],
-    tasks: list[Task],
+    counts: tuple[_Counts, _Counts],
     todo: list[Task],
     ledger: Ledger,
     progress: ReportProgress,
 ) -> Outcome:
-    left = {task.key for task in todo}
-    totals = _counts(tasks)
-    done = _counts(task for task in tasks if task.key not in left)
+    totals, done = counts
     # who watches the ledger learns from this how much there is to do
     particles = {plan.system: plan.source.particles for plan in plans}
     ledger.complete("plan", {}, {"study": study, "particles": particles, "totals": totals, "done": done})
@@ -254,7 +254,13 @@ def _work(
         return work(executor, todo, ledger, aside, finished)
 
 
-def _counts(tasks: Iterable[Task]) -> dict[str, dict[str, int]]:
+def _counted(tasks: list[Task], todo: list[Task]) -> tuple[_Counts, _Counts]:
+    """Numbers of all tasks, and of those that are complete."""
+    left = {task.key for task in todo}
+    return _counts(tasks), _counts(task for task in tasks if task.key not in left)
+
+
+def _counts(tasks: Iterable[Task]) -> _Counts:
     """Numbers of the tasks that write, by system and stage."""
     counts: dict[str, dict[str, int]] = {}
     for task in tasks:

@@ -279,7 +279,10 @@ def test_a_stage_can_be_run_alone_once_its_inputs_are_there(tiny, files, monkeyp
     early = command_here("run", "files.yaml", "--stage", "entropy", "--quiet", folder=files)
     assert early.returncode == 1
     assert "stage entropy needs convert" in early.stderr
-    assert command_here("run", "files.yaml", "--stage", "convert", "--quiet", folder=files).returncode == 0
+    converted = command_here("run", "files.yaml", "--stage", "convert", folder=files)
+    assert converted.returncode == 0
+    assert "hops: 0 of 10" in converted.stdout
+    assert "page" not in converted.stdout
     assert command_here("run", "files.yaml", "--stage", "entropy", "--quiet", folder=files).returncode == 0
     monkeypatch.chdir(files)
     assert {"convert", "entropy"}.isdisjoint(todo(files))

@@ -1,0 +1,226 @@
+"""Tables of docs/validation.md, from the store of pipelines/validation.yaml: `python docs/validation/summary.py STORE`.
+
+Beside what the page of a study shows: entropies of both variants, and checks that the runs themselves must pass.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+import daskglass as dg
+from daskglass.physics.systems import Mixture
+from daskglass.report.claims import judge
+from daskglass.report.numbers import with_error
+from daskglass.report.results import Results, SystemResults, read_results
+
+FRAMES = 3  # of each run, whose forces are taken pair by pair
+
+
+def main() -> None:
+    """Print all tables as Markdown."""
+    store = Path(sys.argv[1])
+    tree = dg.open_store(store)
+    results = read_results(tree)
+    for system in results.systems:
+        print(f"\n### {system.name}\n")
+        markdown(BY_TEMPERATURE, by_temperature(system))
+    print("\n### Systems\n")
+    markdown(BY_SYSTEM, [of_system(system) for system in results.systems])
+    print("\n### Claims\n")
+    markdown(("claim", "verdict", "numbers"), claims(results))
+    print("\n### Runs\n")
+    markdown(CHECKS, [checks(system, tree[system.name]) for system in results.systems])
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table."""
+    for cells in (head, ["---"] * len(head), *rows):
+        print(f"| {' | '.join(cells)} |")
+
+
+# --- results -------------------------------------------------------------------------------------------------------
+
+BY_TEMPERATURE = (
+    "T", "τ_α", "D", "U", "P", "s⁽²⁾", "s⁽²⁾, core left out", "rearranging", "recall", "precision", "Pearson",
+)  # fmt: skip
+
+
+def by_temperature(system: SystemResults) -> Iterator[list[str]]:
+    """Rows of a system, from hot to cold."""
+    table = system.ensemble
+    omitted = without_core(system)
+    for k, T in enumerate(table["temperature"].values):
+        row = table.isel(temperature=k)
+        names = ("relaxation_time", "diffusivity", "potential_energy", "pressure", "s2")
+        more = ("rearranging_fraction", "recall", "precision", "pearson")
+        yield [
+            f"{T:.2f}", *(value(row, name) for name in names), value(omitted.isel(temperature=k), "s2"),
+            *(value(row, name) for name in more),
+        ]  # fmt: skip
+
+
+def without_core(system: SystemResults) -> xr.Dataset:
+    """Entropy as the published curves have it, with its error over replicas."""
+    s2 = dg.excess_entropy(system.production["g"].load(), float(system.ensemble["density"]), core="omit")
+    s2 = s2.sortby("temperature", ascending=False)
+    error = s2.std("replica", ddof=1) / np.sqrt(s2.sizes["replica"])
+    return xr.Dataset({"s2": s2.mean("replica"), "s2_err": error})
+
+
+def value(row: xr.Dataset, name: str) -> str:
+    """A number with its error."""
+    return with_error(float(row[name]), float(row[f"{name}_err"]))
+
+
+BY_SYSTEM = (
+    "system", "time step", "supercooled T", "T_A from S", "T_A from local s⁽²⁾", "Pearson, pooled",
+    "P_R(T_A)", "held-out accuracy", "common scatter s of ln P_R",
+)  # fmt: skip
+
+
+def of_system(system: SystemResults) -> list[str]:
+    """Row of a system."""
+    fits = system.fits("softness")
+    scatter = fits["scatter"].values
+    return [
+        system.name,
+        f"{system.production.attrs['timestep']:.5g}",
+        str(system.cold("softness")),
+        with_error(*system.onset("softness")),
+        with_error(*system.onset("local_entropy")),
+        value(system.ensemble, "pearson_pooled"),
+        f"{float(fits['onset_probability']):.3f}",
+        f"{float(system.model['accuracy']):.3f}",
+        f"{scatter.min():.3f} to {scatter.max():.3f}",
+    ]
+
+
+def claims(results: Results) -> Iterator[list[str]]:
+    """What the page says of each claim."""
+    for claim in judge(results):
+        yield [claim.text, claim.verdict, "; ".join(claim.reasons)]
+
+
+# --- runs ----------------------------------------------------------------------------------------------------------
+
+CHECKS = (
+    "system", "configurational T over T", "pressure: pairs less engine", "U(T) = a + b T^0.6 above T_A: R²",
+    "replicas: χ² of τ_α, U, P, s⁽²⁾, hops", "halves at the coldest T: U, hops",
+)  # fmt: skip
+
+
+def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
+    """Row of a system: what must hold whatever the physics of the glass."""
+    run = node["production"].dataset
+    ratios, apart = zip(*(forces_of(run, k, system.mixture) for k in range(run.sizes["temperature"])), strict=True)
+    return [
+        system.name,
+        f"{np.mean(ratios):.4f} ± {np.std(ratios, ddof=1) / np.sqrt(len(ratios)):.4f}",
+        f"{np.max(np.abs(apart)):.1e} at most",
+        straightness(system),
+        between_replicas(node),
+        halves(run),
+    ]
+
+
+def forces_of(run: xr.Dataset, k: int, mixture: Mixture) -> tuple[float, float]:
+    """Configurational temperature ⟨F²⟩/⟨∇²U⟩ over T at one temperature, and the pressure of its pairs less the engine's."""
+    T = float(run["temperature"][k])
+    squares, laplacian, apart = 0.0, 0.0, []
+    for replica in range(run.sizes["replica"]):
+        for frame in np.linspace(0, run.sizes["time"] - 1, FRAMES).astype(int):
+            at = run.isel(temperature=k, replica=replica, time=frame)
+            F, trace, virial = pair_sums(at["position"].values, run["species"].values, run["box"].values, mixture)
+            squares, laplacian = squares + (F**2).sum(), laplacian + trace
+            volume = float(run["box"].prod())
+            apart.append((len(F) * T + virial / 3) / volume - float(at["pressure"]))
+    return squares / laplacian / T, float(np.mean(apart))
+
+
+def pair_sums(
+    x: NDArray[np.floating], codes: NDArray[np.integer], box: NDArray[np.floating], mixture: Mixture
+) -> tuple[NDArray[np.float64], float, float]:
+    """Forces, the trace of the Hessian and the virial, from every pair."""
+    x = x.astype(np.float64)
+    F, trace, virial, h = np.zeros_like(x), 0.0, 0.0, 1e-5
+    for i in range(len(x) - 1):
+        apart = x[i] - x[i + 1 :]
+        apart -= box * np.round(apart / box)
+        r = np.sqrt((apart**2).sum(axis=1))
+        for code, name in enumerate(mixture.species):
+            near = np.flatnonzero((codes[i + 1 :] == code) & (r < 2.5))
+            pair = (mixture.species[codes[i]], name)
+            force, slope = dg.pair_force(mixture, *pair, r[near]), []
+            slope = (dg.pair_force(mixture, *pair, r[near] + h) - dg.pair_force(mixture, *pair, r[near] - h)) / (2 * h)
+            each = force[:, None] * apart[near] / r[near, None]
+            F[i] += each.sum(axis=0)
+            F[i + 1 + near] -= each
+            virial += float((force * r[near]).sum())
+            # ∇² of V(r) is V'' + 2V'/r, of both particles
+            inside = np.abs(force) > 0
+            trace += 2 * float((-slope - 2 * force / r[near])[inside].sum())
+    return F, trace, virial
+
+
+def straightness(system: SystemResults) -> str:
+    """R² of U against T^0.6 at the temperatures above the onset."""
+    T, U = system.ensemble["temperature"].values, system.ensemble["potential_energy"].values
+    hot = system.onset("softness")[0] < T
+    if hot.sum() < 3:
+        return f"{hot.sum()} temperatures above T_A"
+    x = T[hot] ** 0.6
+    rest = U[hot] - np.polyval(np.polyfit(x, U[hot], 1), x)
+    return f"{1 - (rest**2).sum() / ((U[hot] - U[hot].mean()) ** 2).sum():.5f} ({hot.sum()} T)"
+
+
+def between_replicas(node: xr.DataTree) -> str:
+    """χ² of two replicas against the errors that blocks of time give each."""
+    production, relaxation = node["production"].dataset, node["relaxation"].dataset
+    parts = [
+        blocks(production["potential_energy"]), blocks(production["pressure"]),
+        blocks((production["hop"] > 0.2).where(production["hop"].notnull()).mean("particle")),
+    ]  # fmt: skip
+    tau = dg.relaxation_time(relaxation["scattering"].load())
+    from daskglass.physics.motion import relaxation_time_error
+
+    error = relaxation_time_error(relaxation["scattering"].load(), relaxation["scattering_err"].load())
+    squares = []
+    for values, errors in [*parts, (tau, error)]:
+        difference = values.isel(replica=0) - values.isel(replica=1)
+        squares.append(((difference**2) / (errors**2).sum("replica")).values)
+    found = np.concatenate(squares)
+    found = found[np.isfinite(found)]
+    return f"{found.sum():.0f} of {found.size}, p = {chdtrc(found.size, found.sum()):.2g}"
+
+
+def blocks(series: xr.DataArray, number: int = 5) -> tuple[xr.DataArray, xr.DataArray]:
+    """Mean over time of each row, and its error from so many blocks."""
+    series = series.load().dropna("time", how="all")
+    length = series.sizes["time"] // number
+    each = series.isel(time=slice(length * number)).coarsen(time=length).mean()
+    return series.mean("time"), each.std("time", ddof=1) / np.sqrt(number)
+
+
+def halves(run: xr.Dataset) -> str:
+    """Second half of the coldest runs less the first, in standard errors."""
+    cold = run.isel(temperature=int(run["temperature"].argmin()))
+    hops = (cold["hop"] > 0.2).where(cold["hop"].notnull()).mean("particle")
+    found = []
+    for series in (cold["potential_energy"], hops):
+        series = series.load().dropna("time", how="all")
+        middle = series.sizes["time"] // 2
+        first, second = (blocks(series.isel(time=part)) for part in (slice(middle), slice(middle, None)))
+        error = np.sqrt(float((first[1] ** 2 + second[1] ** 2).sum())) / run.sizes["replica"]
+        found.append(float((second[0] - first[0]).mean()) / error)
+    return ", ".join(f"{each:+.1f}" for each in found) + " of their errors"
+
+
+if __name__ == "__main__":
+    main()
