@@ -9,7 +9,9 @@ References
    Biometrika 34, 28 (1947).
 .. [2] F. E. Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", Biometrics Bulletin 2, 110
    (1946).
-.. [3] Z. Šidák, "Rectangular Confidence Regions for the Means of Multivariate Normal Distributions", Journal of the
+.. [3] M. R. Mickey and M. B. Brown, "Bounds on the Distribution Functions of the Behrens-Fisher Statistic", Annals of
+   Mathematical Statistics 37, 639 (1966).
+.. [4] Z. Šidák, "Rectangular Confidence Regions for the Means of Multivariate Normal Distributions", Journal of the
    American Statistical Association 62, 626 (1967).
 """
 
@@ -20,10 +22,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr
 
 
-def welch(
+def student(
     difference: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64], *freedom: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Student's t of differences, and its degrees of freedom by Welch [1]_ and Satterthwaite [2]_.
+    """Student's t of differences, and its degrees of freedom.
+
+    They are those of Welch [1]_ and Satterthwaite [2]_ where both errors have as many, and the fewer where not, which is
+    cautious [3]_: beyond 3 σ, Welch's would be wrong by orders of magnitude where the larger error has the fewer, as that
+    may have come out small by chance.
 
     Parameters
     ----------
@@ -36,8 +42,8 @@ def welch(
     with np.errstate(divide="ignore", invalid="ignore"):
         # what is the same does not differ, even without errors
         t = np.where(difference == 0, 0.0, difference / np.sqrt(total))
-        degrees = total**2 / (squares**2 / np.array(freedom)[:, None]).sum(axis=0)
-    return t, np.where(total > 0, degrees, min(freedom))
+        shared = total**2 / (squares**2).sum(axis=0) if len(set(freedom)) == 1 else np.ones_like(total)
+    return t, min(freedom) * np.where(total > 0, shared, 1.0)
 
 
 def student_sigma(t: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -48,7 +54,7 @@ def student_sigma(t: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArr
 
 
 def family_bound(sigma: float, number: int) -> float:
-    """Bound, in σ, that the largest of `number` differences exceeds as rarely as one alone exceeds `sigma`, by Šidák [3]_.
+    """Bound, in σ, that the largest of `number` differences exceeds as rarely as one alone exceeds `sigma`, by Šidák [4]_.
 
     1 − (1 − p)^number = P(|x| > sigma), p = P(|x| > bound): exact where differences are independent, and cautious where they
     are not.

@@ -17,7 +17,7 @@ from scipy.special import chdtrc
 
 from daskglass.errors import StudyError
 from daskglass.physics.labels import same
-from daskglass.report.chance import family_bound, student_sigma, welch
+from daskglass.report.chance import family_bound, student, student_sigma
 from daskglass.report.comparable import GROUPS, MODEL, STRATA, check_meaning, concerned, differing, in_words, settings
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES
 from daskglass.store.tables import Tables
@@ -290,7 +290,7 @@ def _row(
     if not both.any():
         return None, why
     x, x_err, y, y_err = (each[both] for each in (x, x_err, y, y_err))
-    t, degrees = welch(x - y, x_err, y_err, *freedom)
+    t, degrees = student(x - y, x_err, y_err, *freedom)
     sigma = student_sigma(t, degrees)
     independent = dims == ["temperature"] and not quantity.own_model and sigma.size > 1
     together = float(sigma.sum() / np.sqrt(sigma.size)) if independent else np.nan
