@@ -33,7 +33,7 @@ MEANING = (
 )  # fmt: skip
 # and these are conditions of some quantities only
 MODEL = ("softness.train_on", "softness.C")
-STRATA = ("strata", "barriers.hottest")
+STRATA = ("strata", "barriers.hottest", "barriers.weights")
 GROUPS = ("strata.percentiles", "barriers.hottest", "radial.softness_bins")
 NAMES = ("study", "store", "systems")  # in a study: of the whole, not of one system
 DENSITY = 1e-3  # relative difference that rounding of a box, or its fluctuation, may make

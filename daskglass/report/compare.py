@@ -69,7 +69,7 @@ QUANTITIES = (
         )
     ),
     *(
-        Quantity(name, needs=(*MODEL, *GROUPS), pooled=True, own_model=True)
+        Quantity(name, resampled=False, needs=(*MODEL, *GROUPS), pooled=True, own_model=True)
         for name in ("s2_grouped_pooled", "s2_grouped_thermal_pooled")
     ),
 )  # fmt: skip

@@ -181,25 +181,34 @@ def _intact(file: Path) -> Iterator[None]:
 def _of_file(file: Path) -> Tables:
     _need_netcdf()
     with _intact(file):
+        _check_contents(file)
         attrs = {name: _plain(value) for name, value in _read(file, None).attrs.items()}
         return _checked(file, attrs, *(_read(file, group) for group in GROUPS))
 
 
+def _check_contents(file: Path) -> None:
+    """Refuse, before any of it is read, what no table has: other than numbers and texts, other files, gigabytes."""
+    import h5py
+
+    with h5py.File(file) as opened:
+        for group in GROUPS:
+            total = 0
+            for name in opened[group]:
+                own = isinstance(opened[group].get(name, getlink=True), h5py.HardLink)
+                array = opened[group][name] if own else None
+                if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual:
+                    raise StoreError(f"{name} is no array of this file", file=file)
+                if not (array.dtype.kind in "biuf" or h5py.check_string_dtype(array.dtype)):
+                    raise StoreError(f"{name} holds neither numbers nor texts", file=file)
+                total += array.nbytes
+            if total > MOST_BYTES:
+                raise StoreError(f"{group} declares {total:,} bytes, more than any table has", file=file)
+
+
 def _read(file: Path, group: str | None) -> xr.Dataset:
-    # numbers and texts only: what else HDF5 can hold is refused before it is read
+    # dimensions without names are those of a file that was changed, and found out later
     with xr.open_dataset(file, engine="h5netcdf", group=group, decode_times=False, phony_dims="access") as opened:
-        strange = [
-            name
-            for name, variable in opened.variables.items()
-            if not (variable.dtype.kind in "biufUT" or variable.encoding.get("dtype") is str)
-        ]
-        if strange:
-            raise StoreError(f"{strange[0]} holds neither numbers nor texts", file=file)
-        if opened.nbytes > MOST_BYTES:
-            raise StoreError(f"declares {opened.nbytes:,} bytes, more than any table has", file=file)
-        found = opened.load()
-    names = [name for name, variable in found.variables.items() if variable.dtype == object]
-    return found.assign_coords({name: found[name].astype(str) for name in names})
+        return opened.load()
 
 
 def _plain(value: Any) -> Any:
