@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from daskglass.report.compare import Comparison, Row
 from daskglass.report.results import tex
@@ -74,6 +75,7 @@ def draw(found: Comparison) -> Figure:
     ax.set_yticks(range(len(quantities)), [_label(quantity) for quantity in quantities])
     ax.tick_params(axis="y", which="both", length=0)
     ax.yaxis.minorticks_off()
+    ax.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     ax.set_xlabel(r"difference ($\sigma$)")
     # of one system there is nothing to tell apart
     for index, system in enumerate(systems if len(systems) > 1 else []):
