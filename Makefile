@@ -1,15 +1,19 @@
 # Everything runs in .venv, which the first target that needs it sets up.
 PYTHON ?= python3
 BIN := .venv/bin
-TESTS := pytest --numprocesses 2 -m "not long and not slurm and not gridengine"
+TESTS := pytest --numprocesses 2 -m "not long and not validate and not slurm and not gridengine"
 
-.PHONY: quickstart test coverage test-slurm lint bench clean
+.PHONY: quickstart test validate coverage test-slurm lint bench clean
 
 quickstart: .venv/installed
 	$(BIN)/daskglass run pipelines/quickstart.yaml
 
 test: .venv/installed-test
 	$(BIN)/python -m $(TESTS)
+
+# A study of about ten minutes on two cores, compared with the tables of docs/validation.
+validate: .venv/installed-test
+	$(BIN)/python -m pytest -n 0 -s -m validate
 
 # Tracing every line, in workers too, takes about as long again.
 coverage: .venv/installed-test

@@ -67,11 +67,11 @@ barriers: {resamples: 20}
 """
 
 
-def command(*arguments: str | Path, folder: Path, **options) -> subprocess.CompletedProcess:
+def command(*arguments: str | Path, folder: Path, timeout: float = 600, **options) -> subprocess.CompletedProcess:
     """Run the command line as a user would."""
     return subprocess.run(
         [sys.executable, "-m", "daskglass", *map(str, arguments)],
-        cwd=folder, capture_output=True, text=True, timeout=600, **options,
+        cwd=folder, capture_output=True, text=True, timeout=timeout, **options,
     )  # fmt: skip
 
 

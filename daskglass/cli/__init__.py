@@ -10,7 +10,7 @@ from typing import TextIO
 
 import typer
 
-from daskglass.cli import cluster, convert, results, run
+from daskglass.cli import cluster, compare, convert, results, run
 from daskglass.cli.tables import note, say
 from daskglass.errors import DaskglassError, StudyError, reason
 from daskglass.registry import FIGURES
@@ -24,7 +24,7 @@ app = typer.Typer(
 # in the order of `daskglass --help`
 for command in (
     run.run, convert.convert, run.status, run.watch, cluster.cluster, results.info, run.check, results.query,
-    results.export,
+    results.export, compare.tables, compare.compare,
 ):  # fmt: skip
     app.command()(command)
 app.command(help=f"Draw the figures of a store ({', '.join(FIGURES)}) and its page.")(results.figures)
