@@ -310,9 +310,9 @@ def _with_softness(
     return {
         f"mean_softness{suffix}": _over_T(x / n, "mean softness of A"),
         f"mean_{name}": _over_T(y / n, f"mean {variable.label} of A", variable.units),
-        **_with_errors(f"pearson{suffix}", units, _pearson, f"Pearson correlation of {pair}"),
-        f"pearson_pooled{suffix}": xr.DataArray(_pearson(moments.sum(axis=0))),
-        f"pearson_pooled{suffix}_err": xr.DataArray(jackknife_error(_pearson, *units)),
+        **_with_errors(f"pearson{suffix}", units, pearson_of, f"Pearson correlation of {pair}"),
+        f"pearson_pooled{suffix}": xr.DataArray(pearson_of(moments.sum(axis=0))),
+        f"pearson_pooled{suffix}_err": xr.DataArray(jackknife_error(pearson_of, *units)),
         f"joint{suffix}": xr.DataArray(
             image,
             dims=axes,
@@ -322,7 +322,8 @@ def _with_softness(
     }
 
 
-def _pearson(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+def pearson_of(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pearson correlation from the sums (…, 6) of 1, x, y, x², y² and xy."""
     n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
     return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
 

@@ -1,0 +1,162 @@
+"""What a study finds is what its data were made of: drawn with the counts and correlations of the reference.
+
+The tables of docs/validation say how many particles each stratum has, how much its P_R varies beyond counting, and how
+much of that all strata have in common. Run by `make validate`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import NDArray
+
+from daskglass.physics.barriers import scaled_barriers
+from daskglass.physics.jackknife import jackknife_error
+from daskglass.report.claims.one_line import APART
+from daskglass.report.fits import Group, one_line
+from daskglass.stages.barriers import fit_barriers
+from daskglass.stages.ensemble import pearson_of
+from daskglass.store.blocks import write_table
+from daskglass.store.tables import Tables, read_tables
+
+REFERENCE = Path(__file__).parents[1] / "docs/validation"
+DRAWS, RESAMPLES = 100, 100
+WINDOW = 10  # frames that repeat one another
+SIGMAS = 2.0
+COVERED = (
+    0.90  # of the draws: two errors hold 95 %, give or take 2 % of a hundred draws, of errors known to a few percent
+)
+SLOPE, INTERCEPT = -0.4, -1.5  # of the line on which all systems are made to lie
+
+
+class Truth:
+    """What a system is made of: lines of its strata that meet in one point, and what the reference says of their noise."""
+
+    def __init__(self, tables: Tables, variable: str) -> None:
+        table = tables.ensemble.sel(variable=variable)
+        self.T = table["temperature"].values.astype(np.float64)
+        self.energy = table["activation_energy"].values.astype(np.float64)
+        self.onset = float(table["onset_temperature"])
+        at_onset = float(np.log(table["onset_probability"]))
+        self.entropy = at_onset + self.energy / self.onset
+        self.frames, self.replicas = table.sizes["time"], table.sizes["replica"]
+        self.units = self.replicas * -(-self.frames // WINDOW)
+        P = np.exp(self.entropy - self.energy / self.T[:, None])
+        measured = table["probability"].values
+        # above the onset, where no law holds, as measured
+        self.P = np.where(self.T[:, None] < self.onset, P, measured)
+        self.samples = np.maximum(table["samples"].values // (self.frames * self.replicas), 1)
+        relative = table["probability_err"].values / measured
+        counting = (1 - self.P) / (self.samples * self.frames * self.replicas * self.P)
+        # of one unit, beyond what counting makes
+        self.noise = np.sqrt(np.maximum(relative**2 - counting, 0.0) * self.units)
+        first, last = relative[:, 0], relative[:, -1]
+        shared = (first**2 + last**2 - table["spread_err"].values ** 2) / (2 * first * last)
+        self.shared = np.clip(np.where(np.isfinite(shared), shared, 0.0), 0.0, 1.0)[:, None, None]
+
+    def counts(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Samples and events (temperature, replica, time, stratum)."""
+        shape = (self.T.size, self.units, self.energy.size)
+        z = np.sqrt(self.shared) * rng.standard_normal((*shape[:2], 1))
+        z = z + np.sqrt(1 - self.shared) * rng.standard_normal(shape)
+        noise = self.noise[:, None, :]
+        P = np.minimum(self.P[:, None, :] * np.exp(noise * z - noise**2 / 2), 1.0)
+        samples = np.broadcast_to(self.samples[:, None, :], shape)
+        events = rng.binomial(samples, P)
+        frames = (self.T.size, self.replicas, self.units // self.replicas, self.energy.size)
+        return tuple(each.reshape(frames).repeat(WINDOW, axis=2)[:, :, : self.frames] for each in (samples, events))  # type: ignore[return-value]
+
+
+def ensemble_of(truths: dict[str, Truth], rng: np.random.Generator) -> xr.Dataset:
+    """What a study holds before its barriers: the same strata for every candidate of the range."""
+    first = next(iter(truths.values()))
+    samples, events = (np.stack(each) for each in zip(*(truth.counts(rng) for truth in truths.values()), strict=True))
+    k = first.T.size
+    dims = ("variable", "temperature", "replica", "candidate", "time", "stratum")
+
+    def in_candidates(counts: NDArray[np.int64]) -> xr.Variable:
+        return xr.Variable(dims, np.repeat(counts[:, :, :, None], k, axis=3))
+
+    edges = np.broadcast_to(np.arange(samples.shape[-1] + 1.0), (len(truths), k, samples.shape[-1] + 1))
+    return xr.Dataset(
+        {
+            "candidate_samples": in_candidates(samples),
+            "candidate_events": in_candidates(events),
+            "candidate_edges": (("variable", "candidate", "edge"), edges),
+        },
+        {
+            "variable": list(truths), "temperature": first.T, "replica": np.arange(first.replicas),
+            "time": np.arange(float(first.frames)),
+        },
+    )  # fmt: skip
+
+
+def within(
+    found: xr.DataArray | float, error: xr.DataArray | float, truth: NDArray[np.float64] | float
+) -> NDArray[np.bool_]:
+    return np.atleast_1d(np.abs(np.asarray(found) - truth) <= SIGMAS * np.asarray(error))
+
+
+@pytest.mark.validate
+def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_path: Path) -> None:
+    reference = read_tables(REFERENCE)
+    truths = {
+        system: {name: Truth(tables, str(name)) for name in tables.ensemble["variable"].values}
+        for system, tables in reference.items()
+    }
+    hits: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
+    for draw in range(DRAWS):
+        groups = []
+        for number, (system, of_system) in enumerate(truths.items()):
+            rng = np.random.default_rng([draw, number])
+            write_table(tmp_path / f"{draw}.zarr", f"{system}/ensemble", ensemble_of(of_system, rng))
+            fits = fit_barriers(
+                tmp_path / f"{draw}.zarr", system, hottest=None, weights="scatter", resamples=RESAMPLES, seed=draw,
+                window=float(WINDOW),
+            )  # fmt: skip
+            for name, truth in of_system.items():
+                fit = fits.sel(variable=name)
+                for quantity in ("energy", "entropy"):
+                    found = fit[f"activation_{quantity}"], fit[f"activation_{quantity}_err"]
+                    hits[f"{system} {name} {quantity}"].append(within(*found, getattr(truth, quantity)))
+                found = fit["onset_temperature"], fit["onset_temperature_err"]
+                hits[f"{system} {name} onset"].append(within(*found, truth.onset))
+            groups.append(_group(of_system["softness"], fits.sel(variable="softness"), reference[system], rng))
+        if len(groups) > 1:
+            line = one_line(groups, APART).line
+            hits["collapse"].append(within(line.values, np.sqrt(line.covariance.diagonal()), [INTERCEPT, SLOPE]))
+    covered = {name: float(np.mean(each)) for name, each in hits.items()}
+    print("\n".join(f"{name}: {share:.1%}" for name, share in covered.items()))
+    assert min(covered.values()) >= COVERED
+
+
+def _group(truth: Truth, fit: xr.Dataset, tables: Tables, rng: np.random.Generator) -> Group:
+    """Strata of a system on the one line: their entropy as the line has it, measured with the error of the reference."""
+    y, *_ = scaled_barriers(truth.energy, truth.entropy, np.array(truth.onset))
+    error = float(np.nanmedian(tables.ensemble["s2_grouped_pooled_err"]))
+    s2 = (y - INTERCEPT) / SLOPE + error * rng.standard_normal(y.size)
+    return Group(s2, np.full(y.size, error), fit["scaled_entropy"].values, fit["scaled_entropy_cov"].values)
+
+
+@pytest.mark.validate
+def test_the_correlation_of_two_variables_is_found_again_within_its_error() -> None:
+    particles = 1600
+    for system, tables in read_tables(REFERENCE).items():
+        true = tables.ensemble["pearson"].values.astype(np.float64)
+        units = tables.ensemble.sizes["replica"] * -(-tables.ensemble.sizes["time"] // WINDOW)
+        hits = []
+        for draw in range(DRAWS):
+            rng = np.random.default_rng(draw)
+            x, z = rng.standard_normal((2, true.size, units, particles))
+            y = true[:, None, None] * x + np.sqrt(1 - true[:, None, None] ** 2) * z
+            sums = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1).sum(axis=2)
+            hits += [
+                within(float(pearson_of(each.sum(axis=0))), float(jackknife_error(pearson_of, each)), r)
+                for each, r in zip(sums, true, strict=True)
+            ]
+        print(f"{system}: {np.mean(hits):.1%}")
+        assert np.mean(hits) >= COVERED
