@@ -105,9 +105,10 @@ def bootstrap(
         arrays.whole(value, name, least)
         for value, name, least in ((resamples, "resamples", 2), (seed, "seed", 0), (block, "block", 1))
     )
-    candidates = ["candidate"] if "candidate" in counts.dims else []
-    axes = (*candidates, "temperature", "replica", "time", "stratum")
+    axes: tuple[str, ...] = ("temperature", "replica", "time", "stratum")
     counts = existing_counts(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
+    candidates = ["candidate"] if "candidate" in counts.dims else []
+    axes = (*candidates, *axes)
     counts = by_temperature(counts, "counts")
     if "time" in counts.indexes:
         # blocks are of successive frames

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.optimize
 import scipy.signal
 import xarray as xr
 from sklearn.model_selection import train_test_split
@@ -177,24 +178,51 @@ def recall(values, hop):
     return np.array([(moving & soft).sum() / moving.sum(), (moving & soft).sum() / soft.sum()])
 
 
-def barrier(probability, events, temperature):
-    """ΔE, Σ, their errors and the number of temperatures of one stratum."""
-    used = (events > 0) & (probability > 0)
+def scatter(x, y, error):
+    """Variance common to all points of a line beside their own, and χ² without it."""
+
+    def squares(common):
+        variance = error**2 + common
+        slope, intercept = line(x, y, 1 / variance)[0]
+        return ((y - intercept - slope * x) ** 2 / variance).sum()
+
+    freedom = len(x) - 2
+    if freedom == 0 or squares(0.0) <= freedom:
+        return 0.0, squares(0.0)
+    return scipy.optimize.brentq(lambda common: squares(common) - freedom, 0, 100, xtol=1e-15), squares(0.0)
+
+
+def fitted(y, error, temperature):
+    """ΔE, Σ, their errors, common scatter, reduced χ² of one stratum; NaN where y is."""
+    used = ~np.isnan(y)
     if used.sum() < 2:
-        return np.array([*[np.nan] * 4, used.sum()])
-    (minus_E, entropy), (E_err, entropy_err) = line(1 / temperature[used], np.log(probability[used]), events[used])
-    return np.array([-minus_E, entropy, E_err, entropy_err, used.sum()])
+        return np.full(6, np.nan)
+    x, y, error = 1 / temperature[used], y[used], error[used]
+    common, squares = scatter(x, y, error)
+    (minus_E, entropy), (E_err, entropy_err) = line(x, y, 1 / (error**2 + common))
+    freedom = used.sum() - 2
+    reduced = squares / freedom if freedom else np.nan
+    return np.array([-minus_E, entropy, E_err, entropy_err, np.sqrt(common), reduced])
+
+
+def barrier(probability, events, temperature):
+    """What `fitted` gives, and the number of temperatures."""
+    used = (events > 0) & (probability > 0)
+    y = np.where(used, np.log(np.where(used, probability, 1)), np.nan)
+    error = 1 / np.sqrt(np.where(used, events, 1))
+    return np.array([*fitted(y, error, temperature), used.sum()])
 
 
 def meeting(activation_energy, activation_entropy):
-    T = []
+    inverse = []
     for i, j in itertools.combinations(range(len(activation_energy)), 2):
-        T.append((activation_energy[i] - activation_energy[j]) / (activation_entropy[i] - activation_entropy[j]))
-    T = np.array(T)[np.isfinite(T)]
-    if T.size < 2:
-        return T[0] if T.size else np.nan
-    low, high = np.percentile(T, [10, 90])
-    return np.mean([each for each in T if abs(each - np.median(T)) <= high - low])
+        inverse.append((activation_entropy[i] - activation_entropy[j]) / (activation_energy[i] - activation_energy[j]))
+    inverse = np.array(inverse)[np.isfinite(inverse)]
+    if inverse.size == 0:
+        return np.nan
+    low, high = np.percentile(inverse, [10, 90])
+    mean = np.mean([each for each in inverse if abs(each - np.median(inverse)) <= high - low])
+    return 1 / mean if mean > 0 else np.nan
 
 
 def barriers(P, events, temperature):
@@ -248,12 +276,35 @@ def resampled(samples, events, temperature):
             replica, first = units[resample[T, k]]
             for which, counts in enumerate((samples, events)):
                 sums[which, T] += counts[T, replica, first : first + BLOCK].sum(axis=0)
-        P = sums[1] / sums[0]
-        E, entropy = barriers(P, sums[1], temperature)
+        drawn.append(sums)
+    P_err = np.nanstd([events / samples for samples, events in drawn], axis=0, ddof=1)
+    total = np.array([samples.sum(axis=(1, 2)), events.sum(axis=(1, 2))])
+    P = total[1] / total[0]
+    error = np.where(P_err / P > 1e-12, P_err / P, 1 / np.sqrt(total[1]))
+    noise = noise_of(np.where(total[1] > 0, np.log(P), np.nan), error, temperature)
+    found = []
+    for (samples, events), z in zip(
+        drawn, np.random.default_rng([SEED, 1]).standard_normal((RESAMPLES, len(temperature))), strict=True
+    ):
+        P = events / samples
+        y = np.where(events > 0, np.log(P), np.nan) + z[:, None] * noise
+        E, entropy = np.array([fitted(y[:, k], error[:, k], temperature)[:2] for k in range(shape[1])]).T
         onset = meeting(E, entropy)
         y_entropy, y_E, _ = scaled(E, entropy, onset)
-        drawn.append([np.broadcast_to(x, shape) for x in (P, E, entropy, onset, y_entropy, y_E)])
-    return np.nanstd(drawn, axis=0, ddof=1)
+        found.append([np.broadcast_to(x, shape) for x in (P, E, entropy, onset, y_entropy, y_E)])
+    return np.nanstd(found, axis=0, ddof=1)
+
+
+def noise_of(y, error, temperature):
+    """Distances (temperature, stratum) from the lines, of what the common scatter is the share."""
+    noise = np.zeros(y.shape)
+    for k in range(y.shape[1]):
+        E, entropy, _, _, s, _ = fitted(y[:, k], error[:, k], temperature)
+        used = ~np.isnan(y[:, k])
+        n = used.sum()
+        rest = (y[:, k] - entropy + E / temperature) * s / np.sqrt(s**2 + error[:, k] ** 2) * np.sqrt(n / max(n - 2, 1))
+        noise[used, k] = np.nan_to_num(rest[used])
+    return noise
 
 
 # --- softness ------------------------------------------------------------------------------------------------------
