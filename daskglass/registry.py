@@ -133,7 +133,7 @@ ENGINES: dict[str, EngineEntry] = {
     # measured on one core of a 2024 server
     "native": EngineEntry(
         "daskglass.engines.native:Native", "built in, minimises only; one core",
-        minimizers={"fire": 650, "descent": 1600}, memory=1800, core=Speed((math.nan, math.nan), 2.2e6), simulates=False,
+        minimizers={"fire": 1500, "descent": 3600}, memory=1800, core=Speed((math.nan, math.nan), 4.6e6), simulates=False,
         shifts=("energy", "force"),
     ),
     "lammps": EngineEntry(
