@@ -73,6 +73,7 @@ def _against_entropy(
 ) -> list[Named]:  # fmt: skip
     """Draw barriers of all systems against entropy; returns what is drawn."""
     named = []
+    ax.margins(y=0.12)  # for names
     for system in results.systems:
         points = found[system.name]
         y, error = getattr(points, field), getattr(points, f"{field}_err")
