@@ -22,8 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-MM = 1 / 25.4  # in inches
-WIDTH, COLUMN = 178 * MM, 85 * MM  # two columns of a journal, and one
+WIDTH = 178 / 25.4  # inches: two columns of a journal
 TEXT, SMALL = 8.0, 7.0  # points
 SPACING = 1.2  # of lines
 LETTER = 0.47  # mean width of a letter, of the size of its font
@@ -123,16 +122,28 @@ def in_rows(count: int) -> tuple[int, int]:
     return rows, -(-count // rows)
 
 
-def letter(ax: Axes, name: str, said: Sequence[str] = (), of: str = "") -> None:
-    """Give a panel its letter and what it is of, and beside or below that in small type what must be said about it."""
-    width = _letters(ax)
-    lines = [line for text in said for line in wrapped(text, width).split("\n")]
-    beside = not lines or shown(lines[-1]) + TEXT / SMALL * shown(f"(a) {of} ") <= width
+def letter(ax: Axes, name: str, said: Sequence[str] = (), of: str = "", lines: int = 0) -> None:
+    """Give a panel its letter, what it is of, and in small type what must be said about it.
+
+    Notes are beside the letter, or below it where there is no room, or other panels of the row have `lines` there.
+    """
+    notes = _notes(ax, said)
     # a height that is given is not searched for at each drawing; nothing lies above a panel that a title must avoid
-    if lines:
-        ax.set_title("\n".join(lines), loc="right", y=1.0, fontsize=SMALL, color=GREY, linespacing=SPACING)
-    text = rf"$\mathbf{{({name})}}$ {of}".strip() + "\n" * (0 if beside else len(lines))
+    if notes:
+        ax.set_title("\n".join(notes), loc="right", y=1.0, fontsize=SMALL, color=GREY, linespacing=SPACING)
+    text = rf"$\mathbf{{({name})}}$ {of}".strip() + "\n" * max(lines_below(ax, said, of), lines)
     ax.set_title(text, loc="left", y=1.0, linespacing=SPACING * SMALL / TEXT)
+
+
+def lines_below(ax: Axes, said: Sequence[str], of: str = "") -> int:
+    """Lines of notes below the letter of a panel; none where they have room beside it."""
+    notes = _notes(ax, said)
+    beside = not notes or shown(notes[-1]) + TEXT / SMALL * shown(f"(a) {of} ") <= _letters(ax)
+    return 0 if beside else len(notes)
+
+
+def _notes(ax: Axes, said: Sequence[str]) -> list[str]:
+    return [line for text in said for line in wrapped(text, _letters(ax)).split("\n")]
 
 
 def instead(ax: Axes, text: str) -> None:

@@ -169,8 +169,8 @@ def _name(species: str) -> str:
 def _radial(ax: Axes, results: Results, neighbor: str, which: str) -> None:
     """Draw g(r) of all systems around one another, each with its name at its flat end."""
     shown = [system for system in results.systems if neighbor in system.neighbors]
-    coldest = {system.name: temperatures([system.temperature.min()]) for system in shown}
-    step = 1.0 if len(shown) > 1 else 0.0
+    coldest = [f"$T$ = {temperatures([system.temperature.min()])}" for system in results.systems]
+    same, step = len(set(coldest)) == 1, 1.0 if len(shown) > 1 else 0.0
     tallest, end = 0.0, float(results.systems[0].ensemble["r"].max())
     for row, system in enumerate(shown):
         g, g_err = (
@@ -183,14 +183,9 @@ def _radial(ax: Axes, results: Results, neighbor: str, which: str) -> None:
         if np.isfinite(g_err).any():
             ax.fill_between(r, g + lift - g_err, g + lift + g_err, color=colour(system.index), alpha=0.3, linewidth=0)
         if len(results.systems) > 1:
+            name = system.label if same else f"{system.label}, {coldest[system.index]}"
             ax.text(
-                0.98 * end, 1.18 + lift, f"{system.label}, $T$ = {coldest[system.name]}", ha="right", va="bottom",
-                fontsize=SMALL, color=dark(system.index),
-            )  # fmt: skip
-        else:
-            ax.text(
-                0.96, 0.96, f"$T$ = {coldest[system.name]}", transform=ax.transAxes, ha="right", va="top",
-                fontsize=SMALL,
+                0.98 * end, 1.18 + lift, name, ha="right", va="bottom", fontsize=SMALL, color=dark(system.index)
             )  # fmt: skip
     ax.set_xlim(0.5, end)
     ax.set_ylim(0, 1.05 * tallest)
@@ -198,8 +193,8 @@ def _radial(ax: Axes, results: Results, neighbor: str, which: str) -> None:
     lifted = " + shift" if step else ""
     ax.set_ylabel(rf"thermal $g_\mathrm{{{tex(results.systems[0].first)}{tex(neighbor)}}}(r)${lifted}")
     species = max(len(system.neighbors) for system in results.systems)
-    last = neighbor == results.systems[0].neighbors[:NEIGHBORS][-1]
-    letter(ax, which, [f"{NEIGHBORS} of {species} species"] if species > NEIGHBORS and last else [])
+    more = [f"{species - NEIGHBORS} more species not drawn"] if species > NEIGHBORS and which == "c" else []
+    letter(ax, which, [*more, *coldest[:same]])
 
 
 def _diffusion(ax: Axes, results: Results, which: str) -> None:

@@ -19,6 +19,7 @@ from daskglass.report.style import (
     in_rows,
     letter,
     letters_of_panels,
+    lines_below,
     log_y,
     new_figure,
     number,
@@ -31,27 +32,30 @@ TITLE = "Probability of rearrangement by stratum"
 
 def draw(results: Results) -> Figure:
     """Draw the figure."""
-    variables, count = results.structural, len(results.systems)
-    lines, columns = in_rows(count)
-    # of one system, variables lie side by side; of several, they lie below one another
-    rows = 1 if count == 1 else lines * len(variables)
-    figure = new_figure(2.6 if count == 1 else 2.0 * rows)
-    grid = figure.subplots(rows, len(variables) if count == 1 else columns, sharey=True, squeeze=False)
+    variables, several = results.structural, len(results.systems) > 1
+    lines, columns = in_rows(len(results.systems))
+    # variables lie below one another, of one system side by side
+    shape = (lines * len(variables), columns) if several else (1, len(variables))
+    figure = new_figure(2.0 * shape[0] if several else 2.6)
+    grid = figure.subplots(*shape, sharey=True, squeeze=False)
     letters = letters_of_panels()
     lowest = 1.0
     for line, (place, variable) in itertools.product(range(lines), enumerate(variables)):
         shown = results.systems[line * columns : (line + 1) * columns]
-        panels = grid[0, place : place + 1] if count == 1 else grid[line * len(variables) + place]
-        for ax in panels[len(shown) :]:
+        row = grid[line * len(variables) + place] if several else grid[0, place : place + 1]
+        panels = list(row[: len(shown)])
+        for ax in row[len(shown) :]:
             ax.set_axis_off()
-        for ax, system in zip(panels, shown, strict=False):
-            said, low = _strata(ax, results, system, variable.name)
-            lowest = min(lowest, low)
-            letter(ax, next(letters), said, system.label if count > 1 else "")
+        notes, lows = zip(*map(_strata, panels, shown, itertools.repeat(variable.name)), strict=True)
+        lowest = min(lowest, *lows)
+        labels = [system.label if several else "" for system in shown]
+        below = max(map(lines_below, panels, notes, labels))
+        for ax, said, label in zip(panels, notes, labels, strict=True):
+            letter(ax, next(letters), said, label, below)
             ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{results.units[1]}$)")
         fits = [system.fits(variable.name) for system in shown]
         strata = [(fit["stratum_edges"].values, fit["stratum_middle"].values) for fit in fits]
-        strata_bar(figure, list(panels), strata, f"stratum of {variable.symbol or variable.label}")
+        strata_bar(figure, list(row), strata, f"stratum of {variable.symbol or variable.label}")
     grid[0, 0].set_ylim(lowest / 1.6, 1.25)
     log_y(grid[0, 0])
     for ax in grid[:, 0]:
@@ -74,7 +78,7 @@ def caption(results: Results) -> str:
     )
 
 
-def _strata(ax: Axes, results: Results, system: SystemResults, variable: str) -> tuple[list[str], float]:
+def _strata(ax: Axes, system: SystemResults, variable: str) -> tuple[list[str], float]:
     """Draw one panel; returns its notes, and the lowest probability in it."""
     fits = system.fits(variable)
     T = system.temperature
