@@ -23,7 +23,8 @@ Points = NDArray[np.float64]  # (point, xy)
 
 # from a point to the middle of its name, in halves of the name: right, left, below, above, and between these
 WAYS = np.array([[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [1, 1], [-1, -1], [-1, 1]], dtype=float)
-GAP = 4.0  # points of type from the middle of a marker to its name
+AWAY = WAYS / np.linalg.norm(WAYS, axis=1, keepdims=True)
+GAPS = np.array([4.0, 6.0])  # points of type from the middle of a marker to its name
 CLEAR = 3.0  # from a name to the middle of any marker, at least
 FAR = 7.0  # from what is not its own, beyond which all places are as good
 PIECES = 200  # that a line of few vertices is cut into, to find what lies on it
@@ -59,7 +60,8 @@ def legend(ax: Axes, named: Sequence[Named], lines: bool = False) -> Legend:
 class Names(Artist):
     """Names that find their places when they are drawn, where sizes are known: beside their points, clear of all else.
 
-    Where one of them finds no place, a legend is drawn in place of all.
+    Where one of them finds no place, names are shortened: Δ = 0, 0.1, 0.2. Where this does not help, a legend is drawn
+    in place of all.
     """
 
     def __init__(self, ax: Axes, named: Sequence[Named], instead: Legend) -> None:
@@ -68,6 +70,7 @@ class Names(Artist):
         self.set_in_layout(False)
         instead.set_visible(False)
         self._ax, self._legend = ax, instead
+        self._names = [one.name for one in named]
         self._points = [np.column_stack([one.x, one.y]) for one in named]
         colours = ["black" if one.index is None else dark(one.index) for one in named]
         self._texts = [
@@ -84,14 +87,13 @@ class Names(Artist):
 
     def draw(self, renderer: RendererBase) -> None:
         """Find places and draw."""
-        boxes = self._boxes(renderer)
-        self._legend.set_visible(len(boxes) < len(self._texts))
+        self._legend.set_visible(not any(self._placed(names, renderer) for names in (self._names, _short(self._names))))
         for text in self._texts:
             text.set_visible(not self._legend.get_visible())
             text.draw(renderer)
 
-    def _boxes(self, renderer: RendererBase) -> list[Bbox]:
-        """Move names to their places, until one finds none; returns what they fill, in pixels."""
+    def _placed(self, names: Sequence[str], renderer: RendererBase) -> bool:
+        """Move names to their places; returns whether all have found one."""
         ax = self._ax
         point = float(np.asarray(renderer.points_to_pixels(1.0)))
         drawn = _drawn(ax)
@@ -99,27 +101,35 @@ class Names(Artist):
         if (other := ax.get_legend()) is not None and other is not self._legend:
             taken.append(other.get_window_extent(renderer))
         points = [_in_pixels(ax.transData, own) for own in self._points]
-        found: list[Bbox] = []
-        for place, (text, own) in enumerate(zip(self._texts, points, strict=True)):
+        for place, (text, name, own) in enumerate(zip(self._texts, names, points, strict=True)):
             text.set_visible(True)
+            text.set_text(name)
             half = np.array(text.get_window_extent(renderer).size) / 2
             # of points on top of one another, none would know whose name it is
             rest = np.concatenate([np.empty((0, 2)), *points[:place], *points[place + 1 :]])
-            alone = own[_distance(own, np.zeros(2), rest) > GAP * point][::-1]
-            middles = (alone[:, None] + WAYS * (half + GAP * point * np.abs(WAYS))).reshape(-1, 2)
+            alone = own[_distance(own, np.zeros(2), rest) > GAPS[0] * point][::-1]
+            away = WAYS * half + AWAY * GAPS[:, None, None] * point
+            middles = (alone[:, None, None] + away).reshape(-1, 2)
             room = np.minimum(_distance(middles, half, drawn[_distance(drawn, np.zeros(2), own) > point]), FAR * point)
-            free = _distance(middles, half, own) > CLEAR * point
-            for box in [*taken, *found]:
+            near = _distance(middles, half, own)
+            free = (near > CLEAR * point) & (_distance(middles, half, rest) > near)
+            for box in taken:
                 free &= (np.maximum(middles - half - box.max, box.min - middles - half) > CLEAR * point).any(axis=1)
             frame = ax.get_window_extent().padded(-CLEAR * point)
             free &= ((middles - half >= frame.min) & (middles + half <= frame.max)).all(axis=1)
             room = np.where(free, room, 0.0)
             if room.max(initial=0.0) < CLEAR * point:
-                break
+                return False
             middle = middles[room.argmax()]
             text.set_position((float(middle[0]), float(middle[1])))
-            found.append(Bbox([middle - half, middle + half]))
-        return found
+            taken.append(Bbox([middle - half, middle + half]))
+        return True
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Names without the symbol that all begin with, except for the first."""
+    symbols = {name.partition(" = ")[0] for name in names}
+    return [*names[:1], *(name.partition(" = ")[2] if len(symbols) == 1 else name for name in names[1:])]
 
 
 def _in_pixels(transform: Transform, points: ArrayLike) -> Points:

@@ -145,7 +145,9 @@ def names_in(figure: Figure) -> list[list[str]]:
 @pytest.mark.parametrize("name", ["liquid", "diffusion", "grouped", "barriers"])
 def test_systems_are_named_beside_their_curves(prints: Any, name: str) -> None:
     labels = [rf"$\Delta$ = {delta:g}" for delta in DELTAS]
-    assert labels in names_in(prints("joint", name).figure)
+    short = [labels[0], *(f"{delta:g}" for delta in DELTAS[1:])]
+    found = names_in(prints("joint", name).figure)
+    assert labels in found or short in found
 
 
 # --- names ---------------------------------------------------------------------------------------------------------

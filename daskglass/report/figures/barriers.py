@@ -20,9 +20,9 @@ TITLE = "Collapse of the barriers"
 def draw(results: Results) -> Figure:
     """Draw the figure."""
     figure = new_figure(4.5)
-    grid = figure.add_gridspec(2, 6)
-    a, b = (figure.add_subplot(grid[0, part]) for part in (slice(3), slice(3, 6)))
-    c, d, e = (figure.add_subplot(grid[1, 2 * k : 2 * k + 2]) for k in range(3))
+    grid = figure.add_gridspec(2, 1)
+    a, b = grid[0].subgridspec(1, 2).subplots(squeeze=False)[0]
+    c, d, e = grid[1].subgridspec(1, 3).subplots(squeeze=False)[0]
     kind = "inherent" if results.inherent else "thermal"
     found = {system.name: collapse.points(system, kind == "inherent") for system in results.systems}
     refused = [f"{s.label}: {_math(found[s.name].refused)}" for s in results.systems if found[s.name].refused]

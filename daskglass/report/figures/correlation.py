@@ -70,7 +70,7 @@ def caption(results: Results) -> str:
     return (
         f"Joint histogram of softness and local pair excess entropy of {results.systems[0].first}, all temperatures pooled "
         f"(particles × frames: {pairs}), their Pearson correlation r, and the onset temperatures from the strata of both; "
-        f"dashed: equality. Error bars are standard errors."
+        f"dashed: equality; open: outside the simulated temperatures. Error bars are standard errors."
     )
 
 
@@ -196,7 +196,7 @@ def _onsets(ax: Axes, results: Results, which: str) -> None:
     if len(results.systems) > 1:
         Names(ax, named, legend(ax, named))
     if open_ones:
-        said.append("open: extrapolated beyond the simulated $T$")
+        said.append("open: extrapolated")
     letter(ax, which, said)
 
 

@@ -71,7 +71,7 @@ def caption(results: Results) -> str:
     cold = of_each(results, lambda system: str(system.cold("softness")))
     return (
         f"Radial distribution functions around {first.first} in {first.ensemble.sizes['softness_bin']} equal bins of "
-        f"softness, supercooled temperatures pooled (the coldest {cold}), from {structure(results)}; insets enlarge the "
+        f"softness, supercooled temperatures pooled (the coldest: {cold}), from {structure(results)}; insets enlarge the "
         f"second shell. Right: pair excess entropy of each bin. Error bars are standard errors."
     )
 

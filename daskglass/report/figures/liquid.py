@@ -42,10 +42,9 @@ def draw(results: Results) -> Figure:
     """Draw the figure."""
     figure = new_figure(5.0)
     neighbors = max((system.neighbors[:NEIGHBORS] for system in results.systems), key=len)
-    columns = len(neighbors) + 1
-    grid = figure.add_gridspec(2, 2 * columns, height_ratios=(1, 0.95))
-    a, b = (figure.add_subplot(grid[0, part]) for part in (slice(columns), slice(columns, None)))
-    *radial, last = (figure.add_subplot(grid[1, 2 * k : 2 * k + 2]) for k in range(columns))
+    grid = figure.add_gridspec(2, 1, height_ratios=(1, 0.95))
+    a, b = grid[0].subgridspec(1, 2).subplots(squeeze=False)[0]
+    *radial, last = grid[1].subgridspec(1, len(neighbors) + 1).subplots(squeeze=False)[0]
     letters = letters_of_panels()
     _potentials(a, results, next(letters))
     _snapshot(b, results, next(letters))
@@ -97,10 +96,11 @@ def _potentials(ax: Axes, results: Results, which: str) -> None:
             sigma = mixture.pair(first, second).sigma
             r = np.linspace(max(0.6 * sigma, mixture.delta + 0.05), 2.5 * sigma, 1500)
             V = pair_energy(mixture, first, second, r)
-            # one mark a curve, where they are apart, tells systems apart without colour
-            half = int(V.argmin()) + int((V[V.argmin() :] < 0.5 * V.min()).sum())
+            # one mark a curve, each at a depth of its own, tells systems apart without colour
+            depth = 0.2 + 0.6 * (system.index + 0.5) / len(results.systems)
+            place = int(V.argmin()) + int((V[V.argmin() :] < depth * V.min()).sum())
             mark = marker(system.index) if len(results.systems) > 1 else ""
-            ax.plot(r, V, marker=mark, color=colour(system.index), linestyle=dash, markevery=[half])
+            ax.plot(r, V, marker=mark, color=colour(system.index), linestyle=dash, markevery=[place])
             minima.setdefault(first + second, (float(r[V.argmin()]), float(V.min())))
             deepest, longest = min(deepest, float(V.min())), max(longest, 2.0 * sigma)
             shortest = min(shortest, float(r[-0.85 * deepest > V].min()))
