@@ -25,10 +25,11 @@ def structure(results: Results) -> str:
 
 
 def of_each(results: Results, number: Callable[[SystemResults], str]) -> str:
-    """List a number of every system, by name where there are several."""
-    if len(results.systems) == 1:
-        return number(results.systems[0])
-    return ", ".join(f"{system.name} {number(system)}" for system in results.systems)
+    """List a number of every system, by name where they differ."""
+    found = {system.name: number(system) for system in results.systems}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def not_diffusive(results: Results, system: SystemResults, missing: np.ndarray) -> list[str]:

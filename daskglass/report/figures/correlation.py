@@ -13,12 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from daskglass.report.beside import Named, Names, legend
 from daskglass.report.caption_parts import of_each
-from daskglass.report.results import Results, tex
+from daskglass.report.results import Results, known, tex
 from daskglass.report.style import (
     FAR_ONSET,
     GREY,
+    SMALL,
     colour,
+    error_bars,
+    in_rows,
     instead,
     letter,
     letters_of_panels,
@@ -37,14 +41,14 @@ def draw(results: Results) -> Figure:
     count = len(results.systems)
     letters = letters_of_panels()
     if count == 1:
-        figure = new_figure(2.75)
+        figure = new_figure(2.3)
         axes = figure.subplots(1, 3, width_ratios=(1.3, 0.85, 1))
         panels, pearson, onset = [axes[0]], axes[1], axes[2]
     else:
-        columns = 2 if count in (2, 4) else 3
-        rows = -(-count // columns)
-        figure = new_figure(2.25 * rows + 2.6)
-        halves: Any = figure.subfigures(2, 1, height_ratios=(2.25 * rows, 2.6))
+        rows, columns = in_rows(count)
+        height = rows * (1.75 if columns > 3 else 2.1)
+        figure = new_figure(height + 2.4)
+        halves: Any = figure.subfigures(2, 1, height_ratios=(height, 2.4))
         above, below = halves
         grid = above.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for ax in grid[count:]:
@@ -53,7 +57,7 @@ def draw(results: Results) -> Figure:
         pearson, onset = below.subplots(1, 2)
     mappable = _joint(panels, results, letters)
     bar = panels[0].figure.colorbar(mappable, ax=panels, pad=0.02, aspect=22, fraction=0.08)
-    bar.set_label("particles × frames")
+    bar.set_label("particles × frames", fontsize=SMALL)
     bar.outline.set_linewidth(0.5)
     _pearson(pearson, results, next(letters))
     _onsets(onset, results, next(letters))
@@ -66,7 +70,7 @@ def caption(results: Results) -> str:
     return (
         f"Joint histogram of softness and local pair excess entropy of {results.systems[0].first}, all temperatures pooled "
         f"(particles × frames: {pairs}), their Pearson correlation r, and the onset temperatures from the strata of both; "
-        f"dashed: equality. Correlations carry no error bar: their scatter over temperature is shown instead."
+        f"dashed: equality; open: outside the simulated temperatures. Error bars are standard errors."
     )
 
 
@@ -74,21 +78,24 @@ def _joint(panels: list[Axes], results: Results, letters: Iterator[str]) -> Scal
     joints = [system.ensemble["joint"] for system in results.systems]
     norm = LogNorm(1, max(2, max(int(joint.max()) for joint in joints)))
     name = tex(results.systems[0].first)
-    columns = 1 if len(panels) == 1 else (2 if len(panels) in (2, 4) else 3)
+    _, columns = in_rows(len(panels))
     for k, (ax, system, joint) in enumerate(zip(panels, results.systems, joints, strict=True)):
         joint = joint.transpose("joint_local_entropy", "joint_softness")
         counts = np.ma.masked_less(joint.values, 1)
         ax.pcolormesh(
             joint["joint_softness"], joint["joint_local_entropy"], counts, norm=norm, cmap=JOINT_MAP, rasterized=True
         )  # fmt: skip
+        ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         if k + columns >= len(panels):
             ax.set_xlabel(rf"softness $S$ of $\mathrm{{{name}}}$")
             ax.tick_params(labelbottom=True)
         if k % columns == 0:
             ax.set_ylabel(r"local $s^{(2)}_i$ ($k_\mathrm{B}$)")
         pooled = float(system.ensemble["pearson_pooled"])
-        ax.text(0.04, 0.96, f"$r$ = {number(pooled)}", transform=ax.transAxes, va="top", bbox=PAPER)
-        letter(ax, next(letters), [system.label] if len(panels) > 1 else [])
+        ax.text(
+            0.04, 0.96, f"$r$ = {number(pooled)}", transform=ax.transAxes, va="top", bbox=PAPER, fontsize=SMALL
+        )  # fmt: skip
+        letter(ax, next(letters), of=system.label if len(panels) > 1 else "")
     return ScalarMappable(norm, JOINT_MAP)
 
 
@@ -96,25 +103,27 @@ def _pearson(ax: Axes, results: Results, which: str) -> None:
     places = _places(ax, results)
     step = 0.35 * min(np.diff(sorted(places.values())), default=1.0)
     for system in results.systems:
-        x = places[system.name]
-        by_T = system.ensemble["pearson"].values
+        x, ensemble = places[system.name], system.ensemble
+        by_T = ensemble["pearson"].values
         # beside the value of all, so that neither hides the other
-        ax.plot(
-            x + step * np.linspace(0.3, 1.0, by_T.size), by_T, "o", color=colour(system.index), markersize=2.2, alpha=0.6
+        ax.errorbar(
+            x + step * np.linspace(0.3, 1.0, by_T.size), by_T, error_bars(known(ensemble, "pearson_err", by_T.shape)),
+            fmt="o", color=colour(system.index), markersize=2.0, elinewidth=0.6, capsize=0, alpha=0.6,
         )  # fmt: skip
-        ax.plot(
-            x, float(system.ensemble["pearson_pooled"]), marker(system.index), color=colour(system.index), markersize=5.5
+        ax.errorbar(
+            x, float(ensemble["pearson_pooled"]), error_bars(known(ensemble, "pearson_pooled_err", ())),
+            fmt=marker(system.index), color=colour(system.index), markersize=4.5, elinewidth=0.9,
         )  # fmt: skip
     low, high = ax.get_ylim()
     ax.set_ylim(min(0.0, low), max(0.75, high))
     ax.axhline(0.0, color="black", linewidth=0.4)
     ax.set_ylabel("Pearson correlation of $S$, $s^{(2)}_i$")
     handles = [
-        Line2D([], [], color=GREY, marker="o", markersize=5.5, linestyle="", label="all $T$ pooled"),
-        Line2D([], [], color=GREY, marker="o", markersize=2.2, linestyle="", label="each $T$, hot to cold"),
+        Line2D([], [], color=GREY, marker="o", markersize=4.5, linestyle="", label="all $T$ pooled"),
+        Line2D([], [], color=GREY, marker="o", markersize=2.0, linestyle="", label="each $T$, hot to cold"),
     ]
     ax.legend(handles=handles, loc="lower right" if len(results.systems) > 1 else "lower center", handletextpad=0.2)
-    letter(ax, which, _no_trend(results), 24 if len(results.systems) == 1 else 46)
+    letter(ax, which, _no_trend(results))
 
 
 def _no_trend(results: Results) -> list[str]:
@@ -129,7 +138,8 @@ def _places(ax: Axes, results: Results) -> Mapping[str, float]:
         ax.set_xlabel(rf"$\Delta$ (${results.units[0]}$)")
         delta = [system.delta for system in results.systems]
         room = 0.12 * max(max(delta) - min(delta), 0.1)
-        ax.set_xlim(min(delta) - room, max(delta) + room)
+        # values of each temperature are right of the value of all
+        ax.set_xlim(min(delta) - room, max(delta) + max(room, 0.42 * min(np.diff(sorted(delta)))))
         return {system.name: system.delta for system in results.systems}
     turn = 25 if len(results.systems) > 2 else 0
     ax.set_xticks(
@@ -146,6 +156,7 @@ def _places(ax: Axes, results: Results) -> Mapping[str, float]:
 def _onsets(ax: Axes, results: Results, which: str) -> None:
     energy = results.units[1]
     said, drawn, open_ones = [], [], False
+    named: list[Named] = []
     for system in results.systems:
         x, x_err = system.onset("softness")
         y, y_err = system.onset("local_entropy")
@@ -162,14 +173,15 @@ def _onsets(ax: Axes, results: Results, which: str) -> None:
         open_ones |= outside
         drawn.append((x, y, x_err, y_err))
         ax.errorbar(
-            x, y, _one_bar(y_err), _one_bar(x_err), fmt=marker(system.index), color=colour(system.index), markersize=5,
-            markerfacecolor="white" if outside else colour(system.index), linewidth=0.9, label=system.label,
+            x, y, _one_bar(y_err), _one_bar(x_err), fmt=marker(system.index), color=colour(system.index), markersize=4.5,
+            markerfacecolor="white" if outside else colour(system.index), linewidth=0.9,
         )  # fmt: skip
+        named.append(Named(system.label, np.array([x]), np.array([y]), system.index))
     ax.set_xlabel(rf"$T_\mathrm{{A}}$ from strata of $S$ (${energy}/k_\mathrm{{B}}$)")
     ax.set_ylabel(rf"$T_\mathrm{{A}}$ from $s^{{(2)}}_i$ (${energy}/k_\mathrm{{B}}$)")
     if not drawn:
         letter(ax, which)
-        instead(ax, "; ".join(said), 28)
+        instead(ax, "; ".join(said))
         return
     values = np.array(drawn)
     reach = np.nan_to_num(values[:, 2:]).max()
@@ -180,11 +192,12 @@ def _onsets(ax: Axes, results: Results, which: str) -> None:
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(MaxNLocator(4))
-    ax.legend(loc="upper left")
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    if len(results.systems) > 1:
+        Names(ax, named, legend(ax, named))
     if open_ones:
-        said.append("open: extrapolated beyond the simulated $T$")
-    letter(ax, which, said, 26 if len(results.systems) == 1 else 46)
+        said.append("open: extrapolated")
+    letter(ax, which, said)
 
 
 def _one_bar(error: float) -> float | None:

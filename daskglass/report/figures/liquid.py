@@ -15,16 +15,20 @@ from matplotlib.lines import Line2D
 
 from daskglass.physics.energies import pair_energy
 from daskglass.report import snapshot
+from daskglass.report.beside import Named, Names, legend, systems
 from daskglass.report.caption_parts import not_diffusive, standard_errors
 from daskglass.report.results import Results, plain, tex
 from daskglass.report.style import (
     DASHES,
     NEIGHBORS,
+    SMALL,
     SOFTNESS_MAP,
     colour,
+    dark,
     error_bars,
     instead,
     letter,
+    letters_of_panels,
     log_y,
     marker,
     new_figure,
@@ -36,12 +40,17 @@ TITLE = "Interaction, structure and diffusion"
 
 def draw(results: Results) -> Figure:
     """Draw the figure."""
-    figure = new_figure(6.2)
-    (a, b), (c, d) = figure.subplots(2, 2)
-    _potentials(a, results)
-    _snapshot(b, results)
-    _radial(c, results)
-    _diffusion(d, results)
+    figure = new_figure(5.0)
+    neighbors = max((system.neighbors[:NEIGHBORS] for system in results.systems), key=len)
+    grid = figure.add_gridspec(2, 1, height_ratios=(1, 0.95))
+    a, b = grid[0].subgridspec(1, 2).subplots(squeeze=False)[0]
+    *radial, last = grid[1].subgridspec(1, len(neighbors) + 1).subplots(squeeze=False)[0]
+    letters = letters_of_panels()
+    _potentials(a, results, next(letters))
+    _snapshot(b, results, next(letters))
+    for ax, neighbor in zip(radial, neighbors, strict=True):
+        _radial(ax, results, neighbor, next(letters))
+    _diffusion(last, results, next(letters))
     return figure
 
 
@@ -50,6 +59,9 @@ def caption(results: Results) -> str:
     first = results.systems[0]
     A = first.first
     size = "species other than the first at 0.8 of their size" if len(first.neighbors) > 1 else "at full size"
+    count = min(NEIGHBORS, max(len(system.neighbors) for system in results.systems))
+    c, d = "c" if count == 1 else f"c–{'cde'[count - 1]}", "def"[count - 1]
+    each = " of each system, shifted for clarity" if len(results.systems) > 1 else ""
     potentials = (
         "Pair potentials V_ij(r), zero at the cut-off; Δ shifts the potential and leaves its minimum in place."
         if any(system.mixture is not None for system in results.systems)
@@ -60,15 +72,16 @@ def caption(results: Results) -> str:
         f"(b) One frame of {first.name} at the coldest temperature, in "
         f"{'its inherent structure' if results.inherent else 'thermal motion'}; "
         f"{A} coloured by softness, other species grey; spheres have diameter σ_ii, {size}. "
-        f"(c) Thermal radial distribution functions around {A} at the coldest temperature of each system, shifted for "
-        f"clarity. (d) Diffusion coefficient of {A} from the diffusive part of the mean squared displacement. "
+        f"({c}) Thermal radial distribution functions around {A} at the coldest temperature{each}. "
+        f"({d}) Diffusion coefficient of {A} from the diffusive part of the mean squared displacement. "
         f"{standard_errors(results)}."
     )
 
 
-def _potentials(ax: Axes, results: Results) -> None:
+def _potentials(ax: Axes, results: Results, which: str) -> None:
     length, energy, _ = results.units
     names: dict[str, Any] = {}
+    minima: dict[str, tuple[float, float]] = {}
     left_out: set[str] = set()
     deepest, shortest, longest = 0.0, np.inf, 0.0
     for system in results.systems:
@@ -83,11 +96,16 @@ def _potentials(ax: Axes, results: Results) -> None:
             sigma = mixture.pair(first, second).sigma
             r = np.linspace(max(0.6 * sigma, mixture.delta + 0.05), 2.5 * sigma, 1500)
             V = pair_energy(mixture, first, second, r)
-            ax.plot(r, V, color=colour(system.index), linestyle=dash)
+            # one mark a curve, each at a depth of its own, tells systems apart without colour
+            depth = 0.2 + 0.6 * (system.index + 0.5) / len(results.systems)
+            place = int(V.argmin()) + int((V[V.argmin() :] < depth * V.min()).sum())
+            mark = marker(system.index) if len(results.systems) > 1 else ""
+            ax.plot(r, V, marker=mark, color=colour(system.index), linestyle=dash, markevery=[place])
+            minima.setdefault(first + second, (float(r[V.argmin()]), float(V.min())))
             deepest, longest = min(deepest, float(V.min())), max(longest, 2.0 * sigma)
             shortest = min(shortest, float(r[-0.85 * deepest > V].min()))
     if not names:
-        letter(ax, "a")
+        letter(ax, which)
         instead(ax, "no potential is known of these trajectories")
         return
     ax.axhline(0, color="black", linewidth=0.5)
@@ -95,13 +113,18 @@ def _potentials(ax: Axes, results: Results) -> None:
     ax.set_xlim(max(shortest - 0.12 * longest, 0.0), longest)
     ax.set_xlabel(rf"$r$ (${length}$)")
     ax.set_ylabel(rf"$V_{{ij}}(r)$ (${energy}$)")
-    handles = [Line2D([], [], color=colour(s.index), label=s.label) for s in results.systems]
-    handles += [Line2D([], [], color="black", linestyle=dash, label=plain(name)) for name, dash in names.items()]
-    ax.legend(handles=handles, loc="upper right", ncols=2 if len(handles) > 6 else 1, columnspacing=1.0)
-    letter(ax, "a", [f"{len(left_out)} more pairs not drawn"] if left_out else [])
+    pairs = ax.legend(
+        handles=[Line2D([], [], color="black", linestyle=dash, label=plain(name)) for name, dash in names.items()],
+        loc="lower right",
+    )
+    ax.add_artist(pairs)
+    Names(ax, [Named(plain(name), np.array([r]), np.array([V])) for name, (r, V) in minima.items()], pairs)
+    if len(results.systems) > 1:
+        legend(ax, systems(results), lines=True).set_loc("upper right")
+    letter(ax, which, [f"{len(left_out)} more pairs not drawn"] if left_out else [])
 
 
-def _snapshot(ax: Axes, results: Results) -> None:
+def _snapshot(ax: Axes, results: Results, which: str) -> None:
     system = results.systems[0]
     run = system.production
     T = int(np.argmin(run["temperature"].values))
@@ -112,7 +135,7 @@ def _snapshot(ax: Axes, results: Results) -> None:
     whole = np.flatnonzero(np.isfinite(softness[:, first]).all(axis=1))
     kind = "inherent structure" if system.inherent else "thermal"
     name = f"{system.label}, " if len(results.systems) > 1 else ""
-    letter(ax, "b", [f"{name}$T$ = {temperatures([float(row['temperature'])])}, {kind}"] if whole.size else [])
+    letter(ax, which, [f"{name}$T$ = {temperatures([float(row['temperature'])])}, {kind}"] if whole.size else [])
     if whole.size == 0:
         instead(ax, f"{system.name}: no frame with softness at the coldest temperature")
         return
@@ -143,67 +166,60 @@ def _name(species: str) -> str:
     return rf"$\mathrm{{{tex(species)}}}$"
 
 
-def _radial(ax: Axes, results: Results) -> None:
-    length, _, _ = results.units
-    shown = max((system.neighbors[:NEIGHBORS] for system in results.systems), key=len)
-    tallest = max(float(system.thermal("g").isel(temperature=-1).max()) for system in results.systems)
-    step = float(np.ceil(0.9 * tallest))
-    for system in results.systems:
-        g = system.thermal("g").isel(temperature=-1)
-        g_err = system.thermal("g_err").isel(temperature=-1)
-        for row, neighbor in enumerate(system.neighbors[:NEIGHBORS]):
-            y, dy = g.sel(neighbor=neighbor).values + row * step, g_err.sel(neighbor=neighbor).values
-            r = g["r"].values
-            ax.plot(r, y, color=colour(system.index), linewidth=1.0, label=system.label if row == 0 else None)
-            if np.isfinite(dy).any():
-                ax.fill_between(r, y - dy, y + dy, color=colour(system.index), alpha=0.3, linewidth=0)
-    end = float(results.systems[0].ensemble["r"].max())
-    center = tex(results.systems[0].first)
-    for row, neighbor in enumerate(shown):
-        ax.axhline(1 + row * step, color="black", linewidth=0.4, zorder=0)
-        lift = f" + {row * step:g}" if row else ""
-        ax.text(
-            0.97 * end, row * step + 0.45, rf"$g_\mathrm{{{center}{tex(neighbor)}}}${lift}", ha="right", va="center"
+def _radial(ax: Axes, results: Results, neighbor: str, which: str) -> None:
+    """Draw g(r) of all systems around one another, each with its name at its flat end."""
+    shown = [system for system in results.systems if neighbor in system.neighbors]
+    coldest = [f"$T$ = {temperatures([system.temperature.min()])}" for system in results.systems]
+    same, step = len(set(coldest)) == 1, 1.0 if len(shown) > 1 else 0.0
+    tallest, end = 0.0, float(results.systems[0].ensemble["r"].max())
+    for row, system in enumerate(shown):
+        g, g_err = (
+            system.thermal(name).isel(temperature=-1).sel(neighbor=neighbor).values for name in ("g", "g_err")
         )  # fmt: skip
+        r, lift = system.ensemble["r"].values, row * step
+        tallest = max(tallest, lift + float(g.max()))
+        ax.axhline(1 + lift, color="black", linewidth=0.3, zorder=0)
+        ax.plot(r, g + lift, color=colour(system.index))
+        if np.isfinite(g_err).any():
+            ax.fill_between(r, g + lift - g_err, g + lift + g_err, color=colour(system.index), alpha=0.3, linewidth=0)
+        if len(results.systems) > 1:
+            name = system.label if same else f"{system.label}, {coldest[system.index]}"
+            ax.text(
+                0.98 * end, 1.18 + lift, name, ha="right", va="bottom", fontsize=SMALL, color=dark(system.index)
+            )  # fmt: skip
     ax.set_xlim(0.5, end)
-    ax.set_ylim(0, step * (len(shown) - 1) + 1.12 * tallest)
-    ax.set_xlabel(rf"$r$ (${length}$)")
-    ax.set_ylabel("$g(r)$, thermal")
-    coldest = sorted({round(float(system.temperature.min()), 6) for system in results.systems})
-    said = []
-    if max(len(system.neighbors) for system in results.systems) > NEIGHBORS:
-        said.append(f"{NEIGHBORS} of {len(results.systems[0].neighbors)} species")
-    if len(results.systems) == 1:
-        ax.text(0.97, 0.97, f"$T$ = {temperatures(coldest)}", transform=ax.transAxes, ha="right", va="top")
-    else:
-        handles = [
-            Line2D([], [], color=colour(s.index), label=f"{s.label}, $T$ = {temperatures([s.temperature.min()])}")
-            for s in results.systems
-        ]
-        ax.legend(handles=handles, loc="upper right")
-    letter(ax, "c", said)
+    ax.set_ylim(0, 1.05 * tallest)
+    ax.set_xlabel(rf"$r$ (${results.units[0]}$)")
+    lifted = " + shift" if step else ""
+    ax.set_ylabel(rf"thermal $g_\mathrm{{{tex(results.systems[0].first)}{tex(neighbor)}}}(r)${lifted}")
+    species = max(len(system.neighbors) for system in results.systems)
+    more = [f"{species - NEIGHBORS} more species not drawn"] if species > NEIGHBORS and which == "c" else []
+    letter(ax, which, [*more, *coldest[:same]])
 
 
-def _diffusion(ax: Axes, results: Results) -> None:
+def _diffusion(ax: Axes, results: Results, which: str) -> None:
     length, energy, time = results.units
-    lacking, drawn = [], False
+    lacking: list[str] = []
+    named: list[Named] = []
     for system in results.systems:
         D = system.ensemble["diffusivity"].values
         error = system.ensemble["diffusivity_err"].values
         known = np.isfinite(D) & (D > 0)
         lacking += not_diffusive(results, system, ~known)
         if known.any():
-            drawn = True
+            x = 1 / system.temperature[known]
             ax.errorbar(
-                1 / system.temperature[known], D[known], error_bars(error[known]), fmt=marker(system.index),
-                color=colour(system.index), elinewidth=0.8, label=system.label,
+                x, D[known], error_bars(error[known]), fmt=marker(system.index), color=colour(system.index),
+                elinewidth=0.8,
             )  # fmt: skip
+            named.append(Named(system.label, x, D[known], system.index))
     ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{energy}$)")
     ax.set_ylabel(rf"$D_\mathrm{{{tex(results.systems[0].first)}}}$ (${length}^2/{time}$)")
-    if drawn:
+    if named:
         log_y(ax)
-        ax.legend(loc="best")
-        letter(ax, "d", lacking)
+        letter(ax, which, lacking)
+        if len(results.systems) > 1:
+            Names(ax, named, legend(ax, named))
     else:
-        letter(ax, "d")
+        letter(ax, which)
         instead(ax, "; ".join(lacking))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,9 +14,12 @@ from daskglass.report.results import Results, SystemResults
 from daskglass.report.style import (
     FAR_ONSET,
     GREY,
+    SMALL,
     error_bars,
+    in_rows,
     letter,
     letters_of_panels,
+    lines_below,
     log_y,
     new_figure,
     number,
@@ -27,27 +32,34 @@ TITLE = "Probability of rearrangement by stratum"
 
 def draw(results: Results) -> Figure:
     """Draw the figure."""
-    rows = len(results.systems)
-    figure = new_figure(3.0 if rows == 1 else 2.35 * rows)
-    grid = figure.subplots(rows, len(results.structural), sharey="row", squeeze=False)
+    variables, several = results.structural, len(results.systems) > 1
+    lines, columns = in_rows(len(results.systems))
+    # variables lie below one another, of one system side by side
+    shape = (lines * len(variables), columns) if several else (1, len(variables))
+    figure = new_figure(2.0 * shape[0] if several else 2.6)
+    grid = figure.subplots(*shape, sharey=True, squeeze=False)
     letters = letters_of_panels()
-    for row, system in zip(grid, results.systems, strict=True):
-        for ax, variable in zip(row, results.structural, strict=True):
-            said = _strata(ax, results, system, variable.name)
-            if rows > 1:
-                said[0] = f"{system.label}: {said[0]}"
-            letter(ax, next(letters), said, 50)
-            fits = system.fits(variable.name)
-            strata_bar(
-                figure,
-                ax,
-                fits["stratum_edges"].values,
-                fits["stratum_middle"].values,
-                f"stratum of {variable.symbol or variable.label}",
-            )
-        row[0].set_ylabel(r"$P_\mathrm{R}$")
-    for ax in grid[-1]:
-        ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{results.units[1]}$)")
+    lowest = 1.0
+    for line, (place, variable) in itertools.product(range(lines), enumerate(variables)):
+        shown = results.systems[line * columns : (line + 1) * columns]
+        row = grid[line * len(variables) + place] if several else grid[0, place : place + 1]
+        panels = list(row[: len(shown)])
+        for ax in row[len(shown) :]:
+            ax.set_axis_off()
+        notes, lows = zip(*map(_strata, panels, shown, itertools.repeat(variable.name)), strict=True)
+        lowest = min(lowest, *lows)
+        labels = [system.label if several else "" for system in shown]
+        below = max(map(lines_below, panels, notes, labels))
+        for ax, said, label in zip(panels, notes, labels, strict=True):
+            letter(ax, next(letters), said, label, below)
+            ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{results.units[1]}$)")
+        fits = [system.fits(variable.name) for system in shown]
+        strata = [(fit["stratum_edges"].values, fit["stratum_middle"].values) for fit in fits]
+        strata_bar(figure, list(row), strata, f"stratum of {variable.symbol or variable.label}")
+    grid[0, 0].set_ylim(lowest / 1.6, 1.25)
+    log_y(grid[0, 0])
+    for ax in grid[:, 0]:
+        ax.set_ylabel(r"$P_\mathrm{R}$")
     return figure
 
 
@@ -55,18 +67,19 @@ def caption(results: Results) -> str:
     """Write the caption."""
     first = results.systems[0]
     fitted = of_each(results, lambda system: listed((str(system.cold(v.name)) for v in results.structural), "and"))
+    order = "left to right" if len(results.systems) == 1 else "from top to bottom"
     labels = listed((variable.label for variable in results.structural), "and")
     return (
         f"Fraction of {first.first} with p_hop above the threshold, in {first.ensemble.sizes['stratum']} equal strata of "
-        f"{labels} (left to right). Filled points enter the Arrhenius fits (lines; dotted "
+        f"{labels} ({order}). Filled points enter the Arrhenius fits (lines; dotted "
         f"where extrapolated), open points are hotter. Dashed: onset temperature T_A where the strata meet, with its "
         f"standard error shaded. Error bars: bootstrap over replicas and blocks of time. Supercooled temperatures fitted "
         f"({labels}): {fitted}."
     )
 
 
-def _strata(ax: Axes, results: Results, system: SystemResults, variable: str) -> list[str]:
-    """Draw one panel; returns its notes."""
+def _strata(ax: Axes, system: SystemResults, variable: str) -> tuple[list[str], float]:
+    """Draw one panel; returns its notes, and the lowest probability in it."""
     fits = system.fits(variable)
     T = system.temperature
     P, error = fits["probability"].transpose("temperature", "stratum").values, None
@@ -88,7 +101,7 @@ def _strata(ax: Axes, results: Results, system: SystemResults, variable: str) ->
             if points.any():
                 bars = error_bars(error[points, k]) if error is not None else None
                 ax.errorbar(
-                    x[points], P[points, k], bars, fmt="o", color=shade, markerfacecolor=face, markersize=3.6, linewidth=0.8
+                    x[points], P[points, k], bars, fmt="o", color=shade, markerfacecolor=face, markersize=3.0, linewidth=0.8
                 )  # fmt: skip
         if np.isfinite(energy[k]):
             inside = np.linspace(1 / T[cold].max(), x.max() + 0.02 * span, 50)
@@ -102,16 +115,12 @@ def _strata(ax: Axes, results: Results, system: SystemResults, variable: str) ->
                     linewidth=0.9,
                     linestyle=(0, (1.5, 1.5)),
                 )
-    seen = P[happened]
-    low = seen.min() if seen.size else 1e-3
-    ax.set_ylim(min(low / 1.6, ax.get_ylim()[0] if ax.get_yscale() == "log" else 1.0), 1.25)
-    log_y(ax)
     if near:
         if np.isfinite(onset_err) and onset_err < onset:
             ax.axvspan(1 / (onset + onset_err), 1 / (onset - onset_err), color=GREY, alpha=0.18, linewidth=0)
         ax.axvline(1 / onset, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
         ax.text(
-            1 / onset + 0.015 * span, 0.04, r"$1/T_\mathrm{A}$", transform=ax.get_xaxis_transform(), color=GREY, fontsize=8.0
+            1 / onset + 0.015 * span, 0.04, r"$1/T_\mathrm{A}$", transform=ax.get_xaxis_transform(), color=GREY, fontsize=SMALL
         )  # fmt: skip
     ax.axhline(1.0, color="black", linewidth=0.4)
     ax.set_xlim(left - 0.09 * span, right + 0.06 * span)
@@ -119,7 +128,7 @@ def _strata(ax: Axes, results: Results, system: SystemResults, variable: str) ->
     empty = int((~happened).sum())
     if empty:
         said.append(f"no event in {empty} of {happened.size} (stratum, $T$)")
-    return said
+    return said, float(P[happened].min()) if happened.any() else 1e-3
 
 
 def _said_of_onset(system: SystemResults, variable: str) -> str:
@@ -133,7 +142,8 @@ def _said_of_onset(system: SystemResults, variable: str) -> str:
     onset, error = system.onset(variable)
     if not np.isfinite(onset):
         return r"no $T_\mathrm{A}$: the strata do not meet"
-    text = rf"$T_\mathrm{{A}}$ = {_pm(onset, error)}"
+    value = _pm(onset, error).replace("±", r"\pm")
+    text = rf"$T_\mathrm{{A}} = {value}$"  # mathematics, in which no line breaks
     if onset > FAR_ONSET * system.temperature.max():
         return f"{text}, far outside the simulated range: not drawn"
     if system.extrapolated(variable):
