@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
-from daskglass.errors import StudyError, setting
+from daskglass.errors import StoreError, StudyError, setting
 from daskglass.physics.labels import same
 from daskglass.store.tables import Tables
 from daskglass.study.settings import (
@@ -22,7 +23,7 @@ from daskglass.study.settings import (
     StructureSettings,
 )
 
-SECTIONS = {
+SECTIONS: dict[str, type[BaseModel]] = {
     "hops": HopSettings, "structure": StructureSettings, "softness": SoftnessSettings, "strata": StrataSettings,
     "radial": RadialSettings, "dynamics": DynamicsSettings, "barriers": BarrierSettings,
 }  # fmt: skip
@@ -81,7 +82,7 @@ def in_words(values: tuple[Any, Any]) -> str:
 def settings(tables: Tables) -> dict[str, Any]:
     """Settings that made the tables, by key; defaults where an older version had no such key."""
     study: dict[str, Any] = json.loads(tables.attrs.get("study", "{}"))
-    found = {name: section().model_dump(mode="json") | study.get(name, {}) for name, section in SECTIONS.items()}
+    found: dict[str, Any] = {name: _section(name, study.get(name, {}), tables) for name in SECTIONS}
     inherent = study.get("inherent", Inherent().model_dump(mode="json"))
     found |= {"positions": POSITIONS[inherent != "none"]} | ({} if inherent == "none" else {"inherent": inherent})
     found |= {name: value for name, value in study.items() if name not in (*found, *NAMES, "inherent")}
@@ -99,6 +100,15 @@ def settings(tables: Tables) -> dict[str, Any]:
     flat["softness.train_on.temperature"] = _trained_at(flat, tables)
     flat["source"] = "files" if "source.trajectories.path" in flat else "simulated"
     return flat
+
+
+def _section(name: str, given: Any, tables: Tables) -> dict[str, Any]:
+    """Settings of a section of the study, with defaults."""
+    try:
+        return SECTIONS[name].model_validate(given).model_dump(mode="json")
+    except ValidationError as error:
+        system = tables.attrs.get("system", "a system")
+        raise StoreError(f"{system}: the settings `{name}` of its study are damaged: {given}") from error
 
 
 def _trained_at(settings: Mapping[str, Any], tables: Tables) -> float:

@@ -276,7 +276,7 @@ def _row(
     labels = np.array(_labels(values[0]), dtype=object)
     x, x_err, y, y_err = (value.transpose(*dims).values.astype(np.float64).ravel() for value in values)
     valued = np.isfinite([x, y])
-    known = np.isfinite([x_err, y_err])
+    known = np.isfinite([x_err, y_err]) & (np.array([x_err, y_err]) >= 0)
     both = valued.all(axis=0)
     lacks = {
         f"no value {SIDES[0]}": ~valued[0] & valued[1],

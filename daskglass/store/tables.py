@@ -22,7 +22,7 @@ LAST = "activation_energy"  # written at the end of the analysis
 # counts of every candidate of the supercooled range, and curves of every bin at every temperature: most of the bytes
 LEFT_OUT = ("candidate_samples", "candidate_events", "candidate_edges", "g_grouped", "g_grouped_thermal")
 CURVES = "r"  # what is a curve over it is kept to single precision
-AXES = ("temperature", "replica", "time")  # that every ensemble has
+AXES = ("variable", "temperature", "replica", "time")  # that every ensemble has
 WORTH_PACKING = 4096  # bytes
 MOST_BYTES = 50_000_000  # of one group, unpacked: a file of some kilobytes can declare any number
 
@@ -126,6 +126,12 @@ def _checked(where: Path, attrs: Mapping[str, Any], ensemble: xr.Dataset, model:
     lacks = [name for name in AXES if name not in ensemble.indexes]
     if lacks:
         raise StoreError(f"the ensemble lacks {' and '.join(lacks)}", file=where)
+    T = ensemble["temperature"].values
+    if T.dtype.kind not in "iuf" or not (T > 0).all() or np.unique(T).size < T.size:
+        raise StoreError(f"temperatures must be positive numbers, each once; got {T}", file=where)
+    for name, values in ensemble.data_vars.items():
+        if values.dtype.kind not in "biuf":
+            raise StoreError(f"{name} holds no numbers", file=where)
     for name in ("study", "versions", "mixture"):
         try:
             mapping = isinstance(json.loads(attrs.get(name, "{}")), dict)

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from daskglass.errors import StudyError
+from daskglass.errors import StoreError, StudyError
 from daskglass.physics import motion
 from daskglass.physics.systems import kob_andersen
 from daskglass.report import compare as module
@@ -228,6 +228,14 @@ def test_where_the_mixture_of_one_is_unknown_species_and_density_must_agree() ->
     assert "potential: unknown here, known in the reference" in of(unknown, drawn(1)).differs
     with pytest.raises(StudyError, match=r"density: 1\.1 here, 1\.2"):
         of(changed(unknown, density=xr.DataArray(1.1)), drawn(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("hops", "x"), ("softness", {"train_on": None}), ("radial", {"r_max": -1})]
+)
+def test_settings_that_are_none_are_named(name: str, given: Any) -> None:
+    with pytest.raises(StoreError, match=f"the settings `{name}` of its study are damaged"):
+        of(drawn(0), drawn(1, study={name: given}))
 
 
 def test_settings_that_do_not_matter_are_listed_once() -> None:

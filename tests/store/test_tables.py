@@ -208,6 +208,19 @@ def test_a_file_without_the_axes_of_an_ensemble_is_refused(folder):
         read_tables(folder)
 
 
+@pytest.mark.parametrize("T", [[1.0, 1.0], [1.0, np.nan], [1.0, -0.5]])
+def test_temperatures_that_are_none_or_there_twice_are_refused(store, tmp_path, T):
+    ensemble = read_tables(store)["ka_0.0"].ensemble.isel(temperature=[0, 1]).assign_coords(temperature=T)
+    with pytest.raises(StoreError, match="temperatures must be positive numbers, each once"):
+        module._checked(tmp_path, {}, ensemble, xr.Dataset())
+
+
+def test_a_variable_of_text_is_refused(store, tmp_path):
+    ensemble = read_tables(store)["ka_0.0"].ensemble.assign(s2=("temperature", list("abcde")))
+    with pytest.raises(StoreError, match="s2 holds no numbers"):
+        module._checked(tmp_path, {}, ensemble, xr.Dataset())
+
+
 def test_variables_that_are_added_to_a_store_later_are_in_its_tables(store, tmp_path):
     path = tmp_path / "more.zarr"
     shutil.copytree(store, path)
