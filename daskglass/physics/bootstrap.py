@@ -47,7 +47,8 @@ def bootstrap(
 
     Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself. What the points of a
     line scatter beyond their own errors is resampled too: the share of it in the distance of each temperature from the
-    line, the same for all strata, times a random number of zero mean and unit variance [2]_.
+    line, the same for all strata, times a random number of zero mean and unit variance [2]_. The scatter is that of the
+    range that all counts choose, and none beyond it, nor where two temperatures leave nothing to tell it from.
 
     Parameters
     ----------
