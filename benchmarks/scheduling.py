@@ -44,7 +44,7 @@ def tasks_of(number: int) -> list[Task]:
     partial = [task.key for task in found if task.inputs is None]
     for k in range(0, blocks, FAN_IN):
         needs = tuple(partial[k : k + FAN_IN])
-        found.append(Task("entropy", "ka_0.0", f"entropy-ka_0.0/sum/{k}", nap, (), needs, inputs=dict(INPUTS)))
+        found.append(Task("entropy", "ka_0.0", f"entropy-ka_0.0/sum/{k}", nap, (), needs=needs, inputs=dict(INPUTS)))
     return found
 
 
