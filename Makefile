@@ -31,7 +31,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# A quarter of an hour on two cores; writes the table of docs/performance.md.
+# Half an hour on two cores; writes the table of docs/performance.md.
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
