@@ -68,7 +68,10 @@ class Truth:
         samples = np.broadcast_to(self.samples[:, None, :], shape)
         events = rng.binomial(samples, P)
         frames = (self.T.size, self.replicas, self.units // self.replicas, self.energy.size)
-        return tuple(each.reshape(frames).repeat(WINDOW, axis=2)[:, :, : self.frames] for each in (samples, events))  # type: ignore[return-value]
+        samples, events = (
+            each.reshape(frames).repeat(WINDOW, axis=2)[:, :, : self.frames] for each in (samples, events)
+        )
+        return samples, events
 
 
 def ensemble_of(truths: dict[str, Truth], rng: np.random.Generator) -> xr.Dataset:

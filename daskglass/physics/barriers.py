@@ -216,8 +216,10 @@ def arrhenius(P: xr.Dataset, weights: Weights = "scatter") -> xr.Dataset:
 def _probabilities(P: xr.Dataset) -> xr.Dataset:
     """P_R in double precision, with rising temperatures."""
     axes = ("temperature",)
-    needed = {name: axes for name in ("probability", "events", ERROR) if name != ERROR or ERROR in P}
-    return in_double(by_temperature(arrays.table(P, "P", needed), "P"))
+    P = arrays.table(P, "P", {"probability": axes, "events": axes})
+    if ERROR in P:
+        P = arrays.table(P, "P", {ERROR: axes})
+    return in_double(by_temperature(P, "P"))
 
 
 def by_temperature(table: xr.Dataset, name: str) -> xr.Dataset:

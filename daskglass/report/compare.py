@@ -247,7 +247,7 @@ def _conditions(quantity: Quantity, part: str, differs: Mapping[str, tuple[Any, 
     return [f"{key}: {in_words(differs[key])}" for key in concerned(differs, keys)]
 
 
-Values = tuple[xr.DataArray, xr.DataArray, xr.DataArray, xr.DataArray]  # both values, each with its error
+Values = Sequence[xr.DataArray]  # value and error of the first, then those of the second
 
 
 def _parts(quantity: Quantity, first: xr.Dataset, second: xr.Dataset) -> Iterator[tuple[str, Values]]:
@@ -258,12 +258,12 @@ def _parts(quantity: Quantity, first: xr.Dataset, second: xr.Dataset) -> Iterato
         for name in (quantity.name, f"{quantity.name}_err")
     ]
     if "variable" not in values[0].dims:
-        yield "", tuple(values)  # type: ignore[misc]
+        yield "", values
         return
     names = [value["variable"].values.tolist() for value in values]
     for name in names[0]:
         if name in names[2]:
-            yield name, tuple(v.isel(variable=each.index(name)) for v, each in zip(values, names, strict=True))  # type: ignore[misc]
+            yield name, [v.isel(variable=each.index(name)) for v, each in zip(values, names, strict=True)]
 
 
 def _row(

@@ -182,17 +182,16 @@ def _pooled(
     R, each = cold.sizes["replica"], cold.sum("replica")
     total = each.sum("temperature")
     pooled = _grouped(total, species, density, core, middles)
+    entropies = [str(name) for name in pooled.data_vars if str(name).startswith("s2")]
+    errors = {name: xr.full_like(pooled[name], np.nan) for name in entropies}
+    if R > 1:
+        # replicas vary about the mean of their temperature, where the others stand for the one left out
+        without = _grouped(total - each + (each - cold) * (R / (R - 1)), species, density, core, middles)
+        for name in entropies:
+            variance = (R - 1) * without[name].var("replica", skipna=False).sum("temperature", skipna=False)
+            errors[name] = variance**0.5
     pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
-    for name in (str(name) for name in pooled.data_vars if str(name).startswith("s2")):
-        pooled[f"{name}_err"] = xr.full_like(pooled[name], np.nan)
-    if R == 1:
-        return pooled
-    # replicas vary about the mean of their temperature, where the others stand for the one left out
-    without = _grouped(total - each + (each - cold) * (R / (R - 1)), species, density, core, middles)
-    for name in (str(name) for name in without.data_vars if str(name).startswith("s2")):
-        variance = (R - 1) * without[name].var("replica", skipna=False).sum("temperature", skipna=False)
-        pooled[f"{name}_pooled_err"] = np.sqrt(variance)
-    return pooled
+    return pooled.assign({f"{name}_pooled_err": error for name, error in errors.items()})
 
 
 def _grouped(

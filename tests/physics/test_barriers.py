@@ -136,6 +136,12 @@ def test_the_scatter_of_many_strata_is_that_with_which_they_were_drawn():
     assert float(deviation.std()) == pytest.approx(np.sqrt(11 / 9), rel=0.1)
 
 
+def test_what_is_no_table_is_refused():
+    for function in (dg.arrhenius, dg.supercooled):
+        with pytest.raises(DataError, match=r"P must be an xarray\.Dataset of probability and events; got NoneType"):
+            function(None)
+
+
 def test_other_weights_and_negative_errors_are_refused():
     with pytest.raises(DataError, match="weights must be one of scatter, counts, equal; got 'events'"):
         dg.arrhenius(sampled(0), "events")

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from daskglass.physics.barriers import logarithm
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
@@ -49,8 +50,8 @@ def arrhenius(system: SystemResults) -> Finding:
             stratum = stratum.isel(temperature=stratum["events"].values > 0)
             fewest = min(fewest, stratum.sizes["temperature"])
             if stratum.sizes["temperature"] >= ENOUGH_TEMPERATURES:
-                x, y = 1 / stratum["temperature"].values, np.log(stratum["probability"].values)
-                bends[f"stratum {k + 1} of {label}"] = bend(x, y, relative_error(stratum) ** 2, STRAIGHT)
+                y, error = logarithms(stratum)
+                bends[f"stratum {k + 1} of {label}"] = bend(1 / stratum["temperature"].values, y, error**2, STRAIGHT)
     if fewest < ENOUGH_TEMPERATURES:
         return Finding(
             system.name, f"a stratum has events at {fewest} supercooled T only",
@@ -67,13 +68,10 @@ def arrhenius(system: SystemResults) -> Finding:
     )
 
 
-def relative_error(table: xr.Dataset) -> NDArray[np.float64]:
-    """Error of ln P_R: from the bootstrap if known, otherwise from the counts."""
-    counted = 1 / np.sqrt(table["events"].values.astype(float))
-    if "probability_err" not in table:
-        return counted
-    known = (table["probability_err"] / table["probability"]).values
-    return np.where(np.isfinite(known) & (known > 0), known, counted)
+def logarithms(table: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ln P_R and its error: from the bootstrap if known, otherwise from the counts; NaN where nothing happened."""
+    error = table["probability_err"].values if "probability_err" in table else None
+    return logarithm(table["probability"].values, table["events"].values, error)
 
 
 def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -82,15 +80,13 @@ def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], 
     NaN where one of the two has no events.
     """
     outer = system.fits(variable).isel(stratum=[0, -1]).transpose("temperature", ...)
-    happened = (outer["events"].values > 0).all(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs, errors = np.log(outer["probability"].values), relative_error(outer)
-        ratio, error = logs[:, 1] - logs[:, 0], np.hypot(errors[:, 0], errors[:, 1])
+    logs, errors = logarithms(outer)
+    ratio, error = logs[:, 1] - logs[:, 0], np.hypot(errors[:, 0], errors[:, 1])
     if "spread_err" in outer:
         # strata of the same frames have errors in common
         known = outer["spread_err"].values
         error = np.where(np.isfinite(known) & (known > 0), known, error)
-    return np.where(happened, ratio, np.nan), np.where(happened, error, np.nan)
+    return ratio, np.where(np.isfinite(ratio), error, np.nan)
 
 
 def wider(system: SystemResults) -> Finding:
