@@ -29,11 +29,13 @@ class ReaderEntry:
     about : what it reads
     project : function from the path of a project to the pattern of its files and a table of what they belong to; empty
         where the user gives both
+    ensembles : whether files are of isoconfigurational ensembles, a file for each configuration and lag
     """
 
     place: str
     about: str
     project: str = ""
+    ensembles: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,11 @@ READERS: dict[str, ReaderEntry] = {
         "daskglass.trajectories.gsd",
         "GSD files of a signac project; the pattern is the project, or files in a job",
         "daskglass.trajectories.signac:project_rows",
+    ),
+    "isoconfigurational": ReaderEntry(
+        "daskglass.trajectories.isoconfigurational",
+        "published isoconfigurational ensembles, .npz; the path has {configuration}, and {lag} where there are several",
+        ensembles=True,
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,12 +40,14 @@ class Variable:
 RUN = ("temperature", "replica")
 FRAMES = (*RUN, "time")
 PARTICLES = (*FRAMES, "particle")
+ALONG = ("time", "configuration")  # what frames lie along, in runs of either kind
 
 _VARIABLES = (
     # coordinates
     Variable("temperature", ("temperature",), "float64", "epsilon/k_B", "temperature"),
     Variable("replica", ("replica",), "int64", "1", "independent replica"),
     Variable("time", ("time",), "float64", "tau", "time since the first frame"),
+    Variable("configuration", ("configuration",), "int64", "1", "configuration that trajectories start from"),
     Variable("lag", ("lag",), "float64", "tau", "time between two frames"),
     Variable("mu", ("mu",), "float64", "sigma", "radius of a structure function"),
     Variable("r", ("r",), "float64", "sigma", "distance"),
@@ -72,6 +74,9 @@ _VARIABLES = (
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
     Variable("local_energy", PARTICLES, "float64", "epsilon", "potential energy of a particle"),
     Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
+    # isoconfigurational ensembles; propensities stand above
+    Variable("cage", (*PARTICLES, "xyz"), "float32", "sigma", "centre of the cage of a particle"),
+    Variable("trajectories", (*RUN, "configuration", "lag"), "int64", "1", "number of trajectories; -1 unknown"),
     # bulk
     Variable("density", (), "float64", "1/sigma**3", "number density"),
     Variable("g", (*RUN, "neighbor", "r"), "float64", "1", "radial distribution function around A"),
@@ -103,12 +108,28 @@ _VARIABLES = (
 )  # fmt: skip
 
 
+# structural variables of configurations, averaged over generations of neighbours, in thermal and in cage positions
+KINDS = {"": "", "_thermal": ", thermal positions", "_cage": ", centres of cages"}
+
+
+def _of_configurations(variable: Variable) -> Iterator[Variable]:
+    for suffix, positions in KINDS.items():
+        name, of = f"{variable.name}{suffix}", f"{variable.long_name}{positions}"
+        yield replace(variable, name=name, long_name=of)
+        averaged = (*PARTICLES[:-1], "generation", "particle")
+        yield replace(
+            variable, name=f"{variable.name}_averaged{suffix}", dims=averaged, long_name=f"{of}, averaged over neighbours"
+        )
+
+
 def over(dims: tuple[str, ...], variable: Variable) -> Variable:
     """Return a variable over other dimensions."""
     return replace(variable, dims=dims)
 
 
 VARIABLES = {variable.name: variable for variable in _VARIABLES}
+for _name in ("local_entropy", "local_energy", "local_density"):
+    VARIABLES |= {variable.name: variable for variable in _of_configurations(VARIABLES[_name])}
 
 
 def named(array: xr.DataArray, name: str, **attrs: object) -> xr.DataArray:

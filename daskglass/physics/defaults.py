@@ -24,6 +24,10 @@ BIN_WIDTH = 0.02
 # inherent structures
 FORCE_TOLERANCE = 1e-5  # ε/σ, of the root mean square force per particle
 
+# predictors of propensity
+GENERATIONS, MOST_GENERATIONS = 4, 20  # of neighbours, over which features are averaged
+FOLDS = 5
+
 # simulation
 TIMESTEPS = (1 / 200, 1 / 250, 1 / 320, 1 / 400, 1 / 500, 1 / 640, 1 / 800, 1 / 1000)  # to choose from
 

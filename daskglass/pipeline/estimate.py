@@ -57,7 +57,7 @@ def kinds_of(plan: Plan, only: Sequence[str] = ()) -> list[TaskKind]:
     found: list[TaskKind] = []
     for stage in registry.STAGES:
         for step in stage.steps if not only or stage.name in only else ():
-            if not step.when(plan):
+            if not step.is_in(plan):
                 continue
             found += _of_step(plan, stage.name, step) if isinstance(step, Step) else _of_sum(plan, stage.name, step)
     return found
@@ -74,8 +74,8 @@ def _of_step(plan: Plan, stage: str, step: Step) -> list[TaskKind]:
             for frames in [plan.layouts[run].block_frames if run else 0]
         ]
     runs = plan.runs(step.whole_rows)
-    run = max(runs, key=lambda run: plan.layouts[run].sizes["time"])
-    frames = plan.layouts[run].sizes["time"]
+    run = max(runs, key=lambda run: plan.layouts[run].frames)
+    frames = plan.layouts[run].frames
     return [TaskKind(stage, plan.system, name, run, counts[""], frames, step.memory(plan, run), whole_rows=True)]
 
 
@@ -300,7 +300,7 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
     return Cost(
         system=plan.system,
         particles=source.particles,
-        frames=sum(layout.rows * layout.sizes["time"] for layout in layouts),
+        frames=sum(layout.rows * layout.frames for layout in layouts),
         particle_steps=effort.particle_steps,
         nbytes=sum(sum(layout.nbytes().values()) for layout in layouts),
         files=sum(_files(layout) for layout in layouts),
@@ -320,7 +320,7 @@ def _seconds(plan: Plan, gpu: bool, only: Sequence[str] = ()) -> dict[str, float
         stage.name: sum(
             (step.count if isinstance(step, Reduce) else step).seconds(plan, gpu)
             for step in stage.steps
-            if step.when(plan)
+            if step.is_in(plan)
         )
         for stage in registry.STAGES
         if not only or stage.name in only
@@ -333,5 +333,5 @@ def _seconds(plan: Plan, gpu: bool, only: Sequence[str] = ()) -> dict[str, float
 def _files(layout: Layout) -> int:
     """Chunks, or shards, of all variables of a run."""
     return sum(
-        layout.rows * (layout.blocks_of_a_row if "time" in variable.dims else 1) for variable in layout.variables
+        layout.rows * (layout.blocks_of_a_row if layout.along in variable.dims else 1) for variable in layout.variables
     )

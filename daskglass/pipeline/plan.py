@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,15 @@ from daskglass.sources import Recording, Source
 from daskglass.sources.surveys import Over
 from daskglass.sources.systems import sources_of
 from daskglass.stages import registry
-from daskglass.stages.declare import PARTICLES, POSITIONS, TRAINED, Blocks, Plan, Reduce, Rows
+from daskglass.stages.declare import ENSEMBLES, PARTICLES, POSITIONS, Blocks, Plan, Reduce, Rows
 from daskglass.store.ledger import Ledger
 from daskglass.store.template import Layout, division, frames_per_block, frames_per_chunk
 from daskglass.study.checks import check_reach
 from daskglass.study.settings import Study, fingerprint
 from daskglass.variables import FRAMES, VARIABLES, Variable, flags, over
 
-SECTIONS = ("hops", "structure", "softness", "strata", "radial", "dynamics", "barriers")
+HALVES = 2  # of the trajectories of an ensemble
+SECTIONS = ("hops", "structure", "softness", "strata", "radial", "dynamics", "barriers", "predictor")
 
 
 def plan_study(study: Study, ledger: Ledger | None = None, over: Over = map) -> list[Plan]:
@@ -110,16 +112,27 @@ def _layout(
         variables.append(over((*FRAMES, "xyz"), VARIABLES["box"]))
     if analysed:
         variables += _written(Plan(Path(study.store), source, settings, {}, {}), run)
+    along = "time" if recorded.configurations is None else "configuration"
+    variables = [replace(variable, dims=_along(along, variable.dims)) for variable in variables]
     coordinates = _coordinates(source, settings, run, recorded)
     used = {dim for variable in variables for dim in variable.dims}
     coordinates = {name: values for name, values in coordinates.items() if name not in ("lag", "r") or name in used}
-    chunk = frames_per_chunk(source.particles)
-    all_frames = sum(map(study.frames_of, study.systems)) or frames
-    block = frames_per_block(source.particles, all_frames // chunk * len(variables))
-    chunk, block = division(Path(study.store), f"{source.system}/{run}") or (chunk, block)
+    if recorded.configurations is None:
+        chunk = frames_per_chunk(source.particles)
+        all_frames = sum(map(study.frames_of, study.systems)) or frames
+        block = frames_per_block(source.particles, all_frames // chunk * len(variables))
+        chunk, block = division(Path(study.store), f"{source.system}/{run}") or (chunk, block)
+    else:
+        # few, and each takes a minimiser as long as a block of frames takes other steps
+        chunk = block = 1
     sizes = {name: values.size for name, values in coordinates.items() if values.dims == (name,)}
-    sizes |= {"particle": source.particles, "time": recorded.frames}
-    return Layout(source.system, run, coordinates, variables, sizes, chunk, block)
+    sizes |= {"particle": source.particles, along: recorded.frames, "half": HALVES, "generation": settings["predictor.generations"]}
+    return Layout(source.system, run, coordinates, variables, sizes, chunk, block, along)
+
+
+def _along(along: str, dims: tuple[str, ...]) -> tuple[str, ...]:
+    """Dimensions of a variable in a run whose frames lie along another one than time."""
+    return tuple(along if dim == "time" else dim for dim in dims)
 
 
 def _written(plan: Plan, run: str) -> list[Variable]:
@@ -145,7 +158,8 @@ def _coordinates(source: Source, settings: Mapping[str, Any], run: str, recorded
         "xyz": xr.DataArray(list("xyz"), dims="xyz", attrs={"long_name": "Cartesian component"}),
         "r": _coordinate("r", bin_middles(settings["radial.r_max"], settings["radial.bin_width"])),
     }
-    for name, values in (("box", source.box), ("time", recorded.times), ("lag", recorded.lags)):
+    own = {"box": source.box, "time": recorded.times, "configuration": recorded.configurations, "lag": recorded.lags}
+    for name, values in own.items():
         if values is not None:
             coordinates[name] = _coordinate(name, values)
     coordinates["species"].attrs |= {"names": list(source.species)}
@@ -182,11 +196,14 @@ def attributes(plan: Plan, study: Study | None) -> dict[str, Any]:
 def _check_analysis(study: Study, plan: Plan) -> None:
     """Refuse boxes too small, or frames too few, for what is computed from them."""
     name, source, settings = plan.system, plan.source, plan.settings
-    (trained,) = plan.runs(TRAINED)
     if study.inherent != "none" and settings["mixture"] is None:
         raise StudyError(
             f"{name}: is no built-in system: minimising needs its `mixture:` under systems; or set inherent: none"
         )
+    _check_edges(study, plan)
+    if plan.runs(ENSEMBLES) and "production" not in source.runs:
+        return
+    trained = settings["softness.train_on.run"]
     if "production" not in source.runs:
         raise TrajectoryError(f"{name}: there are no files of the production run, only {', '.join(source.runs)}")
     if trained not in source.runs:
@@ -199,11 +216,6 @@ def _check_analysis(study: Study, plan: Plan) -> None:
         raise StudyError(
             f"{name}: softness.train_on.temperature: there is no {trained} run at {T:g}; there is one at {list(listed)}"
         )
-    for path, edge in source.shortest_edges().items():
-        try:
-            check_reach(study, name, edge)
-        except StudyError as error:
-            raise TrajectoryError(f"{path}: {error}") from None
     window = settings["hops.window"]
     for run in plan.runs(PARTICLES):
         time = plan.layouts[run].coordinates["time"].values
@@ -214,3 +226,11 @@ def _check_analysis(study: Study, plan: Plan) -> None:
             )
         plan.frames_of(run, window / 2)
     plan.frames_of(trained, settings["hops.lead"])
+
+
+def _check_edges(study: Study, plan: Plan) -> None:
+    for path, edge in plan.source.shortest_edges().items():
+        try:
+            check_reach(study, plan.system, edge)
+        except StudyError as error:
+            raise TrajectoryError(f"{path}: {error}") from None

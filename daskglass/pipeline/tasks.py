@@ -66,7 +66,7 @@ def tasks_of(plan: Plan, only: Sequence[str] = ()) -> list[Task]:
         if only and stage.name not in only:
             continue
         for step in stage.steps:
-            if not step.when(plan):
+            if not step.is_in(plan):
                 continue
             if isinstance(step, Reduce):
                 tasks += _tasks_of_sum(plan, stage.name, step, before)

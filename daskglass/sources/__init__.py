@@ -30,6 +30,8 @@ class Recording:
     lags : τ, between whose frames motion is computed; None where it is computed from another run
     variables : that come with the frames
     alone : whether motion is computed from this run and no other
+    configurations : (frames,) their numbers, where frames are configurations of isoconfigurational ensembles and lie along
+        `configuration`; None where they lie along time
     """
 
     frames: int
@@ -37,6 +39,7 @@ class Recording:
     lags: NDArray[np.float64] | None
     variables: tuple[Variable, ...]
     alone: bool = True
+    configurations: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,19 +58,26 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Files of the trajectories that start from one configuration, by lag."""
+
+    files: Mapping[float, Path]
+
+
+@dataclass(frozen=True)
 class Feed:
     """How the frames of one block come into the store.
 
     Attributes
     ----------
-    origin : the file
+    origin : the file, or the files of a configuration
     inputs : hashes of what decides the frames, by name
     problem : why the file cannot be read; empty where it can
     grew : whether the file only grew: what is in the store stays until all of it is read
     continues : whether positions continue those of the block before
     """
 
-    origin: Origin
+    origin: Origin | Ensemble
     inputs: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     grew: bool = False

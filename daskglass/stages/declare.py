@@ -21,6 +21,8 @@ from daskglass.store.blocks import Block
 from daskglass.store.template import Layout
 
 ALL, PARTICLES, PRODUCTION, TRAINED, MOTION, MOVING = "all", "particles", "production", "trained", "motion", "moving"
+ENSEMBLES = "ensembles"  # configurations of isoconfigurational ensembles, in place of frames
+STRUCTURES = "structures"  # frames, and configurations, whose structure is computed
 POSITIONS = "positions"  # inherent structures, or thermal positions in a study without
 RECORDED = "recorded"  # files that an engine writes, not in the store
 STRUCTURAL = "structural"  # all structural variables
@@ -54,13 +56,17 @@ class Plan:
     def runs(self, of: str) -> tuple[str, ...]:
         """Runs that a step is over."""
         recorded = self.source.runs
+        ensembles = tuple(run for run, of in recorded.items() if of.configurations is not None)
         uniform = tuple(run for run, of in recorded.items() if of.times is not None)
-        motion = tuple(run for run, of in recorded.items() if of.lags is not None)
+        motion = tuple(run for run, of in recorded.items() if of.lags is not None and run not in ensembles)
+        trained = self.settings["softness.train_on.run"]
         chosen = {
-            ALL: tuple(recorded),
+            ALL: tuple(run for run in recorded if run not in ensembles),
+            ENSEMBLES: ensembles,
+            STRUCTURES: (*uniform, *ensembles),
             PARTICLES: uniform,
-            PRODUCTION: ("production",),
-            TRAINED: (self.settings["softness.train_on.run"],),
+            PRODUCTION: ("production",) * ("production" in recorded),
+            TRAINED: (trained,) * (trained in recorded),
             MOTION: motion,
             # and what has some of its lags
             MOVING: motion if all(recorded[run].alone for run in motion) else (*motion, *uniform),
@@ -76,9 +82,7 @@ class Plan:
 
     def rows(self, of: str) -> list[Block]:
         """One block per temperature and replica, over all its frames."""
-        return [
-            replace(block, stop=self.layouts[block.run].sizes["time"]) for block in self.blocks(of) if block.start == 0
-        ]
+        return [replace(block, stop=self.layouts[block.run].frames) for block in self.blocks(of) if block.start == 0]
 
     @cached_property
     def _blocks(self) -> dict[str, list[Block]]:
@@ -184,31 +188,36 @@ class Rows:
 
 @dataclass(frozen=True)
 class Temperatures:
-    """Every temperature of the production run."""
+    """Every temperature of a run."""
+
+    of: str = PRODUCTION
 
     def items(self, plan: Plan) -> Iterator[Item]:
         """List the temperatures."""
-        for T in plan.source.temperatures("production"):
-            yield Item(Place(plan.system, T), (plan.path, plan.system))
+        for run in plan.runs(self.of):
+            for T in plan.source.temperatures(run):
+                yield Item(Place(plan.system, T), (plan.path, plan.system))
 
     def count(self, plan: Plan) -> Mapping[str, int]:
         """Count the temperatures."""
-        return {"": len(plan.source.temperatures("production"))}
+        return {"": sum(len(plan.source.temperatures(run)) for run in plan.runs(self.of))}
 
 
 @dataclass(frozen=True)
 class WholeSystem:
-    """The system as a whole; where `reads_store` is false, from results of other tasks alone."""
+    """The system as a whole, if it has some runs; where `reads_store` is false, from results of other tasks alone."""
 
     reads_store: bool = True
+    of: str = PRODUCTION
 
     def items(self, plan: Plan) -> Iterator[Item]:
         """List the system."""
-        yield Item(Place(plan.system), (plan.path, plan.system) if self.reads_store else ())
+        if plan.runs(self.of):
+            yield Item(Place(plan.system), (plan.path, plan.system) if self.reads_store else ())
 
     def count(self, plan: Plan) -> Mapping[str, int]:
         """Count it."""
-        return {"": 1}
+        return {"": int(bool(plan.runs(self.of)))}
 
 
 # --- steps and stages ----------------------------------------------------------------------------------------------
@@ -274,6 +283,10 @@ class Step:
     when: Callable[[Plan], bool] = always
     threads: Callable[[Plan], int] = lambda plan: 1
 
+    def is_in(self, plan: Plan) -> bool:
+        """Whether a study has tasks of it."""
+        return self.when(plan) and any(self.over.count(plan).values())
+
     @property
     def is_written(self) -> bool:
         """Whether its results go to the store, or to files; else they go to other tasks only."""
@@ -298,10 +311,9 @@ class Reduce:
     into: Over
     memory: Callable[[Plan, str], int] = _small
 
-    @property
-    def when(self) -> Callable[[Plan], bool]:
-        """Whether a study has this sum."""
-        return self.count.when
+    def is_in(self, plan: Plan) -> bool:
+        """Whether a study has tasks of it."""
+        return self.count.is_in(plan)
 
 
 @dataclass(frozen=True)
@@ -319,7 +331,7 @@ def per_particle_frame(seconds: float, of: str = PARTICLES, once: float = 0.0) -
 
 def particle_frames(plan: Plan, of: str = PARTICLES) -> int:
     """Particles times frames of some runs."""
-    return plan.source.particles * sum(plan.number(of, run) * plan.layouts[run].sizes["time"] for run in plan.runs(of))
+    return plan.source.particles * sum(plan.number(of, run) * plan.layouts[run].frames for run in plan.runs(of))
 
 
 # --- memory --------------------------------------------------------------------------------------------------------

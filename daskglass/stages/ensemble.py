@@ -348,7 +348,7 @@ def counts_bytes(plan: Plan) -> int:
     """Bytes of samples and events of every frame, stratum and candidate, of all structural variables."""
     layout = plan.layouts["production"]
     candidates, strata = layout.sizes["temperature"], int(plan.settings["strata.bins"])
-    return len(STRUCTURAL_VARIABLES) * layout.rows * candidates * layout.sizes["time"] * strata * 2 * 8
+    return len(STRUCTURAL_VARIABLES) * layout.rows * candidates * layout.frames * strata * 2 * 8
 
 
 STAGE = Stage(

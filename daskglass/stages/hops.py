@@ -73,15 +73,13 @@ def _reach(plan: Plan, block: Block) -> Sequence[Block]:
 def _memory_of_hops(plan: Plan, run: str) -> int:
     layout, N = plan.layouts[run], plan.source.particles
     f, half = layout.block_frames, _half_window(plan, run)
-    h, touched = (
-        min(layout.sizes["time"], f + 2 * more) for more in (half, math.ceil(half / layout.chunk) * layout.chunk)
-    )
+    h, touched = (min(layout.frames, f + 2 * more) for more in (half, math.ceil(half / layout.chunk) * layout.chunk))
     return h * N * POSITION + max(reading(layout, touched, POSITION), h * N * (affine(plan) + VALUE))
 
 
 def _memory_of_labels(plan: Plan, run: str) -> int:
     layout, N = plan.layouts[run], plan.source.particles
-    F = layout.sizes["time"]
+    F = layout.frames
     return F * N * VALUE + max(reading(layout, F, VALUE), F * N * (LABELLING - VALUE))
 
 

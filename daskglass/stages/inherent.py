@@ -11,8 +11,8 @@ from daskglass.engines import get_minimizer
 from daskglass.physics.systems import Mixture
 from daskglass.registry import ENGINES
 from daskglass.stages.declare import (
-    PARTICLES,
     POSITION,
+    STRUCTURES,
     Blocks,
     Plan,
     Stage,
@@ -59,7 +59,11 @@ def _memory(plan: Plan, run: str) -> int:
 
 def _seconds(plan: Plan, gpu: bool) -> float:
     engine = ENGINES[plan.settings["inherent.engine"]]
-    return particle_frames(plan) * engine.minimizers[plan.settings["inherent.minimizer"]] / engine.core.evaluations
+    return (
+        particle_frames(plan, STRUCTURES)
+        * engine.minimizers[plan.settings["inherent.minimizer"]]
+        / engine.core.evaluations
+    )
 
 
 STAGE = Stage(
@@ -67,7 +71,7 @@ STAGE = Stage(
     (
         Step(
             minimize,
-            over=Blocks(PARTICLES),
+            over=Blocks(STRUCTURES),
             reads=("position",),
             writes=("inherent", "inherent_force"),
             settings={

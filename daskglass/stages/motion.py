@@ -84,7 +84,7 @@ def _every(frames: int) -> int:
 
 def _frames(plan: Plan, run: str) -> int:
     """Frames of a row of a run that are used."""
-    frames = plan.layouts[run].sizes["time"]
+    frames = plan.layouts[run].frames
     return frames if run in plan.runs(MOTION) else math.ceil(frames / _every(frames))
 
 

@@ -72,7 +72,7 @@ def _place(link: Link) -> Place:
 
 def _memory(plan: Plan, run: str) -> int:
     # and the frames that tell whether a relaxation run is long enough
-    frames = plan.layouts["relaxation"].sizes["time"] if "relaxation" in plan.layouts else 0
+    frames = plan.layouts["relaxation"].frames if "relaxation" in plan.layouts else 0
     return plan.source.particles * (ENGINES[plan.source.effort().engine].memory + frames * POSITION)
 
 

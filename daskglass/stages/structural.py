@@ -1,17 +1,50 @@
 """Structural variables: one number per particle and frame that is to foresee motion; a line each.
 
-Strata, barriers, and correlations with softness are computed for every one of them.
+Strata, barriers, and correlations with softness are computed for every one of `STRUCTURAL_VARIABLES`, scores against
+propensity for every one of `INDICATORS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+
+import xarray as xr
+
+from daskglass.physics.systems import Mixture
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Particles whose structural variables are asked for.
+
+    Attributes
+    ----------
+    position, species, box : over (…, particle, xyz), (particle), (…, xyz)
+    mixture : their potential
+    radii, width : of their structure functions, σ
+    """
+
+    position: xr.DataArray
+    species: xr.DataArray
+    box: xr.DataArray
+    mixture: Mixture
+    radii: tuple[float, ...]
+    width: float
+
+    @cached_property
+    def structure_functions(self) -> xr.DataArray:
+        """G of particles of all species."""
+        from daskglass.physics.structure import structure_functions
+
+        everyone = self.species >= 0
+        return structure_functions(self.position, self.species, self.box, self.radii, self.width, everyone)
 
 
 @dataclass(frozen=True)
 class StructuralVariable:
-    """A variable of the store that particles are binned by.
+    """A variable of the store that particles are binned by, or scored with.
 
     Attributes
     ----------
@@ -19,6 +52,7 @@ class StructuralVariable:
     label, units : for texts and attributes
     symbol : for axes, in LaTeX; the label where there is none
     suffix : of what the ensemble holds of its correlation with softness: `pearson`, `pearson_pooled`, `joint`
+    of : computes it for all particles of a structure; None where a stage of its own does
     """
 
     name: str
@@ -26,21 +60,45 @@ class StructuralVariable:
     units: str = "1"
     symbol: str = ""
     suffix: str = ""
+    of: Callable[[Structure], xr.DataArray] | None = None
+
+
+def _local_entropy(structure: Structure) -> xr.DataArray:
+    from daskglass.physics.entropy import local_excess_entropy
+
+    return local_excess_entropy(structure.structure_functions)
+
+
+def _local_energy(structure: Structure) -> xr.DataArray:
+    from daskglass.physics.energies import local_energy
+
+    return local_energy(structure.position, structure.species, structure.box, structure.mixture)
+
+
+def _local_density(structure: Structure) -> xr.DataArray:
+    from daskglass.physics.neighborhood import local_density
+
+    return local_density(structure.position, structure.species, structure.box)
 
 
 SOFTNESS = StructuralVariable("softness", "softness", symbol="$S$")
-STRUCTURAL_VARIABLES: list[StructuralVariable] = [
-    SOFTNESS,
-    StructuralVariable("local_entropy", "local pair excess entropy", "k_B", r"$s^{(2)}_i$ ($k_\mathrm{B}$)"),
+LOCAL_ENTROPY = StructuralVariable(
+    "local_entropy", "local pair excess entropy", "k_B", r"$s^{(2)}_i$ ($k_\mathrm{B}$)", of=_local_entropy
+)
+STRUCTURAL_VARIABLES: list[StructuralVariable] = [SOFTNESS, LOCAL_ENTROPY]
+INDICATORS: list[StructuralVariable] = [
+    LOCAL_ENTROPY,
+    StructuralVariable("local_energy", "local potential energy", "epsilon", r"$E_i$ ($\varepsilon$)", of=_local_energy),
+    StructuralVariable("local_density", "local density", symbol=r"$\rho_i$", of=_local_density),
 ]
 
 
 def names() -> tuple[str, ...]:
-    """Names of the structural variables."""
+    """Names of the structural variables that particles are binned by."""
     return tuple(variable.name for variable in STRUCTURAL_VARIABLES)
 
 
 def named(names: Iterable[str]) -> list[StructuralVariable]:
     """Structural variables of these names, as a store has them; of a name that nobody registered, with that as label."""
-    known = {variable.name: variable for variable in STRUCTURAL_VARIABLES}
+    known = {variable.name: variable for variable in (*STRUCTURAL_VARIABLES, *INDICATORS)}
     return [known.get(name, StructuralVariable(name, name.replace("_", " "))) for name in names]

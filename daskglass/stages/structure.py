@@ -89,7 +89,7 @@ def examples_bytes(plan: Plan) -> int:
 
 def _memory_to_select(plan: Plan, run: str) -> int:
     layout, N = plan.layouts[run], plan.source.particles
-    F = layout.sizes["time"]
+    F = layout.frames
     return F * N * len(plan.source.replicas(run)) * SELECTING + reading(layout, F, LABEL)
 
 

@@ -32,7 +32,7 @@ from daskglass.store.aside import (
 )
 from daskglass.store.durable import replace_file, replace_folder, restore, sync, sync_tree
 from daskglass.store.spare import spare_dask_arrays
-from daskglass.variables import described
+from daskglass.variables import ALONG, described
 
 spare_dask_arrays()
 
@@ -186,17 +186,15 @@ def _old(path: Path, group: str) -> Path:
 
 
 def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0, every: int = 1) -> xr.Dataset:
-    """Read variables of one block and its box into memory, with up to `halo` more frames at both ends; one frame in `every`."""
+    """Read variables of one block, its box and times into memory, with up to `halo` more frames at both ends; one frame in `every`."""
     # array by array: xarray would open all arrays of the group, which takes longer than many tasks
     coordinates = _coordinates(path, block.group, _written(path, block.group))
     T, replica = _row(coordinates, block)
-    where: dict[str, int | slice] = {
-        "temperature": T,
-        "replica": replica,
-        "time": slice(max(0, block.start - halo), block.stop + halo, every),
-    }
+    frames = slice(max(0, block.start - halo), block.stop + halo, every)
+    where: dict[str, int | slice] = {"temperature": T, "replica": replica, **dict.fromkeys(ALONG, frames)}
     run = coordinates.isel(where, missing_dims="ignore")
-    for name in (*names, *({"box", "time"} - set(run.coords))):
+    own = {"box"} if "configuration" in run.coords else {"box", "time"}
+    for name in (*names, *(own - set(run.coords))):
         array = _array(path, f"{block.group}/{name}", "r")
         dims = cast("tuple[str, ...]", array.metadata.dimension_names)  # type: ignore[union-attr]
         try:
@@ -208,7 +206,7 @@ def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0, ev
                 remedy=f"find all damage with `daskglass check {path}`, then rerun to rewrite it",
             ) from error
         run[name] = ([dim for dim in dims if dim not in ("temperature", "replica")], data)
-    return run.set_coords(["box", "time"])
+    return run.set_coords(list(own))
 
 
 def write_block(path: Path, block: Block, values: Mapping[str, np.ndarray]) -> None:
@@ -277,7 +275,7 @@ def _written(path: Path, group: str) -> int:
 def _coordinates(path: Path, group: str, written: int) -> xr.Dataset:
     """Coordinates shared by all rows of a group, cached until it is replaced."""
     run = open_group(path, group)
-    names = ("temperature", "replica", "time", "species", "xyz")
+    names = ("temperature", "replica", *ALONG, "species", "xyz")
     return run.coords.to_dataset()[[name for name in names if name in run.coords and run[name].ndim == 1]].load()
 
 

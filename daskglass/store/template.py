@@ -26,13 +26,13 @@ from daskglass.store.blocks import (
 )
 from daskglass.store.durable import hard_link
 from daskglass.store.metadata import put_attributes
-from daskglass.variables import FRAMES, RUN, Variable
+from daskglass.variables import ALONG, FRAMES, RUN, Variable
 
 CHUNK_BYTES = 6_300_000  # of positions; 16 frames of 32,768 particles
 CHUNK_FRAMES = 16
 SHARD_BYTES = 64_000_000
 MANY_FILES = 100_000
-GROWING = ("temperature", "replica", "time")
+GROWING = (*RUN, *ALONG)
 KEPT = ("study", "study_file", "delta", "mixture")  # attributes that survive when files join a store
 TABLES = ("lag", "r")  # coordinates of derived tables only: if they change, the tables are dropped
 
@@ -61,7 +61,12 @@ def division(path: Path, group: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of one run: coordinates, variables, and frames per chunk and block."""
+    """Shape of one run: coordinates, variables, and frames per chunk and block.
+
+    Attributes
+    ----------
+    along : dimension that frames lie along
+    """
 
     system: str
     run: str
@@ -70,6 +75,12 @@ class Layout:
     sizes: Mapping[str, int]
     chunk: int
     block: int
+    along: str = "time"
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of one temperature and replica."""
+        return self.sizes[self.along]
 
     @property
     def rows(self) -> int:
@@ -79,21 +90,20 @@ class Layout:
     @property
     def blocks_of_a_row(self) -> int:
         """Number of blocks that the frames of one temperature and replica are divided into."""
-        return -(-self.sizes["time"] // self.block)
+        return -(-self.frames // self.block)
 
     @property
     def block_frames(self) -> int:
         """Frames of the largest block."""
-        return min(self.block, self.sizes["time"])
+        return min(self.block, self.frames)
 
     def blocks(self) -> list[Block]:
         """Every block of the run, in order."""
-        frames = self.sizes["time"]
         return [
-            Block(self.system, self.run, T, replica, start, min(start + self.block, frames))
+            Block(self.system, self.run, T, replica, start, min(start + self.block, self.frames))
             for T in self.coordinates["temperature"].values.tolist()
             for replica in self.coordinates["replica"].values.tolist()
-            for start in range(0, frames, self.block)
+            for start in range(0, self.frames, self.block)
         ]
 
     def nbytes(self) -> dict[str, int]:
@@ -182,13 +192,13 @@ def _unwritten(dataset: xr.Dataset, encoding: Mapping[str, Mapping[str, Any]]) -
 
 
 def _chunking(layout: Layout, variable: Variable) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    def along_time(frames: int) -> tuple[int, ...]:
+    def pieces(frames: int) -> tuple[int, ...]:
         # independent of the number of frames: more may join
-        each = {"temperature": 1, "replica": 1, "time": frames}
+        each = {"temperature": 1, "replica": 1, layout.along: frames}
         return tuple(each.get(dim, layout.sizes[dim]) for dim in variable.dims)
 
-    chunks = along_time(layout.chunk)
-    return chunks, along_time(layout.block) if layout.block > layout.chunk and "time" in variable.dims else None
+    chunks = pieces(layout.chunk)
+    return chunks, pieces(layout.block) if layout.block > layout.chunk and layout.along in variable.dims else None
 
 
 def _filters(variable: Variable) -> list[TransposeCodec]:
@@ -216,9 +226,9 @@ def _check_same(path: Path, group: str, present: xr.Dataset, wanted: xr.Dataset)
                     file=path,
                     remedy=remedy,
                 )
-        elif name == "time" and not (have.size <= want.size and _equal(have, want[: have.size])):
+        elif name in ALONG and not (have.size <= want.size and _equal(have, want[: have.size])):
             raise StoreError(
-                f"{group} has {have.size} frames at times {_short(have)}, and the study's {want.size} frames ({_short(want)}) "
+                f"{group} has {have.size} frames of {name} {_short(have)}, and the study's {want.size} frames ({_short(want)}) "
                 "do not continue them",
                 file=path,
                 remedy=remedy,

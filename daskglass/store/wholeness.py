@@ -12,6 +12,7 @@ from typing import Any
 from daskglass.errors import StoreError
 from daskglass.store.aside import discard, name_aside, sizes_below, sums_of, total
 from daskglass.store.blocks import Block, row_on_disk
+from daskglass.variables import ALONG
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,8 @@ class Files:
             self._arrays[group, name] = third
         dim, unit = self._arrays[group, name]
         T, replica = row_on_disk(self.path, block)
-        timed = dim == "time"
-        return f"c/{T}/{replica}", block.start // unit if timed else 0, -(-block.stop // unit) if timed else 1
+        framed = dim in ALONG
+        return f"c/{T}/{replica}", block.start // unit if framed else 0, -(-block.stop // unit) if framed else 1
 
     def _below(self, folder: Path) -> dict[str, int]:
         if folder not in self._rows:

@@ -21,6 +21,7 @@ from daskglass.study.values import (
     FINEST,
     MOST_BINS,
     MOST_EXAMPLES,
+    MOST_FOLDS,
     MOST_PARTICLES,
     MOST_RADII,
     MOST_REPLICAS,
@@ -190,8 +191,14 @@ class Simulate(_Section):
         return None if key is None else self.relaxation_time[key]
 
 
+def _of_ensembles(name: str) -> bool:
+    return name in READERS and READERS[name].ensembles
+
+
 class Trajectories(_Section):
     """Read existing files; `path` contains {system}, {temperature}, {replica}, {run} and $VARIABLES.
+
+    Those of isoconfigurational ensembles also {configuration}, {lag} and {box}, the edge of the box.
 
     `constants` or the columns of a CSV `table` supply labels that the path lacks; `rename` maps columns, fields or
     state-point keys to our names. `ignore_images` unwraps by the minimum image.
@@ -206,6 +213,18 @@ class Trajectories(_Section):
     frames: FrameCount | None = None
     ignore_images: Annotated[bool, Field(strict=True)] = False
     _in_steps: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_steps(cls, given: Any) -> Any:
+        # ensembles have lags in τ, and no time steps
+        named = isinstance(given, dict) and given.get("format")
+        return {"timestep": 1.0} | given if isinstance(named, str) and _of_ensembles(named) else given
+
+    @property
+    def ensembles(self) -> bool:
+        """Whether the files are of isoconfigurational ensembles."""
+        return _of_ensembles(self.format)
 
     @property
     def in_steps(self) -> bool:
@@ -350,6 +369,18 @@ class BarrierSettings(_Section):
     seed: Seed = 0
 
 
+class PredictorSettings(_Section):
+    """Linear predictors of propensity, where there are isoconfigurational ensembles.
+
+    Features are averaged over up to so many `generations` of neighbours; the penalty is chosen, and scores are taken, over
+    `folds` of whole configurations.
+    """
+
+    generations: Annotated[int, Field(ge=1, le=defaults.MOST_GENERATIONS, strict=True)] = defaults.GENERATIONS
+    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS, strict=True)] = defaults.FOLDS
+    seed: Seed = 0
+
+
 def _simulated_system(given: Any) -> Any:
     """Fill in the default replicas of a simulated system and, if it is built in, its temperatures."""
     if not isinstance(given, dict):
@@ -381,6 +412,7 @@ class Study(_Section):
     radial: RadialSettings = RadialSettings()
     dynamics: DynamicsSettings = DynamicsSettings()
     barriers: BarrierSettings = BarrierSettings()
+    predictor: PredictorSettings = PredictorSettings()
     precision: Annotated[float, Field(ge=FINEST, le=COARSEST, strict=True)] | None = None
     _text: str | None = PrivateAttr(default=None)
 

@@ -28,6 +28,7 @@ MOST_RADII = 10_000  # of the structure functions, each of every particle
 MOST_STRATA = 1000  # each is fitted alone
 MOST_EXAMPLES = 10_000_000  # of a class: training holds the structure functions of all
 MOST_RESAMPLES = 1_000_000
+MOST_FOLDS = 1000
 MOST_THREADS = 256  # of a simulation: more than a node has cores
 LARGEST_SEED = 2**32 - 1  # of NumPy and scikit-learn
 SHORTEST = 1e-9  # τ: times are rounded to this

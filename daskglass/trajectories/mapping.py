@@ -19,6 +19,7 @@ from daskglass.physics.labels import distinct, same
 from daskglass.study.paths import read_text
 from daskglass.trajectories.patterns import (
     CONSTANTS,
+    COUNTED,
     PATH,
     RENAME,
     RUNS,
@@ -33,12 +34,15 @@ from daskglass.trajectories.patterns import (
 )
 from daskglass.trajectories.several_files import STEP, file_of
 
-COORDINATES = ("system", "run", "temperature", "replica")
+COORDINATES = ("system", "run", "temperature", "replica", "configuration", "trajectory", "lag", "box")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)([eE][+-]?[0-9]+)?")
+OF_ENSEMBLE = ("configuration", "lag", "trajectory")
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 MOST_CHARACTERS = 100_000_000  # of a table: a line for each of a million files
-DEFAULTS: dict[str, Any] = {"run": RUNS[0], "replica": 0}
+DEFAULTS: dict[str, Any] = {
+    "run": RUNS[0], "replica": 0, **dict.fromkeys(("configuration", "trajectory", "lag", "box"))
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Trajectory:
     ----------
     path : its file; for several files, with `{step}` where their names differ
     system, run, temperature, replica : labels
+    configuration, trajectory, lag, box : of an isoconfigurational ensemble: number of the configuration and of a trajectory
+        that starts from it, time between them in τ, edge of the box in σ; None where nobody says
     steps : for several files, the time steps as spelled in their names, rising; otherwise empty
     """
 
@@ -58,6 +64,10 @@ class Trajectory:
     temperature: float
     replica: int
     steps: tuple[str, ...] = ()
+    configuration: int | None = None
+    trajectory: int | None = None
+    lag: float | None = None
+    box: float | None = None
 
 
 def find_sources(
@@ -134,7 +144,7 @@ def find_sources(
     # names and tables write one temperature in several ways
     kept = np.array(distinct({source.temperature for source in sources}))
     sources = [replace(s, temperature=float(kept[int(np.argmax(same(kept, s.temperature)))])) for s in sources]
-    sources.sort(key=lambda s: (s.system, s.run, -s.temperature, s.replica, s.path))
+    sources.sort(key=lambda s: (s.system, s.run, -s.temperature, s.replica, _of_ensemble(s), s.path))
     _check_distinct(sources)
     return sources
 
@@ -255,7 +265,7 @@ def _renamed(given: Mapping[str, Any], rename: Mapping[str, str], where: str) ->
                 f"{where}: {ours} is given twice, the second time as {name!r}", remedy="remove or rename one"
             )
         # in a column with an empty cell, pandas writes whole numbers as 1.0
-        texts[ours] = re.sub(r"(?<=[0-9])\.0*$", "", str(value)) if ours == "replica" else str(value)
+        texts[ours] = re.sub(r"(?<=[0-9])\.0*$", "", str(value)) if ours in COUNTED else str(value)
     return texts
 
 
@@ -267,11 +277,12 @@ def _values(texts: Mapping[str, str], where: str) -> dict[str, Any]:
 
 
 def _check_distinct(sources: Sequence[Trajectory]) -> None:
-    places: dict[tuple[str, str, float, int], Trajectory] = {}
+    places: dict[tuple[Any, ...], Trajectory] = {}
     paths: dict[Path, Trajectory] = {}
     for source in sources:
-        place = (source.system, source.run, source.temperature, source.replica)
+        place = (source.system, source.run, source.temperature, source.replica, _of_ensemble(source))
         words = f"system {source.system}, {source.run}, temperature {source.temperature}, replica {source.replica}"
+        words += "".join(f", {name} {value}" for name in OF_ENSEMBLE if (value := getattr(source, name)) is not None)
         if source.path in paths:
             raise TrajectoryError(
                 f"matched twice, the second time as {words}", file=source.path, remedy="each row needs its own file"
@@ -283,6 +294,12 @@ def _check_distinct(sources: Sequence[Trajectory]) -> None:
                 "{temperature} or {replica} where they differ",
             )
         places[place] = paths[source.path] = source
+
+
+def _of_ensemble(source: Trajectory) -> tuple[float, ...]:
+    """Labels that tell files of one isoconfigurational ensemble apart; nobody's come first."""
+    values = (getattr(source, name) for name in OF_ENSEMBLE)
+    return tuple(-1 if value is None else value for value in values)
 
 
 def _as_one(first: Trajectory, other: Trajectory) -> str:

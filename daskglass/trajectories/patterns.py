@@ -22,15 +22,26 @@ PATH, CONSTANTS, TABLE, RENAME = (
 )
 RUNS = ("production", "training")
 # text that matches a field; "~" becomes "" for the longest match and "?" for the shortest
+NUMBER = r"(?:[0-9]+~(?:\.[0-9]*~)?~|\.[0-9]+~)(?:[eE][+-]?[0-9]+~)?~"
+WHOLE = r"[0-9]+~"
 EXPRESSIONS = {
-    "temperature": r"(?:[0-9]+~(?:\.[0-9]*~)?~|\.[0-9]+~)(?:[eE][+-]?[0-9]+~)?~",
-    "replica": r"[0-9]+~",
-    "step": r"[0-9]+~",
+    "temperature": NUMBER,
+    "replica": WHOLE,
+    "step": WHOLE,
     "run": "|".join(RUNS),
+    "configuration": WHOLE,
+    "trajectory": WHOLE,
+    "lag": NUMBER,
+    "box": NUMBER,
 }
+# of labels in names of files, each with an example
+POSITIVE = {"temperature": "0.45", "lag": "100", "box": "15.06"}
+COUNTED = ("replica", "configuration", "trajectory")
 TEXT = "[^/]+~"
 # a format can be used for reading if it writes these so that they read back the same
-SAMPLES: Mapping[str, str | float] = {"temperature": 2.0, "replica": 10, "step": 10, "run": RUNS[0]}
+SAMPLES: Mapping[str, str | float] = {
+    **dict.fromkeys(POSITIVE, 2.0), **dict.fromkeys((*COUNTED, "step"), 10), "run": RUNS[0],
+}  # fmt: skip
 MOST_DIGITS = 18  # of a time step: it is less than 2^63
 
 
@@ -179,22 +190,22 @@ def to_value(name: str, text: str) -> str | float:
         If it is not valid.
     """
     fits = name not in EXPRESSIONS or re.fullmatch(EXPRESSIONS[name].replace("~", ""), text)
-    if name == "temperature":
+    if name in POSITIVE:
         if fits and 0 < float(text) < inf:
             return float(text)
-        raise ValueError(f"temperature must be a positive number such as 0.45; got {text!r}")
-    if name == "replica" and not fits:
-        raise ValueError(f"replica must be a whole number, 0 or more; got {text!r}")
+        raise ValueError(f"{name} must be a positive number such as {POSITIVE[name]}; got {text!r}")
+    if name in COUNTED and not fits:
+        raise ValueError(f"{name} must be a whole number, 0 or more; got {text!r}")
     if name == "run" and not fits:
         raise ValueError(f"run must be {' or '.join(RUNS)}; got {text!r}")
     if name == "step" and fits and len(text) > MOST_DIGITS:
         raise ValueError(f"step must have {MOST_DIGITS} digits or fewer; got {text}")
     if name == "system" and not text:
         raise ValueError("system must not be empty")
-    if name == "replica" and int(text) >= 2**63:
-        raise ValueError(f"replica must be less than 2^63; got {text}; number replicas in a table")
+    if name in COUNTED and int(text) >= 2**63:
+        raise ValueError(f"{name} must be less than 2^63; got {text}; number them in a table")
     # a table column may also be called step, and contain anything
-    return int(text) if name == "replica" or (name == "step" and fits) else text
+    return int(text) if name in COUNTED or (name == "step" and fits) else text
 
 
 def _check_readable(field: Field) -> None:
