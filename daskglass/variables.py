@@ -73,6 +73,7 @@ _VARIABLES = (
     Variable("softness", PARTICLES, "float32", "1", "softness"),
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
     Variable("local_energy", PARTICLES, "float64", "epsilon", "potential energy of a particle"),
+    Variable("local_density", PARTICLES, "float64", "1", "local density"),
     Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
     # isoconfigurational ensembles; propensities stand above
     Variable("cage", (*PARTICLES, "xyz"), "float32", "sigma", "centre of the cage of a particle"),

@@ -66,6 +66,19 @@ def local_energy(position, species, box, mixture):
     return 0.5 * np.where(r < r_c, V, 0).sum(axis=1)
 
 
+def local_density(position, box, cutoff):
+    """ρ_i = Σ_j e^{−r_ij/2} over the neighbours within the cut-off."""
+    r = distances(position, box)
+    return np.where(r < cutoff, np.exp(-r / 2), 0).sum(axis=1)
+
+
+def neighborhood_average(x, position, box, cutoff):
+    """[ x_i + Σ_j e^{−r_ij/r_c} x_j ] / [ 1 + Σ_j e^{−r_ij/r_c} ] of x (particle, …)."""
+    r = distances(position, box)
+    w = np.where(r < cutoff, np.exp(-r / cutoff), 0) + np.eye(len(r))
+    return np.tensordot(w / w.sum(axis=1, keepdims=True), x, axes=1)
+
+
 def forces(position, species, box, mixture):
     """F_i = −Σ_j V'(r_ij) (x_i − x_j)/r_ij, the derivative by hand."""
     epsilon, sigma = (

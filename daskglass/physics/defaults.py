@@ -13,6 +13,10 @@ WIDTH = 0.1  # Δμ
 EXAMPLES_PER_CLASS = 10_000
 C = 1.0  # inverse strength of the penalty
 
+# neighbourhoods
+NEIGHBORHOOD = 2.1  # r_c of averages
+DENSITY_CUTOFF = 4.5
+
 # strata
 STRATA = 5
 PERCENTILES = (5.0, 95.0)

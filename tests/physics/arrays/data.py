@@ -49,6 +49,7 @@ def system_arrays(seed=0):
         "box": of(BOX + rng.random((SYSTEMS, FRAMES, 3)) * 0.2, "system", "time", "xyz"),
         "hop": of(hop, *frames),
         "values": of(rng.normal(0, 0.5, (SYSTEMS, FRAMES, N)), *frames),
+        "x": of(rng.normal(0, 1, walk.shape), *frames, "xyz"),
         "G": of(G, "system", "particle", "neighbor", "mu", width=WIDTH),
         "g": of(g, "system", "neighbor", "r").assign_coords(r),
         "density": of(np.array([1.2, 1.1]), "system"),

@@ -167,4 +167,6 @@ def with_gaps(draw, arrays):
         position.values[system, :, particle] = np.nan
         if "species" in arrays:
             arrays = arrays | {"species": changed(arrays["species"], (system, particle), -1)}
+        if "x" in arrays:
+            arrays = arrays | {"x": changed(arrays["x"], np.s_[system, :, particle], np.nan)}
     return arrays | {"position": position}, absent

@@ -22,6 +22,7 @@ from tests import references
 from tests.physics.arrays.data import MU, WIDTH, everything
 
 R_MAX, BIN = 3.0, 0.25
+REACH = 3.0
 EDGES = np.array([-1.0, -0.2, 0.3, 1.0])
 LAGS = [5.0, 1.0, 3.0]
 SEED, PER_CLASS = 3, 15
@@ -384,6 +385,25 @@ def local_energies(position, species, box):
     return E
 
 
+def of_those_there(reference, like):
+    """What a reference gives for the particles of a frame that are there; NaN for others, and where the frame is missing."""
+
+    def call(position, box, **given):
+        there = ~np.isnan(position).all(axis=-1)
+        values = given.get(like, position[:, 0])
+        found = np.full(values.shape, np.nan)
+        if there.any():
+            found[there] = reference(position[there], box, values[there])
+        return found
+
+    return call
+
+
+def averaged(position, box, x):
+    # a mean of NaN is NaN
+    return references.neighborhood_average(x, position, box, REACH)
+
+
 def unmoved(position, species, box):
     """Where a frame is whose forces are within the tolerance already."""
     return position.astype(np.float32)
@@ -524,6 +544,14 @@ FUNCTIONS = {
     "pair_energy": Function(of_distance(dg.pair_energy), {"r": ()}, (), energy),
     "local_energy": Function(
         lambda **a: dg.local_energy(**a, mixture=KOB_ANDERSEN), CENTERS, PARTICLE, local_energies, 1e-8
+    ),
+    "local_density": Function(
+        lambda **a: dg.local_density(**a, cutoff=REACH), CENTERS, PARTICLE,
+        of_those_there(lambda position, box, _: references.local_density(position, box, REACH), ""), 1e-8,
+    ),
+    "neighborhood_average": Function(
+        lambda **a: dg.neighborhood_average(**a, cutoff=REACH),
+        {"x": PARTICLES, "position": PARTICLES, "box": ("xyz",)}, PARTICLES, of_those_there(averaged, "x"),
     ),
     "inherent_structures": Function(
         lambda **a: dg.inherent_structures(**a, mixture=KOB_ANDERSEN, tolerance=1e100), CENTERS, PARTICLES, unmoved
