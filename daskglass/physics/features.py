@@ -93,7 +93,7 @@ def structural_features(
     names = [f"G_{kind}({radius:g})" for kind in G["neighbor"].values for radius in G["mu"].values]
     parts = [
         _named(local_energy(position, species, box, mixture).expand_dims("feature", -1), ["E"]),
-        _named(G.reset_coords(drop=True).stack(feature=("neighbor", "mu"), create_index=False), names),
+        _named(G.drop_vars(["neighbor", "mu"]).stack(feature=("neighbor", "mu"), create_index=False), names),
     ]
     if thermal is not None:
         parts.append(_named(_distance(thermal, position).expand_dims("feature", -1), ["distance"]))

@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from daskglass import physics
 from daskglass.errors import DataError, TrajectoryError
-from daskglass.physics.propensity import propensity
 from daskglass.sources import Ensemble, Origin
 from daskglass.stages.declare import (
     ALL,
@@ -188,11 +188,11 @@ def _propensities(
     initial = xr.DataArray(position, dims=("particle", "xyz"))
     final = xr.DataArray(read(file, "positions"), dims=("trajectory", "particle", "xyz"))
     try:
-        p = propensity(final, initial, run["species"], box=run["box"])
+        p = physics.propensity.propensity(final, initial, run["species"], box=run["box"])
         with warnings.catch_warnings():
             # of one trajectory there are no halves, which the scoreboard says
             warnings.simplefilter("ignore")
-            halves = propensity(final, initial, run["species"], half=True)
+            halves = physics.propensity.propensity(final, initial, run["species"], half=True)
     except DataError as error:
         raise TrajectoryError(str(error), file=file) from None
     return p.values, halves.values, contents.trajectories

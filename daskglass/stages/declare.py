@@ -196,7 +196,7 @@ class Temperatures:
         """List the temperatures."""
         for run in plan.runs(self.of):
             for T in plan.source.temperatures(run):
-                yield Item(Place(plan.system, T), (plan.path, plan.system))
+                yield Item(Place(plan.system, T), (plan.path, plan.system, T))
 
     def count(self, plan: Plan) -> Mapping[str, int]:
         """Count the temperatures."""

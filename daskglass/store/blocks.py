@@ -261,9 +261,9 @@ def frames_in(path: Path, group: str, duration: float) -> int:
 
 def rows_of(path: Path, system: str, run: str, temperature: float) -> list[Block]:
     """One block per replica of a run at one temperature, over all its frames."""
-    sizes = _coordinates(path, f"{system}/{run}", _written(path, f"{system}/{run}"))
-    replicas = sizes["replica"].values.tolist()
-    return [Block(system, run, temperature, replica, 0, sizes.sizes["time"]) for replica in replicas]
+    coordinates = _coordinates(path, f"{system}/{run}", _written(path, f"{system}/{run}"))
+    frames = next(coordinates.sizes[dim] for dim in ALONG if dim in coordinates.sizes)
+    return [Block(system, run, temperature, replica, 0, frames) for replica in coordinates["replica"].values.tolist()]
 
 
 def _written(path: Path, group: str) -> int:
