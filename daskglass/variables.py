@@ -40,6 +40,7 @@ class Variable:
 RUN = ("temperature", "replica")
 FRAMES = (*RUN, "time")
 PARTICLES = (*FRAMES, "particle")
+ENSEMBLES = (*RUN, "configuration", "lag")
 
 _VARIABLES = (
     # coordinates
@@ -71,6 +72,11 @@ _VARIABLES = (
     Variable("softness", PARTICLES, "float32", "1", "softness"),
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
     Variable("local_energy", PARTICLES, "float64", "epsilon", "potential energy of a particle"),
+    Variable("propensity", (*ENSEMBLES, "particle"), "float64", "sigma", "propensity of motion"),
+    Variable(
+        "propensity_half", (*ENSEMBLES, "half", "particle"), "float64", "sigma",
+        "propensity of motion, of either half of the trajectories",
+    ),
     Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
     # bulk
     Variable("density", (), "float64", "1/sigma**3", "number density"),
