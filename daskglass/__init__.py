@@ -25,6 +25,9 @@ _HOME = {
     "physics.energies": ("pair_energy", "pair_force", "local_energy"),
     "physics.neighborhood": ("local_density", "neighborhood_average"),
     "physics.minima": ("inherent_structures",),
+    "physics.propensity": ("propensity",),
+    "physics.scores": ("score", "score_difference"),
+    "physics.receiver": ("receiver_operating_curve",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 

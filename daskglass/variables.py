@@ -41,6 +41,7 @@ RUN = ("temperature", "replica")
 FRAMES = (*RUN, "time")
 PARTICLES = (*FRAMES, "particle")
 ALONG = ("time", "configuration")  # what frames lie along, in runs of either kind
+ENSEMBLES = (*RUN, "configuration", "lag")
 
 _VARIABLES = (
     # coordinates
@@ -74,10 +75,16 @@ _VARIABLES = (
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
     Variable("local_energy", PARTICLES, "float64", "epsilon", "potential energy of a particle"),
     Variable("local_density", PARTICLES, "float64", "1", "local density"),
-    Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
-    # isoconfigurational ensembles; propensities stand above
+    # isoconfigurational ensembles
+    Variable("propensity", (*ENSEMBLES, "particle"), "float64", "sigma", "propensity of motion"),
+    Variable(
+        "propensity_half", (*ENSEMBLES, "half", "particle"), "float64", "sigma",
+        "propensity of motion, of either half of the trajectories",
+    ),
+    Variable("predicted_propensity", (*ENSEMBLES, "particle"), "float32", "sigma", "propensity by a linear predictor"),
     Variable("cage", (*PARTICLES, "xyz"), "float32", "sigma", "centre of the cage of a particle"),
-    Variable("trajectories", (*RUN, "configuration", "lag"), "int64", "1", "number of trajectories; -1 unknown"),
+    Variable("trajectories", ENSEMBLES, "int64", "1", "number of trajectories; -1 unknown"),
+    Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
     # bulk
     Variable("density", (), "float64", "1/sigma**3", "number density"),
     Variable("g", (*RUN, "neighbor", "r"), "float64", "1", "radial distribution function around A"),
@@ -119,7 +126,10 @@ def _of_configurations(variable: Variable) -> Iterator[Variable]:
         yield replace(variable, name=name, long_name=of)
         averaged = (*PARTICLES[:-1], "generation", "particle")
         yield replace(
-            variable, name=f"{variable.name}_averaged{suffix}", dims=averaged, long_name=f"{of}, averaged over neighbours"
+            variable,
+            name=f"{variable.name}_averaged{suffix}",
+            dims=averaged,
+            long_name=f"{of}, averaged over neighbours",
         )
 
 

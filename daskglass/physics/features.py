@@ -84,8 +84,10 @@ def structural_features(
     >>> features.sel(feature=["E", "E, 1"]).values.round(2).tolist()
     [[-0.5, -0.5], [-0.5, -0.5], [0.0, 0.0]]
     """
-    if isinstance(generations, bool) or not isinstance(generations, int | np.integer) or not (
-        0 <= generations <= MOST_GENERATIONS
+    if (
+        isinstance(generations, bool)
+        or not isinstance(generations, int | np.integer)
+        or not (0 <= generations <= MOST_GENERATIONS)
     ):
         raise DataError(f"generations must be a whole number from 0 to {MOST_GENERATIONS}; got {generations!r}")
     codes = species_codes(species)

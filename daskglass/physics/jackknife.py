@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+Used = slice | NDArray[np.bool_]
+
 
 def jackknife_error(
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]], *groups: NDArray[np.floating | np.integer]
@@ -36,3 +38,18 @@ def jackknife_error(
         values = function(total - group + (group - units) * (n / (n - 1)))
         variance = variance + (n - 1) * values.var(axis=0)
     return np.sqrt(variance)
+
+
+def leaving_out(function: Callable[[Used], float], unit: NDArray[np.integer]) -> tuple[float, float]:
+    """Value of a function of all samples, and its standard error by leaving out those of each unit in turn; NaN of one unit.
+
+    Where `jackknife_error` has no sums to work with: of ranks, which depend on all samples.
+
+    Parameters
+    ----------
+    function : of which samples are used: a slice, or booleans (sample,)
+    unit : independent unit (sample,) that each sample belongs to
+    """
+    values = np.array([function(unit != k) for k in np.unique(unit)])
+    error = np.sqrt((values.size - 1) * values.var()) if values.size > 1 else np.nan
+    return function(slice(None)), float(error)

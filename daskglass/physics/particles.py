@@ -89,6 +89,15 @@ def is_species(species: xr.DataArray, name: str | None = None) -> xr.DataArray:
     return codes == (0 if name is None else names.index(name))
 
 
+def centers_of(centers: str | xr.DataArray | None, species: xr.DataArray) -> xr.DataArray:
+    """Whether each particle is a centre: booleans as given, or those of a species; of the first one (A) by default."""
+    if centers is None or isinstance(centers, str):
+        return is_species(species, centers)
+    if isinstance(centers, xr.DataArray) and (centers.dtype != np.bool_ or "particle" not in centers.dims):
+        raise DataError("centers must be the name of a species or a boolean array over particle")
+    return arrays.array(centers, "centers", ["particle"], "bool")
+
+
 # --- boxes and frames ----------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from daskglass.kernels.structure import SUPPORT
 from daskglass.physics import arrays
 from daskglass.physics.bins import bin_middles
 from daskglass.physics.defaults import BIN_WIDTH, R_MAX, RADII, WIDTH
-from daskglass.physics.particles import box_over_frames, frames, held, is_species, species_codes, species_names
+from daskglass.physics.particles import box_over_frames, centers_of, frames, held, species_codes, species_names
 from daskglass.variables import VARIABLES, named
 
 FINEST = 1000  # widths between two radii at most: each costs memory
@@ -289,7 +289,7 @@ def _particles(
         {
             "position": arrays.array(position, "position", ["particle", "xyz"]),
             "species": codes,
-            "centers": _centers(centers, codes),
+            "centers": centers_of(centers, codes),
             "box": box_over_frames(box),
         }
     )
@@ -304,11 +304,3 @@ def _uniform(mu: ArrayLike) -> NDArray[np.float64]:
     if grid.size > 1:
         arrays.step(grid, "mu")
     return grid
-
-
-def _centers(centers: str | xr.DataArray | None, species: xr.DataArray) -> xr.DataArray:
-    if centers is None or isinstance(centers, str):
-        return is_species(species, centers)
-    if isinstance(centers, xr.DataArray) and (centers.dtype != np.bool_ or "particle" not in centers.dims):
-        raise DataError("centers must be the name of a species or a boolean array over particle")
-    return arrays.array(centers, "centers", ["particle"], "bool")

@@ -126,7 +126,12 @@ def _layout(
         # few, and each takes a minimiser as long as a block of frames takes other steps
         chunk = block = 1
     sizes = {name: values.size for name, values in coordinates.items() if values.dims == (name,)}
-    sizes |= {"particle": source.particles, along: recorded.frames, "half": HALVES, "generation": settings["predictor.generations"]}
+    sizes |= {
+        "particle": source.particles,
+        along: recorded.frames,
+        "half": HALVES,
+        "generation": settings["predictor.generations"],
+    }
     return Layout(source.system, run, coordinates, variables, sizes, chunk, block, along)
 
 

@@ -5,28 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from daskglass import physics
-from daskglass.stages.declare import ENSEMBLES, SMALL, Plan, Stage, Step, Temperatures, WholeSystem, minimized
-from daskglass.stages.indicators import AVERAGED, has_cages, written
+from daskglass.stages.declare import ENSEMBLES, SMALL, Plan, Stage, Step, Temperatures, WholeSystem
+from daskglass.stages.indicators import AVERAGED, written
 from daskglass.stages.predictor import PREDICTED
-from daskglass.store.blocks import read_block, rows_of, write_table
+from daskglass.store.blocks import open_group, read_block, rows_of, write_table
 from daskglass.variables import KINDS
 
 RUN = "isoconfigurational"
 CONFIGURATIONS = ("replica", "configuration")
-COMPARED = "pearson"
 
 
-def scored(thermal: bool, cages: bool) -> tuple[str, ...]:
-    """Variables that are scored: of every kind of positions, and predictions."""
-    there = {"": True, "_thermal": thermal, "_cage": cages}
-    return (*(name for suffix in KINDS if there[suffix] for name in written(suffix)), PREDICTED)
+SCORED = (*(name for suffix in KINDS for name in written(suffix)), PREDICTED)
 
 
-def score(path: Path, system: str, temperature: float, *, thermal: bool, cages: bool) -> xr.Dataset:
+def score(path: Path, system: str, temperature: float) -> xr.Dataset:
     """Scores of all indicators at one temperature, over (lag, indicator)."""
     rows = rows_of(path, system, RUN, temperature)
 
@@ -34,14 +29,17 @@ def score(path: Path, system: str, temperature: float, *, thermal: bool, cages: 
         runs = [read_block(path, row, [name]) for row in rows]
         return xr.concat([run[name] for run in runs], "replica", coords="minimal", compat="override")
 
-    run = read_block(path, rows[0], [])
+    there = open_group(path, rows[0].group)
+    run, lags = read_block(path, rows[0], []), there["lag"]
     p, half = read("propensity"), read("propensity_half")
     halves = None if bool(half.isnull().all()) else half
     boards = []
-    for name in scored(thermal, cages):
+    for name in (name for name in SCORED if name in there):
         board = physics.scores.score(read(name), p, run["species"], halves, over=CONFIGURATIONS)
         boards.append(_over_indicators(name, board))
-    return xr.concat(boards, "indicator", coords="minimal", compat="override", combine_attrs="override")
+    board = xr.concat(boards, "indicator", coords="minimal", compat="override", combine_attrs="override")
+    board = board.assign_coords(lag=lags, replica=[row.replica for row in rows])
+    return board.expand_dims(temperature=[temperature])
 
 
 def _over_indicators(name: str, board: xr.Dataset) -> xr.Dataset:
@@ -56,6 +54,44 @@ def _over_indicators(name: str, board: xr.Dataset) -> xr.Dataset:
 def write_scoreboard(path: Path, system: str, *boards: xr.Dataset) -> dict[str, Any]:
     """Write the scores of a system, and the differences of every two indicators on the same configurations."""
     board = xr.concat(boards, "temperature", coords="minimal", compat="override", combine_attrs="override")
-    run = read_block(path, rows_of(path, system, RUN, _temperatures(path, system)[0])[0], [])
+    apart = physics.scores.score_difference(board, board.rename(indicator="other"))
+    board = board.assign({f"{name}_difference": apart[name] for name in apart.data_vars})
     write_table(path, f"{system}/scoreboard", board)
     return {"indicators": board.sizes["indicator"]}
+
+
+def _memory(plan: Plan, run: str) -> int:
+    layout = plan.layouts[RUN]
+    values = layout.sizes["replica"] * layout.frames * plan.source.particles * 8
+    lags, generations = layout.sizes["lag"], layout.sizes["generation"]
+    return SMALL + values * (3 * lags + 6 * max(lags, generations))
+
+
+def _seconds(plan: Plan, gpu: bool) -> float:
+    layout = plan.layouts[RUN]
+    units = layout.sizes["replica"] * layout.frames
+    there = sum(variable.name in SCORED for variable in layout.variables)
+    scores = there * (1 + layout.sizes["generation"]) / 2 * layout.sizes["lag"]
+    # pooled ranks are taken again without each configuration
+    return layout.sizes["temperature"] * scores * 3e-8 * plan.source.particles * units * (1 + units)
+
+
+STAGE = Stage(
+    "scoreboard",
+    (
+        Step(
+            score,
+            over=Temperatures(ENSEMBLES),
+            name="scores",
+            reads=("propensity", *SCORED),
+            memory=_memory,
+            seconds=_seconds,
+        ),
+        Step(
+            write_scoreboard,
+            over=WholeSystem(of=ENSEMBLES),
+            takes=("scores",),
+            table="scoreboard",
+        ),
+    ),
+)

@@ -186,7 +186,7 @@ def _old(path: Path, group: str) -> Path:
 
 
 def read_block(path: Path, block: Block, names: Iterable[str], halo: int = 0, every: int = 1) -> xr.Dataset:
-    """Read variables of one block, its box and times into memory, with up to `halo` more frames at both ends; one frame in `every`."""
+    """Read variables, box and times of one block, with up to `halo` more frames at both ends; one frame in `every`."""
     # array by array: xarray would open all arrays of the group, which takes longer than many tasks
     coordinates = _coordinates(path, block.group, _written(path, block.group))
     T, replica = _row(coordinates, block)

@@ -7,6 +7,7 @@ import xarray as xr
 
 BOX = np.array([7.3, 7.6, 8.0])
 N, FRAMES, SYSTEMS = 24, 13, 2
+CONFIGURATIONS, TRAJECTORIES = 5, 6
 MU = np.round(np.arange(0.5, 2.51, 0.25), 10)
 WIDTH = 0.2
 LAG = np.array([0.0, *1.4 ** np.arange(13)])
@@ -24,6 +25,8 @@ LABELS = {
     "replica": np.arange(REPLICAS),
     "stratum": np.arange(STRATA) * 0.5 - 0.5,
     "example": np.arange(EXAMPLES),
+    "configuration": np.arange(CONFIGURATIONS),
+    "half": np.arange(2),
 }
 
 
@@ -95,6 +98,25 @@ def temperature_arrays(seed=1):
     }  # fmt: skip
 
 
+def ensemble_arrays(seed=2):
+    """Isoconfigurational ensembles of two systems, and indicators of their configurations."""
+    rng = np.random.default_rng(seed)
+    configurations = ("system", "configuration", "particle")
+    shape = (SYSTEMS, CONFIGURATIONS, N)
+    p = rng.gamma(4, 0.1, shape)
+    half = p[:, :, None] + rng.gamma(4, 0.02, (SYSTEMS, CONFIGURATIONS, 2, N))
+    initial = rng.random((SYSTEMS, N, 3)) * BOX
+    final = initial[:, None] + rng.normal(0, 0.3, (SYSTEMS, TRAJECTORIES, N, 3))
+    return {
+        "final": of(final, "system", "trajectory", "particle", "xyz"),
+        "initial": of(initial, "system", "particle", "xyz"),
+        "indicator": of((p + rng.normal(0, 0.2, shape)).round(1), *configurations),
+        "other": of(p + rng.normal(0, 0.2, shape), *configurations),
+        "propensity": of(p, *configurations),
+        "half": of(half, "system", "configuration", "half", "particle"),
+    }
+
+
 def model(rng):
     """Softness as `Softness.to_dataset` writes it, of arbitrary numbers."""
     parts = {
@@ -116,4 +138,4 @@ def model(rng):
 
 def everything():
     """All of them, by name."""
-    return {**system_arrays(), **temperature_arrays()}
+    return {**system_arrays(), **temperature_arrays(), **ensemble_arrays()}

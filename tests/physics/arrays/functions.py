@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 import scipy.signal
+import scipy.stats
 import xarray as xr
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -348,6 +350,78 @@ def softness_by(weights, mean, scale, bias):
     return np.array([softness(G, weights, mean, scale, bias) for G in SEEN.values])
 
 
+# --- propensity and scores -----------------------------------------------------------------------------------------
+
+
+def propensities(final, initial, species):
+    p, there = np.full(len(species), np.nan), species >= 0
+    moved = [x[there] - initial[there] for x in final if not np.isnan(x).all()]
+    if moved and not np.isnan(initial).all():
+        p[there] = np.mean([np.linalg.norm(d - d.mean(axis=0), axis=1) for d in moved], axis=0)
+    return p
+
+
+def correlated(correlation, x, y):
+    """A correlation of scipy over the particles that have both; NaN where one is the same for all."""
+    use = ~(np.isnan(x) | np.isnan(y))
+    x, y = x[use], y[use]
+    return correlation(x, y)[0] if x.size > 1 and np.ptp(x) > 0 and np.ptp(y) > 0 else np.nan
+
+
+def mean_and_error(values):
+    values = values[np.isfinite(values)]
+    return (
+        [np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))]
+        if len(values) > 1
+        else [*values, np.nan, np.nan][:2]
+    )
+
+
+def scores(indicator, propensity, species, half):
+    """All numbers of a board, in the order of `BOARD`."""
+    there = (species == 0) & ~np.isnan(half).any(axis=1)
+    x, y = np.where(there, indicator, np.nan), np.where(there, propensity, np.nan)
+    found = []
+    for correlation in (scipy.stats.pearsonr, scipy.stats.spearmanr):
+        found += mean_and_error(np.array([correlated(correlation, a, b) for a, b in zip(x, y, strict=True)]))
+        found.append(correlated(correlation, x.ravel(), y.ravel()))
+        used = np.flatnonzero((~np.isnan(x + y)).any(axis=1))
+        left = [correlated(correlation, *(np.delete(each, k, axis=0).ravel() for each in (x, y))) for k in used]
+        found.append(np.sqrt((len(left) - 1) * np.var(left)) if len(left) > 1 else np.nan)
+    there &= ~np.isnan(x + y)
+    r = np.array([correlated(scipy.stats.pearsonr, *h[:, use]) for h, use in zip(half, there, strict=True)])
+    r = r[np.isfinite(r)]
+
+    def ceiling(r):
+        mean = np.mean(r) if len(r) else np.nan
+        return np.sqrt(2 * mean / (1 + mean)) if mean > 0 else np.nan
+
+    left = [ceiling(np.delete(r, k)) for k in range(len(r))]
+    return np.array([*found, ceiling(r), np.sqrt((len(left) - 1) * np.var(left)) if len(left) > 1 else np.nan])
+
+
+def apart(indicator, propensity, species, other):
+    propensity = np.where(species == 0, propensity, np.nan)
+    first, second = (
+        np.array([correlated(scipy.stats.pearsonr, a, b) for a, b in zip(x, propensity, strict=True)])
+        for x in (indicator, other)
+    )
+    return np.array(mean_and_error(first - second))
+
+
+def area(values, hop):
+    def of(values, hop):
+        use = ~(np.isnan(values) | np.isnan(hop))
+        R = hop[use] > 0.2
+        return roc_auc_score(R, values[use]) if R.any() and not R.all() else np.nan
+
+    used = [k for k in range(len(hop)) if (~np.isnan(values[k] + hop[k])).any()]
+    blocks = sorted({k // BLOCK for k in used})
+    time = np.arange(len(hop)) // BLOCK
+    left = [of(values[time != k], hop[time != k]) for k in blocks]
+    return np.array([of(values, hop), np.sqrt((len(left) - 1) * np.var(left)) if len(left) > 1 else np.nan])
+
+
 # --- potential -----------------------------------------------------------------------------------------------------
 
 
@@ -445,6 +519,12 @@ FEATURES = ("neighbor", "mu")
 COUNTS = ("temperature", "replica", "time", "stratum")
 TEMPERATURE, STRATUM = ("temperature",), ("stratum",)
 MODEL_PARTS = {"weights": FEATURES, "mean": FEATURES, "scale": FEATURES, "bias": ()}
+ENSEMBLE = ("configuration", "particle")
+BOARD = [
+    name + suffix
+    for name in ("pearson", "pearson_pooled", "spearman", "spearman_pooled", "ceiling")
+    for suffix in ("", "_err")
+]
 FUNCTIONS = {
     "structure_functions": Function(
         lambda **a: dg.structure_functions(**a, mu=MU, width=WIDTH), CENTERS, ("particle", "neighbor", "mu"), structure
@@ -555,6 +635,25 @@ FUNCTIONS = {
     ),
     "inherent_structures": Function(
         lambda **a: dg.inherent_structures(**a, mixture=KOB_ANDERSEN, tolerance=1e100), CENTERS, PARTICLES, unmoved
+    ),
+    "propensity": Function(
+        dg.propensity, {"final": ("trajectory", *PARTICLES), "initial": PARTICLES, "species": PARTICLE}, PARTICLE, propensities
+    ),
+    "score": Function(
+        lambda **a: dg.score(**a)[list(BOARD)].to_array("quantity"),
+        {"indicator": ENSEMBLE, "propensity": ENSEMBLE, "species": PARTICLE, "half": ("configuration", "half", "particle")},
+        ("quantity",), scores,
+    ),
+    "score_difference": Function(
+        lambda indicator, other, **a: dg.score_difference(dg.score(indicator, **a), dg.score(other, **a))
+        [["pearson", "pearson_err"]].to_array("quantity"),
+        {"indicator": ENSEMBLE, "propensity": ENSEMBLE, "species": PARTICLE, "other": ENSEMBLE},
+        ("quantity",), apart,
+    ),
+    "receiver_operating_curve": Function(
+        lambda values, hop: dg.receiver_operating_curve(values, hop, block=BLOCK)[["area", "area_err"]].to_array("quantity"),
+        {"values": FRAME, "hop": FRAME},
+        ("quantity",), area,
     ),
     "pair_force": Function(of_distance(dg.pair_force), {"r": ()}, (), force),
 }  # fmt: skip
