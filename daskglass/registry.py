@@ -180,6 +180,16 @@ FIGURES: dict[str, FigureEntry] = {
     "grouped": FigureEntry("daskglass.report.figures.grouped"),
     "barriers": FigureEntry("daskglass.report.figures.barriers"),
 }
+# of isoconfigurational ensembles, behind the others
+ENSEMBLE_FIGURES: dict[str, FigureEntry] = {
+    "scoreboard": FigureEntry("daskglass.report.figures.scoreboard"),
+    "propensity": FigureEntry("daskglass.report.figures.propensity"),
+}
+
+
+def figures_of(production: bool, ensembles: bool) -> list[str]:
+    """Names of the figures, in order, of a study with production runs, with isoconfigurational ensembles, or both."""
+    return [*(FIGURES if production else ()), *(ENSEMBLE_FIGURES if ensembles else ())]
 
 
 def simulating() -> dict[str, EngineEntry]:

@@ -32,7 +32,6 @@ def draw(store: Path) -> Path:
     """
     # Matplotlib takes a second to import, and only those who draw need it
     from daskglass.errors import writing
-    from daskglass.registry import FIGURES
     from daskglass.report.page import write_figure, write_page
     from daskglass.report.results import open_results
     from daskglass.store.ledger import core_seconds_of
@@ -46,7 +45,7 @@ def draw(store: Path) -> Path:
     try:
         with writing(target):
             aside.mkdir()
-            for number in range(1, len(FIGURES) + 1):
+            for number in range(1, len(results.figures) + 1):
                 write_figure(results, number, aside)
             write_page(results, core_seconds_of(store), aside, aside)
             sync_tree(aside)

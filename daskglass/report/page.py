@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -13,11 +12,12 @@ import markupsafe
 import numpy as np
 import xarray as xr
 
-from daskglass.registry import FIGURES
+from daskglass.registry import ENSEMBLE_FIGURES
+from daskglass.report.boards import about, board_tables, data_of_boards
 from daskglass.report.caption_parts import data
 from daskglass.report.claims import RULE, judge
 from daskglass.report.figures import drawn, get_figure
-from daskglass.report.numbers import with_error
+from daskglass.report.numbers import Table, with_error
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.saving import save
 from daskglass.stages.registry import names
@@ -29,31 +29,27 @@ TEMPLATE = "page.html"
 Spent = Mapping[str, Mapping[str, float]]  # core seconds by stage and system
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of the page: a caption, column heads, and rows of text; the first column names the row."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
 def write_figure(results: Results, number: int, folder: Path) -> None:
-    """Write a figure as PNG and SVG; its number is its place in the registry, from 1."""
-    save(drawn(list(FIGURES)[number - 1], results), folder / f"figure_{number}")
+    """Write a figure as PNG and SVG; its number is its place among those of the study, from 1."""
+    save(drawn(results.figures[number - 1], results), folder / f"figure_{number}")
 
 
 def write_page(results: Results, spent: Spent, figures: Path, folder: Path) -> None:
     """Write the page, which holds the figures that lie in a folder, and the core seconds spent."""
     images = []
-    for number, name in enumerate(FIGURES, start=1):
+    for number, name in enumerate(results.figures, start=1):
         figure = get_figure(name)
         svg = base64.b64encode((figures / f"figure_{number}.svg").read_bytes()).decode()
         images.append({
-            "number": number, "title": figure.TITLE, "caption": f"{figure.caption(results)} {data(results)}",
+            "number": number, "title": figure.TITLE, "caption": f"{figure.caption(results)} {_data(name, results)}",
             "source": f"data:image/svg+xml;base64,{svg}",
         })  # fmt: skip
     (folder / "index.html").write_text(page(results, images, spent), encoding="utf-8")
+
+
+def _data(figure: str, results: Results) -> str:
+    """Amounts of data behind a figure."""
+    return data_of_boards(results) if figure in ENSEMBLE_FIGURES else data(results)
 
 
 def page(results: Results, images: Sequence[dict[str, object]], spent: Spent) -> str:
@@ -67,10 +63,14 @@ def page(results: Results, images: Sequence[dict[str, object]], spent: Spent) ->
         title=results.title,
         versions=", ".join(f"{name} {version}" for name, version in results.versions.items()),
         systems=[
-            {"name": system.name, "about": _about(system), "tables": tables(system)} for system in results.systems
+            *({"name": system.name, "about": _about(system), "tables": tables(system)} for system in results.systems),
+            *(
+                {"name": f"{board.name}, ensembles", "about": about(board), "tables": board_tables(board)}
+                for board in results.boards
+            ),
         ],
         images=images,
-        claims=judge(results),
+        claims=judge(results) if results.systems else [],
         rule=RULE,
         cost=core_time(spent),
     )

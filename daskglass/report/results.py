@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
+from daskglass.registry import figures_of
 from daskglass.stages.structural import StructuralVariable, named
 from daskglass.store.blocks import check_is_store, open_group, readable
 
 GROUPS = ("production", "model", "ensemble")
+BOARD = ("isoconfigurational", "scoreboard")
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
     "g": "radial distribution functions",
@@ -124,12 +126,59 @@ class SystemResults:
 
 
 @dataclass(frozen=True)
+class Board:
+    """Isoconfigurational ensembles of one system, and how well indicators foresee propensity there.
+
+    Attributes
+    ----------
+    name : of its group
+    mixture : particles and potential; None if unknown
+    run : configurations, lazy
+    scores : of every indicator, in memory; temperatures from high to low
+    index : place among the boards
+    """
+
+    name: str
+    mixture: Mixture | None
+    run: xr.Dataset
+    scores: xr.Dataset
+    index: int = 0
+
+    @property
+    def first(self) -> str:
+        """Name of the first species, the one scored."""
+        return str(self.run["species"].attrs["names"][0])
+
+    @property
+    def inherent(self) -> bool:
+        """Whether structure was computed in inherent structures."""
+        return "inherent" in self.run
+
+    @property
+    def configurations(self) -> int:
+        """Number of configurations of each temperature, of all replicas."""
+        return int(self.run.sizes["replica"] * self.run.sizes["configuration"])
+
+
+@dataclass(frozen=True)
 class Results:
-    """The systems of a store, its study and versions."""
+    """The systems of a store, its study and versions.
+
+    Attributes
+    ----------
+    systems : those with a production run
+    boards : those with isoconfigurational ensembles
+    """
 
     systems: tuple[SystemResults, ...]
     study: Mapping[str, Any]
     versions: Mapping[str, str]
+    boards: tuple[Board, ...] = ()
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures, in order."""
+        return figures_of(bool(self.systems), bool(self.boards))
 
     @property
     def title(self) -> str:
@@ -179,7 +228,7 @@ def open_results(store: Path) -> Results:
     with readable(store):
         open_group(store, "/")
     systems = sorted(entry.parent.name for entry in store.glob("*/zarr.json"))
-    groups = [f"{system}/{group}" for system in systems for group in GROUPS]
+    groups = [f"{system}/{group}" for system in systems for group in (*GROUPS, *BOARD)]
     there = [group for group in groups if (store / group / "zarr.json").is_file()]
     return _opened(store, tuple(systems), tuple((group, (store / group).stat().st_mtime_ns) for group in there))
 
@@ -201,12 +250,21 @@ def read_results(tree: xr.DataTree) -> Results:
     """
     if not tree.children:
         raise StoreError("the store has no systems; run its study with `daskglass run STUDY.yaml`")
-    systems = [_system(name, node) for name, node in sorted(tree.children.items())]
-    attrs = systems[0].production.attrs
+    nodes = sorted(tree.children.items())
+    boards = [_board(name, node) for name, node in nodes if BOARD[0] in node.children]
+    systems = [
+        _system(name, node) for name, node in nodes if "production" in node.children or BOARD[0] not in node.children
+    ]
+    attrs = (systems[0].production if systems else boards[0].run).attrs
     study = json.loads(attrs.get("study", "{}"))
     # in the order of the study file
     order = [given["system"] for given in study.get("systems", [])]
-    systems.sort(key=lambda system: (order.index(system.name) if system.name in order else len(order), system.name))
+
+    def place(each: SystemResults | Board) -> tuple[int, str]:
+        return order.index(each.name) if each.name in order else len(order), each.name
+
+    systems.sort(key=place)
+    boards.sort(key=place)
     named = len(systems) > 1 and _differ_in_delta([system.mixture for system in systems])
     systems = [
         SystemResults(
@@ -219,7 +277,19 @@ def read_results(tree: xr.DataTree) -> Results:
         tuple(systems),
         study,
         json.loads(attrs.get("versions", "{}")),
+        tuple(replace(board, index=index) for index, board in enumerate(boards)),
     )
+
+
+def _board(name: str, node: xr.DataTree) -> Board:
+    if BOARD[1] not in node.children:
+        raise StoreError(
+            f"{name} lacks {BOARD[1]}; finish the study with `daskglass run STUDY.yaml`, which also draws it"
+        )
+    run, scores = (node[group].dataset for group in BOARD)
+    known = run.attrs.get("mixture")
+    mixture = None if known is None else Mixture.model_validate_json(known)
+    return Board(name, mixture, run, scores.sortby("temperature", ascending=False).load())
 
 
 def _system(name: str, node: xr.DataTree) -> SystemResults:

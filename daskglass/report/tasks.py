@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from daskglass.pipeline.tasks import Task
-from daskglass.registry import FIGURES
+from daskglass.registry import figures_of
 from daskglass.report import folder
-from daskglass.stages.declare import Plan
+from daskglass.stages.declare import ENSEMBLES, PRODUCTION, Plan
 from daskglass.store.aside import fence, name_aside, sizes_below
 from daskglass.store.durable import publish
 from daskglass.store.ledger import core_seconds_of
@@ -28,17 +28,18 @@ def figure_tasks(plans: Sequence[Plan], tasks: Sequence[Task]) -> list[Task]:
     tasks : of all its stages; those that write tables come before any figure
     """
     path, systems = plans[0].path, fingerprint([plan.system for plan in plans])
+    names = figures_of(*(any(plan.runs(of) for plan in plans) for of in (PRODUCTION, ENSEMBLES)))
     tables = tuple(task.key for task in tasks if any(region.block is None for region in task.owns))
     figures = [
         Task(
             "figures", EVERY, f"figures-{EVERY}/{name}", draw_figure, (path, number), after=tables,
             inputs={"systems": systems, "number": fingerprint(number)},
         )
-        for number, name in enumerate(FIGURES, start=1)
+        for number, name in enumerate(names, start=1)
     ]  # fmt: skip
     page = Task(
         "figures", EVERY, f"figures-{EVERY}/page", write_page, (path,),
-        after=(*tables, *(figure.key for figure in figures)), inputs={"systems": systems, "figures": fingerprint(list(FIGURES))},
+        after=(*tables, *(figure.key for figure in figures)), inputs={"systems": systems, "figures": fingerprint(names)},
     )  # fmt: skip
     return [*figures, page]
 

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass import physics
+from daskglass.physics.defaults import AVERAGES
 from daskglass.physics.systems import Mixture
 from daskglass.stages.declare import (
     CELLS,
@@ -41,18 +42,17 @@ def indicate(
     mixture: Mixture,
     mu: Sequence[float],
     width: float,
-    generations: int,
 ) -> dict[str, Any]:
     """Compute the structural variables of a configuration in one kind of its positions."""
     run = read_block(path, block, [positions])
     radii = tuple(physics.structure.mu_grid(*mu))
     structure = Structure(run[positions], run["species"], run["box"], mixture, radii, width)
-    found = of_structure(structure, generations)
+    found = of_structure(structure)
     write_block(path, block, {f"{name}{suffix}": values for name, values in found.items()})
     return {"frames": 1}
 
 
-def of_structure(structure: Structure, generations: int) -> dict[str, NDArray[np.floating]]:
+def of_structure(structure: Structure) -> dict[str, NDArray[np.floating]]:
     """All indicators (…, particle) of a structure, NaN but of the first species; and their averages (…, generation, particle)."""
     names = [variable.name for variable in INDICATORS]
     x = xr.concat(
@@ -63,7 +63,7 @@ def of_structure(structure: Structure, generations: int) -> dict[str, NDArray[np
     first = structure.species == 0
     found = {name: x.isel(indicator=k).where(first).values for k, name in enumerate(names)}
     averages = []
-    for _ in range(generations):
+    for _ in range(AVERAGES):
         x = physics.neighborhood.neighborhood_average(x, structure.position, structure.box)
         averages.append(x.where(first))
     averaged = xr.concat(averages, "generation", coords="minimal", compat="override").transpose(
@@ -78,7 +78,7 @@ def written(suffix: str) -> tuple[str, ...]:
 
 
 def _memory(plan: Plan, run: str) -> int:
-    kept = len(written("")) * (1 + int(plan.settings["predictor.generations"])) * 8
+    kept = len(written("")) * (1 + AVERAGES) * 8
     return plan.source.particles * (POSITION + CELLS + kept) + 3 * frame_bytes(plan)
 
 
@@ -87,7 +87,6 @@ def _step(suffix: str, positions: str, when: Callable[[Plan], bool] = always) ->
         "mixture": "mixture",
         "mu": "structure.mu",
         "width": "structure.width",
-        "generations": "predictor.generations",
     }
     of_structure = positions == POSITIONS
     return Step(

@@ -8,7 +8,10 @@ from daskglass.stages import (
     ensemble,
     entropy,
     hops,
+    indicators,
     inherent,
+    predictor,
+    scoreboard,
     simulate,
     softness,
     structure,
@@ -27,6 +30,9 @@ STAGES: list[Stage] = [
     entropy.STAGE,
     ensemble.STAGE,
     barriers.STAGE,
+    indicators.STAGE,
+    predictor.STAGE,
+    scoreboard.STAGE,
     # of all systems at once: daskglass.report.tasks
     Stage("figures", ()),
 ]

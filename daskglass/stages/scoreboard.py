@@ -10,13 +10,9 @@ import xarray as xr
 from daskglass import physics
 from daskglass.stages.declare import ENSEMBLES, SMALL, Plan, Stage, Step, Temperatures, WholeSystem
 from daskglass.stages.indicators import AVERAGED, written
-from daskglass.stages.predictor import PREDICTED
+from daskglass.stages.predictor import CONFIGURATIONS, PREDICTED, RUN
 from daskglass.store.blocks import open_group, read_block, rows_of, write_table
 from daskglass.variables import KINDS
-
-RUN = "isoconfigurational"
-CONFIGURATIONS = ("replica", "configuration")
-
 
 SCORED = (*(name for suffix in KINDS for name in written(suffix)), PREDICTED)
 

@@ -1,0 +1,114 @@
+"""Propensity, and what foresees it best, on a slab of one configuration."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from daskglass.report.boards import PREDICTED, at_the_peak, label
+from daskglass.report.results import Board, Results
+from daskglass.report.style import SMALL, letter, letters_of_panels, new_figure
+
+TITLE = "Propensity on a slab"
+THICK = 1.5  # σ
+MAP = "viridis"
+HEIGHT = 2.45  # inches of a row
+
+
+def draw(results: Results) -> Figure:
+    """Draw the figure."""
+    figure = new_figure(HEIGHT * len(results.boards))
+    grid = figure.subplots(len(results.boards), 3, squeeze=False)
+    letters = letters_of_panels()
+    for row, board in zip(grid, results.boards, strict=True):
+        T, lag, shown = _chosen(board)
+        frame = board.run.sel(temperature=T, lag=lag).isel(replica=0, configuration=0)
+        for ax, (name, text) in zip(row, shown, strict=True):
+            discs = _slab(ax, frame, board, _values(frame, name))
+            letter(ax, next(letters), of=text)
+        bar = figure.colorbar(discs, ax=list(row), fraction=0.03, pad=0.01)
+        bar.set_label("rank", fontsize=SMALL)
+        bar.set_ticks([0, 1], labels=["least", "most"])
+    return figure
+
+
+def caption(results: Results) -> str:
+    """Write the caption."""
+    parts = []
+    for board in results.boards:
+        T, lag, shown = _chosen(board)
+        number = int(board.run["configuration"].values[0])
+        scores = board.scores.sel(temperature=T, lag=lag)
+        rho = ", ".join(
+            f"ρ = {float(_each(scores, name)):.2f} for the {label(name)}" for name, _ in shown if name != "propensity"
+        )
+        parts.append(f"{board.name}, T = {T:.3g}, lag {lag:g} τ, configuration {number} ({rho})")
+    return (
+        f"{results.boards[0].first} particles in a slab of {THICK} σ, coloured by the rank of their propensity, and of what is "
+        f"to foresee it, in the same configuration: {'; '.join(parts)}. Colours of what correlates negatively are turned "
+        "around."
+    )
+
+
+def _chosen(board: Board) -> tuple[float, float, list[tuple[str, str]]]:
+    """Coldest temperature, lag, and the variables shown: propensity, the best single indicator, the predictor or next best."""
+    T = float(board.scores["temperature"].values[-1])
+    lag = at_the_peak(board, T)
+    rho = np.abs(board.scores["pearson"].sel(temperature=T, lag=lag))
+    ranked = [str(name) for name in board.scores["indicator"].values[np.argsort(-np.nan_to_num(rho.values))]]
+    single = [name for name in ranked if name != PREDICTED]
+    other = PREDICTED if PREDICTED in ranked else single[1]
+    return T, lag, [("propensity", "propensity"), (other, _short(other)), (single[0], _short(single[0]))]
+
+
+def _short(name: str) -> str:
+    return label(name).replace("averaged over", "average of").replace("local potential", "local")
+
+
+def _values(frame: xr.Dataset, name: str) -> NDArray[np.float64]:
+    """Values of an indicator (particle,), which carries the number of generations in its name."""
+    plain, _, generation = name.partition(", ")
+    if not generation:
+        return np.asarray(frame[plain].values, np.float64)
+    base, suffix = plain, ""
+    for ending in ("_thermal", "_cage"):
+        if plain.endswith(ending):
+            base, suffix = plain.removesuffix(ending), ending
+    return np.asarray(frame[f"{base}_averaged{suffix}"].isel(generation=int(generation) - 1).values, np.float64)
+
+
+def _each(scores: xr.Dataset, name: str) -> xr.DataArray:
+    return scores["pearson_each"].sel(indicator=name).isel(replica=0, configuration=0)
+
+
+def _slab(ax: Axes, frame: xr.Dataset, board: Board, values: NDArray[np.float64]) -> EllipseCollection:
+    """Draw the particles of the first species in a slab as discs of their size, coloured by rank."""
+    known = np.isfinite(values) & (frame["species"].values == 0)
+    rank = np.full(values.size, np.nan)
+    rank[known] = (rankdata(values[known]) - 1) / max(known.sum() - 1, 1)
+    p = np.asarray(frame["propensity"].values, np.float64)
+    if np.corrcoef(p[known], values[known])[0, 1] < 0:
+        rank = 1 - rank
+    box = frame["box"].values
+    x = np.mod(frame["position"].values, box)
+    here = known & (x[:, 2] < THICK)
+    size = board.mixture.pair(board.first, board.first).sigma if board.mixture else 1.0
+    discs = EllipseCollection(
+        np.full(here.sum(), size), np.full(here.sum(), size), np.zeros(here.sum()), units="xy", offsets=x[here, :2],
+        offset_transform=ax.transData, cmap=MAP, edgecolors="none",
+    )  # fmt: skip
+    discs.set_array(rank[here])
+    discs.set_clim(0, 1)
+    ax.add_collection(discs)
+    ax.set_xlim(0, box[0])
+    ax.set_ylim(0, box[1])
+    ax.set_aspect("equal")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.minorticks_off()
+    return discs

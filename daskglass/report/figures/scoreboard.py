@@ -1,0 +1,141 @@
+"""How well each indicator foresees propensity: by generations of neighbours averaged over, and by lag."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from daskglass.report.beside import Named, Names, legend
+from daskglass.report.boards import PREDICTED, at_the_peak, families, label
+from daskglass.report.results import Board, Results
+from daskglass.report.style import GREY, SMALL, colour, error_bars, letter, letters_of_panels, marker, new_figure
+
+TITLE = "Structural variables and motion"
+HEIGHT = 2.6  # inches of a row
+RHO = r"$|\rho|$, indicator and propensity"
+
+
+def draw(results: Results) -> Figure:
+    """Draw the figure."""
+    places = [(board, T) for board in results.boards for T in board.scores["temperature"].values]
+    figure = new_figure(HEIGHT * len(places))
+    grid = figure.subplots(len(places), 2, squeeze=False)
+    letters = letters_of_panels()
+    for row, (board, T) in zip(grid, places, strict=True):
+        of = rf"$T$ = {T:.3g}" if len(results.boards) == 1 else f"{board.name}, $T$ = {T:.3g}"
+        _generations(row[0], board, T)
+        letter(row[0], next(letters), of=of)
+        if board.scores.sizes["lag"] > 1:
+            _lags(row[1], board, T)
+        else:
+            _configurations(row[1], board, T)
+        letter(row[1], next(letters))
+    return figure
+
+
+def caption(results: Results) -> str:
+    """Write the caption."""
+    lags = max(board.scores.sizes["lag"] for board in results.boards) > 1
+    right = (
+        "Right: of each the best number of generations, by lag"
+        if lags
+        else "Right: of each the best number of generations, configuration by configuration"
+    )
+    kinds = "inherent structures" if all(board.inherent for board in results.boards) else "thermal positions"
+    thermal = "; broken lines: the same of thermal positions" if kinds == "inherent structures" else ""
+    return (
+        "Pearson correlation ρ of structural variables with propensity, mean over configurations. Left: variables averaged "
+        f"over so many generations of neighbours, of {kinds}{thermal}; the linear predictor foresees configurations that it was "
+        f"not fitted to; grey: the noise ceiling. {right}. Error bars are standard errors over configurations."
+    )
+
+
+def _generations(ax: Axes, board: Board, T: float) -> None:
+    """Draw ρ against the generations of neighbours, at the lag where the best indicator does best."""
+    scores = board.scores.sel(temperature=T, lag=at_the_peak(board, T))
+    named = []
+    for index, (name, members) in enumerate(families(board)):
+        for suffix, of_kind in members.items():
+            rho, error = _of(scores.sel(indicator=of_kind))
+            x = np.arange(rho.size)
+            ax.errorbar(
+                x, rho, error_bars(error), marker=marker(index), color=colour(index),
+                linestyle="--" if suffix == "_thermal" else "-", markerfacecolor=None if not suffix else "white",
+            )  # fmt: skip
+            if not suffix:
+                named.append(Named(label(name), x.astype(float), rho, index))
+    most = max(len(of_kind) for _, members in families(board) for of_kind in members.values())
+    _reference(ax, scores, most)
+    ax.set_xlabel("generations averaged over")
+    ax.set_xticks(range(most))
+    ax.set_ylabel(RHO)
+    ax.set_ylim(0, 1)
+    Names(ax, named, legend(ax, named, lines=True))
+
+
+def _reference(ax: Axes, scores: xr.Dataset, most: int) -> None:
+    """Draw the linear predictor and the noise ceiling as horizontal lines."""
+    names = scores["indicator"].values.tolist()
+    if PREDICTED in names:
+        rho, error = _of(scores.sel(indicator=[PREDICTED]))
+        ax.axhspan(rho[0] - error[0], rho[0] + error[0], color="black", alpha=0.15, linewidth=0)
+        ax.axhline(rho[0], color="black")
+        ax.annotate("linear predictor", (0, rho[0]), (2, 2), textcoords="offset points", fontsize=SMALL)
+    if "ceiling" in scores and np.isfinite(scores["ceiling"].values[0]):
+        ceiling = float(scores["ceiling"].values[0])
+        ax.axhspan(ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
+        ax.annotate("noise ceiling", (0, ceiling), (2, 2), textcoords="offset points", fontsize=SMALL, color=GREY)
+
+
+def _lags(ax: Axes, board: Board, T: float) -> None:
+    """Draw ρ of the best generation of each variable against lag."""
+    scores = board.scores.sel(temperature=T)
+    t = scores["lag"].values
+    for index, name in enumerate(_best(board, T)):
+        rho, error = _of(scores.sel(indicator=name))
+        ax.errorbar(t, rho, error_bars(error), marker=marker(index), color=colour(index))
+    if PREDICTED in scores["indicator"].values:
+        rho, error = _of(scores.sel(indicator=PREDICTED))
+        ax.errorbar(t, rho, error_bars(error), marker="P", color="black")
+    if "ceiling" in scores:
+        ceiling = scores["ceiling"].isel(indicator=0).values
+        ax.fill_between(t, ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
+    ax.set_xscale("log")
+    ax.set_xlabel(r"lag $t$ ($\tau$)")
+    ax.set_ylabel(RHO)
+    ax.set_ylim(0, 1)
+
+
+def _configurations(ax: Axes, board: Board, T: float) -> None:
+    """Draw ρ of the best generation of each variable in every configuration."""
+    scores = board.scores.sel(temperature=T, lag=at_the_peak(board, T))
+    each = np.abs(scores["pearson_each"].transpose("indicator", "replica", "configuration"))
+    shown = [*_best(board, T), *([PREDICTED] if PREDICTED in scores["indicator"].values else [])]
+    for index, name in enumerate(shown):
+        rho = each.sel(indicator=name).values.ravel()
+        shade, shape = ("black", "P") if name == PREDICTED else (colour(index), marker(index))
+        ax.plot(np.arange(1, rho.size + 1), rho, shape, color=shade, linestyle="-", linewidth=0.5)
+    if "split_half_each" in scores:
+        r = scores["split_half_each"].isel(indicator=0).transpose("replica", "configuration").values.ravel()
+        ceiling = np.sqrt(2 * r / (1 + r))
+        ax.fill_between(np.arange(1, r.size + 1), ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
+    ax.set_xlabel("configuration")
+    ax.set_ylabel(RHO)
+    ax.set_ylim(0, 1)
+
+
+def _best(board: Board, T: float) -> list[str]:
+    """Of each variable the generation that does best, of the positions of structure."""
+    scores = np.abs(board.scores["pearson"].sel(temperature=T, lag=at_the_peak(board, T)))
+    return [
+        members[""][int(np.argmax(np.nan_to_num(scores.sel(indicator=members[""]).values)))]
+        for _, members in families(board)
+    ]
+
+
+def _of(scores: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """|ρ| and its standard error."""
+    return np.abs(scores["pearson"].values), scores["pearson_err"].values
