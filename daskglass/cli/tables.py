@@ -89,7 +89,8 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
     """Print the files with their labels."""
     from daskglass.physics.labels import find
 
-    table = Table("system", "run", "temperature", "replica")
+    own = ("configuration", "lag") if study.source.trajectories and study.source.trajectories.ensembles else ()
+    table = Table("system", "run", "temperature", "replica", *own)
     table.add_column("file", overflow="fold")
     listed = {system.system: system for system in study.systems}
     for source in sources:
@@ -100,9 +101,14 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
         left_out = bool(listed) and (system is None or unlisted)
         table.add_row(
             source.system, source.run, f"{source.temperature:g}", str(source.replica),
+            *(_label(getattr(source, name)) for name in own),
             f"{source.path}" + (f" ({len(source.steps)} files)" if source.steps else "") + " (not in the study)" * left_out,
         )  # fmt: skip
     out.print(table)
+
+
+def _label(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
 
 
 def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers | None = None) -> None:

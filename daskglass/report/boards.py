@@ -95,9 +95,7 @@ def _scores(board: Board, scores: xr.Dataset) -> Table:
     if "ceiling" in scores and np.isfinite(scores["ceiling"]).any():
         first = scores.isel(indicator=0)
         ceiling = f"noise ceiling {with_error(float(first['ceiling']), float(first['ceiling_err']))}"
-    caption = (
-        f"Correlation with propensity at T = {float(scores['temperature']):.4g}, lag {float(scores['lag']):g} τ; {ceiling}"
-    )
+    caption = f"Correlation with propensity at T = {float(scores['temperature']):.4g}, lag {float(scores['lag']):g} τ; {ceiling}"
     return Table(caption, ("indicator", "Pearson", "pooled", "Spearman", "below the best"), rows)
 
 

@@ -17,13 +17,12 @@ from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.physics.labels import distinct, same
 from daskglass.sources import Effort, Ensemble, Feed, Recording, Simulation
 from daskglass.sources.surveys import COMPOSITION, DENSITY
+from daskglass.sources.surveys import ENSEMBLE as RUN
 from daskglass.store.blocks import Block
 from daskglass.study.settings import Study, System, fingerprint
 from daskglass.trajectories.isoconfigurational import CAGE, Contents, scan
 from daskglass.trajectories.mapping import Trajectory
 from daskglass.variables import VARIABLES
-
-RUN = "isoconfigurational"
 
 
 def of_ensembles(study: Study, system: System, files: Sequence[Trajectory]) -> FromEnsembles:

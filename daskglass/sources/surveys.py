@@ -20,6 +20,7 @@ from daskglass.trajectories.several_files import file_of
 from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
 from daskglass.trajectories.unwrapping import species_codes
 
+ENSEMBLE = "isoconfigurational"  # run whose frames are configurations
 READING = 1e8  # bytes of a file read a second, at least
 COMPOSITION = 0.01  # of all particles, and one: what the numbers of a species may differ by from a mixture's
 DENSITY, DENSITY_VARYING = 0.02, 0.2  # relative, where all boxes are alike, and where they vary
@@ -62,7 +63,8 @@ def find_files(study: Study) -> list[Trajectory]:
     given_names = {given.rename.get(name, name) for name in (*constants, *(name for row in rows for name in row))}
     if len(study.systems) == 1 and "system" not in given_names:
         constants["system"] = study.systems[0].system
-    return find_sources(pattern, constants, rows, given.rename)
+    found = find_sources(pattern, constants, rows, given.rename)
+    return [replace(source, run=ENSEMBLE) for source in found] if given.ensembles else found
 
 
 def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, dict[tuple[str, float, int], File]]:
