@@ -125,4 +125,4 @@ def _distance(thermal: xr.DataArray, position: xr.DataArray) -> xr.DataArray:
     )
     apart = both["thermal"] - both["position"]
     apart = apart - apart.mean("particle")
-    return np.sqrt((apart**2).sum("xyz", skipna=False))
+    return (apart**2).sum("xyz", skipna=False) ** 0.5

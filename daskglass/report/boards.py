@@ -43,7 +43,7 @@ def about(board: Board) -> str:
 
 def at_the_peak(board: Board, T: float) -> float:
     """Lag at which the best indicator of a temperature does best."""
-    best = np.abs(board.scores["pearson"].sel(temperature=T)).max("indicator")
+    best = abs(board.scores["pearson"].sel(temperature=T)).max("indicator")
     return float(best["lag"].values[int(np.argmax(np.nan_to_num(best.values)))])
 
 

@@ -148,11 +148,7 @@ def convert(
 
 def gather(path: Path, block: Block, ensemble: Ensemble, *, precision: float | None) -> dict[str, Any]:
     """Bring a configuration into the store, with the propensities of its particles at every lag."""
-    arrays = open_arrays(path, block.group)
-    run = xr.Dataset(
-        {"species": ("particle", np.asarray(arrays["species"])), "box": ("xyz", np.asarray(arrays["box"]))}
-    )
-    run["species"].attrs["names"] = list(arrays["species"].attrs["names"])
+    run = read_block(path, block, [])
     first = next(iter(ensemble.files.values()))
     position = read(first, "initial_positions")
     values: dict[str, list[Any]] = {"propensity": [], "propensity_half": [], "trajectories": []}
@@ -168,7 +164,7 @@ def gather(path: Path, block: Block, ensemble: Ensemble, *, precision: float | N
         for name, value in zip(values, _propensities(file, contents, position, run), strict=True):
             values[name].append(value)
     known = {"position": quantize(position.astype(np.float32), precision)[None]}
-    if "cage" in arrays:
+    if "cage" in open_arrays(path, block.group):
         if CAGE not in scan(first).shapes:
             raise TrajectoryError(f"has no array {CAGE}, which the first file of the system has", file=first)
         known["cage"] = read(first, CAGE).astype(np.float32)[None]

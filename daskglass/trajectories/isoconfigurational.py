@@ -81,13 +81,13 @@ def read(path: Path, name: str) -> NDArray[np.float64]:
         values = _values(path, archive, name)
     if values.dtype.kind not in "iuf":
         raise TrajectoryError(f"{name} holds {values.dtype}, not numbers", file=path)
-    values = values.astype(np.float64)
-    if not np.isfinite(values).all():
-        where = np.argwhere(~np.isfinite(values))[0]
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        where = np.argwhere(~np.isfinite(numbers))[0]
         particle = int(where[1] if name == "positions" else where[0])
         trajectory = f" of trajectory {where[0]}" if name == "positions" else ""
         raise TrajectoryError(f"{name}{trajectory} is not finite at particle {particle}", file=path)
-    return values
+    return numbers
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def _chosen(board: Board) -> tuple[float, float, list[tuple[str, str]]]:
     """Coldest temperature, lag, and the variables shown: propensity, the best single indicator, the predictor or next best."""
     T = float(board.scores["temperature"].values[-1])
     lag = at_the_peak(board, T)
-    rho = np.abs(board.scores["pearson"].sel(temperature=T, lag=lag))
+    rho = abs(board.scores["pearson"].sel(temperature=T, lag=lag))
     ranked = [str(name) for name in board.scores["indicator"].values[np.argsort(-np.nan_to_num(rho.values))]]
     single = [name for name in ranked if name != PREDICTED]
     other = PREDICTED if PREDICTED in ranked else single[1]

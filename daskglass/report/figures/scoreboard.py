@@ -112,7 +112,7 @@ def _lags(ax: Axes, board: Board, T: float) -> None:
 def _configurations(ax: Axes, board: Board, T: float) -> None:
     """Draw ρ of the best generation of each variable in every configuration."""
     scores = board.scores.sel(temperature=T, lag=at_the_peak(board, T))
-    each = np.abs(scores["pearson_each"].transpose("indicator", "replica", "configuration"))
+    each = abs(scores["pearson_each"].transpose("indicator", "replica", "configuration"))
     shown = [*_best(board, T), *([PREDICTED] if PREDICTED in scores["indicator"].values else [])]
     for index, name in enumerate(shown):
         rho = each.sel(indicator=name).values.ravel()
@@ -129,7 +129,7 @@ def _configurations(ax: Axes, board: Board, T: float) -> None:
 
 def _best(board: Board, T: float) -> list[str]:
     """Of each variable the generation that does best, of the positions of structure."""
-    scores = np.abs(board.scores["pearson"].sel(temperature=T, lag=at_the_peak(board, T)))
+    scores = abs(board.scores["pearson"].sel(temperature=T, lag=at_the_peak(board, T)))
     return [
         members[""][int(np.argmax(np.nan_to_num(scores.sel(indicator=members[""]).values)))]
         for _, members in families(board)
