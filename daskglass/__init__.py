@@ -24,6 +24,7 @@ _HOME = {
     "physics.systems": ("Mixture", "built_in"),
     "physics.energies": ("pair_energy", "pair_force", "local_energy"),
     "physics.neighborhood": ("local_density", "neighborhood_average"),
+    "physics.order": ("bond_order",),
     "physics.minima": ("inherent_structures",),
     "physics.propensity": ("propensity",),
     "physics.scores": ("score", "score_difference"),

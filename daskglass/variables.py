@@ -52,6 +52,7 @@ _VARIABLES = (
     Variable("lag", ("lag",), "float64", "tau", "time between two frames"),
     Variable("mu", ("mu",), "float64", "sigma", "radius of a structure function"),
     Variable("r", ("r",), "float64", "sigma", "distance"),
+    Variable("distance", ("distance",), "float64", "sigma", "distance of a shell of neighbours"),
     Variable("species", ("particle",), "int8", "1", "species code"),
     # `dimension` and `boundary` as H5MD has them
     Variable(
@@ -75,6 +76,7 @@ _VARIABLES = (
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
     Variable("local_energy", PARTICLES, "float64", "epsilon", "potential energy of a particle"),
     Variable("local_density", PARTICLES, "float64", "1", "local density"),
+    Variable("bond_order", (*PARTICLES, "distance"), "float32", "1", "bond-orientational order of a shell"),
     # isoconfigurational ensembles
     Variable("propensity", (*ENSEMBLES, "particle"), "float64", "sigma", "propensity of motion"),
     Variable(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.signal
+import scipy.special
 
 
 def distances(position, box, centers=slice(None)):
@@ -77,6 +78,21 @@ def neighborhood_average(x, position, box, cutoff):
     r = distances(position, box)
     w = np.where(r < cutoff, np.exp(-r / cutoff), 0) + np.eye(len(r))
     return np.tensordot(w / w.sum(axis=1, keepdims=True), x, axes=1)
+
+
+def bond_order(position, box, degree, distances, width, support=5.0):
+    """Q_l (N, distance) by the addition theorem, without spherical harmonics: Q_l² = Σ_jk g_j g_k P_l(cos γ_jk) / (Σ_j g_j)²."""
+    d, r = pair_separations(position, box)
+    Q = np.full((len(r), len(distances)), np.nan)
+    for i in range(len(r)):
+        for k, distance in enumerate(distances):
+            x = (r[i] - distance) / width
+            shell = np.abs(x) <= support
+            g, unit = np.exp(-0.5 * x[shell] ** 2), d[i, shell] / r[i, shell, None]
+            if shell.any():
+                P = scipy.special.eval_legendre(degree, np.clip(unit @ unit.T, -1, 1))
+                Q[i, k] = np.sqrt(max(g @ P @ g, 0)) / g.sum()
+    return Q
 
 
 def forces(position, species, box, mixture):

@@ -9,7 +9,7 @@ from daskglass.kernels.flags import Float, Int, jit
 
 SPARSE = 8  # at most so many cells per particle
 MOST = 1e6  # cells along an edge: the product of three is still a number
-REACH = 2  # cells are half the cut-off or longer, so neighbours lie at most two cells away
+REACH = 2  # cells that the cut-off spans: more fit its sphere closer, fewer are found faster
 
 
 class Cells(NamedTuple):
@@ -23,17 +23,19 @@ class Cells(NamedTuple):
 
 
 @jit
-def sort_into_cells(positions: Float, species: Int, kinds: int, box: Float, cutoff: float) -> Cells:
-    """Sort particles of several kinds into cells whose edges are at least half the cut-off."""
+def sort_into_cells(
+    positions: Float, species: Int, kinds: int, box: Float, cutoff: float, most_reach: int = REACH
+) -> Cells:
+    """Sort particles of several kinds into cells, of which the cut-off spans `most_reach` at most."""
     n = positions.shape[0]
     counts, reach = np.empty(3, np.int64), np.empty(3, np.int64)
     for d in range(3):
-        counts[d] = max(1, int(min(REACH * box[d] / cutoff, MOST)))
+        counts[d] = max(1, int(min(most_reach * box[d] / cutoff, MOST)))
     # a dilute gas needs no more cells than particles fill
     crowded = (SPARSE * n / (counts[0] * counts[1] * counts[2])) ** (1.0 / 3.0)
     for d in range(3):
         counts[d] = max(1, int(counts[d] * min(crowded, 1.0)))
-        reach[d] = min(REACH, int(np.ceil(cutoff * counts[d] / box[d])))
+        reach[d] = min(most_reach, int(np.ceil(cutoff * counts[d] / box[d])))
     number = counts[0] * counts[1] * counts[2]
     wrapped = np.empty((3, n), np.float64)
     home = np.empty(n, np.int64)

@@ -76,13 +76,13 @@ def neighborhood_average(positions: Float, box: Float, cutoff: float, x: Float, 
     ----------
     positions : (particle, 3); box : (3,); cutoff : r_c; x : (particle, feature); average : of the same shape, result
     """
-    cells = sort_into_cells(positions, np.zeros(positions.shape[0], np.int8), 1, box, cutoff)
+    cells = sort_into_cells(positions, np.zeros(positions.shape[0], np.int8), 1, box, cutoff, 1)
     most, features = most_candidates(cells), x.shape[1]
     slots, near = np.empty(most, np.int64), np.empty(most, np.int64)
     xyz, r2, near2 = np.empty((3, most)), np.empty(most), np.empty(most)
     w = np.empty(most, x.dtype)
     ordered = x[cells.order]
-    total, Z = ordered.copy(), np.ones(x.shape[0])
+    total, Z = ordered.copy(), np.ones(x.shape[0], x.dtype)
     for cell in range(cells.start.shape[1] - 1):
         first, end = cells.start[0, cell], cells.start[0, cell + 1]
         if first == end:
@@ -103,5 +103,7 @@ def neighborhood_average(positions: Float, box: Float, cutoff: float, x: Float, 
                     sum_i[f] += weight * theirs[f]
                     sum_j[f] += weight * mine[f]
     for slot in range(Z.shape[0]):
+        Z[slot] = 1.0 / Z[slot]
+        mean, sum_i = average[cells.order[slot]], total[slot]
         for f in range(features):
-            average[cells.order[slot], f] = total[slot, f] / Z[slot]
+            mean[f] = sum_i[f] * Z[slot]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -158,14 +159,15 @@ def neighborhood_average(
         values: NDArray[np.floating], positions: NDArray[np.floating], boxes: NDArray[np.float64]
     ) -> NDArray[np.floating]:
         average = np.full(values.shape, np.nan, values.dtype)
+        shape = values.shape[values.ndim - len(of_x) :]
         there = ~np.isnan(positions).all(axis=-1)
         for frame, who in frames(positions, np.where(there, 0, ABSENT).astype(np.int8), boxes, cutoff):
-            of_all = values[frame].reshape(there.shape[-1], -1)
+            of_all = values[frame].reshape(shape[0], math.prod(shape[1:]))
             _check_values(of_all, there[frame], frame)
             given = held(of_all, who)
             part = np.empty_like(given)
             kernel.neighborhood_average(held(positions[frame], who), boxes[frame], cutoff, given, part)
-            average[frame][who] = part.reshape(-1, *values.shape[values.ndim - len(of_x) + 1 :])
+            average[frame][who] = part.reshape(-1, *shape[1:])
         return average
 
     average = arrays.apply(
@@ -189,6 +191,8 @@ def _check_values(values: NDArray[np.floating], there: NDArray[np.bool_], frame:
         Naming a particle without a value, or one with a value and no position.
     """
     lacking = np.isnan(values)
+    if there.all() and not lacking.any():
+        return
     where = f"frame {frame}, " if frame else ""
     if not lacking[~there].all():
         stray = np.flatnonzero(~there & ~lacking.all(axis=1))[0]

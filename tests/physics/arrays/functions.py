@@ -25,6 +25,7 @@ from tests.physics.arrays.data import MU, WIDTH, everything
 
 R_MAX, BIN = 3.0, 0.25
 REACH = 3.0
+SHELLS, SHELL_WIDTH = [1.0, 2.2, 1.6], 0.15
 EDGES = np.array([-1.0, -0.2, 0.3, 1.0])
 LAGS = [5.0, 1.0, 3.0]
 SEED, PER_CLASS = 3, 15
@@ -473,6 +474,13 @@ def of_those_there(reference, like):
     return call
 
 
+def shells(position, species, box):
+    there = ~np.isnan(position).all(axis=-1)
+    Q = np.full((len(position), len(SHELLS)), np.nan)
+    Q[there] = references.bond_order(position[there], box, 4, SHELLS, SHELL_WIDTH)
+    return Q
+
+
 def averaged(position, box, x):
     # a mean of NaN is NaN
     return references.neighborhood_average(x, position, box, REACH)
@@ -628,6 +636,10 @@ FUNCTIONS = {
     "local_density": Function(
         lambda **a: dg.local_density(**a, cutoff=REACH), CENTERS, PARTICLE,
         of_those_there(lambda position, box, _: references.local_density(position, box, REACH), ""), 1e-8,
+    ),
+    "bond_order": Function(
+        lambda **a: dg.bond_order(**a, degree=4, distances=SHELLS, width=SHELL_WIDTH),
+        CENTERS, ("particle", "distance"), shells,
     ),
     "neighborhood_average": Function(
         lambda **a: dg.neighborhood_average(**a, cutoff=REACH),
