@@ -131,7 +131,7 @@ READERS: dict[str, ReaderEntry] = {
     ),
     "isoconfigurational": ReaderEntry(
         "daskglass.trajectories.isoconfigurational",
-        "published isoconfigurational ensembles, .npz; the path has {configuration}, and {lag} where there are several",
+        "isoconfigurational ensembles, .npz",
         ensembles=True,
     ),
 }

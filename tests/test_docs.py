@@ -36,9 +36,14 @@ def place_of(step: Step) -> str:
         return f"blocks, {step.over.of}"
     if isinstance(step.over, Rows):
         return f"rows, {step.over.of}"
-    return {"Frames": "blocks, all", "Handovers": "rows, simulated", "Simulations": "rows, simulated"}.get(
-        type(step.over).__name__, "system"
-    )
+    if isinstance(step.over, Temperatures):
+        return f"temperatures, {step.over.of}"
+    return {
+        "Frames": "blocks, all",
+        "Configurations": "blocks, ensembles",
+        "Handovers": "rows, simulated",
+        "Simulations": "rows, simulated",
+    }.get(type(step.over).__name__, "system")
 
 
 def row_of(stage: str, step: Step | Reduce) -> str:

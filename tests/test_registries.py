@@ -107,7 +107,7 @@ def test_a_reader_is_a_file_and_a_line(daskglass, load_text, monkeypatch, tmp_pa
         load_text(text)
     monkeypatch.setitem(READERS, "toy", READER)
     assert load_text(text).source.trajectories.format == "toy"
-    with pytest.raises(StudyError, match="unknown trajectory format 'none': choose gsd, lammps, signac or toy"):
+    with pytest.raises(StudyError, match="'none': choose gsd, lammps, signac, isoconfigurational or toy"):
         load_text(text.replace("format: toy", "format: none"))
 
     assert f"toy: {READER.about}" in daskglass("READERS", READER, "convert", "--help").stdout
@@ -272,7 +272,7 @@ def row_of(page: str, start: str) -> str:
 
 
 def test_the_tables_of_the_documentation_list_what_is_registered():
-    formats = text_of("docs/your_own_trajectories.md").partition("## Formats")[2].partition("\n\nAll give")[0]
+    formats = text_of("docs/your_own_trajectories.md").partition("## Formats")[2].partition("\n\nAll formats")[0]
     assert re.findall(r"^\| `(\w+)` \|", formats.partition("|---|---|")[2], re.MULTILINE) == list(READERS)
     assert listed(f"`{name}`" for name in READERS) in row_of("docs/study_file.md", "| `source.trajectories` | `format`")
     for start, engines in (("| `source.simulate` | `engine`", simulating()), ("| `inherent` | `engine`", ENGINES)):

@@ -107,6 +107,11 @@ def convert(
             precision=precision,
             systems=[{"system": system, "species": species}] if species else [],
         )
+        if READERS[form].ensembles:
+            raise StudyError(
+                f"format {form} holds no trajectories",
+                remedy="write a study file, and bring the ensembles into a store by `daskglass run STUDY.yaml --stage convert`",
+            )
         sources = find_files(given)
     store = Path(given.store)
     if dry_run:

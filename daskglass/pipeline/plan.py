@@ -22,7 +22,7 @@ from daskglass.sources import Recording, Source
 from daskglass.sources.surveys import Over
 from daskglass.sources.systems import sources_of
 from daskglass.stages import registry
-from daskglass.stages.declare import ENSEMBLES, PARTICLES, POSITIONS, Blocks, Plan, Reduce, Rows
+from daskglass.stages.declare import ENSEMBLES, PARTICLES, POSITIONS, PRODUCTION, Blocks, Plan, Reduce, Rows
 from daskglass.store.ledger import Ledger
 from daskglass.store.template import Layout, division, frames_per_block, frames_per_chunk
 from daskglass.study.checks import check_reach
@@ -202,7 +202,9 @@ def _check_analysis(study: Study, plan: Plan) -> None:
             f"{name}: is no built-in system: minimising needs its `mixture:` under systems; or set inherent: none"
         )
     _check_edges(study, plan)
-    if plan.runs(ENSEMBLES) and "production" not in source.runs:
+    if plan.runs(ENSEMBLES) and settings["mixture"] is None:
+        raise StudyError(f"{name}: is no built-in system: local energies need its `mixture:` under systems")
+    if plan.runs(ENSEMBLES) and not plan.runs(PRODUCTION):
         return
     trained = settings["softness.train_on.run"]
     if "production" not in source.runs:
@@ -232,6 +234,7 @@ def _check_analysis(study: Study, plan: Plan) -> None:
 def _check_edges(study: Study, plan: Plan) -> None:
     for path, edge in plan.source.shortest_edges().items():
         try:
-            check_reach(study, plan.system, edge)
+            runs = (bool(plan.runs(of)) for of in (PRODUCTION, ENSEMBLES))
+            check_reach(study, plan.system, edge, None, None, *runs)
         except StudyError as error:
             raise TrajectoryError(f"{path}: {error}") from None

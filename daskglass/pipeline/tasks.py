@@ -9,6 +9,7 @@ from typing import Any
 
 from daskglass.stages import registry, structural
 from daskglass.stages.declare import (
+    INDICATED,
     PARTICLES,
     POSITIONS,
     STRUCTURAL,
@@ -177,7 +178,7 @@ class _Before:
 
     def writers(self, plan: Plan, step: Step) -> list[_Made]:
         """Tasks of the steps that write what a step reads."""
-        roles = {POSITIONS: (plan.settings[POSITIONS],), STRUCTURAL: structural.names()}
+        roles = {POSITIONS: (plan.settings[POSITIONS],), STRUCTURAL: structural.names(), INDICATED: structural.scored()}
         names = [name for read in step.reads for name in roles.get(read, (read,))]
         found = [self._tables[table] for table in step.tables if table in self._tables]
         found += [self._variables[name] for name in names if name in self._variables]

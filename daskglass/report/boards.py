@@ -7,24 +7,17 @@ import xarray as xr
 
 from daskglass.report.numbers import Table, count, with_error
 from daskglass.report.results import Board, Results
-from daskglass.stages.structural import INDICATORS
+from daskglass.stages.structural import INDICATORS, PREDICTED, parts
 
-PREDICTED = "predicted_propensity"
-POSITIONS = {"": "", "_thermal": "thermal", "_cage": "cage centres"}
+POSITIONS = {"": "", "_thermal": ", thermal", "_cage": ", cage centres"}
 
 
 def label(name: str) -> str:
     """Name of an indicator in words: local energy, thermal, average of 2 generations."""
-    plain, _, generation = name.partition(", ")
+    variable, suffix, generation = parts(name)
     words = {variable.name: variable.label for variable in INDICATORS} | {PREDICTED: "linear predictor"}
-    for suffix, positions in POSITIONS.items():
-        if suffix and plain.endswith(suffix):
-            plain, where = plain.removesuffix(suffix), f", {positions}"
-            break
-    else:
-        where = ""
-    averaged = f", averaged over {count(int(generation), 'generation')}" if generation else ""
-    return f"{words.get(plain, plain.replace('_', ' '))}{where}{averaged}"
+    averaged = f", averaged over {count(generation, 'generation')}" if generation else ""
+    return f"{words.get(variable, variable.replace('_', ' '))}{POSITIONS[suffix]}{averaged}"
 
 
 def about(board: Board) -> str:
@@ -52,9 +45,8 @@ def families(board: Board) -> list[tuple[str, dict[str, list[str]]]]:
     names = [str(name) for name in board.scores["indicator"].values]
     found = []
     for variable in INDICATORS:
-        kinds = {suffix: f"{variable.name}{suffix}" for suffix in POSITIONS}
         members = {
-            suffix: [name for name in names if name.partition(", ")[0] == of_kind] for suffix, of_kind in kinds.items()
+            suffix: [name for name in names if parts(name)[:2] == (variable.name, suffix)] for suffix in POSITIONS
         }
         found.append((variable.name, {suffix: of_kind for suffix, of_kind in members.items() if of_kind}))
     return [(name, members) for name, members in found if members]

@@ -25,7 +25,8 @@ ENSEMBLES = "ensembles"  # configurations of isoconfigurational ensembles, in pl
 STRUCTURES = "structures"  # frames, and configurations, whose structure is computed
 POSITIONS = "positions"  # inherent structures, or thermal positions in a study without
 RECORDED = "recorded"  # files that an engine writes, not in the store
-STRUCTURAL = "structural"  # all structural variables
+STRUCTURAL = "structural"  # all structural variables that particles are binned by
+INDICATED = "indicated"  # all that is scored against propensity
 SMALL = 10_000_000  # bytes of tasks on tables that do not grow with frames or particles
 
 

@@ -26,11 +26,9 @@ from daskglass.stages.declare import (
     minimized,
     per_particle_frame,
 )
-from daskglass.stages.structural import INDICATORS, Structure
+from daskglass.stages.structural import AVERAGED, INDICATORS, Structure, written
 from daskglass.stages.structure import frame_bytes
 from daskglass.store.blocks import Block, read_block, write_block
-
-AVERAGED = "_averaged"
 
 
 def indicate(
@@ -70,11 +68,6 @@ def of_structure(structure: Structure) -> dict[str, NDArray[np.floating]]:
         ..., "generation", "particle", "indicator"
     )
     return found | {f"{name}{AVERAGED}": averaged.isel(indicator=k).values for k, name in enumerate(names)}
-
-
-def written(suffix: str) -> tuple[str, ...]:
-    """Variables of one kind of positions."""
-    return tuple(f"{variable.name}{averaged}{suffix}" for variable in INDICATORS for averaged in ("", AVERAGED))
 
 
 def _memory(plan: Plan, run: str) -> int:

@@ -27,11 +27,11 @@ from daskglass.stages.declare import (
     WholeSystem,
     particle_frames,
 )
+from daskglass.stages.structural import PREDICTED
 from daskglass.stages.structure import frame_bytes
 from daskglass.store.blocks import Block, open_group, write_rows, write_table
 
 RUN = "isoconfigurational"
-PREDICTED = "predicted_propensity"
 CONFIGURATIONS = ("replica", "configuration")
 FEWEST = 3  # configurations that a predictor can be judged on
 COMPUTED, MULTIPLIED = 7e-8, 2e-10  # s of a feature, and of a pair of them, of a particle and configuration

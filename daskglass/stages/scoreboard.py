@@ -8,13 +8,10 @@ from typing import Any
 import xarray as xr
 
 from daskglass import physics
-from daskglass.stages.declare import ENSEMBLES, SMALL, Plan, Stage, Step, Temperatures, WholeSystem
-from daskglass.stages.indicators import AVERAGED, written
-from daskglass.stages.predictor import CONFIGURATIONS, PREDICTED, RUN
+from daskglass.stages.declare import ENSEMBLES, INDICATED, SMALL, Plan, Stage, Step, Temperatures, WholeSystem
+from daskglass.stages.predictor import CONFIGURATIONS, RUN
+from daskglass.stages.structural import indicator, scored
 from daskglass.store.blocks import open_group, read_block, rows_of, write_table
-from daskglass.variables import KINDS
-
-SCORED = (*(name for suffix in KINDS for name in written(suffix)), PREDICTED)
 
 
 def score(path: Path, system: str, temperature: float) -> xr.Dataset:
@@ -30,7 +27,7 @@ def score(path: Path, system: str, temperature: float) -> xr.Dataset:
     p, half = read("propensity"), read("propensity_half")
     halves = None if bool(half.isnull().all()) else half
     boards = []
-    for name in (name for name in SCORED if name in there):
+    for name in (name for name in scored() if name in there):
         board = physics.scores.score(read(name), p, run["species"], halves, over=CONFIGURATIONS)
         boards.append(_over_indicators(name, board))
     board = xr.concat(boards, "indicator", coords="minimal", compat="override", combine_attrs="override")
@@ -42,9 +39,8 @@ def _over_indicators(name: str, board: xr.Dataset) -> xr.Dataset:
     """A board over the dimension `indicator`: of a variable, or of each of its generations of neighbours."""
     if "generation" not in board.dims:
         return board.expand_dims(indicator=[name])
-    plain = name.replace(AVERAGED, "")
-    generations = [f"{plain}, {n}" for n in range(1, board.sizes["generation"] + 1)]
-    return board.rename(generation="indicator").assign_coords(indicator=generations)
+    names = [indicator(name, generation) for generation in range(1, board.sizes["generation"] + 1)]
+    return board.rename(generation="indicator").assign_coords(indicator=names)
 
 
 def write_scoreboard(path: Path, system: str, *boards: xr.Dataset) -> dict[str, Any]:
@@ -66,7 +62,7 @@ def _memory(plan: Plan, run: str) -> int:
 def _seconds(plan: Plan, gpu: bool) -> float:
     layout = plan.layouts[RUN]
     units = layout.sizes["replica"] * layout.frames
-    there = sum(variable.name in SCORED for variable in layout.variables)
+    there = sum(variable.name in scored() for variable in layout.variables)
     scores = there * (1 + layout.sizes["generation"]) / 2 * layout.sizes["lag"]
     # pooled ranks are taken again without each configuration
     return layout.sizes["temperature"] * scores * 3e-8 * plan.source.particles * units * (1 + units)
@@ -79,7 +75,7 @@ STAGE = Stage(
             score,
             over=Temperatures(ENSEMBLES),
             name="scores",
-            reads=("propensity", *SCORED),
+            reads=("propensity", "propensity_half", INDICATED),
             memory=_memory,
             seconds=_seconds,
         ),

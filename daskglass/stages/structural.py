@@ -13,6 +13,10 @@ from functools import cached_property
 import xarray as xr
 
 from daskglass.physics.systems import Mixture
+from daskglass.variables import KINDS
+
+AVERAGED = "_averaged"  # in names of averages over generations of neighbours
+PREDICTED = "predicted_propensity"
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,28 @@ INDICATORS: list[StructuralVariable] = [
 def names() -> tuple[str, ...]:
     """Names of the structural variables that particles are binned by."""
     return tuple(variable.name for variable in STRUCTURAL_VARIABLES)
+
+
+def written(suffix: str) -> tuple[str, ...]:
+    """Names of the indicators in one kind of positions, and of their averages over neighbourhoods."""
+    return tuple(f"{variable.name}{averaged}{suffix}" for variable in INDICATORS for averaged in ("", AVERAGED))
+
+
+def scored() -> tuple[str, ...]:
+    """Names of all that is scored: indicators in every kind of positions, and predictions."""
+    return (*(name for suffix in KINDS for name in written(suffix)), PREDICTED)
+
+
+def indicator(variable: str, generation: int) -> str:
+    """Name on the scoreboard of a generation of an average: `local_energy_thermal, 2`."""
+    return f"{variable.replace(AVERAGED, '')}, {generation}"
+
+
+def parts(indicator: str) -> tuple[str, str, int]:
+    """Structural variable, kind of positions and generation of an indicator on the scoreboard; 0 of none."""
+    variable, _, generation = indicator.partition(", ")
+    suffix = next((each for each in KINDS if each and variable.endswith(each)), "")
+    return variable.removesuffix(suffix), suffix, int(generation or 0)
 
 
 def named(names: Iterable[str]) -> list[StructuralVariable]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daskglass.errors import StudyError
-from daskglass.physics.defaults import TIMESTEPS
+from daskglass.physics.defaults import DENSITY_CUTOFF, TIMESTEPS
 from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.systems import built_in
 from daskglass.registry import ENGINES, listed
@@ -108,8 +108,16 @@ def _check_simulated(study: Study, k: int, system: System) -> None:
     check_reach(study, system.system, system.mixture.box_length(system.particles), k, system)
 
 
-def check_reach(study: Study, name: str, edge: float, k: int | None = None, system: System | None = None) -> None:
-    """Check that the box is large enough for the analysis and, if the system is given, for its potential.
+def check_reach(
+    study: Study,
+    name: str,
+    edge: float,
+    k: int | None = None,
+    system: System | None = None,
+    production: bool = True,
+    ensembles: bool = False,
+) -> None:
+    """Check that the box is large enough for the analysis of its runs and, if the system is given, for its potential.
 
     Raises
     ------
@@ -118,8 +126,11 @@ def check_reach(study: Study, name: str, edge: float, k: int | None = None, syst
     """
     reaches = [
         (study.structure.mu[1] + 5 * study.structure.width, "the structure functions, last mu + 5 width"),
-        (study.radial.r_max, "radial.r_max"),
     ]
+    if production:
+        reaches.append((study.radial.r_max, "radial.r_max"))
+    if ensembles:
+        reaches.append((DENSITY_CUTOFF, "the cut-off of local densities"))
     if system is not None and system.mixture is not None:
         reaches.append((system.mixture.longest_cutoff, "the potential's cut-off"))
     for reach, what in reaches:

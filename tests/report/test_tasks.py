@@ -33,6 +33,10 @@ class Planned:
     path: Path
     system: str
 
+    def runs(self, of: str) -> tuple[str, ...]:
+        """Systems of files, without isoconfigurational ensembles."""
+        return ("production",) if of == "production" else ()
+
 
 def fit(system: str) -> Task:
     """Task that writes the tables of a system."""

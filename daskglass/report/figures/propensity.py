@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from daskglass.report.boards import PREDICTED, at_the_peak, label
+from daskglass.report.boards import at_the_peak, label
 from daskglass.report.results import Board, Results
 from daskglass.report.style import SMALL, letter, letters_of_panels, new_figure
+from daskglass.stages.structural import AVERAGED, PREDICTED, parts
 
 TITLE = "Propensity on a slab"
 THICK = 1.5  # σ
@@ -71,15 +72,11 @@ def _short(name: str) -> str:
 
 
 def _values(frame: xr.Dataset, name: str) -> NDArray[np.float64]:
-    """Values of an indicator (particle,), which carries the number of generations in its name."""
-    plain, _, generation = name.partition(", ")
+    """Values of an indicator (particle,)."""
+    variable, suffix, generation = parts(name)
     if not generation:
-        return np.asarray(frame[plain].values, np.float64)
-    base, suffix = plain, ""
-    for ending in ("_thermal", "_cage"):
-        if plain.endswith(ending):
-            base, suffix = plain.removesuffix(ending), ending
-    return np.asarray(frame[f"{base}_averaged{suffix}"].isel(generation=int(generation) - 1).values, np.float64)
+        return np.asarray(frame[f"{variable}{suffix}"].values, np.float64)
+    return np.asarray(frame[f"{variable}{AVERAGED}{suffix}"].isel(generation=generation - 1).values, np.float64)
 
 
 def _each(scores: xr.Dataset, name: str) -> xr.DataArray:

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from daskglass.report.beside import Named, Names, legend
-from daskglass.report.boards import PREDICTED, at_the_peak, families, label
+from daskglass.report.boards import at_the_peak, families, label
 from daskglass.report.results import Board, Results
 from daskglass.report.style import GREY, SMALL, colour, error_bars, letter, letters_of_panels, marker, new_figure
+from daskglass.stages.structural import PREDICTED
 
 TITLE = "Structural variables and motion"
 HEIGHT = 2.6  # inches of a row
