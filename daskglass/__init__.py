@@ -26,6 +26,8 @@ _HOME = {
     "physics.neighborhood": ("local_density", "neighborhood_average"),
     "physics.order": ("bond_order",),
     "physics.minima": ("inherent_structures",),
+    "physics.descriptors": ("structural_features",),
+    "physics.predictors": ("LinearPredictor",),
     "physics.propensity": ("propensity",),
     "physics.scores": ("score", "score_difference"),
     "physics.receiver": ("receiver_operating_curve",),

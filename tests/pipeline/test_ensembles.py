@@ -182,7 +182,7 @@ def test_the_page_shows_the_scoreboard(finished):
     tables = board_tables(board)
     assert len(tables) == len(LAGS)
     pearson = [abs(float(row[1].replace("−", "-").split()[0])) for row in tables[0].rows]
-    assert pearson == sorted(pearson, reverse=True)
+    assert all(one >= other - 1e-3 for one, other in zip(pearson, pearson[1:], strict=False))
 
 
 def test_a_finished_study_has_nothing_to_do_and_a_changed_file_is_read_again(finished):
@@ -347,11 +347,11 @@ def test_ensembles_are_no_trajectories_to_convert(tmp_path):
 
 def test_a_mixture_is_needed(tmp_path):
     write(tmp_path, 1)
-
-    text = STUDY.replace("ka_0.0", "mine").replace("inherent: {engine: native}", "inherent: none")
-    assert "local energies need its `mixture:`" in failure(
-        tmp_path, text.replace("inherent:", "    constants: {box: 9.41}\ninherent:")
+    text = STUDY.replace("ka_0.0", "mine").replace(
+        "inherent: {engine: native}", "    constants: {box: 9.41}\ninherent: none"
     )
+
+    assert "local energies need its `mixture:`" in failure(tmp_path, text)
 
 
 def test_what_is_asked_for_must_be_there(tmp_path):
