@@ -30,6 +30,7 @@ _HOME = {
     "physics.predictors": ("LinearPredictor",),
     "physics.propensity": ("propensity",),
     "physics.scores": ("score", "score_difference"),
+    "physics.predictors": ("LinearPredictor",),
     "physics.receiver": ("receiver_operating_curve",),
 }  # fmt: skip
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -153,8 +153,13 @@ def test_any_array_gives_the_numbers_of_brute_force_or_an_error(name, data):
 def test_every_public_function_is_drawn():
     public = {name for name in dg.__all__ if callable(getattr(dg, name))}
     assert {name.partition(".")[0] for name in FUNCTIONS} | WITHOUT_ARRAYS == public
-    methods = {name for name in vars(dg.Softness) if not name.startswith("_") and callable(getattr(dg.Softness, name))}
-    assert {name.partition(".")[2] for name in FUNCTIONS if "." in name} == methods
+    methods = {
+        f"{kind.__name__}.{name}"
+        for kind in (dg.Softness, dg.LinearPredictor)
+        for name in vars(kind)
+        if not name.startswith("_") and callable(getattr(kind, name))
+    }
+    assert {name for name in FUNCTIONS if "." in name} == methods
 
 
 @pytest.mark.long

@@ -27,6 +27,7 @@ LABELS = {
     "example": np.arange(EXAMPLES),
     "configuration": np.arange(CONFIGURATIONS),
     "half": np.arange(2),
+    "feature": ["energy", "density", "entropy"],
 }
 
 
@@ -106,6 +107,7 @@ def ensemble_arrays(seed=2):
     p = rng.gamma(4, 0.1, shape)
     half = p[:, :, None] + rng.gamma(4, 0.02, (SYSTEMS, CONFIGURATIONS, 2, N))
     initial = rng.random((SYSTEMS, N, 3)) * BOX
+    x = rng.normal(0, 1, (CONFIGURATIONS, N, 3)) * [1.0, 0.1, 5.0]
     final = initial[:, None] + rng.normal(0, 0.3, (SYSTEMS, TRAJECTORIES, N, 3))
     return {
         "final": of(final, "system", "trajectory", "particle", "xyz"),
@@ -114,6 +116,9 @@ def ensemble_arrays(seed=2):
         "other": of(p + rng.normal(0, 0.2, shape), *configurations),
         "propensity": of(p, *configurations),
         "half": of(half, "system", "configuration", "half", "particle"),
+        "features": of(x, "configuration", "particle", "feature"),
+        "target": of(x[..., 0] + rng.normal(0, 2, x.shape[:-1]), "configuration", "particle"),
+        "predictor": predictor(rng),
     }
 
 
@@ -134,6 +139,13 @@ def model(rng):
         },
         attrs={"width": WIDTH},
     )
+
+
+def predictor(rng):
+    """Linear predictor as `LinearPredictor.to_dataset` writes it, of arbitrary numbers."""
+    parts = {name: of(rng.gamma(4, 0.5, 3), "feature") for name in ("weights", "errors", "mean", "scale")}
+    numbers = {"bias": 0.3, "penalty": 0.01, "samples": 100, "configurations": 5, "folds": 5, "explained": 0.4}
+    return xr.Dataset(parts | numbers)
 
 
 def everything():

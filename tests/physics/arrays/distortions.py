@@ -89,7 +89,9 @@ def of_values(draw, array, what, dim):
             return array.chunk(
                 {each: draw(st.integers(1, array.sizes[each])) for each in array.dims if array.sizes[each]}
             )
-        case "gaps" if floating and array.size and GAPS & set(array.dims) and not {"xyz", "example"} & set(array.dims):
+        case "gaps" if (
+            floating and array.size and GAPS & set(array.dims) and not {"xyz", "example", "feature"} & set(array.dims)
+        ):
             return changed(array, place, np.nan)
         case "nan" | "inf" if floating and array.size:
             return changed(array, place, float(what))

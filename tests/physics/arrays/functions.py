@@ -13,6 +13,7 @@ import scipy.optimize
 import scipy.signal
 import scipy.stats
 import xarray as xr
+from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -21,7 +22,7 @@ from sklearn.svm import LinearSVC
 
 import daskglass as dg
 from tests import references
-from tests.physics.arrays.data import MU, WIDTH, everything
+from tests.physics.arrays.data import CONFIGURATIONS, MU, WIDTH, everything
 
 R_MAX, BIN = 3.0, 0.25
 REACH = 3.0
@@ -34,6 +35,7 @@ BINS, PERCENTILES = 3, (10.0, 80.0)
 MIXTURE = dg.built_in("ka_0.1")[0]
 KOB_ANDERSEN = dg.built_in("ka_0.0")[0]
 WHOLE = everything()
+PREDICTOR = dg.LinearPredictor.from_dataset(WHOLE["predictor"])
 MODEL = dg.Softness.from_dataset(WHOLE["model"])
 
 # --- structure -----------------------------------------------------------------------------------------------------
@@ -423,6 +425,67 @@ def area(values, hop):
     return np.array([of(values, hop), np.sqrt((len(left) - 1) * np.var(left)) if len(left) > 1 else np.nan])
 
 
+# --- linear predictor ----------------------------------------------------------------------------------------------
+
+
+def predictor_array(model):
+    """Weights, mean, scale and bias of a model (part, feature)."""
+    return xr.Dataset({name: getattr(model, name) for name in PARTS}).to_array("part")
+
+
+def line_of(pairs, penalty):
+    """Weights, mean, scale and bias (part, feature) of the pairs of features and targets of configurations."""
+    x, y = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    dx, dy = (
+        np.concatenate([each - each.mean(axis=0) for each in configurations])
+        for configurations in zip(*pairs, strict=True)
+    )
+    scale = np.where(dx.std(axis=0) > 0, dx.std(axis=0), 1)
+    w = Ridge(alpha=penalty * len(y), fit_intercept=False).fit(dx / scale, dy).coef_
+    return np.array([w, x.mean(axis=0), scale, np.full(len(w), y.mean())])
+
+
+def predicted_by(line, x):
+    w, mean, scale, bias = line
+    return bias[0] + ((x - mean) / scale) @ w
+
+
+def best_line(pairs):
+    """The line of the penalty with the least error in configurations left out in turn."""
+    error = np.zeros(33)
+    for k, (x, y) in enumerate(pairs):
+        for p in range(33):
+            apart = predicted_by(line_of(pairs[:k] + pairs[k + 1 :], 10 ** (-6 + p / 4)), x) - y
+            error[p] += ((apart - apart.mean()) ** 2).sum()
+    return line_of(pairs, 10 ** (-6 + error.argmin() / 4))
+
+
+def pairs_of(features, target):
+    known = ~np.isnan(target) & ~np.isnan(features).any(axis=2)
+    return [(x[use], y[use]) for x, y, use in zip(features, target, known, strict=True)]
+
+
+def fitted_line(features, target):
+    return best_line(pairs_of(features, target))
+
+
+def unseen(features, target):
+    pairs = pairs_of(features, target)
+    return np.array([predicted_by(best_line(pairs[:k] + pairs[k + 1 :]), x) for k, x in enumerate(features)])
+
+
+def predicted(features, feature):
+    known = [getattr(PREDICTOR, name).sel(feature=feature).values for name in PARTS[:3]]
+    return predicted_by([*known, [PREDICTOR.bias]], features)
+
+
+SEEN_FEATURES = WHOLE["features"].isel(configuration=0, drop=True)
+
+
+def predicted_from(weights, mean, scale, bias, feature):
+    return predicted_by([weights, mean, scale, [bias]], SEEN_FEATURES.sel(feature=feature).values)
+
+
 # --- potential -----------------------------------------------------------------------------------------------------
 
 
@@ -526,6 +589,7 @@ FRAME = ("time", "particle")
 FEATURES = ("neighbor", "mu")
 COUNTS = ("temperature", "replica", "time", "stratum")
 TEMPERATURE, STRATUM = ("temperature",), ("stratum",)
+PREDICTOR_PARTS = {"weights": ("feature",), "mean": ("feature",), "scale": ("feature",), "bias": ()}
 MODEL_PARTS = {"weights": FEATURES, "mean": FEATURES, "scale": FEATURES, "bias": ()}
 ENSEMBLE = ("configuration", "particle")
 BOARD = [
@@ -666,6 +730,25 @@ FUNCTIONS = {
         lambda values, hop: dg.receiver_operating_curve(values, hop, block=BLOCK)[["area", "area_err"]].to_array("quantity"),
         {"values": FRAME, "hop": FRAME},
         ("quantity",), area,
+    ),
+    "LinearPredictor.fit": Function(
+        lambda **a: predictor_array(dg.LinearPredictor.fit(**a, folds=CONFIGURATIONS)),
+        {"features": (*ENSEMBLE, "feature"), "target": ENSEMBLE}, ("part", "feature"), fitted_line,
+    ),
+    "LinearPredictor.cross_validated": Function(
+        lambda **a: dg.LinearPredictor.cross_validated(**a, folds=CONFIGURATIONS),
+        {"target": ENSEMBLE, "features": (*ENSEMBLE, "feature")}, ENSEMBLE, unseen,
+    ),
+    "LinearPredictor.predict": Function(PREDICTOR.predict, {"features": ("feature",)}, (), predicted, labels=("feature",)),
+    "LinearPredictor.from_dataset": Function(
+        lambda predictor: dg.LinearPredictor.from_dataset(predictor).predict(SEEN_FEATURES),
+        PREDICTOR_PARTS, PARTICLE, predicted_from, given=("predictor",), labels=("feature",),
+    ),
+    "LinearPredictor.to_dataset": Function(
+        lambda predictor: dg.LinearPredictor.from_dataset(
+            dg.LinearPredictor.from_dataset(predictor).to_dataset()
+        ).predict(SEEN_FEATURES),
+        PREDICTOR_PARTS, PARTICLE, predicted_from, given=("predictor",), labels=("feature",),
     ),
     "pair_force": Function(of_distance(dg.pair_force), {"r": ()}, (), force),
 }  # fmt: skip
