@@ -27,7 +27,6 @@ _HOME = {
     "physics.order": ("bond_order",),
     "physics.minima": ("inherent_structures",),
     "physics.descriptors": ("structural_features",),
-    "physics.predictors": ("LinearPredictor",),
     "physics.propensity": ("propensity",),
     "physics.scores": ("score", "score_difference"),
     "physics.predictors": ("LinearPredictor",),

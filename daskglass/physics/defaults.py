@@ -28,9 +28,8 @@ BIN_WIDTH = 0.02
 # inherent structures
 FORCE_TOLERANCE = 1e-5  # ε/σ, of the root mean square force per particle
 
-# predictors of propensity
-AVERAGES = 4  # generations of neighbours that structural variables are averaged over
-GENERATIONS, MOST_GENERATIONS = 8, 20  # that features of predictors are averaged over
+# propensity
+GENERATIONS, MOST_GENERATIONS = 4, 20  # of neighbours, over which structural variables and features are averaged
 FOLDS = 5
 
 # simulation

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from daskglass.errors import DataError
 from daskglass.physics import arrays, ridge
+from daskglass.physics.defaults import FOLDS
 from daskglass.physics.features import columns, inner, names_of, samples_of, variables_of
 
-FOLDS = 5
 NUMBERS = ("samples", "configurations", "folds", "explained")
 PARTS = ("weights", "errors", "mean", "scale")
 
@@ -318,7 +318,8 @@ class LinearPredictor:
         True
         """
         single = ("bias", "penalty", *NUMBERS)
-        dataset = arrays.table(dataset, "model", {**dict.fromkeys(PARTS, ("feature",)), **dict.fromkeys(single, ())})
+        needed = {**dict.fromkeys(PARTS, ("feature",)), **dict.fromkeys(single, ())}
+        dataset = arrays.table(dataset, "model", needed).compute()
         if "feature" not in dataset.indexes or not dataset.indexes["feature"].is_unique:
             raise DataError("model.feature must hold the names of the features, each once")
         for name in (*PARTS, *single):

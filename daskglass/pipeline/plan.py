@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.physics.bins import bin_middles
-from daskglass.physics.defaults import AVERAGES
+from daskglass.physics.defaults import GENERATIONS
 from daskglass.physics.labels import find
 from daskglass.sources import Recording, Source
 from daskglass.sources.surveys import Over
@@ -127,7 +127,7 @@ def _layout(
         # few, and each takes a minimiser as long as a block of frames takes other steps
         chunk = block = 1
     sizes = {name: values.size for name, values in coordinates.items() if values.dims == (name,)}
-    sizes |= {"particle": source.particles, along: recorded.frames, "half": HALVES, "generation": AVERAGES}
+    sizes |= {"particle": source.particles, along: recorded.frames, "half": HALVES, "generation": GENERATIONS}
     return Layout(source.system, run, coordinates, variables, sizes, chunk, block, along)
 
 

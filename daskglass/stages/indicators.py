@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass import physics
-from daskglass.physics.defaults import AVERAGES
+from daskglass.physics.defaults import GENERATIONS
 from daskglass.physics.systems import Mixture
 from daskglass.stages.declare import (
     CELLS,
@@ -61,7 +61,7 @@ def of_structure(structure: Structure) -> dict[str, NDArray[np.floating]]:
     first = structure.species == 0
     found = {name: x.isel(indicator=k).where(first).values for k, name in enumerate(names)}
     averages = []
-    for _ in range(AVERAGES):
+    for _ in range(GENERATIONS):
         x = physics.neighborhood.neighborhood_average(x, structure.position, structure.box)
         averages.append(x.where(first))
     averaged = xr.concat(averages, "generation", coords="minimal", compat="override").transpose(
@@ -71,7 +71,7 @@ def of_structure(structure: Structure) -> dict[str, NDArray[np.floating]]:
 
 
 def _memory(plan: Plan, run: str) -> int:
-    kept = len(written("")) * (1 + AVERAGES) * 8
+    kept = len(written("")) * (1 + GENERATIONS) * 8
     return plan.source.particles * (POSITION + CELLS + kept) + 3 * frame_bytes(plan)
 
 

@@ -377,7 +377,7 @@ class PredictorSettings(_Section):
     """
 
     generations: Annotated[int, Field(ge=1, le=defaults.MOST_GENERATIONS, strict=True)] = defaults.GENERATIONS
-    folds: Annotated[int, Field(ge=2, le=MOST_FOLDS, strict=True)] = defaults.FOLDS
+    folds: Annotated[int, Field(ge=3, le=MOST_FOLDS, strict=True)] = defaults.FOLDS
     seed: Seed = 0
 
 

@@ -1,5 +1,6 @@
 """Isoconfigurational ensembles from files to the scoreboard: what the store holds, and what stops a study."""
 
+import itertools
 import re
 
 import numpy as np
@@ -182,7 +183,7 @@ def test_the_page_shows_the_scoreboard(finished):
     tables = board_tables(board)
     assert len(tables) == len(LAGS)
     pearson = [abs(float(row[1].replace("−", "-").split()[0])) for row in tables[0].rows]
-    assert all(one >= other - 1e-3 for one, other in zip(pearson, pearson[1:], strict=False))
+    assert all(one >= other - 1e-3 for one, other in itertools.pairwise(pearson))
 
 
 def test_a_finished_study_has_nothing_to_do_and_a_changed_file_is_read_again(finished):
