@@ -17,17 +17,23 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from daskglass.physics.systems import kob_andersen
-from daskglass.registry import FIGURES
+from daskglass.registry import ENSEMBLE_FIGURES, FIGURES
 from daskglass.report import figures, snapshot, style
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.both import Both
 from daskglass.report.results import Results, read_results
 from daskglass.report.saving import save
 from daskglass.report.style import styled
+from tests.report.ensembles import board
 from tests.report.synthetic import tree
 
 TEMPERATURES = (0.9, 0.8, 0.7, 0.64, 0.58, 0.55, 0.53, 0.51)
 DELTAS = (0.0, 0.1, 0.2, 0.3, 0.4)
+# temperatures and lags
+ENSEMBLES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "one lag": ((0.44,), (4120.0,)),
+    "lags": (TEMPERATURES, (1.0, 10.0, 100.0)),
+}
 PAGE = 230  # mm, of height
 TOUCH = 0.4  # points by which boxes of letters may meet: they are larger than their ink
 
@@ -74,6 +80,7 @@ def prints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("prints")
     known: dict[tuple[str, str], Print] = {}
     results = {which: study(which) for which in ("joint", "one", "thermal")}
+    results |= {which: read_results(board(T, lags)) for which, (T, lags) in ENSEMBLES.items()}
     lines: list[Line] = []
     draw_text = Both.draw_text
 
@@ -101,7 +108,9 @@ def prints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def every_print(test: Any) -> Any:
-    return pytest.mark.parametrize("which", ["joint", "one", "thermal"])(pytest.mark.parametrize("name", FIGURES)(test))
+    of_ensembles = [(which, name) for which in ENSEMBLES for name in ENSEMBLE_FIGURES]
+    of_runs = [(which, name) for which in ("joint", "one", "thermal") for name in FIGURES]
+    return pytest.mark.parametrize(("which", "name"), [*of_runs, *of_ensembles])(test)
 
 
 @every_print

@@ -68,7 +68,8 @@ def _chosen(board: Board) -> tuple[float, float, list[tuple[str, str]]]:
 
 
 def _short(name: str) -> str:
-    return label(name).replace("averaged over", "average of").replace("local potential", "local")
+    """Name of an indicator that has room above a panel."""
+    return label(name).replace("averaged over ", "").replace("potential ", "").replace("pair excess ", "")
 
 
 def _values(frame: xr.Dataset, name: str) -> NDArray[np.float64]:

@@ -16,12 +16,13 @@ from daskglass.stages.structural import PREDICTED
 
 TITLE = "Structural variables and motion"
 HEIGHT = 2.6  # inches of a row
+ROOM = 3  # rows on a page
 RHO = r"$|\rho|$, indicator and propensity"
 
 
 def draw(results: Results) -> Figure:
     """Draw the figure."""
-    places = [(board, T) for board in results.boards for T in board.scores["temperature"].values]
+    places = _shown(results)
     figure = new_figure(HEIGHT * len(places))
     grid = figure.subplots(len(places), 2, squeeze=False)
     letters = letters_of_panels()
@@ -45,13 +46,27 @@ def caption(results: Results) -> str:
         if lags
         else "Right: of each the best number of generations, configuration by configuration"
     )
+    number = sum(board.scores.sizes["temperature"] for board in results.boards)
+    colder = f"The {ROOM} coldest of {number} temperatures. " if number > ROOM else ""
     kinds = "inherent structures" if all(board.inherent for board in results.boards) else "thermal positions"
     thermal = "; broken lines: the same of thermal positions" if kinds == "inherent structures" else ""
     return (
         "Pearson correlation ρ of structural variables with propensity, mean over configurations. Left: variables averaged "
         f"over so many generations of neighbours, of {kinds}{thermal}; the linear predictor foresees configurations that it was "
-        f"not fitted to; grey: the noise ceiling. {right}. Error bars are standard errors over configurations."
+        f"not fitted to; grey: the noise ceiling. {right}. {colder}Error bars are standard errors over configurations."
     )
+
+
+def _shown(results: Results) -> list[tuple[Board, float]]:
+    """Boards and temperatures that have room on a page: the coldest of each, then the next."""
+    depth = max(board.scores.sizes["temperature"] for board in results.boards)
+    places = [
+        (place, board, float(board.scores["temperature"].values[-1 - rank]))
+        for rank in range(depth)
+        for place, board in enumerate(results.boards)
+        if rank < board.scores.sizes["temperature"]
+    ]
+    return [(board, T) for _, board, T in sorted(places[:ROOM], key=lambda each: (each[0], -each[2]))]
 
 
 def _generations(ax: Axes, board: Board, T: float) -> None:
@@ -88,7 +103,10 @@ def _reference(ax: Axes, scores: xr.Dataset, most: int) -> None:
     if "ceiling" in scores and np.isfinite(scores["ceiling"].values[0]):
         ceiling = float(scores["ceiling"].values[0])
         ax.axhspan(ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
-        ax.annotate("noise ceiling", (0, ceiling), (2, 2), textcoords="offset points", fontsize=SMALL, color=GREY)
+        ax.annotate(
+            "noise ceiling", (most - 1, ceiling), (0, -2), textcoords="offset points", fontsize=SMALL, color=GREY,
+            ha="right", va="top",
+        )  # fmt: skip
 
 
 def _lags(ax: Axes, board: Board, T: float) -> None:
