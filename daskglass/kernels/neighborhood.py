@@ -10,6 +10,7 @@ from daskglass.kernels.flags import Float, Int, jit
 LARGEST = 64.0  # of x: beyond, e^{−x} is taken for that of here, 2e-28
 HALVINGS = 6  # of x, until it is below 1
 TERMS = tuple(math.exp(-0.5) / math.factorial(k) for k in range(14))  # of e^{−y} in powers of 1/2 − y
+VECTOR = 8  # numbers that vector units do at once: rows are padded to multiples of it
 
 
 @jit
@@ -81,8 +82,14 @@ def neighborhood_average(positions: Float, box: Float, cutoff: float, x: Float, 
     slots, near = np.empty(most, np.int64), np.empty(most, np.int64)
     xyz, r2, near2 = np.empty((3, most)), np.empty(most), np.empty(most)
     w = np.empty(most, x.dtype)
-    ordered = x[cells.order]
-    total, Z = ordered.copy(), np.ones(x.shape[0], x.dtype)
+    # the sum of the weights is that of one more feature, 1 of all particles
+    ordered = np.zeros((x.shape[0], (features + VECTOR) // VECTOR * VECTOR), x.dtype)
+    for slot in range(x.shape[0]):
+        mine, given = ordered[slot], x[cells.order[slot]]
+        for f in range(features):
+            mine[f] = given[f]
+        mine[features] = 1.0
+    total = ordered.copy()
     for cell in range(cells.start.shape[1] - 1):
         first, end = cells.start[0, cell], cells.start[0, cell + 1]
         if first == end:
@@ -95,15 +102,12 @@ def neighborhood_average(positions: Float, box: Float, cutoff: float, x: Float, 
                 w[k] = exp_minus(np.sqrt(near2[k]) / cutoff)
             mine, sum_i = ordered[slot], total[slot]
             for k in range(count):
-                j, weight = near[k], w[k]
-                Z[slot] += weight
-                Z[j] += weight
-                theirs, sum_j = ordered[j], total[j]
-                for f in range(features):
+                theirs, sum_j, weight = ordered[near[k]], total[near[k]], w[k]
+                for f in range(mine.shape[0]):
                     sum_i[f] += weight * theirs[f]
+                for f in range(mine.shape[0]):
                     sum_j[f] += weight * mine[f]
-    for slot in range(Z.shape[0]):
-        Z[slot] = 1.0 / Z[slot]
+    for slot in range(x.shape[0]):
         mean, sum_i = average[cells.order[slot]], total[slot]
         for f in range(features):
-            mean[f] = sum_i[f] * Z[slot]
+            mean[f] = sum_i[f] / sum_i[features]
