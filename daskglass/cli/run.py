@@ -19,6 +19,9 @@ from daskglass.registry import BATCH_SYSTEMS
 def run(
     study: StudyFile,
     cluster: Cluster = None,
+    systems: Annotated[
+        list[str] | None, typer.Option("--system", help="run only this system, and draw nothing; repeat it for several")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="run only what is left of this stage")] = None,
     from_stage: Annotated[
         str | None, typer.Option("--from", help="rerun this stage and later ones; simulated runs stay")
@@ -33,7 +36,7 @@ def run(
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
     from daskglass.pipeline.estimate import check_fits, costs, longer_than, workers_of
-    from daskglass.report.tasks import figure_tasks
+    from daskglass.report.tasks import figure_tasks, nothing
     from daskglass.sources.surveys import find_files
     from daskglass.sources.systems import reads_files
     from daskglass.sources.timesteps import timestep_of, unmeasured
@@ -41,6 +44,8 @@ def run(
     from daskglass.study.load import load_study
 
     given = load_study(study)
+    if systems:
+        given = given.restricted_to(systems)
     threads = given.source.simulate.threads if given.source.simulate else 1
     profile = for_threads(load_profile(cluster or "local"), threads)
     path = Path(given.store)
@@ -78,7 +83,8 @@ def run(
         who_works(profile, path, write_lock, quiet, smallest, around) as start,
         show_progress(quiet) as progress,
     ):
-        outcome = pipeline.run(given, start, figure_tasks, only, again, progress)
+        draw = nothing if systems else figure_tasks
+        outcome = pipeline.run(given, start, draw, only, again, progress)
     report_outcome(outcome, debug)
     if not quiet:
         from daskglass.report import folder

@@ -44,6 +44,11 @@ def figure_tasks(plans: Sequence[Plan], tasks: Sequence[Task]) -> list[Task]:
     return [*figures, page]
 
 
+def nothing(plans: Sequence[Plan], tasks: Sequence[Task]) -> list[Task]:
+    """Draw nothing: figures are of all systems of a study."""
+    return []
+
+
 def draw_figure(path: Path, number: int) -> dict[str, Any]:
     """Draw a figure of a store."""
     from daskglass.report import page

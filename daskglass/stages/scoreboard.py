@@ -47,9 +47,17 @@ def write_scoreboard(path: Path, system: str, *boards: xr.Dataset) -> dict[str, 
     """Write the scores of a system, and the differences of every two indicators on the same configurations."""
     board = xr.concat(boards, "temperature", coords="minimal", compat="override", combine_attrs="override")
     apart = physics.scores.score_difference(board, board.rename(indicator="other"))
-    board = board.assign({f"{name}_difference": apart[name] for name in apart.data_vars})
-    write_table(path, f"{system}/scoreboard", board)
+    write_table(path, f"{system}/scoreboard", board.assign(of_differences(apart)))
     return {"indicators": board.sizes["indicator"]}
+
+
+def of_differences(apart: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Differences of scores by the names that a scoreboard has for them: `pearson_difference`, `pearson_difference_err`."""
+    return {
+        f"{base}_difference{error}": apart[f"{base}{error}"]
+        for base in ("pearson", "spearman")
+        for error in ("", "_err")
+    }
 
 
 def _memory(plan: Plan, run: str) -> int:

@@ -437,6 +437,19 @@ class Study(_Section):
         check_sections(self)
         return self
 
+    def restricted_to(self, names: Sequence[str]) -> Study:
+        """Return the study of some of its systems alone.
+
+        Raises
+        ------
+        StudyError
+            If it does not list one of them.
+        """
+        listed = [system.system for system in self.systems]
+        if unknown := [name for name in names if name not in listed]:
+            raise StudyError(f"the study lists no system {unknown[0]!r}; it lists {', '.join(listed) or 'none'}")
+        return self.model_copy(update={"systems": tuple(system for system in self.systems if system.system in names)})
+
     def frames_of(self, system: System) -> int:
         """Frames in all runs of a simulated system; 0 for files not surveyed yet."""
         simulate = self.source.simulate

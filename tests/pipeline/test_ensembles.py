@@ -168,7 +168,7 @@ def test_differences_are_of_the_same_configurations(tree):
 
     difference = (first - second).values
     assert np.isclose(apart["pearson_difference"], difference.mean())
-    assert np.isclose(apart["pearson_err_difference"], difference.std(ddof=1) / 2)
+    assert np.isclose(apart["pearson_difference_err"], difference.std(ddof=1) / 2)
 
 
 def test_the_page_shows_the_scoreboard(finished):
@@ -332,6 +332,26 @@ def test_of_two_configurations_nothing_is_predicted(tmp_path):
     tree = dg.open_store(tmp_path / "ensembles.zarr")
     assert "predictor" not in tree["ka_0.0"].children
     assert "predicted_propensity" not in tree["ka_0.0/scoreboard"]["indicator"].values
+
+
+def test_one_system_of_a_study_is_run_alone(tmp_path):
+    (tmp_path / "ka_0.0").mkdir()
+    for number in (1, 2):
+        write(tmp_path / "ka_0.0", number, lags=(10.0,))
+    text = STUDY.replace("[{system: ka_0.0}]", "[{system: ka_0.0}, {system: ka_0.1}]").replace(
+        "T{temp", "{system}/T{temp"
+    )
+
+    assert "ka_0.1: none of the files found is of this system" in failure(tmp_path, text)
+    done = run(tmp_path, text, "--system", "ka_0.0")
+
+    assert done.returncode == 0, done.stderr
+    assert list(dg.open_store(tmp_path / "ensembles.zarr").children) == ["ka_0.0"]
+    assert "scoreboard" in dg.open_store(tmp_path / "ensembles.zarr")["ka_0.0"].children
+    assert not (tmp_path / "ensembles.figures").exists()
+    unknown = run(tmp_path, text, "--system", "ka_0.2")
+    assert unknown.returncode == 2
+    assert "the study lists no system 'ka_0.2'; it lists ka_0.0, ka_0.1" in re.sub(r"\s+", " ", unknown.stderr)
 
 
 def test_ensembles_are_no_trajectories_to_convert(tmp_path):

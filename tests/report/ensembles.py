@@ -10,6 +10,7 @@ import xarray as xr
 from daskglass.physics.defaults import GENERATIONS
 from daskglass.physics.scores import score, score_difference
 from daskglass.physics.systems import kob_andersen
+from daskglass.stages.scoreboard import of_differences
 from daskglass.stages.structural import AVERAGED, PREDICTED, indicator, written
 from daskglass.variables import VARIABLES
 
@@ -73,4 +74,4 @@ def _scores(run: xr.Dataset) -> xr.Dataset:
             boards.append(found.expand_dims(indicator=[name]))
     scores = xr.concat(boards, "indicator", coords="minimal", compat="override", combine_attrs="override")
     apart = score_difference(scores, scores.rename(indicator="other"))
-    return scores.assign({f"{name}_difference": apart[name] for name in apart.data_vars})
+    return scores.assign(of_differences(apart))
