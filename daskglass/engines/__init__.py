@@ -16,6 +16,8 @@ from daskglass.registry import ENGINES, check_threads, entry_of, load, simulatin
 if TYPE_CHECKING:
     import gsd.hoomd
 
+    from daskglass.engines.states import State
+
 THERMODYNAMICS = "md/compute/ThermodynamicQuantities/"
 ENERGY, PRESSURE, TEMPERATURE = (
     THERMODYNAMICS + key for key in ("potential_energy", "pressure", "kinetic_temperature")
@@ -160,6 +162,26 @@ class Engine(Minimizer, Protocol):
         particles : number of particles N
         seed : of every random choice
         temperature : ε_AA/k_B
+        timestep : τ_A
+
+        Raises
+        ------
+        EngineError
+            If the engine cannot simulate such a system, say in a box too small for the cut-off.
+        """
+        from daskglass.engines.states import initial_state
+
+        return self.begin(mixture, initial_state(mixture, particles, seed, temperature), seed, temperature, timestep)
+
+    def begin(self, mixture: Mixture, state: State, seed: int, temperature: float, timestep: float) -> Simulation:
+        """Start from positions and velocities that are given.
+
+        Parameters
+        ----------
+        mixture : species and interactions
+        state : positions in [0, box), velocities, species and box; see `daskglass.engines.states`
+        seed : of every random choice
+        temperature : of the thermostat, ε_AA/k_B
         timestep : τ_A
 
         Raises

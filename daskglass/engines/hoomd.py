@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 from daskglass.engines import Engine, Minima, Simulation
-from daskglass.engines.states import State, check_shift, initial_state, minimize_frames, recorded_frame
+from daskglass.engines.states import State, check_shift, minimize_frames, recorded_frame
 from daskglass.errors import EngineError
 from daskglass.physics.energies import reduced_size
 from daskglass.physics.minima import Minimum, shortest_time
@@ -44,10 +44,7 @@ class Hoomd(Engine):
         library()
 
     @override
-    def start(
-        self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float
-    ) -> HoomdSimulation:
-        state = initial_state(mixture, particles, seed, temperature)
+    def begin(self, mixture: Mixture, state: State, seed: int, temperature: float, timestep: float) -> HoomdSimulation:
         point = _point(state)._replace(velocities=state.velocities, seed=seed % SEEDS)
         return HoomdSimulation(mixture, point, temperature, timestep)
 

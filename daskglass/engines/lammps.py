@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import override
 
 from daskglass.engines import Engine, Minima, Simulation
-from daskglass.engines.states import State, check_shift, initial_state, minimize_frames, recorded_frame
+from daskglass.engines.states import State, check_shift, minimize_frames, recorded_frame
 from daskglass.errors import EngineError
 from daskglass.physics.energies import reduced_size
 from daskglass.physics.minima import Minimum, shortest_time
@@ -48,10 +48,7 @@ class Lammps(Engine):
         self.threads = threads
 
     @override
-    def start(
-        self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float
-    ) -> LammpsSimulation:
-        state = initial_state(mixture, particles, seed, temperature)
+    def begin(self, mixture: Mixture, state: State, seed: int, temperature: float, timestep: float) -> LammpsSimulation:
         with _Session(self.threads) as session:
             session.fill(mixture, state, DYNAMICS_SKIN)
             return LammpsSimulation(session.keep(), mixture, temperature, timestep)

@@ -45,6 +45,12 @@ def initial_state(mixture: Mixture, particles: int, seed: int, temperature: floa
     return State(_lattice(particles, rng) * box, _maxwell_boltzmann(particles, temperature, rng), species, box)
 
 
+def drawn_velocities(particles: int, temperature: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw velocities (N, 3) from the Maxwell-Boltzmann distribution of a temperature, with zero total momentum."""
+    velocities = np.sqrt(temperature) * rng.standard_normal((particles, 3))
+    return velocities - velocities.mean(axis=0)
+
+
 def check_shift(mixture: Mixture, engine: str) -> None:
     """Refuse a mixture whose cut-off is shifted in a way that an engine does not have.
 

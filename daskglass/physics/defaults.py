@@ -29,6 +29,7 @@ BIN_WIDTH = 0.02
 FORCE_TOLERANCE = 1e-5  # ε/σ, of the root mean square force per particle
 
 # propensity
+TRAJECTORIES = 32  # of a configuration
 GENERATIONS, MOST_GENERATIONS = 4, 20  # of neighbours, over which structural variables and features are averaged
 FOLDS = 5
 

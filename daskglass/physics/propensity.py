@@ -103,7 +103,7 @@ def propensity(
             moved -= moved.mean(axis=-2, keepdims=True)
             distances = np.sqrt((moved**2).sum(axis=-1))
             existing[row] = len(distances)
-            p[row][..., who] = _halves(distances) if half else _mean(distances)
+            p[row][..., who] = halves_of(distances) if half else mean_of(distances)
         return p, existing
 
     p, existing = arrays.apply(
@@ -163,12 +163,13 @@ def _check_unwrapped(moved: NDArray[np.float64], box: NDArray[np.float64], row: 
         )
 
 
-def _mean(distances: NDArray[np.float64]) -> NDArray[np.float64] | float:
+def mean_of(distances: NDArray[np.float64]) -> NDArray[np.float64] | float:
+    """Mean (…) of distances (trajectory, …); NaN of none."""
     return distances.mean(axis=0) if len(distances) else np.nan
 
 
-def _halves(distances: NDArray[np.float64]) -> NDArray[np.float64] | float:
-    """Mean (half, particle) of every other trajectory, as many in either half."""
+def halves_of(distances: NDArray[np.float64]) -> NDArray[np.float64] | float:
+    """Mean (half, …) of every other trajectory, as many in either half; NaN of fewer than two."""
     each = len(distances) // 2
     if each:
         return np.stack([distances[k : 2 * each : 2].mean(axis=0) for k in range(2)])

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.engines.link import Link
 from daskglass.store.blocks import Block
 from daskglass.study.settings import Images
@@ -70,14 +71,14 @@ class Feed:
 
     Attributes
     ----------
-    origin : the file, or the files of a configuration
+    origin : the file; or the files of a configuration, or the trajectories that an engine runs from it
     inputs : hashes of what decides the frames, by name
     problem : why the file cannot be read; empty where it can
     grew : whether the file only grew: what is in the store stays until all of it is read
     continues : whether positions continue those of the block before
     """
 
-    origin: Origin | Ensemble
+    origin: Origin | Ensemble | Isoconfigurational
     inputs: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     grew: bool = False
@@ -173,6 +174,9 @@ class Source(Protocol):
 
     def effort(self) -> Effort:
         """What these simulations take."""
+
+    def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
+        """Isoconfigurational trajectories to run first from a configuration, by task; none where they come from files."""
 
     def shortest_edges(self) -> Mapping[Path, float]:
         """Shortest edge of the box in each file, σ; none where the study gives the box."""

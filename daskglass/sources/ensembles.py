@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.physics.labels import distinct, same
 from daskglass.sources import Effort, Ensemble, Feed, Recording, Simulation
@@ -150,6 +151,9 @@ class FromEnsembles:
     @property
     def simulations(self) -> Sequence[Simulation]:
         return []
+
+    def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
+        return ()
 
     def effort(self) -> Effort:
         return Effort()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.errors import TrajectoryError, setting
 from daskglass.physics.labels import distinct, find, same
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
@@ -215,6 +216,9 @@ class FromFiles:
     @property
     def simulations(self) -> Sequence[Simulation]:
         return []
+
+    def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
+        return ()
 
     def effort(self) -> Effort:
         return Effort()

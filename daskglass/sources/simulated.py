@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.engines.link import Duration, Link
+from daskglass.engines.saved import SEGMENT
 from daskglass.engines.schedules import Logarithmic, Uniform, expected_length, lag_grid
 from daskglass.physics.systems import DENSITY, SIXTH_ROOT_OF_TWO, Mixture
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
+from daskglass.sources.surveys import ENSEMBLE
 from daskglass.sources.timesteps import folder_of, timestep_of
 from daskglass.store.blocks import Block
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import Simulate, Study, System, fingerprint
-from daskglass.variables import FRAMES, VARIABLES, over
+from daskglass.study.settings import Ensembles, Simulate, Study, System, fingerprint
+from daskglass.variables import ENSEMBLES, FRAMES, VARIABLES, over
 
 LONGEST_LAG_STEPS = 10**9
+PROPENSITIES = ("position", "propensity", "propensity_half", "trajectories")
 LONGEST_OF_WHOLE_LINKS = 25.0  # τ_α, the default of relaxation runs then
 RECORDED = ("position", "potential_energy", "pressure")
 # Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
@@ -99,12 +103,66 @@ class Simulated:
         lags = np.array(lag_grid(LONGEST_LAG_STEPS)) * self.timestep
         varying = (*recorded, over(FRAMES, VARIABLES["time"]))
         relaxation = Recording(given.relaxation.frames, None, lags, varying, alone=self.in_whole_links)
-        return {"production": runs["production"], "relaxation": relaxation, **runs}
+        found = {"production": runs["production"], "relaxation": relaxation, **runs}
+        if given.isoconfigurational:
+            found[ENSEMBLE] = self._ensembles(given.isoconfigurational)
+        return found
+
+    def _ensembles(self, given: Ensembles) -> Recording:
+        # evenly spaced, the first and the last frame among them
+        frames = np.linspace(0, self.given.production.frames - 1, given.configurations).round().astype(np.int64)
+        thermodynamics = [over(ENSEMBLES, VARIABLES[name]) for name in ("potential_energy", "pressure")]
+        variables = (*(VARIABLES[name] for name in PROPENSITIES), *thermodynamics)
+        return Recording(frames.size, None, np.array(given.lags), variables, configurations=frames)
+
+    def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
+        given = self.given.isoconfigurational
+        if given is None:
+            return ()
+        steps = tuple(round(lag / self.timestep) for lag in given.lags)
+        # several short ones to a task: starting an engine takes longer than some
+        together = max(1, SEGMENT // (self.particles * steps[-1]))
+        whole = self._trajectories(block, steps, tuple(range(given.trajectories)))
+        return [
+            replace(whole, numbers=whole.numbers[first : first + together])
+            for first in range(0, given.trajectories, together)
+        ]
+
+    def _trajectories(self, block: Block, steps: tuple[int, ...], numbers: tuple[int, ...]) -> Isoconfigurational:
+        configurations = self.runs[ENSEMBLE].configurations
+        assert configurations is not None
+        frame = int(configurations[block.start])
+        folder = self._folder(block.temperature, block.replica).resolve()
+        return Isoconfigurational(
+            engine=self.given.engine,
+            mixture=self.mixture,
+            temperature=block.temperature,
+            timestep=self.timestep,
+            production=folder / "production.gsd",
+            frame=frame,
+            replica=block.replica,
+            seed=self.given.seed + zlib.crc32(self.system.encode()),
+            numbers=numbers,
+            steps=steps,
+            folder=folder / ENSEMBLE / f"c{frame}",
+            threads=self.given.threads,
+        )
 
     def has_frames(self, run: str, temperature: float, replica: int) -> bool:
         return True
 
     def feed(self, block: Block) -> Feed:
+        if block.run == ENSEMBLE:
+            given = self.given.isoconfigurational
+            assert given is not None
+            jobs = self.trajectories(block)
+            whole = replace(jobs[0], numbers=tuple(range(given.trajectories)))
+            link = next(
+                simulation
+                for simulation in self.simulations
+                if (simulation.link.temperature, simulation.link.replica) == (block.temperature, block.replica)
+            )
+            return Feed(whole, {**link.inputs, "trajectories": fingerprint(whole.fingerprint, whole.numbers)})
         return Feed(Origin(self._folder(block.temperature, block.replica) / f"{block.run}.gsd"))
 
     @cached_property
@@ -172,7 +230,7 @@ class Simulated:
 
     def effort(self) -> Effort:
         given, notes = self.given, []
-        whole = chain = handed = 0.0
+        whole = chain = handed = beside = 0.0
         for link in (self._link(T, 0, None) for T in self.listed):
             tau = self.relaxation_time(link.temperature)
             if tau is None:
@@ -184,12 +242,15 @@ class Simulated:
             duration = link.equilibration.of(tau)
             duration += expected_length(link.relaxation, tau) if link.relaxation and tau else 0.0
             duration += sum((of.frames - 1) * of.interval for of in (link.production, link.training) if of)
+            if given.isoconfigurational:
+                each = given.isoconfigurational
+                beside += each.configurations * each.trajectories * each.lags[-1]
             whole += duration
             chain = max(chain, handed + duration)
             handed += duration if link.handover is None else link.handover.of(tau)
         steps = self.particles / self.timestep
         return Effort(
-            whole * steps * self.number,
+            (whole + beside) * steps * self.number,
             chain * steps,
             given.engine,
             given.threads,

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
-from numpy.typing import NDArray
 
-from daskglass import physics
-from daskglass.errors import DataError, TrajectoryError
-from daskglass.sources import Ensemble, Origin
+from daskglass.errors import TrajectoryError
+from daskglass.sources import Origin
+from daskglass.stages import gather
 from daskglass.stages.declare import (
     ALL,
-    ENSEMBLES,
     POSITION,
     RECORDED,
-    Blocks,
     Item,
     Plan,
     Stage,
@@ -29,14 +24,8 @@ from daskglass.stages.declare import (
     writing,
 )
 from daskglass.store.blocks import Block, open_arrays, quantize, read_block, write_block
-from daskglass.trajectories.isoconfigurational import CAGE, Contents, read, scan
 from daskglass.trajectories.unwrapping import read_frames
 
-SAME_PLACE = 1e-5  # σ: positions of one configuration in several files, of single precision
-TRAJECTORIES, OF_A_TRAJECTORY = (
-    100,
-    96,
-)  # of a configuration, most often fewer; bytes: positions as read, displacements, distances
 UNWRAPPING = 60  # of one frame: position, image, their sum in double precision, and what becomes of species codes
 
 
@@ -74,21 +63,6 @@ class Frames:
             for run in plan.runs(ALL)
             for layout in [plan.layouts[run]]
         }
-
-
-@dataclass(frozen=True)
-class Configurations:
-    """Every configuration of an isoconfigurational ensemble that comes from files."""
-
-    def items(self, plan: Plan) -> Iterator[Item]:
-        """List the configurations, with the files of each."""
-        for block in plan.blocks(ENSEMBLES):
-            feed = plan.source.feed(block)
-            yield Item(block, (plan.path, block, feed.origin), feed.inputs, (), feed.problem)
-
-    def count(self, plan: Plan) -> Mapping[str, int]:
-        """Count the configurations."""
-        return Blocks(ENSEMBLES).count(plan)
 
 
 def convert(
@@ -146,54 +120,6 @@ def convert(
     return {"frames": block.stop - block.start}
 
 
-def gather(path: Path, block: Block, ensemble: Ensemble, *, precision: float | None) -> dict[str, Any]:
-    """Bring a configuration into the store, with the propensities of its particles at every lag."""
-    run = read_block(path, block, [])
-    first = next(iter(ensemble.files.values()))
-    position = read(first, "initial_positions")
-    values: dict[str, list[Any]] = {"propensity": [], "propensity_half": [], "trajectories": []}
-    for file in ensemble.files.values():
-        contents = scan(file)
-        if not np.array_equal(contents.types, run["species"]):
-            raise TrajectoryError("types differ from those of the first file of the system", file=file)
-        if not np.allclose(read(file, "initial_positions"), position, rtol=0, atol=SAME_PLACE):
-            raise TrajectoryError(
-                f"initial_positions are not those of {first}: trajectories of one configuration must start from it",
-                file=file,
-            )
-        for name, value in zip(values, _propensities(file, contents, position, run), strict=True):
-            values[name].append(value)
-    known = {"position": quantize(position.astype(np.float32), precision)[None]}
-    if "cage" in open_arrays(path, block.group):
-        if CAGE not in scan(first).shapes:
-            raise TrajectoryError(f"has no array {CAGE}, which the first file of the system has", file=first)
-        known["cage"] = read(first, CAGE).astype(np.float32)[None]
-    write_block(path, block, known | {name: np.stack(each)[None] for name, each in values.items()})
-    return {"frames": 1}
-
-
-def _propensities(
-    file: Path, contents: Contents, position: NDArray[np.float64], run: xr.Dataset
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Propensity (particle,), that of two halves (half, particle), and the number of trajectories; -1 unknown."""
-    if "positions" not in contents.shapes:
-        given = read(file, "md_prop")
-        if (given < 0).any():
-            raise TrajectoryError(f"md_prop of particle {np.argmin(given)} is {given.min():g}, below 0", file=file)
-        return given, np.full((2, given.size), np.nan), -1
-    initial = xr.DataArray(position, dims=("particle", "xyz"))
-    final = xr.DataArray(read(file, "positions"), dims=("trajectory", "particle", "xyz"))
-    try:
-        p = physics.propensity.propensity(final, initial, run["species"], box=run["box"])
-        with warnings.catch_warnings():
-            # of one trajectory there are no halves, which the scoreboard says
-            warnings.simplefilter("ignore")
-            halves = physics.propensity.propensity(final, initial, run["species"], half=True)
-    except DataError as error:
-        raise TrajectoryError(str(error), file=file) from None
-    return p.values, halves.values, contents.trajectories
-
-
 def _check_unchanged(origin: Origin) -> None:
     if origin.survey is not None and not origin.survey.is_of(origin.path):
         raise TrajectoryError("changed while it was being read", file=origin.path, remedy="run again once it is whole")
@@ -218,16 +144,6 @@ STAGE = Stage(
             memory=_memory,
             seconds=per_particle_frame(2e-7, ALL),
         ),
-        Step(
-            gather,
-            over=Configurations(),
-            name="ensemble",
-            writes=("position", "propensity", "propensity_half", "trajectories", "cage"),
-            recorded=True,
-            settings={"precision": "precision"},
-            memory=lambda plan, run: plan.source.particles * TRAJECTORIES * OF_A_TRAJECTORY,
-            seconds=per_particle_frame(2e-5, ENSEMBLES),
-            when=lambda plan: not plan.source.simulations,
-        ),
+        *gather.STEPS,
     ),
 )

@@ -25,6 +25,7 @@ ENSEMBLES = "ensembles"  # configurations of isoconfigurational ensembles, in pl
 STRUCTURES = "structures"  # frames, and configurations, whose structure is computed
 POSITIONS = "positions"  # inherent structures, or thermal positions in a study without
 RECORDED = "recorded"  # files that an engine writes, not in the store
+MOVED = "moved"  # how far particles move in isoconfigurational trajectories, in files
 STRUCTURAL = "structural"  # all structural variables that particles are binned by
 INDICATED = "indicated"  # all that is scored against propensity
 SMALL = 10_000_000  # bytes of tasks on tables that do not grow with frames or particles
@@ -113,17 +114,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Place:
-    """A system, or one temperature of it, or one replica of that."""
+    """A system, or one temperature of it, or one replica of that, or a part of its work."""
 
     system: str
     temperature: float | None = None
     replica: int | None = None
+    part: str = ""
 
     @property
     def key(self) -> str:
         """Name of the place in keys of tasks."""
         T = "" if self.temperature is None else f"/T{self.temperature}"
-        return f"{self.system}{T}" + ("" if self.replica is None else f"/r{self.replica}")
+        return f"{self.system}{T}" + ("" if self.replica is None else f"/r{self.replica}") + self.part
 
 
 @dataclass(frozen=True)

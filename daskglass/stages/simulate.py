@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from daskglass.engines import saved, sweep
+from daskglass.engines import ensembles, saved, sweep
+from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.engines.link import Link
 from daskglass.registry import ENGINES
-from daskglass.stages.declare import POSITION, RECORDED, Item, Place, Plan, Stage, Step
+from daskglass.stages.declare import ENSEMBLES, MOVED, POSITION, RECORDED, Item, Place, Plan, Stage, Step
+from daskglass.study.settings import fingerprint
 
 HANDED = "handed"  # states that colder simulations start from, in files
 
@@ -45,6 +47,26 @@ class Simulations:
     def count(self, plan: Plan) -> Mapping[str, int]:
         """Count the simulations."""
         return Handovers().count(plan)
+
+
+@dataclass(frozen=True)
+class FromConfigurations:
+    """Isoconfigurational trajectories of every configuration, some at a time."""
+
+    def items(self, plan: Plan) -> Iterator[Item]:
+        """List them, with the configuration that they start from."""
+        inputs = {_place(simulation.link): simulation.inputs for simulation in plan.source.simulations}
+        for block in plan.blocks(ENSEMBLES):
+            for job in plan.source.trajectories(block):
+                part = f"/c{job.frame}/{job.numbers[0]}"
+                place = Place(block.system, block.temperature, block.replica, part)
+                own = {"trajectories": fingerprint(job.fingerprint, job.numbers)}
+                yield Item(place, (job,), {**inputs[replace(place, part="")], **own})
+
+    def count(self, plan: Plan) -> Mapping[str, int]:
+        """Count the tasks."""
+        blocks = plan.blocks(ENSEMBLES)
+        return {"": len(blocks) * len(plan.source.trajectories(blocks[0])) if blocks else 0}
 
 
 def hand_over(link: Link) -> dict[str, Any]:
@@ -93,6 +115,11 @@ def _seconds(plan: Plan, gpu: bool) -> float:
     return 0.0 if effort.notes else cores * effort.particle_steps / speed.steps[effort.shifted]
 
 
+def start_again(job: Isoconfigurational) -> dict[str, Any]:
+    """Run trajectories from one configuration, each with velocities of its own, or what is left of them."""
+    return ensembles.simulate(job)
+
+
 STAGE = Stage(
     "simulate",
     (
@@ -113,6 +140,15 @@ STAGE = Stage(
             memory=_memory,
             seconds=_seconds,
             when=lambda plan: bool(plan.source.simulations),
+            threads=_threads,
+        ),
+        Step(
+            start_again,
+            over=FromConfigurations(),
+            name="trajectories",
+            reads=(RECORDED,),
+            writes=(MOVED,),
+            memory=lambda plan, run: plan.source.particles * ENGINES[plan.source.effort().engine].memory,
             threads=_threads,
         ),
     ),

@@ -55,6 +55,7 @@ def check_sections(study: Study) -> None:
             message="the study has no training run; set softness: {train_on: {run: production}}",
         )  # fmt: skip
     if simulate is not None:
+        _check_ensembles(simulate)
         for name in ("production", "training"):
             _check_window(study, simulate, name, getattr(simulate, name))
         _check_relaxation_times(study, simulate)
@@ -75,6 +76,26 @@ def _check_shift(study: Study, k: int, system: System) -> None:
                 message=f"{section}.engine {engine.engine} has no cut-off shifted by {shift}; "
                 f"{listed(name for name, entry in ENGINES.items() if shift in entry.shifts)} has",
             )  # fmt: skip
+
+
+def _check_ensembles(simulate: Simulate) -> None:
+    given = simulate.isoconfigurational
+    if given is None:
+        return
+    place = ("source", "simulate", "isoconfigurational")
+    if given.configurations > simulate.production.frames:
+        raise error_at(
+            *place, "configurations",
+            message=f"{given.configurations} are more than the {simulate.production.frames} frames of the production run",
+        )  # fmt: skip
+    for k, lag in enumerate(given.lags):
+        steps = lag / min(simulate.timesteps or TIMESTEPS)
+        if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
+            raise error_at(
+                *place, "lags", k, message=f"{lag:g} τ is not a whole number of time steps of {simulate.timestep} τ"
+            )
+        if steps > MOST_STEPS:
+            raise error_at(*place, "lags", k, message=f"{lag:g} τ is more than {MOST_STEPS:,} time steps")
 
 
 def _check_relaxation_times(study: Study, simulate: Simulate) -> None:

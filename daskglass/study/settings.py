@@ -22,12 +22,14 @@ from daskglass.study.values import (
     MOST_BINS,
     MOST_EXAMPLES,
     MOST_FOLDS,
+    MOST_LAGS,
     MOST_PARTICLES,
     MOST_RADII,
     MOST_REPLICAS,
     MOST_RESAMPLES,
     MOST_TEMPERATURES,
     MOST_THREADS,
+    MOST_TRAJECTORIES,
     VALUE,
     VALUE_OR_WORD,
     WORD,
@@ -141,6 +143,25 @@ class HandoverSettings(_Section):
     relaxation_times: Positive = 2.0
 
 
+class Ensembles(_Section):
+    """Isoconfigurational ensembles: `trajectories` from each of some `configurations`, evenly spaced in production.
+
+    How far particles have moved is recorded at `lags`, in τ_A.
+    """
+
+    configurations: FrameCount
+    trajectories: Annotated[int, Field(gt=0, le=MOST_TRAJECTORIES, strict=True)] = defaults.TRAJECTORIES
+    lags: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MOST_LAGS)]
+
+    @field_validator("lags")
+    @classmethod
+    def _rising(cls, lags: tuple[float, ...]) -> tuple[float, ...]:
+        for before, lag in itertools.pairwise(lags):
+            if before > lag or same(before, lag):
+                raise ValueError(f"list lags from short to long, each once; got {before:g}, then {lag:g}")
+        return lags
+
+
 def _is_whole(steps: float) -> bool:
     return round(steps) >= 1 and abs(steps - round(steps)) <= 1e-6
 
@@ -165,6 +186,7 @@ class Simulate(_Section):
     production: Recording = Recording(frames=101)
     training: Training | None = Training(frames=1001)
     relaxation: RelaxationSettings = RelaxationSettings()
+    isoconfigurational: Ensembles | None = None
     relaxation_time: Mapping[Positive, Positive] = {}
 
     @model_validator(mode="after")
@@ -183,6 +205,7 @@ class Simulate(_Section):
         if self.timestep != "auto":
             return (self.timestep,)
         intervals = [run.interval for run in (self.production, self.training) if run is not None]
+        intervals += self.isoconfigurational.lags if self.isoconfigurational else ()
         return tuple(dt for dt in defaults.TIMESTEPS if all(_is_whole(interval / dt) for interval in intervals))
 
     def known_relaxation_time(self, temperature: float) -> float | None:

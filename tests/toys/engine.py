@@ -7,7 +7,7 @@ import numpy as np
 from typing_extensions import override
 
 from daskglass.engines import Engine, Minima, Simulation
-from daskglass.engines.states import State, initial_state, minimize_frames, recorded_frame
+from daskglass.engines.states import State, minimize_frames, recorded_frame
 from daskglass.physics.minima import Minimum
 from daskglass.physics.systems import Mixture
 from daskglass.registry import ENGINES, entry_of
@@ -60,8 +60,8 @@ class Rattling(Simulation):
 
 class Toy(Engine):
     @override
-    def start(self, mixture: Mixture, particles: int, seed: int, temperature: float, timestep: float) -> Rattling:
-        return Rattling(mixture, initial_state(mixture, particles, seed, temperature), temperature)
+    def begin(self, mixture: Mixture, state: State, seed: int, temperature: float, timestep: float) -> Rattling:
+        return Rattling(mixture, state, temperature)
 
     @override
     def load(self, path: Path, mixture: Mixture, timestep: float, temperature: float) -> Rattling:
