@@ -23,12 +23,12 @@ def score(path: Path, system: str, temperature: float) -> xr.Dataset:
         return xr.concat([run[name] for run in runs], "replica", coords="minimal", compat="override")
 
     there = open_group(path, rows[0].group)
-    run, lags = read_block(path, rows[0], []), there["lag"]
+    species, lags = there["species"].load().reset_coords(drop=True), there["lag"]
     p, half = read("propensity"), read("propensity_half")
     halves = None if bool(half.isnull().all()) else half
     boards = []
     for name in (name for name in scored() if name in there):
-        board = physics.scores.score(read(name), p, run["species"], halves, over=CONFIGURATIONS)
+        board = physics.scores.score(read(name), p, species, halves, over=CONFIGURATIONS)
         boards.append(_over_indicators(name, board))
     board = xr.concat(boards, "indicator", coords="minimal", compat="override", combine_attrs="override")
     board = board.assign_coords(lag=lags, replica=[row.replica for row in rows])

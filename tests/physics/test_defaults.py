@@ -45,6 +45,7 @@ def test_a_rearrangement_is_the_same_for_labels_recall_and_barriers():
         default(dg.rearrangement_labels, "soft"),
         default(dg.recall_precision, "threshold"),
         default(dg.rearrangement_probability, "threshold"),
+        default(dg.receiver_operating_curve, "threshold"),
     }
 
     assert len(thresholds) == 1

@@ -322,6 +322,29 @@ def test_propensities_of_a_file_are_taken_as_they_are_and_cages_are_scored(tmp_p
     assert "local_energy_cage, 4" in tree["ka_0.0/scoreboard"]["indicator"].values
 
 
+def test_configurations_of_all_replicas_are_scored_and_fitted_together(tmp_path):
+    for replica in (0, 1):
+        (tmp_path / f"r{replica}").mkdir()
+        for number in (1, 2):
+            folder = tmp_path / f"r{replica}"
+            initial, ends = configuration(10 * replica + number)
+            write(folder, number, lags=(10.0,), initial_positions=initial, positions=ends[10.0])
+
+    done = run(tmp_path, STUDY.replace('"T{temp', '"r{replica}/T{temp'))
+
+    assert done.returncode == 0, done.stderr
+    tree = dg.open_store(tmp_path / "ensembles.zarr")
+    ensembles = tree["ka_0.0/isoconfigurational"].to_dataset().load().isel(temperature=0)
+    A = ensembles["species"] == 0
+    assert ensembles["predicted_propensity"].where(A, 0.0).notnull().all()
+    board = tree["ka_0.0/scoreboard"].to_dataset().load().isel(temperature=0, lag=0)
+    assert (board["configurations"] == 4).all()
+    one = ensembles.isel(replica=1, configuration=0, lag=0)
+    pearson = np.corrcoef(one["local_energy"][A], one["propensity"][A])[0, 1]
+    stored = board["pearson_each"].sel(indicator="local_energy").isel(replica=1, configuration=0)
+    assert np.isclose(stored, pearson)
+
+
 def test_of_two_configurations_nothing_is_predicted(tmp_path):
     for number in (1, 2):
         write(tmp_path, number)
