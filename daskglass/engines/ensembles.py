@@ -101,6 +101,7 @@ def simulate(job: Isoconfigurational) -> dict[str, Any]:
         run = _Run(job, engine, start, source, number)
         if not run.is_done():
             steps += run.finish()
+        run.forget()
     return {"trajectories": len(job.numbers), "steps": steps}
 
 
@@ -165,9 +166,12 @@ class _Run:
         finally:
             simulation.close()
         self._write(self.done, recorded, step)
+        return step - begun
+
+    def forget(self) -> None:
+        """Delete what only an interruption needs."""
         self.state.unlink(missing_ok=True)
         self._forget()
-        return step - begun
 
     def _measure(self, simulation: Simulation) -> Record:
         moved = simulation.positions() - self.start.positions

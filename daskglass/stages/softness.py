@@ -11,6 +11,7 @@ import numpy as np
 from daskglass import physics
 from daskglass.stages.declare import (
     CELLS,
+    ENSEMBLES,
     PARTICLES,
     POSITION,
     POSITIONS,
@@ -47,9 +48,26 @@ def soften(path: Path, block: Block, *, positions: str, mu: Sequence[float], wid
     return {"frames": block.stop - block.start}
 
 
+def soften_configuration(
+    path: Path, block: Block, *, positions: str, mu: Sequence[float], width: float
+) -> dict[str, Any]:
+    """Softness of a configuration of an isoconfigurational ensemble."""
+    model = physics.softness.Softness.from_dataset(read_table(path, f"{block.system}/model"))
+    run = read_block(path, block, [positions])
+    radii = physics.structure.mu_grid(*mu)
+    G = physics.structure.structure_functions(run[positions], run["species"], run["box"], radii, width)
+    write_block(path, block, {"softness": model.transform(G).values})
+    return {"frames": 1}
+
+
 def frames_together(features: int) -> int:
     """Frames whose structure functions, `features` a frame, are computed at once."""
     return max(1, FEATURES // features)
+
+
+def has_softness(plan: Plan) -> bool:
+    """Whether softness is defined: by rearrangements in a production or training run."""
+    return "production" in plan.source.runs
 
 
 def _memory(plan: Plan, run: str) -> int:
@@ -75,6 +93,18 @@ STAGE = Stage(
             settings={"positions": POSITIONS, "mu": "structure.mu", "width": "structure.width"},
             memory=_memory,
             seconds=per_particle_frame(3e-6),
+        ),
+        Step(
+            soften_configuration,
+            over=Blocks(ENSEMBLES),
+            name="ensembles",
+            reads=(POSITIONS,),
+            tables=("model",),
+            writes=("softness",),
+            settings={"positions": POSITIONS, "mu": "structure.mu", "width": "structure.width"},
+            memory=_memory,
+            seconds=per_particle_frame(3e-6, ENSEMBLES),
+            when=has_softness,
         ),
     ),
 )

