@@ -85,6 +85,10 @@ _VARIABLES = (
     ),
     Variable("predicted_propensity", (*ENSEMBLES, "particle"), "float32", "sigma", "propensity by a linear predictor"),
     Variable("cage", (*PARTICLES, "xyz"), "float32", "sigma", "centre of the cage of a particle"),
+    Variable(
+        "mean_potential_energy", ENSEMBLES, "float64", "epsilon", "potential energy per particle, mean over trajectories"
+    ),
+    Variable("mean_pressure", ENSEMBLES, "float64", "epsilon/sigma**3", "pressure, mean over trajectories"),
     Variable("trajectories", ENSEMBLES, "int64", "1", "number of trajectories; -1 unknown"),
     Variable("G", ("example", "neighbor", "mu"), "float32", "1", "structure function"),
     # bulk

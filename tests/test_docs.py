@@ -41,6 +41,7 @@ def place_of(step: Step) -> str:
     return {
         "Frames": "blocks, all",
         "Configurations": "blocks, ensembles",
+        "FromConfigurations": "trajectories, simulated",
         "Handovers": "rows, simulated",
         "Simulations": "rows, simulated",
     }.get(type(step.over).__name__, "system")

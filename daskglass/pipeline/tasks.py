@@ -165,7 +165,7 @@ class _Before:
     def __init__(self) -> None:
         self.results: dict[tuple[str, str], _Made] = {}
         self.hidden: dict[str, dict[str, str]] = {}
-        self._variables: dict[str, _Made] = {}
+        self._variables: dict[str, list[_Made]] = {}
         self._tables: dict[str, _Made] = {}
 
     def add(self, stage: str, step: Step, name: str, made: _Made) -> None:
@@ -174,14 +174,16 @@ class _Before:
         if step.table and not step.writes:
             self._tables[step.table] = made
         elif not step.table:
-            self._variables |= dict.fromkeys(step.writes, made)
+            # steps on other runs write variables of the same name
+            for variable in step.writes:
+                self._variables.setdefault(variable, []).append(made)
 
     def writers(self, plan: Plan, step: Step) -> list[_Made]:
         """Tasks of the steps that write what a step reads."""
         roles = {POSITIONS: (plan.settings[POSITIONS],), STRUCTURAL: structural.names(), INDICATED: structural.scored()}
         names = [name for read in step.reads for name in roles.get(read, (read,))]
         found = [self._tables[table] for table in step.tables if table in self._tables]
-        found += [self._variables[name] for name in names if name in self._variables]
+        found += [made for name in names for made in self._variables.get(name, ())]
         return list({id(made): made for made in found}.values())
 
 

@@ -24,10 +24,10 @@ from daskglass.sources.timesteps import folder_of, timestep_of
 from daskglass.store.blocks import Block
 from daskglass.store.ledger import Ledger
 from daskglass.study.settings import Ensembles, Simulate, Study, System, fingerprint
-from daskglass.variables import ENSEMBLES, FRAMES, VARIABLES, over
+from daskglass.variables import FRAMES, VARIABLES, over
 
 LONGEST_LAG_STEPS = 10**9
-PROPENSITIES = ("position", "propensity", "propensity_half", "trajectories")
+PROPENSITIES = ("position", "propensity", "propensity_half", "trajectories", "mean_potential_energy", "mean_pressure")
 LONGEST_OF_WHOLE_LINKS = 25.0  # τ_α, the default of relaxation runs then
 RECORDED = ("position", "potential_energy", "pressure")
 # Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
@@ -111,8 +111,7 @@ class Simulated:
     def _ensembles(self, given: Ensembles) -> Recording:
         # evenly spaced, the first and the last frame among them
         frames = np.linspace(0, self.given.production.frames - 1, given.configurations).round().astype(np.int64)
-        thermodynamics = [over(ENSEMBLES, VARIABLES[name]) for name in ("potential_energy", "pressure")]
-        variables = (*(VARIABLES[name] for name in PROPENSITIES), *thermodynamics)
+        variables = tuple(VARIABLES[name] for name in PROPENSITIES)
         return Recording(frames.size, None, np.array(given.lags), variables, configurations=frames)
 
     def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:

@@ -110,8 +110,8 @@ def average(
         "propensity": p[None],
         "propensity_half": np.moveaxis(halves, 0, 1)[None],
         "trajectories": np.full((1, p.shape[0]), len(motions)),
-        "potential_energy": np.mean([motion.energy for motion in motions], axis=0)[None],
-        "pressure": np.mean([motion.pressure for motion in motions], axis=0)[None],
+        "mean_potential_energy": np.mean([motion.energy for motion in motions], axis=0)[None],
+        "mean_pressure": np.mean([motion.pressure for motion in motions], axis=0)[None],
     }
     write_block(path, block, values)
     return {"frames": 1}
@@ -147,7 +147,7 @@ STEPS = (
         over=Configurations(),
         name="trajectories",
         reads=(MOVED,),
-        writes=("position", "propensity", "propensity_half", "trajectories", "potential_energy", "pressure"),
+        writes=("position", "propensity", "propensity_half", "trajectories", "mean_potential_energy", "mean_pressure"),
         recorded=True,
         settings={"species": "species", "precision": "precision"},
         memory=_memory,

@@ -6,6 +6,8 @@ import pytest
 import daskglass as dg
 from daskglass.engines.ensembles import motion_of
 from daskglass.errors import StudyError
+from daskglass.pipeline.plan import plan_study
+from daskglass.pipeline.tasks import tasks_of
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study
 from tests.studies import command_here
@@ -72,7 +74,7 @@ def test_configurations_are_frames_of_production(finished, ensembles):
 def test_energy_and_pressure_are_those_of_production(finished, ensembles):
     production = dg.open_store(finished / "own.zarr")["ka_0.0/production"].dataset
     for name, allowed in (("potential_energy", 0.05), ("pressure", 0.5)):
-        trajectories = ensembles[name].mean(("replica", "configuration", "lag"))
+        trajectories = ensembles[f"mean_{name}"].mean(("replica", "configuration", "lag"))
         assert np.allclose(trajectories, production[name].mean(("replica", "time")), atol=allowed), name
 
 
@@ -101,6 +103,23 @@ def test_a_finished_study_has_nothing_to_do_and_more_trajectories_are_all_that_i
         key for key in again if key.startswith(("plan", "simulate", "predictor", "scoreboard", "figures"))
     }
     assert not {key for key in again if key.startswith("simulate") and "/c" not in key}
+
+
+def test_tasks_wait_for_the_frames_of_their_own_run(tmp_path):
+    (plan,) = plan_study(load(tmp_path, STUDY))
+    tasks = {task.key: task for task in tasks_of(plan)}
+    hops = [task for key, task in tasks.items() if key.startswith("hops-") and "/production/" in key]
+    indicators = [task for key, task in tasks.items() if key.startswith("indicators-")]
+
+    assert hops
+    assert indicators
+    for task in hops:
+        assert task.after
+        assert all(key.startswith("convert-") and "/production/" in key for key in task.after)
+    for task in indicators:
+        assert all(key.startswith("convert-") and "/isoconfigurational/" in key for key in task.after)
+        (own,) = task.after
+        assert any(key.startswith("simulate-") and key.endswith("/trajectories") for key in tasks[own].after)
 
 
 def load(folder, text):
