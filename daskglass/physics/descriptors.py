@@ -26,7 +26,7 @@ def structural_features(
     mu: ArrayLike = MU,
     width: float = WIDTH,
 ) -> xr.DataArray:
-    """Features of every particle that a linear predictor of propensity is fitted to.
+    """Describe every particle by the features that a linear predictor of propensity is fitted to.
 
     They are the potential energy E_i, all structure functions G_K(μ) and, where thermal positions are given beside those of
     the inherent structure, the distance between the two; and of each of them the averages over 1, 2, … generations of
