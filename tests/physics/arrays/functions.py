@@ -523,6 +523,19 @@ def local_energies(position, species, box):
     return E
 
 
+def described(position, species, box):
+    """E_i and structure functions of particles of all species, and their averages over one generation."""
+    found = np.full((len(species), 2 * (1 + 2 * MU.size)), np.nan)
+    there = species >= 0
+    if there.any() and not np.isnan(position).all():
+        x, kinds = position[there], species[there]
+        G = references.structure_functions(x, kinds, "AB", box, MU, WIDTH, 5.0, np.arange(len(x)))
+        E = references.local_energy(x, kinds, box, KOB_ANDERSEN)
+        features = np.column_stack([E, G.reshape(len(x), -1)])
+        found[there] = np.column_stack([features, references.neighborhood_average(features, x, box, 2.1)])
+    return found
+
+
 def of_those_there(reference, like):
     """What a reference gives for the particles of a frame that are there; NaN for others, and where the frame is missing."""
 
@@ -708,6 +721,10 @@ FUNCTIONS = {
     "neighborhood_average": Function(
         lambda **a: dg.neighborhood_average(**a, cutoff=REACH),
         {"x": PARTICLES, "position": PARTICLES, "box": ("xyz",)}, PARTICLES, of_those_there(averaged, "x"),
+    ),
+    "structural_features": Function(
+        lambda **a: dg.structural_features(**a, mixture=KOB_ANDERSEN, generations=1, mu=MU, width=WIDTH),
+        CENTERS, ("particle", "feature"), described, 1e-4,
     ),
     "inherent_structures": Function(
         lambda **a: dg.inherent_structures(**a, mixture=KOB_ANDERSEN, tolerance=1e100), CENTERS, PARTICLES, unmoved
