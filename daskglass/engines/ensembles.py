@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gsd.hoomd
 import numpy as np
@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, Engine, Simulation, get_engine
 from daskglass.engines.saved import SEGMENT
-from daskglass.engines.states import State, drawn_velocities
 from daskglass.errors import EngineError
 from daskglass.physics.systems import Mixture
 from daskglass.store.durable import publish
+
+if TYPE_CHECKING:
+    from daskglass.engines.states import State
 
 Record = tuple[NDArray[np.float32], float, float]  # at a lag: distances, energy per particle, pressure
 
@@ -121,6 +123,9 @@ def motion_of(folder: Path, number: int) -> Motion:
 
 def _configuration(job: Isoconfigurational) -> tuple[State, str]:
     """Positions that trajectories start from, at rest, and a hash of them."""
+    # who only plans needs no compiled loops
+    from daskglass.engines.states import State
+
     try:
         with gsd.hoomd.open(job.production, "r") as file:
             frame = file[job.frame]
@@ -181,6 +186,8 @@ class _Run:
         return np.linalg.norm(moved, axis=1).astype(np.float32), energy, float(log[PRESSURE][0])
 
     def _begin(self) -> Simulation:
+        from daskglass.engines.states import drawn_velocities
+
         job = self.job
         entropy = (job.seed, job.replica, job.frame, self.number)
         rng = np.random.default_rng(np.random.SeedSequence(entropy))

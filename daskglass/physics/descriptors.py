@@ -81,8 +81,10 @@ def structural_features(
     >>> features = dg.structural_features(position, species, box, mixture, generations=1)
     >>> features.sizes["feature"]
     110
-    >>> features.sel(feature=["E", "E, 1"]).values.round(2).tolist()
-    [[-0.5, -0.5], [-0.5, -0.5], [0.0, 0.0]]
+    >>> print(features.sel(feature=["E", "E, 1"]).values.round(2))
+    [[-0.49 -0.49]
+     [-0.49 -0.49]
+     [ 0.    0.  ]]
     """
     if (
         isinstance(generations, bool)

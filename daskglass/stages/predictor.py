@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dask
 import numpy as np
 import xarray as xr
 
@@ -51,6 +50,9 @@ def fit(
     seed: int,
 ) -> dict[str, xr.Dataset]:
     """Fit a predictor at one temperature for every lag; predict every configuration by one that never saw it."""
+    # who only plans needs no Dask
+    import dask
+
     run = open_group(path, f"{system}/{RUN}").sel(temperature=temperature, method="nearest")
     # of one configuration at a time: features take more memory than all else
     where = {name: run[name].load().chunk(replica=1, configuration=1) for name in {positions, "position"}}

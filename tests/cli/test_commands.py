@@ -332,7 +332,10 @@ def test_a_store_is_known_by_the_name_of_the_working_folder_and_through_a_link(t
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--format", "xyz"), "--format: unknown trajectory format 'xyz': choose gsd, lammps or signac"),
+        (
+            ("--format", "xyz"),
+            "--format: unknown trajectory format 'xyz': choose gsd, lammps, signac or isoconfigurational",
+        ),
         (("--format", "gsd", "--timestep", "0"), "--timestep: Input should be greater than 0"),
         (("--format", "gsd", "--precision", "1e300"), "--precision: Input should be less"),
         (("--format", "gsd", "--frames", "0"), "--frames: Input should be greater than 0"),

@@ -812,7 +812,11 @@ def test_the_command_tells_each_cause_in_a_line_reports_every_file_and_finishes_
         ({"pattern": "nothing/{system}/T{temperature:g}"}, 1, "no file matches nothing/{system}/T{temperature"),
         ({"pattern": "data/ka/T{temperature:g}/r{replica:d}/traj"}, 2, "no system for data/ka/T{temperature:g}"),
         ({"pattern": "data/{system"}, 2, "data/{system"),
-        ({"form": "xyz"}, 2, "--format: unknown trajectory format 'xyz': choose gsd, lammps or signac"),
+        (
+            {"form": "xyz"},
+            2,
+            "--format: unknown trajectory format 'xyz': choose gsd, lammps, signac or isoconfigurational",
+        ),
         ({"form": "lammps"}, 1, "/traj: "),
     ],
 )

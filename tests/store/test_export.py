@@ -4,6 +4,7 @@ import errno
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import gsd.hoomd
 import numpy as np
@@ -233,7 +234,7 @@ def test_a_full_disk_is_named_with_the_file_and_the_remedy(small_disk, name):
 
 
 def test_figures_on_a_full_disk_name_their_folder_and_the_remedy(small_disk, monkeypatch):
-    monkeypatch.setattr("daskglass.report.results.open_results", lambda store: None)
+    monkeypatch.setattr("daskglass.report.results.open_results", lambda store: SimpleNamespace(figures=["one"]))
     monkeypatch.setattr(
         "daskglass.report.page.write_figure", lambda results, number, folder: (folder / "x").write_bytes(bytes(10**6))
     )
