@@ -134,6 +134,8 @@ def _check_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
     if len(shapes["types"]) != 1:
         raise TrajectoryError(f"types has shape {shapes['types']}; one number a particle is expected", file=path)
     (N,) = shapes["types"]
+    if not N:
+        raise TrajectoryError("holds no particles", file=path)
     expected = {name: (N,) if name in ("types", "md_prop") else (N, EDGES) for name in shapes}
     for name, shape in shapes.items():
         of_one = shape[1:] if name == "positions" else shape

@@ -12,6 +12,9 @@ from daskglass.report.boards import board_tables
 from daskglass.report.results import open_results
 from tests.studies import command_here
 
+# one worker runs the study, for all of them
+pytestmark = pytest.mark.xdist_group("ensembles")
+
 N, EDGE = 1000, 10
 MIXTURE = kob_andersen(0.0)
 L = MIXTURE.box_length(N)

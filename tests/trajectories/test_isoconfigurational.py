@@ -91,6 +91,7 @@ def test_an_object_array_is_refused_where_it_is_read_without_a_scan(write):
         ({"initial_positions": None}, "has no array initial_positions"),
         ({"positions": None}, "has neither positions nor md_prop; it has types, initial_positions"),
         ({"types": np.zeros((N, 1), int)}, "types has shape"),
+        ({"types": np.zeros(0, int), "initial_positions": np.zeros((0, 3))}, "holds no particles"),
         ({"types": np.full(N, 0.5)}, "types must be codes of species"),
         ({"types": np.full(N, -1)}, "types must be codes of species"),
         ({"types": np.full(N, 300)}, "types must be codes of species"),
