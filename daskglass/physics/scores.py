@@ -209,8 +209,6 @@ def _board(x: NDArray[np.floating], y: NDArray[np.floating], *halves: NDArray[np
     from scipy.stats import rankdata
 
     there = ~(np.isnan(x) | np.isnan(y))
-    for half in halves:
-        there &= ~np.isnan(half).any(axis=1)
     pairs = [(a[use].astype(np.float64), b[use].astype(np.float64)) for a, b, use in zip(x, y, there, strict=True)]
     each = {
         "pearson": np.array([_correlation(a, b) for a, b in pairs]),
@@ -218,7 +216,9 @@ def _board(x: NDArray[np.floating], y: NDArray[np.floating], *halves: NDArray[np
     }
     found = {**_pooled(pairs), "configurations": np.isfinite(each["pearson"]).sum()}
     for half in halves:
-        each["split_half"] = np.array([_correlation(*both[:, use]) for both, use in zip(half, there, strict=True)])
+        # of the same particles; where there are no halves, there is no ceiling, but a score
+        whole = there & ~np.isnan(half).any(axis=1)
+        each["split_half"] = np.array([_correlation(*both[:, use]) for both, use in zip(half, whole, strict=True)])
         found |= _ceiling(each["split_half"])
     for name, values in each.items():
         found[f"{name}_each"] = values

@@ -21,14 +21,18 @@ from daskglass.sources.surveys import COMPOSITION, DENSITY
 from daskglass.sources.surveys import ENSEMBLE as RUN
 from daskglass.store.blocks import Block
 from daskglass.study.settings import Study, System, fingerprint
-from daskglass.trajectories.isoconfigurational import CAGE, Contents, scan
+from daskglass.trajectories.isoconfigurational import CAGE, Contents, checksums, scan
 from daskglass.trajectories.mapping import Trajectory
 from daskglass.variables import VARIABLES
 
 
 def of_ensembles(study: Study, system: System, files: Sequence[Trajectory]) -> FromEnsembles:
     """Return the source of a system that there are ensembles of."""
-    found = FromEnsembles(system, tuple(file for file in files if file.system == system.system))
+    asked = system.temperatures
+    own = [file for file in files if file.system == system.system]
+    if own and asked:
+        own = [file for file in own if same(asked, file.temperature).any()] or own
+    found = FromEnsembles(system, tuple(own))
     found.check()
     return found
 
@@ -128,12 +132,13 @@ class FromEnsembles:
         problem = ""
         if missing:
             problem = (
-                f"{self.system}: T = {block.temperature:g}, configuration {number}: no file at lag {missing[0]:g} τ; "
+                f"{self.system}: T = {block.temperature:g}, replica {block.replica}, configuration {number}: no file at lag "
+                f"{missing[0]:g} τ; "
                 f"there are files at {sorted(files) or 'none'}"
             )
         kept = {lag: path for lag in self._lags.tolist() for at, path in files.items() if same(at, lag)}
-        stats = {f"{lag:g}": (path.stat().st_size, path.stat().st_mtime_ns) for lag, path in kept.items()}
-        return Feed(Ensemble(kept), {"files": fingerprint(stats)}, problem)
+        contents = {repr(lag): (str(path.absolute()), checksums(path)) for lag, path in kept.items()}
+        return Feed(Ensemble(kept), {"files": fingerprint(number, contents)}, problem)
 
     @cached_property
     def _numbers(self) -> NDArray[np.int64]:
@@ -193,6 +198,16 @@ class FromEnsembles:
                     remedy=f"put {{{name}}} into {setting('source.trajectories.path')}, or {name}, {what}, into "
                     f"{setting('source.trajectories.constants')} or a column of {setting('source.trajectories.table')}",
                 )
+        places: dict[tuple[object, ...], Path] = {}
+        for file in self.files:
+            place = (file.temperature, file.replica, file.configuration, file.lag)
+            if (other := places.setdefault(place, file.path)) != file.path:
+                raise TrajectoryError(
+                    f"and {other} are both of T = {file.temperature:g}, replica {file.replica}, configuration "
+                    f"{file.configuration}, lag {file.lag:g} τ",
+                    file=file.path,
+                    remedy="all trajectories of a configuration and lag are in one file",
+                )
         path, counts = self.files[0].path, np.bincount(self.codes, minlength=len(self.species))
         if counts.size > len(self.species):
             raise TrajectoryError(
@@ -203,10 +218,15 @@ class FromEnsembles:
         if mixture is None:
             return
         allowed = 1 + COMPOSITION * self.particles
-        if any(abs(n - part * self.particles) > allowed for n, part in zip(counts, mixture.fractions, strict=True)):
+        if unknown := [name for name in self.species if name not in mixture.species]:
+            raise StudyError(
+                f"{self.system}: the mixture has no species {unknown[0]!r}: it has {list(mixture.species)}"
+            )
+        fractions = [mixture.fractions[mixture.species.index(name)] for name in self.species]
+        if any(abs(n - part * self.particles) > allowed for n, part in zip(counts, fractions, strict=True)):
             found, stated = (
                 ", ".join(f"{name} {n:g}" for name, n in zip(self.species, numbers, strict=True))
-                for numbers in (counts, mixture.fractions)
+                for numbers in (counts, fractions)
             )
             raise TrajectoryError(
                 f"types holds {found}; the mixture of the system has the fractions {stated}, in the order of codes 0, 1, …",

@@ -29,7 +29,7 @@ OF_A_TRAJECTORY = 96  # bytes of a particle: position as read, displacement and 
 
 @dataclass(frozen=True)
 class Configurations:
-    """Every configuration of an isoconfigurational ensemble ."""
+    """Every configuration of an isoconfigurational ensemble."""
 
     def items(self, plan: Plan) -> Iterator[Item]:
         """List the configurations, with the files of each."""

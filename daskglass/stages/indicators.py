@@ -52,7 +52,7 @@ def indicate(
 
 def of_structure(structure: Structure) -> dict[str, NDArray[np.floating]]:
     """All indicators (…, particle) of a structure, NaN but of the first species; and their averages (…, generation, particle)."""
-    names = [variable.name for variable in INDICATORS]
+    names = [variable.name for variable in INDICATORS if variable.of]
     x = xr.concat(
         [variable.of(structure).reset_coords(drop=True).astype(np.float64) for variable in INDICATORS if variable.of],
         "indicator", coords="minimal", compat="override", combine_attrs="drop",

@@ -104,7 +104,9 @@ def names() -> tuple[str, ...]:
 
 def written(suffix: str) -> tuple[str, ...]:
     """Names of the indicators in one kind of positions, and of their averages over neighbourhoods."""
-    return tuple(f"{variable.name}{averaged}{suffix}" for variable in INDICATORS for averaged in ("", AVERAGED))
+    return tuple(
+        f"{variable.name}{averaged}{suffix}" for variable in INDICATORS if variable.of for averaged in ("", AVERAGED)
+    )
 
 
 def scored() -> tuple[str, ...]:

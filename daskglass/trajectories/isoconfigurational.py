@@ -12,7 +12,9 @@ Arrays of Python objects are refused: reading them can run any code.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,6 +92,18 @@ def read(path: Path, name: str) -> NDArray[np.float64]:
     return numbers
 
 
+def checksums(path: Path) -> list[int]:
+    """Checksums of all arrays, as the archive states them: they change with its content.
+
+    Raises
+    ------
+    TrajectoryError
+        If it is missing, damaged, or no `.npz` file.
+    """
+    with _opened(path) as archive:
+        return [member.CRC for member in archive.infolist()]
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
@@ -97,7 +111,15 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except FileNotFoundError:
         raise TrajectoryError("no such file", file=path) from None
-    except (OSError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError) as error:
+    except (
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        NotImplementedError,
+        RuntimeError,
+        zlib.error,
+    ) as error:
         raise TrajectoryError(f"cannot be read as an .npz file: {error}", file=path) from error
 
 
@@ -107,8 +129,10 @@ def _shape(path: Path, archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
         with archive.open(f"{name}.npy") as file:
             read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read(file)
-    except ValueError as error:
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:
         raise TrajectoryError(f"{name} is damaged: {error}", file=path) from None
+    if min(shape, default=0) < 0:
+        raise TrajectoryError(f"{name} is damaged: it says that it has shape {shape}", file=path)
     if dtype.hasobject:
         raise TrajectoryError(
             f"{name} is an array of Python objects, which is never unpickled: it could run any code",

@@ -130,7 +130,8 @@ def test_there_is_no_ceiling_where_halves_say_nothing_of_each_other():
     assert np.isnan(board.ceiling)
     missing = dg.score(noise(1), noise(0), SPECIES, half=half * np.nan)
     assert np.isnan(missing.ceiling)
-    assert missing.configurations == 0
+    assert missing.configurations == 8
+    assert missing.pearson.item() == board.pearson.item()
 
 
 # --- what is scored ------------------------------------------------------------------------------------------------

@@ -216,7 +216,7 @@ def test_configurations_and_temperatures_may_join(finished):
 
     # of the second temperature there is one of five configurations
     assert done.returncode == 1
-    assert "T = 0.6, configuration 2: no file at lag 10" in done.stderr + done.stdout
+    assert "T = 0.6, replica 0, configuration 2: no file at lag 10" in done.stderr + done.stdout
     (finished / "T0.6/1_10.npz").unlink()
     (finished / "T0.6/1_100.npz").unlink()
 
@@ -248,6 +248,38 @@ def test_types_of_another_meaning_are_refused(tmp_path):
     write(tmp_path, 1, types=1 - TYPES)
 
     assert "types holds A 200, B 800; the mixture of the system has the fractions A 0.8, B 0.2" in failure(tmp_path)
+
+
+def test_species_in_another_order_than_the_mixtures_are_known_by_their_names(tmp_path):
+    text = STUDY.replace("{system: ka_0.0}", "{system: ka_0.0, species: [B, A]}")
+    write(tmp_path, 1)
+
+    assert "types holds B 800, A 200; the mixture of the system has the fractions B 0.2, A 0.8" in failure(
+        tmp_path, text
+    )
+    write(tmp_path, 1, types=1 - TYPES)
+    (tmp_path / "study.yaml").write_text(text)
+    assert command_here("run", "study.yaml", "--dry-run", folder=tmp_path).returncode == 0
+
+
+def test_two_files_of_one_place_are_refused(tmp_path):
+    for part in (0, 1):
+        (tmp_path / f"part{part}").mkdir()
+        write(tmp_path / f"part{part}", 1, lags=(10.0,))
+
+    found = failure(tmp_path, STUDY.replace('"T{temp', '"part{trajectory}/T{temp'))
+    assert "are both of T = 0.5, replica 0, configuration 1, lag 10 τ" in found
+
+
+def test_files_at_temperatures_that_are_not_asked_for_do_not_matter(tmp_path):
+    write(tmp_path, 1)
+    write(tmp_path, 7, temperature=0.6, lags=(10.0,))
+
+    (tmp_path / "study.yaml").write_text(STUDY.replace("{system: ka_0.0}", "{system: ka_0.0, temperatures: [0.5]}"))
+
+    done = command_here("run", "study.yaml", "--dry-run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"convert\s*│ 1 ", done.stdout)
 
 
 def test_types_beyond_the_species_are_refused(tmp_path):

@@ -164,3 +164,16 @@ def test_an_array_that_claims_to_be_longer_than_it_is_takes_no_memory(write):
 
     with pytest.raises(TrajectoryError, match="positions says that it has shape"):
         scan(path)
+
+
+def test_compressed_data_that_rotted_are_found(tmp_path):
+    path = tmp_path / "compressed.npz"
+    np.savez_compressed(path, **GOOD)
+    whole = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("positions.npy").header_offset + 60
+    whole[start : start + 40] = bytes(40)
+    path.write_bytes(whole)
+
+    with pytest.raises(TrajectoryError):
+        read(path, "positions")

@@ -139,6 +139,7 @@ def _configurations(ax: Axes, board: Board, T: float) -> None:
         ax.plot(np.arange(1, rho.size + 1), rho, shape, color=shade, linestyle="-", linewidth=0.5)
     if "split_half_each" in scores:
         r = scores["split_half_each"].isel(indicator=0).transpose("replica", "configuration").values.ravel()
+        r = np.where(r > 0, r, np.nan)
         ceiling = np.sqrt(2 * r / (1 + r))
         ax.fill_between(np.arange(1, r.size + 1), ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
     ax.set_xlabel("configuration")
