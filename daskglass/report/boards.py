@@ -30,7 +30,7 @@ def about(board: Board) -> str:
     return (
         f"{run.sizes['particle']:,} particles, {count(board.configurations, 'configuration')}{each}; T = {_extent(T)}, lags of "
         f"{_extent(board.scores['lag'].values)} τ; scores are over {board.first} particles, structure is of "
-        f"{'inherent structures' if board.inherent else 'thermal configurations'} where nothing else is said"
+        f"{'inherent structures' if board.inherent else 'thermal configurations'} unless stated otherwise"
     )
 
 

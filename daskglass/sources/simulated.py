@@ -115,20 +115,16 @@ class Simulated:
         return Recording(frames.size, None, np.array(given.lags), variables, configurations=frames)
 
     def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
-        given = self.given.isoconfigurational
-        if given is None:
-            return ()
-        steps = tuple(round(lag / self.timestep) for lag in given.lags)
+        whole = self._trajectories(block)
         # several short ones to a task: starting an engine takes longer than some
-        together = max(1, SEGMENT // (self.particles * steps[-1]))
-        whole = self._trajectories(block, steps, tuple(range(given.trajectories)))
-        return [
-            replace(whole, numbers=whole.numbers[first : first + together])
-            for first in range(0, given.trajectories, together)
-        ]
+        together = max(1, SEGMENT // (self.particles * whole.steps[-1]))
+        starts = range(0, len(whole.numbers), together)
+        return [replace(whole, numbers=whole.numbers[first : first + together]) for first in starts]
 
-    def _trajectories(self, block: Block, steps: tuple[int, ...], numbers: tuple[int, ...]) -> Isoconfigurational:
-        configurations = self.runs[ENSEMBLE].configurations
+    def _trajectories(self, block: Block) -> Isoconfigurational:
+        """All trajectories that start from a configuration."""
+        given, configurations = self.given.isoconfigurational, self.runs[ENSEMBLE].configurations
+        assert given is not None
         assert configurations is not None
         frame = int(configurations[block.start])
         folder = self._folder(block.temperature, block.replica).resolve()
@@ -141,8 +137,8 @@ class Simulated:
             frame=frame,
             replica=block.replica,
             seed=self.given.seed + zlib.crc32(self.system.encode()),
-            numbers=numbers,
-            steps=steps,
+            numbers=tuple(range(given.trajectories)),
+            steps=tuple(round(lag / self.timestep) for lag in given.lags),
             folder=folder / ENSEMBLE / f"c{frame}",
             threads=self.given.threads,
         )
@@ -152,10 +148,7 @@ class Simulated:
 
     def feed(self, block: Block) -> Feed:
         if block.run == ENSEMBLE:
-            given = self.given.isoconfigurational
-            assert given is not None
-            jobs = self.trajectories(block)
-            whole = replace(jobs[0], numbers=tuple(range(given.trajectories)))
+            whole = self._trajectories(block)
             link = next(
                 simulation
                 for simulation in self.simulations

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from daskglass.engines import ensembles, saved, sweep
-from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.engines.link import Link
 from daskglass.registry import ENGINES
 from daskglass.stages.declare import ENSEMBLES, MOVED, POSITION, RECORDED, Item, Place, Plan, Stage, Step
@@ -115,11 +114,6 @@ def _seconds(plan: Plan, gpu: bool) -> float:
     return 0.0 if effort.notes else cores * effort.particle_steps / speed.steps[effort.shifted]
 
 
-def start_again(job: Isoconfigurational) -> dict[str, Any]:
-    """Run trajectories from one configuration, each with velocities of its own, or what is left of them."""
-    return ensembles.simulate(job)
-
-
 STAGE = Stage(
     "simulate",
     (
@@ -143,7 +137,7 @@ STAGE = Stage(
             threads=_threads,
         ),
         Step(
-            start_again,
+            ensembles.simulate,
             over=FromConfigurations(),
             name="trajectories",
             reads=(RECORDED,),

@@ -52,8 +52,8 @@ def caption(results: Results) -> str:
     thermal = "; broken lines: the same of thermal positions" if kinds == "inherent structures" else ""
     return (
         "Pearson correlation ρ of structural variables with propensity, mean over configurations. Left: variables averaged "
-        f"over so many generations of neighbours, of {kinds}{thermal}; the linear predictor foresees configurations that it was "
-        f"not fitted to; grey: the noise ceiling. {right}. {colder}Error bars are standard errors over configurations."
+        f"over this many generations of neighbours, of {kinds}{thermal}; the linear predictor is judged on configurations "
+        f"that it was not fitted to; grey: the noise ceiling. {right}. {colder}Error bars are standard errors over configurations."
     )
 
 
