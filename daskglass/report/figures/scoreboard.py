@@ -53,7 +53,8 @@ def caption(results: Results) -> str:
     return (
         "Pearson correlation ρ of structural variables with propensity, mean over configurations. Left: variables averaged "
         f"over this many generations of neighbours, of {kinds}{thermal}; the linear predictor is judged on configurations "
-        f"that it was not fitted to; grey: the noise ceiling. {right}. {colder}Error bars are standard errors over configurations."
+        f"that it was not fitted to; grey: the noise ceiling. {right}. {colder}Error bars are standard errors "
+        "over configurations."
     )
 
 
