@@ -180,16 +180,20 @@ FIGURES: dict[str, FigureEntry] = {
     "grouped": FigureEntry("daskglass.report.figures.grouped"),
     "barriers": FigureEntry("daskglass.report.figures.barriers"),
 }
-# of isoconfigurational ensembles, behind the others
+# of structural variables beside those of the paper, and of isoconfigurational ensembles: behind the others
+OTHER_FIGURES: dict[str, FigureEntry] = {
+    "others": FigureEntry("daskglass.report.figures.others"),
+}
 ENSEMBLE_FIGURES: dict[str, FigureEntry] = {
     "scoreboard": FigureEntry("daskglass.report.figures.scoreboard"),
     "propensity": FigureEntry("daskglass.report.figures.propensity"),
 }
 
 
-def figures_of(production: bool, ensembles: bool) -> list[str]:
-    """Names of the figures, in order, of a study with production runs, with isoconfigurational ensembles, or both."""
-    return [*(FIGURES if production else ()), *(ENSEMBLE_FIGURES if ensembles else ())]
+def figures_of(production: bool, others: bool, ensembles: bool) -> list[str]:
+    """Names of the figures, in order, of a study with production runs, other structural variables in them, or ensembles."""
+    kinds = ((FIGURES, production), (OTHER_FIGURES, others), (ENSEMBLE_FIGURES, ensembles))
+    return [name for figures, there in kinds if there for name in figures]
 
 
 def simulating() -> dict[str, EngineEntry]:

@@ -74,8 +74,9 @@ _VARIABLES = (
     ),
     Variable("softness", PARTICLES, "float32", "1", "softness"),
     Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
-    Variable("local_energy", PARTICLES, "float64", "epsilon", "potential energy of a particle"),
-    Variable("local_density", PARTICLES, "float64", "1", "local density"),
+    Variable("local_energy", PARTICLES, "float32", "epsilon", "potential energy of a particle"),
+    Variable("local_density", PARTICLES, "float32", "1", "local density"),
+    Variable("local_bond_order", PARTICLES, "float32", "1", "bond-orientational order Q_6 of the nearest neighbours"),
     Variable("bond_order", (*PARTICLES, "distance"), "float32", "1", "bond-orientational order of a shell"),
     # isoconfigurational ensembles
     Variable("propensity", (*ENSEMBLES, "particle"), "float64", "sigma", "propensity of motion"),
@@ -145,7 +146,7 @@ def over(dims: tuple[str, ...], variable: Variable) -> Variable:
 
 
 VARIABLES = {variable.name: variable for variable in _VARIABLES}
-for _name in ("local_entropy", "local_energy", "local_density"):
+for _name in ("local_entropy", "local_energy", "local_density", "local_bond_order"):
     VARIABLES |= {variable.name: variable for variable in _of_configurations(VARIABLES[_name])}
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from daskglass.cluster.job_script import MALLOC, NO_CLUSTER, Profile, lifetime_seconds
 from daskglass.errors import StudyError
-from daskglass.pipeline.plan import plan_study
+from daskglass.pipeline.plan import figures_of_study, plan_study
 from daskglass.pipeline.tasks import FAN_IN, Task
-from daskglass.registry import ENGINES, Speed, figures_of
+from daskglass.registry import ENGINES, Speed
 from daskglass.stages import registry
-from daskglass.stages.declare import ENSEMBLES, PRODUCTION, Plan, Reduce, Rows, Step
+from daskglass.stages.declare import Plan, Reduce, Rows, Step
 from daskglass.store.template import Layout
 from daskglass.study.settings import Study
 
@@ -292,8 +292,7 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
     source, kinds, effort = plan.source, kinds_of(plan), plan.source.effort()
     hours = {stage: seconds / 3600 for stage, seconds in _seconds(plan, gpu).items() if seconds}
     # each system has panels in all of them
-    figures = figures_of(bool(plan.runs(PRODUCTION)), bool(plan.runs(ENSEMBLES)))
-    hours[FIGURES_STAGE] = OF_A_FIGURE * (len(figures) + 1) / 3600
+    hours[FIGURES_STAGE] = OF_A_FIGURE * (len(figures_of_study([plan])) + 1) / 3600
     tasks: dict[str, int] = {}
     for kind in kinds:
         tasks[kind.stage] = tasks.get(kind.stage, 0) + kind.number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +18,22 @@ from daskglass.errors import StudyError, TrajectoryError
 from daskglass.physics.bins import bin_middles
 from daskglass.physics.defaults import GENERATIONS
 from daskglass.physics.labels import find
+from daskglass.registry import figures_of
 from daskglass.sources import Recording, Source
 from daskglass.sources.surveys import Over
 from daskglass.sources.systems import sources_of
-from daskglass.stages import registry
-from daskglass.stages.declare import ENSEMBLES, PARTICLES, POSITIONS, PRODUCTION, Blocks, Plan, Reduce, Rows
+from daskglass.stages import registry, structural
+from daskglass.stages.declare import (
+    ENSEMBLES,
+    PARTICLES,
+    POSITIONS,
+    PRODUCTION,
+    STRUCTURAL,
+    Blocks,
+    Plan,
+    Reduce,
+    Rows,
+)
 from daskglass.store.ledger import Ledger
 from daskglass.store.template import Layout, division, frames_per_block, frames_per_chunk
 from daskglass.study.checks import check_reach
@@ -66,12 +77,19 @@ def _settings(study: Study, source: Source, analysed: bool) -> dict[str, Any]:
     settings: dict[str, Any] = {"precision": study.precision}
     for section in (*SECTIONS, "inherent"):
         settings |= _flat(section, getattr(study, section))
+    mixture = None if listed is None else listed.mixture
     return settings | {
+        STRUCTURAL: structural.names(mixture, _shortest_edge(source)),
         POSITIONS: "position" if study.inherent == "none" else "inherent",
         "species": source.species,
-        "mixture": listed and listed.mixture,
+        "mixture": mixture,
         "softness.train_on.temperature": source.training_temperature if analysed else None,
     }
+
+
+def _shortest_edge(source: Source) -> float:
+    of_study = () if source.box is None else source.box.tolist()
+    return float(min((*of_study, *source.shortest_edges().values()), default=np.inf))
 
 
 def _flat(name: str, value: Any) -> dict[str, Any]:
@@ -94,6 +112,15 @@ def _earlier(study: Study) -> dict[str, frozenset[str]]:
     for section in (*SECTIONS, "inherent"):
         forms.setdefault(section, [getattr(study, section)])
     return {section: frozenset(map(fingerprint, values)) for section, values in forms.items()}
+
+
+def figures_of_study(plans: Sequence[Plan]) -> list[str]:
+    """Names of the figures of some systems, in order."""
+    production, ensembles = (any(plan.runs(of) for plan in plans) for of in (PRODUCTION, ENSEMBLES))
+    shared = set.intersection(
+        *(set(plan.settings[STRUCTURAL]) for plan in plans if plan.runs(PRODUCTION) or not production)
+    )
+    return figures_of(production, production and len(shared) > len(structural.OF_PAPER), ensembles)
 
 
 # --- layouts -------------------------------------------------------------------------------------------------------

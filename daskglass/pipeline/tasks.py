@@ -180,7 +180,11 @@ class _Before:
 
     def writers(self, plan: Plan, step: Step) -> list[_Made]:
         """Tasks of the steps that write what a step reads."""
-        roles = {POSITIONS: (plan.settings[POSITIONS],), STRUCTURAL: structural.names(), INDICATED: structural.scored()}
+        roles = {
+            POSITIONS: (plan.settings[POSITIONS],),
+            STRUCTURAL: plan.settings[STRUCTURAL],
+            INDICATED: structural.scored(),
+        }
         names = [name for read in step.reads for name in roles.get(read, (read,))]
         found = [self._tables[table] for table in step.tables if table in self._tables]
         found += [made for name in names for made in self._variables.get(name, ())]

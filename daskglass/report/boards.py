@@ -7,7 +7,7 @@ import xarray as xr
 
 from daskglass.report.numbers import Table, count, with_error
 from daskglass.report.results import Board, Results
-from daskglass.stages.structural import INDICATORS, PREDICTED, SOFTNESS, parts
+from daskglass.stages.structural import PREDICTED, STRUCTURAL_VARIABLES, parts
 
 POSITIONS = {"": "", "_thermal": ", thermal", "_cage": ", cage centres"}
 
@@ -15,7 +15,7 @@ POSITIONS = {"": "", "_thermal": ", thermal", "_cage": ", cage centres"}
 def label(name: str) -> str:
     """Name of an indicator in words: local energy, thermal, average of 2 generations."""
     variable, suffix, generation = parts(name)
-    words = {variable.name: variable.label for variable in (SOFTNESS, *INDICATORS)} | {PREDICTED: "linear predictor"}
+    words = {variable.name: variable.label for variable in STRUCTURAL_VARIABLES} | {PREDICTED: "linear predictor"}
     averaged = f", averaged over {count(generation, 'generation')}" if generation else ""
     return f"{words.get(variable, variable.replace('_', ' '))}{POSITIONS[suffix]}{averaged}"
 
@@ -44,7 +44,7 @@ def families(board: Board) -> list[tuple[str, dict[str, list[str]]]]:
     """Structural variables of a board: of each, by kind of positions, its indicators from none to all generations."""
     names = [str(name) for name in board.scores["indicator"].values]
     found = []
-    for variable in (*INDICATORS, SOFTNESS):
+    for variable in STRUCTURAL_VARIABLES:
         members = {
             suffix: [name for name in names if parts(name)[:2] == (variable.name, suffix)] for suffix in POSITIONS
         }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskglass.report.results import SystemResults, known
+from daskglass.stages.structural import LOCAL_ENTROPY, StructuralVariable
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Points:
 
     Attributes
     ----------
-    s2 : softness-grouped pair excess entropy at the middle of each stratum
+    x : softness-grouped structure at the middle of each stratum: pair excess entropy, or another variable's mean
     y_entropy, y_energy, entropy, energy : y_Σ, y_E, Σ and ΔE
     …_err, …_cov : standard errors, and covariances between strata; NaN where they are unknown
     deviation : largest |y_E − y_Σ + 1|
@@ -24,8 +25,8 @@ class Points:
     outside : number of strata beyond the softness bins, whose entropy is not known
     """
 
-    s2: NDArray[np.float64]
-    s2_err: NDArray[np.float64]
+    x: NDArray[np.float64]
+    x_err: NDArray[np.float64]
     y_entropy: NDArray[np.float64]
     y_entropy_err: NDArray[np.float64]
     y_entropy_cov: NDArray[np.float64]
@@ -41,8 +42,8 @@ class Points:
     outside: int
 
 
-def points(system: SystemResults, inherent: bool = True) -> Points:
-    """Barriers of a system against s⁽²⁾ of the softness bins, interpolated linearly at the middles of the strata.
+def points(system: SystemResults, inherent: bool = True, other: StructuralVariable = LOCAL_ENTROPY) -> Points:
+    """Barriers of a system against structure of the softness bins, interpolated linearly at the middles of the strata.
 
     The scaled barriers all share the factor 1/ln P_R(T_A). Where P_R(T_A) is close to 1, or above it, that factor is
     not known, or has the wrong sign, and the points say nothing about a collapse: such a system is refused.
@@ -51,15 +52,15 @@ def points(system: SystemResults, inherent: bool = True) -> Points:
     ----------
     system : of a study
     inherent : take the entropy of the inherent structures, not the thermal one
+    other : whose structure; of local entropy, that of the pair excess entropy
     """
     fits, ensemble = system.fits("softness"), system.ensemble
     middles, bins = fits["stratum_middle"].values, ensemble["softness_bin"].values
-    name = "s2_grouped_pooled" if inherent else system.thermal_name("s2_grouped_pooled")
-    grouped, grouped_err = ensemble[name].values, known(ensemble, f"{name}_err", bins.shape)
-    s2 = np.interp(middles, bins, grouped, left=np.nan, right=np.nan)
+    grouped, grouped_err = grouped_by_softness(system, other, inherent)
+    x = np.interp(middles, bins, grouped, left=np.nan, right=np.nan)
     # how much of each bin is in each stratum
     weights = np.stack([np.interp(middles, bins, row) for row in np.eye(bins.size)], axis=1)
-    s2_err = np.sqrt((np.where(weights > 0, weights * grouped_err, 0.0) ** 2).sum(axis=1))
+    x_err = np.sqrt((np.where(weights > 0, weights * grouped_err, 0.0) ** 2).sum(axis=1))
 
     def of(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return fits[name].values.astype(np.float64), known(fits, f"{name}_err", middles.shape)
@@ -73,12 +74,25 @@ def points(system: SystemResults, inherent: bool = True) -> Points:
     )
     apart = np.abs(y_energy - y_entropy + 1)
     return Points(
-        s2, s2_err, y_entropy, y_entropy_err, y_entropy_cov, y_energy, y_energy_err, y_energy_cov,
+        x, x_err, y_entropy, y_entropy_err, y_entropy_cov, y_energy, y_energy_err, y_energy_cov,
         entropy, entropy_err, energy, energy_err,
         float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan,
         _refused(system, y_entropy, y_entropy_err),
         int(((middles < bins[0]) | (middles > bins[-1])).sum()),
     )  # fmt: skip
+
+
+def grouped_by_softness(
+    system: SystemResults, other: StructuralVariable, inherent: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Structure of the softness bins and its error: s⁽²⁾ in place of local entropy, the mean of any other variable."""
+    ensemble, name = system.ensemble, "mean_grouped_pooled"
+    if other == LOCAL_ENTROPY:
+        name = "s2_grouped_pooled" if inherent else system.thermal_name("s2_grouped_pooled")
+    else:
+        ensemble = ensemble.sel(variable=other.name)
+    values = ensemble[name].values.astype(np.float64)
+    return values, known(ensemble, f"{name}_err", values.shape)
 
 
 def _refused(system: SystemResults, y: NDArray[np.float64], error: NDArray[np.float64]) -> str:

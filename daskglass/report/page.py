@@ -15,7 +15,7 @@ import xarray as xr
 from daskglass.registry import ENSEMBLE_FIGURES
 from daskglass.report.boards import about, board_tables, data_of_boards
 from daskglass.report.caption_parts import data
-from daskglass.report.claims import RULE, judge
+from daskglass.report.claims import RULE, Claim, judge
 from daskglass.report.figures import drawn, get_figure
 from daskglass.report.numbers import Table, with_error
 from daskglass.report.results import Results, SystemResults
@@ -71,9 +71,15 @@ def page(results: Results, images: Sequence[dict[str, object]], spent: Spent) ->
         ],
         images=images,
         claims=judge(results) if results.systems else [],
+        others=_others(results) if results.systems else [],
         rule=RULE,
         cost=core_time(spent),
     )
+
+
+def _others(results: Results) -> list[tuple[str, list[Claim]]]:
+    """Claims of every structural variable beside those of the paper, by its label."""
+    return [(variable.label, judge(results, variable)) for variable in results.others]
 
 
 def core_time(spent: Spent) -> Table:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
 from daskglass.registry import figures_of
-from daskglass.stages.structural import StructuralVariable, named
+from daskglass.stages.structural import OF_PAPER, StructuralVariable, named
 from daskglass.store.blocks import check_is_store, open_group, readable
 
 GROUPS = ("production", "model", "ensemble")
@@ -178,7 +178,7 @@ class Results:
     @property
     def figures(self) -> list[str]:
         """Names of the figures, in order."""
-        return figures_of(bool(self.systems), bool(self.boards))
+        return figures_of(bool(self.systems), bool(self.systems and self.others), bool(self.boards))
 
     @property
     def title(self) -> str:
@@ -194,6 +194,12 @@ class Results:
     def structural(self) -> list[StructuralVariable]:
         """Structural variables whose barriers were computed, of the first system."""
         return self.systems[0].structural
+
+    @property
+    def others(self) -> list[StructuralVariable]:
+        """Structural variables beside those of the paper that all systems have."""
+        shared = set.intersection(*({each.name for each in system.structural} for system in self.systems))
+        return [each for each in self.structural if each.name in shared and each not in OF_PAPER]
 
     @property
     def inherent(self) -> bool:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from daskglass.pipeline.plan import figures_of_study
 from daskglass.pipeline.tasks import Task
-from daskglass.registry import figures_of
 from daskglass.report import folder
-from daskglass.stages.declare import ENSEMBLES, PRODUCTION, Plan
+from daskglass.stages.declare import Plan
 from daskglass.store.aside import fence, name_aside, sizes_below
 from daskglass.store.durable import publish
 from daskglass.store.ledger import core_seconds_of
@@ -28,7 +28,7 @@ def figure_tasks(plans: Sequence[Plan], tasks: Sequence[Task]) -> list[Task]:
     tasks : of all its stages; those that write tables come before any figure
     """
     path, systems = plans[0].path, fingerprint([plan.system for plan in plans])
-    names = figures_of(*(any(plan.runs(of) for plan in plans) for of in (PRODUCTION, ENSEMBLES)))
+    names = figures_of_study(plans)
     tables = tuple(task.key for task in tasks if any(region.block is None for region in task.owns))
     figures = [
         Task(

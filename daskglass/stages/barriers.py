@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from daskglass.stages.declare import (
     POSITIONS,
     PRODUCTION,
     SMALL,
+    STRUCTURAL,
     VALUE,
     Blocks,
     Plan,
@@ -59,6 +61,7 @@ BARRIERS = (
         for pooled in ("", "_pooled")
     ),
     *("s2_grouped_pooled_err", "s2_grouped_thermal_pooled_err"),
+    *(f"mean_grouped{pooled}" for pooled in ("", "_pooled", "_pooled_err")),
 )  # arrays added to the ensemble
 
 
@@ -133,15 +136,38 @@ def softness_bins(fits: xr.Dataset, *, bins: int) -> NDArray[np.float64]:
 
 
 def count_grouped_pairs(
-    path: Path, block: Block, edges: NDArray[np.float64], *, positions: str, r_max: float, bin_width: float
+    path: Path,
+    block: Block,
+    edges: NDArray[np.float64],
+    *,
+    positions: str,
+    variables: Sequence[str],
+    r_max: float,
+    bin_width: float,
 ) -> xr.Dataset:
-    """Pairs around the A particles of each softness bin, in both kinds of positions."""
+    """Pairs around the A particles of each softness bin, in both kinds of positions, and sums of structural variables."""
     kinds = kinds_of(positions)
-    run = read_block(path, block, [*kinds, "softness"])
+    run = read_block(path, block, [*kinds, *variables])
     group = run["softness"].copy(data=physics.strata.assign_strata(run["softness"].values, edges))
-    return xr.concat(
+    counted = xr.concat(
         [pairs(run, kind, group, edges.size - 1, r_max, bin_width) for kind in kinds],
         xr.DataArray(kinds, dims="positions", name="positions"),
+    )
+    sums = [_sums_by_group(group.values, run[name].values, edges.size - 1) for name in variables]
+    numbers, totals = zip(*sums, strict=True)
+    return counted.assign(
+        numbers=(("variable", "group"), np.array(numbers)), totals=(("variable", "group"), np.array(totals))
+    ).assign_coords(variable=list(variables))
+
+
+def _sums_by_group(
+    group: NDArray[np.integer], values: NDArray[np.floating], groups: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Number of values that are there in each group, and their sum."""
+    there = (group >= 0) & np.isfinite(values)
+    return (
+        np.bincount(group[there], minlength=groups),
+        np.bincount(group[there], values[there], minlength=groups),
     )
 
 
@@ -182,12 +208,12 @@ def _pooled(
     R, each = cold.sizes["replica"], cold.sum("replica")
     total = each.sum("temperature")
     pooled = _grouped(total, species, density, core, middles)
-    entropies = [str(name) for name in pooled.data_vars if str(name).startswith("s2")]
-    errors = {name: xr.full_like(pooled[name], np.nan) for name in entropies}
+    averages = [str(name) for name in pooled.data_vars if not str(name).startswith("g_")]
+    errors = {name: xr.full_like(pooled[name], np.nan) for name in averages}
     if R > 1:
         # replicas vary about the mean of their temperature, where the others stand for the one left out
         without = _grouped(total - each + (each - cold) * (R / (R - 1)), species, density, core, middles)
-        for name in entropies:
+        for name in averages:
             variance = (R - 1) * without[name].var("replica", skipna=False).sum("temperature", skipna=False)
             errors[name] = variance**0.5
     pooled = pooled.rename({name: f"{name}_pooled" for name in pooled.data_vars})
@@ -204,16 +230,19 @@ def _grouped(
     grouped = {}
     for positions in counted["positions"].values:
         suffix = "_thermal" if positions == "position" and counted.sizes["positions"] > 1 else ""
-        g = physics.structure.normalize_pairs(counted.sel(positions=positions, drop=True), species)
+        pairs_there = counted[["pairs", "centers"]].sel(positions=positions, drop=True)
+        g = physics.structure.normalize_pairs(pairs_there, species)
         g = g.rename(group="softness_bin").assign_coords(softness_bin=middles)
         grouped[f"g_grouped{suffix}"] = g.drop_vars("fraction")
         grouped[f"s2_grouped{suffix}"] = physics.entropy.excess_entropy(g, density, core)
-    return xr.Dataset(grouped)
+    mean = (counted["totals"] / counted["numbers"]).rename(group="softness_bin").assign_coords(softness_bin=middles)
+    long_name = "mean of each structural variable in a bin of softness"
+    return xr.Dataset(grouped).assign(mean_grouped=mean.assign_attrs(long_name=long_name, units="1"))
 
 
 def _memory_of_grouped(plan: Plan, run: str) -> int:
     layout, N = plan.layouts[run], plan.source.particles
-    n, each = layout.block_frames * N, held(plan) + VALUE
+    n, each = layout.block_frames * N, held(plan) + VALUE * len(plan.settings[STRUCTURAL])
     # pairs are counted in one kind of positions at a time
     work = n * (each + POSITION + 4 + FINITE + STRATIFYING) + N * CELLS
     return max(n * each + reading(layout, layout.block_frames, POSITION), work)
@@ -254,9 +283,9 @@ STAGE = Stage(
             Step(
                 count_grouped_pairs,
                 over=Blocks(PRODUCTION),
-                reads=(POSITIONS, "position", "softness"),
+                reads=(POSITIONS, "position", STRUCTURAL),
                 takes=("bins",),
-                settings={"positions": POSITIONS, **RADIAL},
+                settings={"positions": POSITIONS, "variables": STRUCTURAL, **RADIAL},
                 memory=_memory_of_grouped,
                 seconds=lambda plan, gpu: len(kinds_of(plan.settings[POSITIONS])) * seconds_of_pairs(plan, gpu),
             ),

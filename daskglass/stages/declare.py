@@ -38,8 +38,8 @@ class Plan:
     Attributes
     ----------
     path : of the store
-    settings : by key of the study file; and `positions`, `species`, `mixture` and `softness.train_on.temperature` as
-        they are for this system
+    settings : by key of the study file; and `positions`, `species`, `mixture`, `structural` and
+        `softness.train_on.temperature` as they are for this system
     layouts : of every run, by its name
     earlier : hashes of whole sections of the study file, as ledgers of daskglass 0.1.0 hold them
     """

@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass import physics
+from daskglass.errors import DataError
 from daskglass.physics.jackknife import jackknife_error
 from daskglass.stages.declare import (
     MOTION,
@@ -33,31 +34,32 @@ from daskglass.stages.declare import (
     reading,
 )
 from daskglass.stages.motion import CURVES, ERRORS, MovingRows, bulk_dynamics, memory, moving, seconds
-from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES, StructuralVariable, names
+from daskglass.stages.structural import SOFTNESS, StructuralVariable
+from daskglass.stages.structural import named as structural
 from daskglass.store.blocks import Block, open_group, read_block, write_table
 from daskglass.variables import VARIABLES, named
 
 AVERAGES = ("g", "g_thermal", *CURVES, *ERRORS, "potential_energy", "pressure")  # over particles, of each row
 JOINT = 1.0 / 16.0  # bin width of the joint histograms of softness and other structural variables
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
-SPAN = 2**20  # more than its bins along one axis, so that one integer names a cell
-SUMMING = 66  # bytes: three variables, two in double precision, the cells they fall in, and those sorted
-COUNTING = 44  # bytes: three variables, strata, and the place of each in a table of frames and strata
+SPAN = 2**15  # of its bins along one axis at most, so that one integer names a cell
+SUMMING = 54  # bytes: two variables in double precision, the cells they fall in, and those sorted
+COUNTING = 32  # bytes: strata, and the place of each value in a table of frames and strata
 
 
-def summarize(path: Path, block: Block, *, threshold: float) -> dict[str, Any]:
+def summarize(path: Path, block: Block, *, threshold: float, variables: Sequence[str]) -> dict[str, Any]:
     """Sums over a block from which percentiles, correlations, recall and precision follow; they merge exactly.
 
     What has a standard error is summed over every frame by itself.
     """
-    run = read_block(path, block, ["hop", *names()])
+    run = read_block(path, block, ["hop", *variables])
     # under another name frames stay apart
     counted = physics.softness.recall_precision(
         run["softness"].rename(time="frame"), run["hop"].rename(time="frame"), threshold
     )
-    others = [name for name in names() if name != SOFTNESS.name]
+    others = [name for name in variables if name != SOFTNESS.name]
     return {
-        "histograms": {name: physics.strata.value_histogram(run[name].values) for name in names()},
+        "histograms": {name: physics.strata.value_histogram(run[name].values) for name in variables},
         "with_softness": {name: _correlated(run["softness"].values, run[name].values) for name in others},
         "counts": np.stack([counted[name].values for name in PREDICTED], axis=-1),
     }
@@ -66,6 +68,12 @@ def summarize(path: Path, block: Block, *, threshold: float) -> dict[str, Any]:
 def _correlated(S: NDArray[np.floating], values: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
     """Moments of each frame, and the cells of the joint histogram with their counts, of softness and another variable."""
     known = np.isfinite(S) & np.isfinite(values)
+    for of_all in (S, values):
+        largest = np.abs(of_all[known]).max(initial=0.0)
+        if not largest < JOINT * SPAN / 2:
+            raise DataError(
+                f"structural variables beyond {JOINT * SPAN / 2:g} have no joint histogram; got {largest:g}"
+            )
     x, y = (np.where(known, each, 0.0).astype(np.float64) for each in (S, values))
     cells = _cell(x[known]) * SPAN + _cell(y[known]) + SPAN // 2
     found, counts = np.unique(cells, return_counts=True)
@@ -262,11 +270,10 @@ def _correlations(summaries: Sequence[dict[str, Any]], replicas: int, block: int
             "fraction of A that rearranges, p_hop > threshold",
         ),
     }
-    for variable in STRUCTURAL_VARIABLES:
-        if variable != SOFTNESS:
-            pairs = [summary["with_softness"][variable.name] for summary in summaries]
-            units = [_units(pair["moments"], replicas, block) for pair in pairs]
-            table = _with_softness(variable, _merge_correlated(pairs)["joint"], units) | table
+    for variable in structural(summaries[0]["with_softness"]):
+        pairs = [summary["with_softness"][variable.name] for summary in summaries]
+        units = [_units(pair["moments"], replicas, block) for pair in pairs]
+        table = _with_softness(variable, _merge_correlated(pairs)["joint"], units) | table
     return table
 
 
@@ -330,16 +337,16 @@ def pearson_of(moments: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _seconds_of_counts(plan: Plan, gpu: bool) -> float:
     candidates = plan.layouts["production"].sizes["temperature"]
-    return 6e-8 * len(STRUCTURAL_VARIABLES) * candidates * particle_frames(plan, PRODUCTION)
+    return 6e-8 * len(plan.settings[STRUCTURAL]) * candidates * particle_frames(plan, PRODUCTION)
 
 
 def _memory_of_values(each: int) -> Callable[[Plan, str], int]:
-    """Bytes of a step that reads the hop indicator and all structural variables; `each` a particle and frame, of three."""
+    """Bytes of a step that reads the hop indicator and all structural variables; `each` a particle and frame, of one pair."""
 
     def memory(plan: Plan, run: str) -> int:
         layout, n = plan.layouts[run], plan.layouts[run].block_frames * plan.source.particles
-        read = n * VALUE * (1 + len(STRUCTURAL_VARIABLES)) + reading(layout, layout.block_frames, VALUE)
-        return max(read, n * each * (1 + len(STRUCTURAL_VARIABLES)) // 3)
+        held = n * VALUE * (1 + len(plan.settings[STRUCTURAL]))
+        return held + max(reading(layout, layout.block_frames, VALUE), n * each)
 
     return memory
 
@@ -348,7 +355,7 @@ def counts_bytes(plan: Plan) -> int:
     """Bytes of samples and events of every frame, stratum and candidate, of all structural variables."""
     layout = plan.layouts["production"]
     candidates, strata = layout.sizes["temperature"], int(plan.settings["strata.bins"])
-    return len(STRUCTURAL_VARIABLES) * layout.rows * candidates * layout.frames * strata * 2 * 8
+    return len(plan.settings[STRUCTURAL]) * layout.rows * candidates * layout.frames * strata * 2 * 8
 
 
 STAGE = Stage(
@@ -372,7 +379,7 @@ STAGE = Stage(
                 summarize,
                 over=Blocks(PRODUCTION),
                 reads=("hop", STRUCTURAL),
-                settings={"threshold": "hops.soft"},
+                settings={"threshold": "hops.soft", "variables": STRUCTURAL},
                 memory=_memory_of_values(SUMMING),
                 seconds=per_particle_frame(7e-7, PRODUCTION),
             ),

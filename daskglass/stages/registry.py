@@ -28,9 +28,9 @@ STAGES: list[Stage] = [
     train.STAGE,
     softness.STAGE,
     entropy.STAGE,
+    indicators.STAGE,
     ensemble.STAGE,
     barriers.STAGE,
-    indicators.STAGE,
     predictor.STAGE,
     scoreboard.STAGE,
     # of all systems at once: daskglass.report.tasks

@@ -58,7 +58,7 @@ inherent: none
 structure: {{mu: [0.4, 2.8, 0.1]}}
 radial: {{r_max: 3.4}}
 """
-MEASURED = ("structure_of_examples", "soften", "count_grouped_pairs", "summarize", "count_strata")
+MEASURED = ("structure_of_examples", "soften", "indicate", "count_grouped_pairs", "summarize", "count_strata")
 LARGE, SMALL = (32768, 48), (432, 32)  # particles and frames
 
 
@@ -127,7 +127,8 @@ def lay_out_and_fill(plan):
             frames = block.stop - block.start
             jitter = rng.normal(0, 0.1, (frames, N, 3))
             values = {"position": (lattice + jitter).astype(np.float32)}
-            for name in ("hop", "softness", "local_entropy"):
+            there = {variable.name for variable in layout.variables}
+            for name in there.intersection(("hop", *plan.settings["structural"])):
                 values[name] = rng.exponential(0.1, (frames, N)).astype(np.float32)
             if block.temperature == 0.8:
                 write_block(plan.path, block, values)
@@ -145,7 +146,7 @@ def needed(plan, function, block):
     results = {
         "structure_of_examples": np.column_stack([replica, frames, particle, label]),
         "count_grouped_pairs": np.linspace(0.01, 0.3, 11),
-        "count_strata": {name: np.tile(np.linspace(0.01, 0.3, 6), (3, 1)) for name in ("softness", "local_entropy")},
+        "count_strata": {name: np.tile(np.linspace(0.01, 0.3, 6), (3, 1)) for name in plan.settings["structural"]},
     }
     return [results[function]] if function in results else []
 
@@ -259,7 +260,7 @@ def test_a_task_longer_than_workers_live_is_warned_of(tmp_path):
     longest = max(
         3600 * hours / sum(kind.number for kind in plans[0].kinds if kind.stage == stage and kind.frames)
         for stage, hours in plans[0].hours.items()
-        if stage in ("convert", "hops", "softness", "entropy", "ensemble", "barriers")
+        if stage in ("convert", "hops", "softness", "entropy", "indicators", "ensemble", "barriers")
     )
     assert longer_than(plans, 1.9 * longest) != []
     assert longer_than(plans, 2.1 * longest) == []

@@ -235,3 +235,19 @@ def _covariance(scaled: xr.DataArray) -> xr.DataArray:
 
 def _diagonal(covariance: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(np.diagonal(covariance.values), dims="stratum")
+
+
+def with_density(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+    """Ensemble with strata of a third structural variable, which falls as softness rises."""
+    fit = _barriers(ensemble["temperature"].values, 0.85, np.linspace(91, 95, STRATA), -0.6)
+    fitted = [name for name, values in ensemble.data_vars.items() if "variable" in values.dims]
+    both = xr.concat([ensemble[fitted], fit.expand_dims(variable=["local_density"])], "variable")
+    S = ensemble["softness_bin"].values
+    means = np.stack([S, -4 + S, 93 - 2 * S - 0.1 * S**2])
+    error = xr.zeros_like(ensemble["pearson"]) + 0.01
+    return xr.merge([ensemble.drop_vars([*fitted, "variable"]), both], join="exact").assign(
+        mean_grouped_pooled=(("variable", "softness_bin"), means),
+        mean_grouped_pooled_err=(("variable", "softness_bin"), np.full(means.shape, 0.005)),
+        pearson_local_density=-ensemble["pearson"], pearson_local_density_err=error,
+        pearson_pooled_local_density=-ensemble["pearson_pooled"], pearson_pooled_local_density_err=0.01,
+    )  # fmt: skip

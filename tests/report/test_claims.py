@@ -346,7 +346,7 @@ def test_one_system_has_nothing_to_collapse_on() -> None:
 def test_entropy_at_a_stratum_is_interpolated_between_softness_bins() -> None:
     system = read_results(tree()).systems[0]
     grouped = system.ensemble["s2_grouped_pooled"].interp(softness_bin=system.fits("softness")["stratum_middle"])
-    np.testing.assert_allclose(points(system).s2, grouped)
+    np.testing.assert_allclose(points(system).x, grouped)
 
 
 def test_entropy_between_two_bins_has_the_error_of_their_mean() -> None:
@@ -354,7 +354,7 @@ def test_entropy_between_two_bins_has_the_error_of_their_mean() -> None:
     middle = system.ensemble["softness_bin"].values[4:6].mean()
     moved = system.ensemble.assign(stratum_middle=0 * system.ensemble["stratum_middle"] + middle)
     found = points(replace(system, ensemble=moved))
-    np.testing.assert_allclose(found.s2_err, 0.01 / np.sqrt(2))
+    np.testing.assert_allclose(found.x_err, 0.01 / np.sqrt(2))
 
 
 def test_strata_that_meet_keep_the_identity_of_the_scaled_barriers() -> None:

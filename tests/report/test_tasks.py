@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ class Planned:
 
     path: Path
     system: str
+    settings: Mapping[str, object] = field(default_factory=lambda: {"structural": ("softness", "local_entropy")})
 
     def runs(self, of: str) -> tuple[str, ...]:
         """Systems of files, without isoconfigurational ensembles."""

@@ -18,21 +18,21 @@ from daskglass.report.results import read_results
 from daskglass.stages import registry, structural
 from daskglass.store.template import lay_out
 from daskglass.study.load import load_study
-from tests.stages import local_density
+from tests.stages import crowding
 from tests.studies import FILES, run_here
 
-NAME = "local_density"
+NAME = "crowding"
 
 
 @pytest.fixture
 def added(monkeypatch):
     """The three lines."""
-    monkeypatch.setitem(variables.VARIABLES, NAME, local_density.VARIABLE)
-    registry.STAGES.insert(registry.names().index("ensemble"), local_density.STAGE)
-    structural.STRUCTURAL_VARIABLES.append(local_density.STRUCTURAL)
+    monkeypatch.setitem(variables.VARIABLES, NAME, crowding.VARIABLE)
+    registry.STAGES.insert(registry.names().index("ensemble"), crowding.STAGE)
+    structural.STRUCTURAL_VARIABLES.append(crowding.STRUCTURAL)
     yield
-    registry.STAGES.remove(local_density.STAGE)
-    structural.STRUCTURAL_VARIABLES.remove(local_density.STRUCTURAL)
+    registry.STAGES.remove(crowding.STAGE)
+    structural.STRUCTURAL_VARIABLES.remove(crowding.STRUCTURAL)
 
 
 @pytest.fixture
@@ -47,17 +47,17 @@ def planned(added, files, monkeypatch):
 def test_it_is_in_template_plan_and_dry_run(planned, capsys):
     layout = planned.layouts["production"]
     lay_out(planned.path, layout, {})
-    blocks = [task for task in tasks_of(planned) if task.stage == "density"]
+    blocks = [task for task in tasks_of(planned) if task.stage == "crowding"]
     cost = cost_of(planned)
     print_costs("files", "files.zarr", [cost])
-    (kind,) = [kind for kind in cost.kinds if kind.stage == "density"]
+    (kind,) = [kind for kind in cost.kinds if kind.stage == "crowding"]
 
     assert dg.open_store(planned.path)["ka_0.0/production"][NAME].dims[-1] == "particle"
     assert [task.arguments[1] for task in blocks] == layout.blocks()
     assert kind.number == len(blocks)
     assert kind.nbytes > 40 * 432**2
-    assert cost.hours["density"] == pytest.approx((1e-4 * 432 * 21 * 4 + OF_A_TASK * len(blocks)) / 3600)
-    assert "density" in capsys.readouterr().out
+    assert cost.hours["crowding"] == pytest.approx((1e-4 * 432 * 21 * 4 + OF_A_TASK * len(blocks)) / 3600)
+    assert "crowding" in capsys.readouterr().out
 
 
 @pytest.mark.xdist_group("tiny")
@@ -73,15 +73,15 @@ def test_it_is_in_status_info_query_strata_and_correlations(added, files, monkey
     ensemble = dg.open_store(store)["ka_0.0/ensemble"].to_dataset().load()
 
     results = read_results(dg.open_store(store))
-    figure = drawn("strata", results)
+    figure = drawn("others", results)
 
-    assert "local density" in page(results, [], {})
+    assert "crowding" in page(results, [], {})
     assert len([ax for ax in figure.axes if ax.get_xlabel().startswith("$1/T$")]) == 3
-    assert state["density"].done == len(run["temperature"]) * len(run["replica"]) * 2
-    assert "density" in capsys.readouterr().out
+    assert state["crowding"].done == len(run["temperature"]) * len(run["replica"]) * 2
+    assert "crowding" in capsys.readouterr().out
     assert NAME in console.export_text()
     frame = run.isel(temperature=0, replica=0, time=3).load()
-    expected = local_density.local_density(frame["position"].values, frame["box"].values)
+    expected = crowding.crowding(frame["position"].values, frame["box"].values)
     of_A = frame["species"].values == 0
     np.testing.assert_allclose(frame[NAME].values[of_A], expected[of_A], rtol=1e-5)
     assert NAME in ensemble["variable"]
@@ -90,4 +90,4 @@ def test_it_is_in_status_info_query_strata_and_correlations(added, files, monkey
     for k in range(2):
         row = run.isel(temperature=k)
         pearson = np.corrcoef(*(row[name].values[row["softness"].notnull().values] for name in ("softness", NAME)))
-        assert float(ensemble["pearson_local_density"][k]) == pytest.approx(pearson[0, 1], rel=1e-5)
+        assert float(ensemble["pearson_crowding"][k]) == pytest.approx(pearson[0, 1], rel=1e-5)

@@ -7,9 +7,10 @@ import numpy as np
 from daskglass.report import collapse
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Group, OneLine, one_line
-from daskglass.report.numbers import count, percent, with_error
+from daskglass.report.numbers import UNITS, count, percent, with_error
 from daskglass.report.results import Results
 from daskglass.report.statistics import LEVEL, RELATIVE, Tested
+from daskglass.stages.structural import LOCAL_ENTROPY, StructuralVariable
 
 APART = 0.1  # of the range of y: twice what a symbol covers in figure 6
 ENOUGH_STRATA = 3  # of a system: a line goes through two
@@ -21,9 +22,9 @@ COLLAPSE = (
 )
 
 
-def collapsed(results: Results, of: str) -> tuple[list[Finding], list[str]]:
+def collapsed(results: Results, of: str, other: StructuralVariable) -> tuple[list[Finding], list[str]]:
     """Test whether the scaled entropies or energies of all systems lie on one straight line; and what is worth knowing."""
-    found = {system.name: collapse.points(system, results.inherent) for system in results.systems}
+    found = {system.name: collapse.points(system, results.inherent, other) for system in results.systems}
     groups = {name: _group(points, of) for name, points in found.items() if not points.refused}
     usable = [group for group in groups.values() if isinstance(group, Group)]
     left_out = [
@@ -43,14 +44,20 @@ def collapsed(results: Results, of: str) -> tuple[list[Finding], list[str]]:
     if len(usable) < 2:
         return left_out, notes
     result = one_line(usable, APART)
-    kind = "inherent" if results.inherent else "thermal"
     (intercept, slope), errors = result.line.values, np.sqrt(result.line.covariance.diagonal())
     points = sum(group.x.size for group in usable)
     line = (
-        f"{SYMBOLS[of]} = ({with_error(intercept, errors[0])}) + ({with_error(slope, errors[1])}) s⁽²⁾/k_B, {kind} s⁽²⁾; "
+        f"{SYMBOLS[of]} = ({with_error(intercept, errors[0])}) + ({with_error(slope, errors[1])}) {_abscissa(results, other)}; "
         f"{points} strata of {count(len(usable), 'system')} scatter about it by {result.deviation:.2g}"
     )
     return [*_tested(result), *left_out], [line, *notes]
+
+
+def _abscissa(results: Results, other: StructuralVariable) -> str:
+    if other == LOCAL_ENTROPY:
+        return f"s⁽²⁾/k_B, {'inherent' if results.inherent else 'thermal'} s⁽²⁾"
+    unit = UNITS.get(other.units, other.units)
+    return f"x, x the {other.label} of the same softness" + f" in {unit}" * bool(unit)
 
 
 def _tested(result: OneLine) -> list[Finding]:
@@ -73,13 +80,13 @@ def _distance(tested: Tested) -> str:
 def _group(points: collapse.Points, of: str) -> Group | str:
     """Points of a system whose errors are known, or why there are none."""
     y, covariance = getattr(points, f"y_{of}"), getattr(points, f"y_{of}_cov")
-    known = np.isfinite(points.s2) & np.isfinite(y)
+    known = np.isfinite(points.x) & np.isfinite(y)
     if known.sum() < ENOUGH_STRATA:
         return f"only {int(known.sum())} strata with barriers and entropy"
     covariance = covariance[np.ix_(known, known)]
-    if not (np.isfinite(covariance).all() and np.isfinite(points.s2_err[known]).all()):
+    if not (np.isfinite(covariance).all() and np.isfinite(points.x_err[known]).all()):
         return "errors unknown"
     spread = np.linalg.eigvalsh(covariance)
     if spread[0] <= RELATIVE * spread[-1]:
         return "the covariance of its strata is singular"
-    return Group(points.s2[known], points.s2_err[known], y[known], covariance)
+    return Group(points.x[known], points.x_err[known], y[known], covariance)

@@ -12,6 +12,7 @@ from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
 from daskglass.report.results import SystemResults
 from daskglass.report.statistics import departure
+from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 
 STRAIGHT = 0.05  # of the change of ln P_R over the range: as thick as the symbols that it is drawn with
 ENOUGH_TEMPERATURES = 4  # of a stratum: a parabola goes through three
@@ -19,7 +20,6 @@ TENFOLD = 10.0
 NEARLY = 8.0  # the least that is still called ten-fold, a number of one digit
 DEPTH = 1.02  # the coldest temperature, relative to the paper's, up to which their spreads compare
 ALIKE = 0.03  # of T_A: half the usual distance between simulated temperatures, so no method could tell them apart
-VARIABLES = {"softness": "softness", "local_entropy": "local s⁽²⁾"}
 
 ARRHENIUS = (
     f"a parabola in 1/T against a line in every stratum, weighted by errors and the scatter between temperatures; margin: "
@@ -39,11 +39,16 @@ ONSET = (
 )
 
 
-def arrhenius(system: SystemResults) -> Finding:
-    """Test the bend of ln P_R(1/T) in every stratum of both variables."""
+def words(variable: StructuralVariable) -> str:
+    """Name of a variable in texts."""
+    return "local s⁽²⁾" if variable == LOCAL_ENTROPY else variable.label
+
+
+def arrhenius(system: SystemResults, *variables: StructuralVariable) -> Finding:
+    """Test the bend of ln P_R(1/T) in every stratum of some variables."""
     bends: dict[str, Bend] = {}
-    fewest = min(system.cold(variable) for variable in VARIABLES)
-    for variable, label in VARIABLES.items():
+    fewest = min(system.cold(variable.name) for variable in variables)
+    for variable, label in ((each.name, words(each)) for each in variables):
         fits = system.fits(variable).isel(temperature=slice(-system.cold(variable), None))
         for k in range(fits.sizes["stratum"]):
             stratum = fits.isel(stratum=k)
@@ -75,7 +80,7 @@ def logarithms(table: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float
 
 
 def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ln of the ratio of P_R between the highest and the lowest stratum at each temperature, and its error.
+    """Ln of the ratio of P_R between the outermost strata at each temperature, and its error; positive for most.
 
     NaN where one of the two has no events.
     """
@@ -86,23 +91,25 @@ def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], 
         # strata of the same frames have errors in common
         known = outer["spread_err"].values
         error = np.where(np.isfinite(known) & (known > 0), known, error)
-    return ratio, np.where(np.isfinite(ratio), error, np.nan)
+    # motion may go with low values as well as with high ones
+    sign = 1.0 if np.nansum(ratio) >= 0 else -1.0
+    return sign * ratio, np.where(np.isfinite(ratio), error, np.nan)
 
 
-def wider(system: SystemResults) -> Finding:
-    """Test whether P_R varies more over softness than over local entropy at the coldest temperature."""
-    (S, S_err), (s2, s2_err) = ((values[-1] for values in spreads(system, variable)) for variable in VARIABLES)
+def wider(system: SystemResults, other: StructuralVariable) -> Finding:
+    """Test whether P_R varies more over softness than over another variable at the coldest temperature."""
+    (S, S_err), (x, x_err) = ((values[-1] for values in spreads(system, each.name)) for each in (SOFTNESS, other))
     T = system.temperature.min()
-    if not np.isfinite(S + s2):
+    if not np.isfinite(S + x):
         return _eventless(system)
-    numbers = f"{fold(S, S_err)} for softness, {fold(s2, s2_err)} for local s⁽²⁾ at T = {T:g}"
-    test = departure(s2 - S, float(np.hypot(S_err, s2_err)), 0.0, signed=True)
+    numbers = f"{fold(S, S_err)} for softness, {fold(x, x_err)} for {words(other)} at T = {T:g}"
+    test = departure(x - S, float(np.hypot(S_err, x_err)), 0.0, signed=True)
     return Finding(system.name, numbers, (test,), lambda log: f"a factor of {np.exp(log):.2f}")
 
 
-def tenfold(system: SystemResults) -> Finding:
-    """Test whether P_R varies ten-fold over softness at the coldest temperature."""
-    ratios, errors = spreads(system, "softness")
+def tenfold(system: SystemResults, variable: StructuralVariable) -> Finding:
+    """Test whether P_R varies ten-fold over a variable at the coldest temperature."""
+    ratios, errors = spreads(system, variable.name)
     T, paper = float(system.temperature.min()), system.coldest_of_the_paper()
     if not np.isfinite(ratios[-1]):
         return _eventless(system)
@@ -113,43 +120,45 @@ def tenfold(system: SystemResults) -> Finding:
         return Finding(system.name, numbers, (test,), lambda log: f"a ratio of {TENFOLD * np.exp(-log):.1f}")
     if paper is None:
         return Finding(system.name, numbers, (test,), remedy="a mixture of the paper")
-    there = extrapolated(system, paper)
+    there = extrapolated(system, variable, paper)
     if np.isfinite(there[0]):
         numbers += f", extrapolated to {fold(*there)} at the paper’s coldest T = {paper:g}"
     return Finding(system.name, numbers, (test,), remedy=f"T = {paper:g}")
 
 
-def extrapolated(system: SystemResults, T: float) -> tuple[float, float]:
+def extrapolated(system: SystemResults, variable: StructuralVariable, T: float) -> tuple[float, float]:
     """Ln of the ratio of `spreads` at another temperature, by a line in 1/T, and its error; NaN with too few points."""
-    ratios, errors = (values[-system.cold("softness") :] for values in spreads(system, "softness"))
+    cold = system.cold(variable.name)
+    ratios, errors = (values[-cold:] for values in spreads(system, variable.name))
     known = np.isfinite(ratios)
     if known.sum() < ENOUGH_TEMPERATURES:
         return np.nan, np.nan
-    x = 1 / system.temperature[-system.cold("softness") :][known] - 1 / T
+    x = 1 / system.temperature[-cold:][known] - 1 / T
     design = np.column_stack([np.ones_like(x), x])
     variance = errors[known] ** 2
     fit = least_squares(design, ratios[known], np.diag(variance + scatter(design, ratios[known], variance)))
     return float(fit.values[0]), float(np.sqrt(fit.covariance[0, 0]))
 
 
-def onset(system: SystemResults) -> Finding:
-    """Test whether both variables give the same onset temperature."""
-    (x, x_err), (y, y_err) = (system.onset(variable) for variable in VARIABLES)
-    missing = [label for value, label in zip((x, y), VARIABLES.values(), strict=True) if not np.isfinite(value)]
+def onset(system: SystemResults, other: StructuralVariable) -> Finding:
+    """Test whether softness and another variable give the same onset temperature."""
+    both = {variable.name: words(variable) for variable in (SOFTNESS, other)}
+    (x, x_err), (y, y_err) = (system.onset(variable) for variable in both)
+    missing = [label for value, label in zip((x, y), both.values(), strict=True) if not np.isfinite(value)]
     if missing:
         return Finding(
             system.name,
             f"no T_A from strata of {' and '.join(missing)}",
             remedy="more supercooled T, frames or replicas",
         )
-    numbers = f"{with_error(x, x_err)} from softness and {with_error(y, y_err)} from local s⁽²⁾"
+    numbers = f"{with_error(x, x_err)} from softness and {with_error(y, y_err)} from {words(other)}"
     error = float(np.hypot(x_err, y_err))
     if not error > 0:
         return Finding(system.name, f"{numbers}, errors unknown", remedy="two or more replicas")
     middle = (x + y) / 2
     test = departure((x - y) / middle, error / middle, ALIKE)
     numbers += f", differ by {percent(test.value, test.error)}"
-    if outside := [label for variable, label in VARIABLES.items() if system.extrapolated(variable)]:
+    if outside := [label for variable, label in both.items() if system.extrapolated(variable)]:
         numbers += f", but outside the simulated T from {' and '.join(outside)}"
         return Finding(system.name, numbers, remedy=f"simulated T on both sides of {min(x, y):.2f} to {max(x, y):.2f}")
     return Finding(system.name, numbers, (test,), lambda size: f"a difference of {percent(size)}")

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskglass.report.claims.verdicts import Finding
+from daskglass.report.collapse import grouped_by_softness
 from daskglass.report.fits import least_squares, scatter
-from daskglass.report.numbers import percent, with_error
+from daskglass.report.numbers import UNITS, percent, with_error
 from daskglass.report.results import Results, SystemResults, known
 from daskglass.report.statistics import Tested, departure
+from daskglass.stages.structural import LOCAL_ENTROPY, StructuralVariable
 
 HALF, ABOUT = 0.5, 0.1  # the correlation that the paper calls about 0.5, and what is still about that
 DIP = 0.05  # fall of the correlation between neighbours: a tenth of its rise to 0.5
@@ -29,10 +31,13 @@ MONOTONIC = (
 ERRORS = "two or more replicas, as errors are unknown"
 
 
-def correlation(results: Results) -> list[Finding]:
-    """Test whether the Pearson correlation rises with Δ, without a fall, to about 0.5."""
+def correlation(results: Results, other: StructuralVariable) -> list[Finding]:
+    """Test whether the Pearson correlation of softness and another variable rises with Δ, without a fall, to about 0.5."""
     systems = sorted(results.systems, key=lambda system: system.delta)
-    r, error = (np.array([known(s.ensemble, f"pearson_pooled{err}", ()) for s in systems]) for err in ("", "_err"))
+    name = f"pearson_pooled{other.suffix}"
+    r, error = (np.array([known(s.ensemble, f"{name}{err}", ()) for s in systems]) for err in ("", "_err"))
+    if other != LOCAL_ENTROPY:
+        r = np.abs(r)
     places = [s.name if s.mixture is None else f"Δ = {s.delta:g}" for s in systems]
     values = ", ".join(f"{with_error(*pair)} at {place}" for *pair, place in zip(r, error, places, strict=True))
     remedy = f"{ENOUGH_SYSTEMS} or more systems that differ in Δ alone"
@@ -72,15 +77,17 @@ def _slope(
     )
 
 
-def monotonic(system: SystemResults) -> Finding:
-    """Test whether the entropy of softness bins falls anywhere."""
+def monotonic(system: SystemResults, other: StructuralVariable) -> Finding:
+    """Test whether the structure of softness bins falls anywhere; of what falls with softness, whether it rises."""
     tests: list[Tested] = []
     numbers: list[str] = []
-    for kind in ("thermal", "inherent") if system.inherent else ("thermal",):
-        name = "s2_grouped_pooled" if kind == "inherent" else system.thermal_name("s2_grouped_pooled")
-        pooled = system.ensemble[name].values
-        error = known(system.ensemble, f"{name}_err", pooled.shape)
-        numbers.append(f"{kind}: {pooled[0]:.2f} to {pooled[-1]:.2f} k_B".replace("-", "−"))
+    kinds = ("thermal", "inherent") if system.inherent and other == LOCAL_ENTROPY else (_kind(system),)
+    for kind in kinds:
+        pooled, error = grouped_by_softness(system, other, kind == "inherent")
+        unit = UNITS.get(other.units, other.units)
+        numbers.append(f"{kind}: {pooled[0]:.2f} to {pooled[-1]:.2f} {unit}".replace("-", "−").rstrip())
+        if other != LOCAL_ENTROPY and pooled[-1] < pooled[0]:
+            pooled = -pooled
         if not np.isfinite(pooled).all():
             return Finding(system.name, f"{kind}: a softness bin has no particles", remedy="more frames or replicas")
         if not (error > 0).all():
@@ -89,6 +96,10 @@ def monotonic(system: SystemResults) -> Finding:
         numbers[-1] += f", smallest step {_smallest(steps, step_errors, lambda *step: f'{percent(*step)} of that')}"
         tests += [departure(-step, e, STEP, signed=True) for step, e in zip(steps, step_errors, strict=True)]
     return Finding(system.name, "; ".join(numbers), tuple(tests), lambda fall: f"a fall of {percent(fall)} of the rise")
+
+
+def _kind(system: SystemResults) -> str:
+    return "inherent" if system.inherent else "thermal"
 
 
 def _smallest(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
-from daskglass.registry import ENSEMBLE_FIGURES, FIGURES, entry_of, load
+from daskglass.registry import ENSEMBLE_FIGURES, FIGURES, OTHER_FIGURES, entry_of, load
 from daskglass.report.results import Results
 from daskglass.report.style import styled
 
@@ -31,7 +31,7 @@ def get_figure(name: str) -> Drawing:
     StudyError
         If there is none of this name.
     """
-    figure: Drawing = load(entry_of({**FIGURES, **ENSEMBLE_FIGURES}, name, "figure").place)
+    figure: Drawing = load(entry_of({**FIGURES, **OTHER_FIGURES, **ENSEMBLE_FIGURES}, name, "figure").place)
     return figure
 
 

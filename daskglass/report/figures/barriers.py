@@ -77,14 +77,14 @@ def _against_entropy(
     for system in results.systems:
         points = found[system.name]
         y, error = getattr(points, field), getattr(points, f"{field}_err")
-        known = np.isfinite(points.s2) & np.isfinite(y)
+        known = np.isfinite(points.x) & np.isfinite(y)
         if (field.startswith("y_") and points.refused) or not known.any():
             continue
         ax.errorbar(
-            points.s2[known], y[known], error_bars(error[known]), fmt=marker(system.index), color=colour(system.index),
+            points.x[known], y[known], error_bars(error[known]), fmt=marker(system.index), color=colour(system.index),
             linewidth=0.8,
         )  # fmt: skip
-        named.append(Named(system.label, points.s2[known], y[known], system.index))
+        named.append(Named(system.label, points.x[known], y[known], system.index))
     return named
 
 

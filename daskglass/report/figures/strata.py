@@ -1,8 +1,9 @@
-"""Probability of rearrangement against 1/T by stratum, of softness and of local entropy; a row per system."""
+"""Probability of rearrangement against 1/T by stratum, of softness and of local entropy; a panel per system."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,23 +27,32 @@ from daskglass.report.style import (
     strata_bar,
     strata_colours,
 )
+from daskglass.stages.structural import OF_PAPER, StructuralVariable
 
 TITLE = "Probability of rearrangement by stratum"
+TALLEST = 9.6  # inches
 
 
 def draw(results: Results) -> Figure:
     """Draw the figure."""
-    variables, several = results.structural, len(results.systems) > 1
+    return of_variables(results, OF_PAPER)
+
+
+def of_variables(results: Results, variables: Sequence[StructuralVariable]) -> Figure:
+    """Draw P_R in the strata of some variables."""
+    several = len(results.systems) > 1
     lines, columns = in_rows(len(results.systems))
     # variables lie below one another, of one system side by side
-    shape = (lines * len(variables), columns) if several else (1, len(variables))
-    figure = new_figure(2.0 * shape[0] if several else 2.6)
+    shape = (lines * len(variables), columns) if several else in_rows(len(variables))
+    figure = new_figure(min(2.0 * shape[0], TALLEST) if several else 2.6 * shape[0])
     grid = figure.subplots(*shape, sharey=True, squeeze=False)
+    for ax in () if several else grid.ravel()[len(variables) :]:
+        ax.set_axis_off()
     letters = letters_of_panels()
     lowest = 1.0
     for line, (place, variable) in itertools.product(range(lines), enumerate(variables)):
         shown = results.systems[line * columns : (line + 1) * columns]
-        row = grid[line * len(variables) + place] if several else grid[0, place : place + 1]
+        row = grid[line * len(variables) + place] if several else grid.ravel()[place : place + 1]
         panels = list(row[: len(shown)])
         for ax in row[len(shown) :]:
             ax.set_axis_off()
@@ -65,10 +75,15 @@ def draw(results: Results) -> Figure:
 
 def caption(results: Results) -> str:
     """Write the caption."""
+    return caption_of(results, OF_PAPER)
+
+
+def caption_of(results: Results, variables: Sequence[StructuralVariable]) -> str:
+    """Write the caption of `of_variables`."""
     first = results.systems[0]
-    fitted = of_each(results, lambda system: listed((str(system.cold(v.name)) for v in results.structural), "and"))
+    fitted = of_each(results, lambda system: listed((str(system.cold(v.name)) for v in variables), "and"))
     order = "left to right" if len(results.systems) == 1 else "from top to bottom"
-    labels = listed((variable.label for variable in results.structural), "and")
+    labels = listed((variable.label for variable in variables), "and")
     return (
         f"Fraction of {first.first} with p_hop above the threshold, in {first.ensemble.sizes['stratum']} equal strata of "
         f"{labels} ({order}). Filled points enter the Arrhenius fits (lines; dotted "

@@ -21,17 +21,17 @@ from daskglass.variables import Variable
 SCALE = 2.0  # σ
 
 
-def local_density(position, box):
+def crowding(position, box):
     """ρ_i = Σ_j exp(−r_ij / 2) over all other particles, by the minimum image."""
     apart = position[:, None] - position[None, :]
     r = np.linalg.norm(apart - box * np.round(apart / box), axis=-1)
     return np.exp(-r / SCALE).sum(axis=1) - 1
 
 
-def density_of_block(path, block, *, positions):
+def crowding_of_block(path, block, *, positions):
     run = read_block(path, block, [positions])
-    values = [local_density(frame, run["box"].values) for frame in run[positions].values]
-    write_block(path, block, {"local_density": np.where(run["species"] == 0, values, np.nan).astype(np.float32)})
+    values = [crowding(frame, run["box"].values) for frame in run[positions].values]
+    write_block(path, block, {"crowding": np.where(run["species"] == 0, values, np.nan).astype(np.float32)})
     return {"frames": block.stop - block.start}
 
 
@@ -42,18 +42,18 @@ def memory(plan, run):
 
 
 STAGE = Stage(
-    "density",
+    "crowding",
     (
         Step(
-            density_of_block,
+            crowding_of_block,
             over=Blocks(PARTICLES),
             reads=(POSITIONS,),
-            writes=("local_density",),
+            writes=("crowding",),
             settings={"positions": POSITIONS},
             memory=memory,
             seconds=per_particle_frame(1e-4),
         ),
     ),
 )
-VARIABLE = Variable("local_density", PARTICLE_DIMS, "float32", "1", "local density of A")
-STRUCTURAL = StructuralVariable("local_density", "local density", suffix="_local_density")
+VARIABLE = Variable("crowding", PARTICLE_DIMS, "float32", "1", "crowding of A")
+STRUCTURAL = StructuralVariable("crowding", "crowding", suffix="_crowding")
