@@ -82,13 +82,16 @@ def _scores(board: Board, scores: xr.Dataset) -> Table:
             with_error(float(one[each]), float(one[f"{each}_err"]))
             for each in ("pearson", "pearson_pooled", "spearman")
         ]
+        if "area" in one:
+            columns.append(with_error(float(one["area"]), float(one["area_err"])))
         rows.append((label(str(name)), *columns, _apart(scores, best, str(name))))
     ceiling = "no two trajectories: the noise ceiling is not known"
     if "ceiling" in scores and np.isfinite(scores["ceiling"]).any():
         first = scores.isel(indicator=0)
         ceiling = f"noise ceiling {with_error(float(first['ceiling']), float(first['ceiling_err']))}"
     caption = f"Correlation with propensity at T = {float(scores['temperature']):.4g}, lag {float(scores['lag']):g} τ; {ceiling}"
-    return Table(caption, ("indicator", "Pearson", "pooled", "Spearman", "below the best"), rows)
+    area = ("area for p_hop",) * ("area" in scores)
+    return Table(caption, ("indicator", "Pearson", "pooled", "Spearman", *area, "below the best"), rows)
 
 
 def _apart(scores: xr.Dataset, best: str, name: str) -> str:

@@ -33,6 +33,7 @@ class Recording:
     alone : whether motion is computed from this run and no other
     configurations : (frames,) their numbers, where frames are configurations of isoconfigurational ensembles and lie along
         `configuration`; None where they lie along time
+    of : run whose frames, by number, the configurations are; empty where they are of none
     """
 
     frames: int
@@ -41,6 +42,7 @@ class Recording:
     variables: tuple[Variable, ...]
     alone: bool = True
     configurations: NDArray[np.int64] | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True)

@@ -109,10 +109,12 @@ class Simulated:
         return found
 
     def _ensembles(self, given: Ensembles) -> Recording:
-        # evenly spaced, the first and the last frame among them
-        frames = np.linspace(0, self.given.production.frames - 1, given.configurations).round().astype(np.int64)
+        # the middles of equal parts: away from both ends, where p_hop is not defined
+        frames = ((np.arange(given.configurations) + 0.5) * self.given.production.frames / given.configurations).astype(
+            np.int64
+        )
         variables = tuple(VARIABLES[name] for name in PROPENSITIES)
-        return Recording(frames.size, None, np.array(given.lags), variables, configurations=frames)
+        return Recording(frames.size, None, np.array(given.lags), variables, configurations=frames, of="production")
 
     def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
         whole = self._trajectories(block)

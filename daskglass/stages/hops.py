@@ -12,9 +12,11 @@ import numpy as np
 
 from daskglass import physics
 from daskglass.stages.declare import (
+    ENSEMBLES,
     PARTICLES,
     POSITION,
     POSITIONS,
+    SMALL,
     TRAINED,
     VALUE,
     Blocks,
@@ -27,7 +29,7 @@ from daskglass.stages.declare import (
     reading,
 )
 from daskglass.stages.motion import moved
-from daskglass.store.blocks import Block, frames_in, read_block, write_block
+from daskglass.store.blocks import Block, frames_in, open_group, read_block, write_block
 
 KERNELS = 0.5  # s of the first task of a process that uses compiled kernels, from their cache
 LABELLING = 8  # bytes: p_hop, labels, and what is compared and written of them
@@ -57,6 +59,27 @@ def label(
     labels = physics.hops.rearrangement_labels(run["hop"], run["species"], soft, hard, soft_separation, hard_separation)
     write_block(path, row, {"label": labels.values})
     return {name: int((labels == code).sum()) for name, code in (("soft", 1), ("hard", 0))}
+
+
+def hops_of_configurations(path: Path, block: Block, *, of: str) -> dict[str, Any]:
+    """Copy the hop indicator of the frames that the configurations of an ensemble are."""
+    numbers = open_group(path, block.group)["configuration"].values[block.start : block.stop]
+    frames = [replace(block, run=of, start=k, stop=k + 1) for k in numbers.tolist()]
+    write_block(
+        path, block, {"hop": np.concatenate([read_block(path, frame, ["hop"])["hop"].values for frame in frames])}
+    )
+    return {"frames": block.stop - block.start}
+
+
+def _are_frames(plan: Plan) -> bool:
+    return any(plan.source.runs[run].of == "production" for run in plan.runs(ENSEMBLES))
+
+
+def _their_frames(plan: Plan, block: Block) -> Sequence[Block]:
+    numbers = plan.source.runs[block.run].configurations
+    if numbers is None:
+        raise TypeError(f"{block.run}: its frames are no configurations")
+    return [replace(block, run="production", start=k, stop=k + 1) for k in numbers[block.start : block.stop].tolist()]
 
 
 def _half_window(plan: Plan, run: str) -> int:
@@ -110,6 +133,17 @@ STAGE = Stage(
             },
             memory=_memory_of_labels,
             whole_rows=TRAINED,
+        ),
+        Step(
+            hops_of_configurations,
+            over=Blocks(ENSEMBLES),
+            name="ensembles",
+            reads=("hop",),
+            reach=_their_frames,
+            writes=("hop",),
+            constants={"of": "production"},
+            memory=lambda plan, run: SMALL + 2 * plan.layouts[run].block_frames * plan.source.particles * VALUE,
+            when=_are_frames,
         ),
     ),
 )

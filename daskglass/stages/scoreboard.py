@@ -14,7 +14,7 @@ from daskglass.stages.structural import indicator, scored
 from daskglass.store.blocks import open_group, read_block, rows_of, write_table
 
 
-def score(path: Path, system: str, temperature: float) -> xr.Dataset:
+def score(path: Path, system: str, temperature: float, *, threshold: float) -> xr.Dataset:
     """Scores of all indicators at one temperature, over (lag, indicator)."""
     rows = rows_of(path, system, RUN, temperature)
 
@@ -26,13 +26,23 @@ def score(path: Path, system: str, temperature: float) -> xr.Dataset:
     species, lags = there["species"].load().reset_coords(drop=True), there["lag"]
     p, half = read("propensity"), read("propensity_half")
     halves = None if bool(half.isnull().all()) else half
+    hop = read("hop") if "hop" in there else None
     boards = []
     for name in (name for name in scored() if name in there):
-        board = physics.scores.score(read(name), p, species, halves, over=CONFIGURATIONS)
+        values = read(name)
+        board = physics.scores.score(values, p, species, halves, over=CONFIGURATIONS)
+        if hop is not None:
+            board = board.assign(_area(values.where(species == 0), hop, threshold))
         boards.append(_over_indicators(name, board))
     board = xr.concat(boards, "indicator", coords="minimal", compat="override", combine_attrs="override")
     board = board.assign_coords(lag=lags, replica=[row.replica for row in rows])
     return board.expand_dims(temperature=[temperature])
+
+
+def _area(values: xr.DataArray, hop: xr.DataArray, threshold: float) -> xr.Dataset:
+    """Area under the receiver operating curve of what rearranges in the configurations, and its error over them."""
+    values, hop = (each.rename(configuration="time") for each in (values, hop))
+    return physics.receiver.receiver_operating_curve(values, hop, threshold)[["area", "area_err"]]
 
 
 def _over_indicators(name: str, board: xr.Dataset) -> xr.Dataset:
@@ -83,7 +93,8 @@ STAGE = Stage(
             score,
             over=Temperatures(ENSEMBLES),
             name="scores",
-            reads=("propensity", "propensity_half", INDICATED),
+            reads=("propensity", "propensity_half", "hop", INDICATED),
+            settings={"threshold": "hops.soft"},
             memory=_memory,
             seconds=_seconds,
         ),

@@ -54,7 +54,7 @@ def ensembles(finished):
 
 
 def test_propensities_are_means_over_the_trajectories(finished, ensembles):
-    assert ensembles["configuration"].values.tolist() == [0, 6, 12]
+    assert ensembles["configuration"].values.tolist() == [2, 6, 10]
     for T in (1.6, 1.3):
         folder = finished / f"own.trajectories/ka_0.0/r0/T{T:g}/isoconfigurational/c6"
         distance = np.array([motion_of(folder, k).distance for k in range(4)])
@@ -78,12 +78,28 @@ def test_energy_and_pressure_are_those_of_production(finished, ensembles):
         assert np.allclose(trajectories, production[name].mean(("replica", "time")), atol=allowed), name
 
 
+def test_the_board_has_the_area_for_what_rearranges_in_the_configurations(finished, ensembles):
+    tree = dg.open_store(finished / "own.zarr")
+    production, board = tree["ka_0.0/production"].dataset, tree["ka_0.0/scoreboard"].to_dataset().load()
+    run = ensembles.sel(temperature=1.3)
+    hop = production["hop"].sel(temperature=1.3).isel(time=[2, 6, 10])
+    assert np.array_equal(run["hop"], hop, equal_nan=True)
+
+    energy = run["local_energy_averaged"].isel(generation=1).rename(configuration="time")
+    curve = dg.receiver_operating_curve(energy, run["hop"].rename(configuration="time"), 0.1)
+
+    one = board.sel(temperature=1.3, indicator="local_energy, 2")
+    assert np.allclose(one["area"], curve["area"])
+    assert np.allclose(one["area_err"], curve["area_err"])
+    assert np.isfinite(board["area"].sel(indicator="predicted_propensity")).all()
+
+
 def test_softness_is_on_the_board_and_the_page_has_all_figures(finished):
     board = dg.open_store(finished / "own.zarr")["ka_0.0/scoreboard"].dataset
 
     assert {"softness", "local_energy, 4", "predicted_propensity"} <= set(board["indicator"].values.tolist())
     page = (finished / "own.figures/index.html").read_text(encoding="utf-8")
-    assert page.count("<figure ") == 8
+    assert page.count("<figure ") == 9
     assert "Claims of the paper" in page
 
 
@@ -109,7 +125,7 @@ def test_tasks_wait_for_the_frames_of_their_own_run(tmp_path):
     (plan,) = plan_study(load(tmp_path, STUDY))
     tasks = {task.key: task for task in tasks_of(plan)}
     hops = [task for key, task in tasks.items() if key.startswith("hops-") and "/production/" in key]
-    indicators = [task for key, task in tasks.items() if key.startswith("indicators-")]
+    indicators = [task for key, task in tasks.items() if key.startswith("indicators-") and "/isoconf" in key]
 
     assert hops
     assert indicators
