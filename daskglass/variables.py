@@ -85,6 +85,10 @@ _VARIABLES = (
         "propensity of motion, of either half of the trajectories",
     ),
     Variable("predicted_propensity", (*ENSEMBLES, "particle"), "float32", "sigma", "propensity by a linear predictor"),
+    Variable(
+        "propensity_margin", (*ENSEMBLES, "particle"), "float32", "1",
+        "distance from the plane between propensities above and below the median, in margins",
+    ),
     Variable("cage", (*PARTICLES, "xyz"), "float32", "sigma", "centre of the cage of a particle"),
     Variable(
         "mean_potential_energy", ENSEMBLES, "float64", "epsilon", "potential energy per particle, mean over trajectories"

@@ -1,22 +1,24 @@
-"""Linear predictors: ridge regression on features of particles, judged on configurations that it never saw."""
+"""Linear predictors on features of particles, by ridge regression or a support-vector machine, judged on what they never saw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.errors import DataError
-from daskglass.physics import arrays, ridge
+from daskglass.physics import arrays, margin, ridge
 from daskglass.physics.defaults import FOLDS
 from daskglass.physics.features import columns, inner, names_of, samples_of, variables_of
 
 NUMBERS = ("samples", "configurations", "folds", "explained")
 PARTS = ("weights", "errors", "mean", "scale")
+Method = Literal["ridge", "support_vectors"]
+METHODS = ("ridge", "support_vectors")
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,11 @@ class LinearPredictor:
 
     Ridge regression [1]_: w minimises ⟨ (δy − w·δz)² ⟩ + λ |w|² over the particles of all configurations, δ the difference
     from the mean of the configuration. What makes one configuration differ from another is collective, and known from as
-    many samples as there are configurations; particles of one do not count as so many samples of it. Made by `fit` or
-    `from_dataset`.
+    many samples as there are configurations; particles of one do not count as so many samples of it.
+
+    Or a support-vector machine on the same features [2]_: the plane of the largest soft margin between the particles whose
+    target is above the median of their configuration and the others. The prediction is then the distance from the plane in
+    units of the margin, as softness is. Made by `fit` or `from_dataset`.
 
     Parameters
     ----------
@@ -43,15 +48,18 @@ class LinearPredictor:
     bias : float
         Offset b, the mean of what is predicted.
     penalty : float
-        Strength λ of the penalty. That of `sklearn.linear_model.Ridge` is λ times the number of particles.
+        Strength λ of the penalty. That of `sklearn.linear_model.Ridge` is λ times the number of particles; `C` of
+        `sklearn.svm.LinearSVC` is 1 / (λ times that of the examples).
     metrics : dict
         Numbers of `samples` (particles), `configurations` and `folds`, and the share of the variance within configurations
-        that is `explained` in the folds that were left out, at the penalty that they chose.
+        that is `explained` in the folds that were left out, at the penalty that they chose; of a support-vector machine, the
+        squared correlation there.
 
     References
     ----------
     .. [1] A. E. Hoerl and R. W. Kennard, "Ridge Regression: Biased Estimation for Nonorthogonal Problems", Technometrics
        12, 55 (1970).
+    .. [2] C. Cortes and V. Vapnik, "Support-Vector Networks", Machine Learning 20, 273 (1995).
 
     Examples
     --------
@@ -81,10 +89,12 @@ class LinearPredictor:
         groups: str | Sequence[str] = "configuration",
         seed: int = 0,
         folds: int = FOLDS,
+        method: Method = "ridge",
     ) -> LinearPredictor:
-        """Fit to the particles of all configurations; the penalty by folds of whole configurations.
+        """Fit to the particles of all configurations; the penalty of a ridge regression by folds of whole configurations.
 
-        Of the penalties 10⁻⁶ to 10², that with the least squared error in the folds that are left out in turn.
+        Of the penalties 10⁻⁶ to 10², that with the least squared error in the folds that are left out in turn. A
+        support-vector machine has C = 0.01, and at most 10,000 examples of either class, as many of every configuration.
 
         Parameters
         ----------
@@ -101,6 +111,8 @@ class LinearPredictor:
             Seed of the division into folds.
         folds : int, optional
             Number of folds; at most that of configurations.
+        method : {"ridge", "support_vectors"}, optional
+            Ridge regression, or a support-vector machine.
 
         Returns
         -------
@@ -111,7 +123,7 @@ class LinearPredictor:
         ------
         DataError
             If dimensions, lengths or labels do not match, a particle has a part of the features of a variable, there are
-            fewer than two configurations, or no two particles.
+            fewer than two configurations, or no two particles, or the method is neither.
 
         Examples
         --------
@@ -125,31 +137,38 @@ class LinearPredictor:
         """
         samples = samples_of(features, target, groups, seed, folds, least=2)
         sums = samples.sums()
-        place, left_out = ridge.choose(sums)
         total = np.sum(sums, axis=0)
-        v = ridge.lines(total, ridge.PENALTIES[[place]])[:, 0]
         mean, scale = ridge.standards(total)
         scale = np.where(np.isfinite(scale), scale, 1.0)
+        if _is_ridge(method):
+            place, left_out = ridge.choose(sums)
+            penalty = float(ridge.PENALTIES[place])
+            v = ridge.lines(total, ridge.PENALTIES[[place]])[:, 0]
+            rest = sum(ridge.squared_errors(M, w[:, None]).item() for M, w in zip(sums, left_out, strict=True))
+            explained, units = 1 - rest / total[-1, -1].item(), str(target.attrs.get("units", "1"))
+        else:
+            examples = margin.examples_of(samples, seed)
+            v, left_out = margin.plane(examples, total, seed), margin.left_out(examples, sums, seed)
+            penalty = 1 / (margin.C * sum(moves.size for _, moves in examples))
+            explained, units = margin.explained(sums, left_out), "1"
         scatter = (left_out[:, 1:-1] * scale[:-1]).var(axis=0)
-        rest = sum(ridge.squared_errors(M, w[:, None]).item() for M, w in zip(sums, left_out, strict=True))
 
         def over_features(values: NDArray[np.float64], units: str = "1") -> xr.DataArray:
             names = {"feature": names_of(samples.variables)}
             return xr.DataArray(values, names, ["feature"], attrs={"units": units})
 
-        units = str(target.attrs.get("units", "1"))
         return cls(
             weights=over_features(-v[1:-1] * scale[:-1], units),
             errors=over_features(np.sqrt((len(sums) - 1) * scatter), units),
             mean=over_features(mean[:-1]),
             scale=over_features(scale[:-1]),
-            bias=float(mean[-1]),
-            penalty=float(ridge.PENALTIES[place]),
+            bias=float(-v[1:-1] @ mean[:-1] - v[0]),
+            penalty=penalty,
             metrics={
                 "samples": int(total[0, 0]),
                 "configurations": int((samples.fold >= 0).sum()),
                 "folds": len(sums),
-                "explained": 1 - rest / total[-1, -1].item(),
+                "explained": explained,
             },
         )
 
@@ -161,6 +180,7 @@ class LinearPredictor:
         groups: str | Sequence[str] = "configuration",
         seed: int = 0,
         folds: int = FOLDS,
+        method: Method = "ridge",
     ) -> xr.DataArray:
         """Predict every configuration by a model that never saw it, to be scored: all of them, and honestly.
 
@@ -179,11 +199,14 @@ class LinearPredictor:
             Seed of the division into folds.
         folds : int, optional
             Number of folds, three or more; at most that of configurations.
+        method : {"ridge", "support_vectors"}, optional
+            Ridge regression, or a support-vector machine.
 
         Returns
         -------
         xarray.DataArray
-            Predictions over (configuration, particle), float64, in units of the target. NaN where features are. Coordinate
+            Predictions over (configuration, particle), float64, in units of the target, or of the margin. NaN where features
+            are. Coordinate
             `fold` over (configuration) says which ones were left out together; -1 of those without a target, which no
             fold has, and which are NaN.
 
@@ -204,13 +227,17 @@ class LinearPredictor:
         0.75
         """
         samples = samples_of(features, target, groups, seed, folds, least=3)
-        lines = ridge.nested(samples.sums())
+        sums = samples.sums()
+        if _is_ridge(method):
+            lines, units = ridge.nested(sums), str(target.attrs.get("units", "1"))
+        else:
+            lines, units = margin.left_out(margin.examples_of(samples, seed), sums, seed), "1"
         found = np.full(samples.target.shape, np.nan)
         for where in samples.configurations():
             v = lines[samples.fold[where]]
             found[where] = -v[0] - samples.features(where) @ v[1:-1]
         predicted = samples.target.copy(data=found)
-        predicted.attrs = {"long_name": "prediction", "units": str(target.attrs.get("units", "1"))}
+        predicted.attrs = {"long_name": "prediction", "units": units}
         return predicted.assign_coords(fold=(samples.axes, samples.fold))
 
     def predict(self, features: xr.DataArray | xr.Dataset) -> xr.DataArray:
@@ -332,3 +359,9 @@ class LinearPredictor:
         numbers = {name: dataset[name].item() for name in single}
         return cls(**{name: dataset[name].load() for name in PARTS}, bias=numbers.pop("bias"), penalty=numbers.pop("penalty"),
                    metrics=numbers)  # fmt: skip
+
+
+def _is_ridge(method: str) -> bool:
+    if method not in METHODS:
+        raise DataError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    return method == "ridge"

@@ -7,7 +7,7 @@ import xarray as xr
 
 from daskglass.report.numbers import Table, count, with_error
 from daskglass.report.results import Board, Results
-from daskglass.stages.structural import PREDICTED, STRUCTURAL_VARIABLES, parts
+from daskglass.stages.structural import PREDICTIONS, STRUCTURAL_VARIABLES, parts
 
 POSITIONS = {"": "", "_thermal": ", thermal", "_cage": ", cage centres"}
 
@@ -15,7 +15,7 @@ POSITIONS = {"": "", "_thermal": ", thermal", "_cage": ", cage centres"}
 def label(name: str) -> str:
     """Name of an indicator in words: local energy, thermal, average of 2 generations."""
     variable, suffix, generation = parts(name)
-    words = {variable.name: variable.label for variable in STRUCTURAL_VARIABLES} | {PREDICTED: "linear predictor"}
+    words = {variable.name: variable.label for variable in STRUCTURAL_VARIABLES} | PREDICTIONS
     averaged = f", averaged over {count(generation, 'generation')}" if generation else ""
     return f"{words.get(variable, variable.replace('_', ' '))}{POSITIONS[suffix]}{averaged}"
 

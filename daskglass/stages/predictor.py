@@ -1,4 +1,4 @@
-"""Predictor: ridge regression of propensity on structural features, judged on configurations that it never saw."""
+"""Predictor: propensity from structural features, by ridge regression and a support-vector machine, scored unseen."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ from daskglass.stages.declare import (
     WholeSystem,
     particle_frames,
 )
-from daskglass.stages.structural import PREDICTED
+from daskglass.stages.structural import MARGIN, PREDICTED
 from daskglass.stages.structure import frame_bytes
 from daskglass.store.blocks import Block, open_group, write_rows, write_table
 
 RUN = "isoconfigurational"
 CONFIGURATIONS = ("replica", "configuration")
+TABLES: dict[physics.predictors.Method, str] = {"ridge": "predictor", "support_vectors": "support_vectors"}
+WRITES = {"ridge": PREDICTED, "support_vectors": MARGIN}
 FEWEST = 3  # configurations that a predictor can be judged on
 COMPUTED, MULTIPLIED = 7e-8, 2e-10  # s of a feature, and of a pair of them, of a particle and configuration
+SEPARATED = 2e-6  # s of a feature, of a particle and configuration, in all planes
 
 
 def fit(
@@ -49,7 +52,7 @@ def fit(
     folds: int,
     seed: int,
 ) -> dict[str, xr.Dataset]:
-    """Fit a predictor at one temperature for every lag; predict every configuration by one that never saw it."""
+    """Fit predictors at one temperature for every lag; predict every configuration by those that never saw it."""
     # who only plans needs no Dask
     import dask
 
@@ -68,32 +71,42 @@ def fit(
         width,
     )
     of_first = features.where(run["species"] == 0)
-    models, predictions = [], []
+    fitted: dict[str, xr.Dataset] = {}
     with dask.config.set(scheduler="synchronous"):
-        for lag in run["lag"].values:
-            given = (of_first, run["propensity"].sel(lag=lag, drop=True).load(), CONFIGURATIONS, seed, folds)
-            models.append(physics.predictors.LinearPredictor.fit(*given).to_dataset())
-            predictions.append(physics.predictors.LinearPredictor.cross_validated(*given))
-    lags = run["lag"]
-    return {
-        "model": xr.concat(models, lags).expand_dims(temperature=[temperature]),
-        "predicted": xr.concat(predictions, lags).to_dataset(name=PREDICTED),
-    }
+        for method, table in TABLES.items():
+            models, predictions = [], []
+            for lag in run["lag"].values:
+                given = (
+                    of_first,
+                    run["propensity"].sel(lag=lag, drop=True).load(),
+                    CONFIGURATIONS,
+                    seed,
+                    folds,
+                    method,
+                )
+                models.append(physics.predictors.LinearPredictor.fit(*given).to_dataset())
+                predictions.append(physics.predictors.LinearPredictor.cross_validated(*given))
+            fitted[table] = xr.concat(models, run["lag"]).expand_dims(temperature=[temperature])
+            predicted = xr.concat(predictions, run["lag"]).rename(WRITES[method])
+            fitted["predicted"] = fitted.get("predicted", xr.Dataset()).assign({WRITES[method]: predicted})
+    return fitted
 
 
 def write_predictions(path: Path, row: Block, fitted: dict[str, xr.Dataset]) -> dict[str, Any]:
     """Write what was predicted for the configurations of one replica."""
-    predicted = fitted["predicted"][PREDICTED].sel(replica=row.replica).transpose("configuration", "lag", "particle")
-    write_rows(path, row, {PREDICTED: predicted.values.astype(np.float32)})
+    predicted = fitted["predicted"].sel(replica=row.replica).transpose("configuration", "lag", "particle")
+    write_rows(path, row, {name: predicted[name].values.astype(np.float32) for name in WRITES.values()})
     return {}
 
 
-def write_predictors(path: Path, system: str, *fitted: dict[str, xr.Dataset], generations: int) -> dict[str, Any]:
-    """Write the predictors of all temperatures and lags."""
-    table = xr.concat([each["model"] for each in fitted], "temperature", combine_attrs="override")
-    table.attrs["generations"] = generations
-    write_table(path, f"{system}/predictor", table)
-    return {"features": table.sizes["feature"]}
+def write_predictors(
+    path: Path, system: str, *fitted: dict[str, xr.Dataset], table: str, generations: int
+) -> dict[str, Any]:
+    """Write the predictors of all temperatures and lags that were fitted by one method."""
+    models = xr.concat([each[table] for each in fitted], "temperature", combine_attrs="override")
+    models.attrs["generations"] = generations
+    write_table(path, f"{system}/{table}", models)
+    return {"features": models.sizes["feature"]}
 
 
 def _can_be_judged(plan: Plan) -> bool:
@@ -116,7 +129,7 @@ def _memory(plan: Plan, run: str) -> int:
 
 def _seconds(plan: Plan, gpu: bool) -> float:
     features = _features(plan)
-    of_one = COMPUTED * features + MULTIPLIED * features**2
+    of_one = COMPUTED * features + MULTIPLIED * features**2 + SEPARATED * features
     return 2 * of_one * plan.layouts[RUN].sizes["lag"] * particle_frames(plan, ENSEMBLES)
 
 
@@ -146,16 +159,21 @@ STAGE = Stage(
             over=Rows(ENSEMBLES),
             name="predictions",
             takes=("fit",),
-            writes=(PREDICTED,),
+            writes=tuple(WRITES.values()),
             when=_can_be_judged,
         ),
-        Step(
-            write_predictors,
-            over=WholeSystem(of=ENSEMBLES),
-            takes=("fit",),
-            table="predictor",
-            settings={"generations": "predictor.generations"},
-            when=_can_be_judged,
+        *(
+            Step(
+                write_predictors,
+                over=WholeSystem(of=ENSEMBLES),
+                name=table,
+                takes=("fit",),
+                table=table,
+                settings={"generations": "predictor.generations"},
+                constants={"table": table},
+                when=_can_be_judged,
+            )
+            for table in TABLES.values()
         ),
     ),
 )

@@ -16,7 +16,8 @@ from daskglass.physics.systems import Mixture
 from daskglass.variables import KINDS
 
 AVERAGED = "_averaged"  # in names of averages over generations of neighbours
-PREDICTED = "predicted_propensity"
+PREDICTED, MARGIN = "predicted_propensity", "propensity_margin"
+PREDICTIONS = {PREDICTED: "linear predictor", MARGIN: "support-vector machine"}
 SHELL, SHELL_WIDTH = 1.1, 0.15  # σ, of the nearest neighbours, whose bond order counts
 
 
@@ -149,7 +150,7 @@ def computed() -> tuple[str, ...]:
 
 def scored() -> tuple[str, ...]:
     """Names of all that is scored: softness, variables in every kind of positions, and predictions."""
-    return (SOFTNESS.name, *(name for suffix in KINDS for name in written(suffix)), PREDICTED)
+    return (SOFTNESS.name, *(name for suffix in KINDS for name in written(suffix)), *PREDICTIONS)
 
 
 def indicator(variable: str, generation: int) -> str:

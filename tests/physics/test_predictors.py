@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
+from sklearn.svm import LinearSVC
 
 import daskglass as dg
 from daskglass.errors import DataError
@@ -124,6 +125,66 @@ def test_more_features_than_particles_are_fitted():
     np.testing.assert_allclose(
         model.predict(x), ridge(x.values, y.values, model.penalty)(x.values), rtol=1e-8, atol=1e-8
     )
+
+
+# --- the plane ---------------------------------------------------------------------------------------------------
+
+
+def machine(x, y):
+    """Function of features whose sign scikit-learn finds, from those of configurations (configuration, particle, feature)."""
+    dx = (x - x.mean(axis=1, keepdims=True)).reshape(-1, x.shape[-1])
+    moves = (y > np.median(y, axis=1, keepdims=True)).ravel()
+    model = LinearSVC(C=0.01, dual=False).fit(dx / dx.std(axis=0), moves)
+    return lambda new: model.decision_function(((new - x.mean(axis=(0, 1))) / dx.std(axis=0)).reshape(-1, x.shape[-1]))
+
+
+def test_a_support_vector_machine_is_that_of_scikit_learn():
+    features, target = samples()
+    x, y = features.values, target.values
+    model = dg.LinearPredictor.fit(features, target, method="support_vectors")
+    np.testing.assert_allclose(model.predict(features).values.ravel(), machine(x, y)(x), rtol=1e-3, atol=1e-3)
+    assert model.predict(features).attrs["units"] == "1"
+    assert model.penalty == pytest.approx(1 / (0.01 * y.size))
+    assert (model.errors > 0).all()
+
+
+def test_each_configuration_is_on_the_side_that_a_machine_of_the_others_says():
+    features, target = samples(noise=3.0)
+    x, y = features.values, target.values
+    predicted = dg.LinearPredictor.cross_validated(features, target, folds=4, method="support_vectors")
+    apart = []
+    for fold in divided(4):
+        others = np.delete(np.arange(CONFIGURATIONS), fold)
+        by_hand = machine(x[others], y[others])(x[fold])
+        np.testing.assert_allclose(predicted.values[fold].ravel(), by_hand, rtol=1e-3, atol=1e-3)
+        apart.append(by_hand.reshape(len(fold), N) - by_hand.reshape(len(fold), N).mean(axis=1, keepdims=True))
+    dy = np.concatenate([y[fold] - y[fold].mean(axis=1, keepdims=True) for fold in divided(4)])
+    r = np.corrcoef(np.concatenate(apart).ravel(), dy.ravel())[0, 1]
+    model = dg.LinearPredictor.fit(features, target, folds=4, method="support_vectors")
+    assert model.metrics["explained"] == pytest.approx(r**2, rel=1e-3)
+
+
+def test_only_the_order_of_the_target_counts_for_a_plane():
+    features, target = samples()
+    model, same = (
+        dg.LinearPredictor.fit(features, each, method="support_vectors") for each in (target, np.exp(target))
+    )
+    np.testing.assert_array_equal(same.weights, model.weights)
+
+
+def test_a_plane_does_not_depend_on_the_target_of_its_fold():
+    features, target = samples()
+    predicted = dg.LinearPredictor.cross_validated(features, target, method="support_vectors")
+    for fold in np.unique(predicted.fold):
+        mine = predicted.fold == fold
+        again = dg.LinearPredictor.cross_validated(features, target.where(~mine, -target), method="support_vectors")
+        np.testing.assert_array_equal(again[mine], predicted[mine])
+        assert not np.isclose(again[~mine], predicted[~mine]).all()
+
+
+def test_another_method_is_refused():
+    with pytest.raises(DataError, match="method must be one of ridge, support_vectors; got 'lasso'"):
+        dg.LinearPredictor.fit(*samples(), method="lasso")
 
 
 # --- folds ---------------------------------------------------------------------------------------------------------
