@@ -187,6 +187,7 @@ OTHER_FIGURES: dict[str, FigureEntry] = {
 ENSEMBLE_FIGURES: dict[str, FigureEntry] = {
     "scoreboard": FigureEntry("daskglass.report.figures.scoreboard"),
     "propensity": FigureEntry("daskglass.report.figures.propensity"),
+    "weights": FigureEntry("daskglass.report.figures.weights"),
 }
 
 

@@ -20,7 +20,7 @@ from daskglass.stages.structural import OF_PAPER, StructuralVariable, named
 from daskglass.store.blocks import check_is_store, open_group, readable
 
 GROUPS = ("production", "model", "ensemble")
-BOARD = ("isoconfigurational", "scoreboard")
+BOARD, PREDICTOR = ("isoconfigurational", "scoreboard"), "predictor"
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
     "g": "radial distribution functions",
@@ -135,6 +135,8 @@ class Board:
     mixture : particles and potential; None if unknown
     run : configurations, lazy
     scores : of every indicator, in memory; temperatures from high to low
+    predictor : weights of the linear predictor, in memory; None where there are too few configurations
+    relaxation_time : τ_α by temperature; None where the study does not measure it
     index : place among the boards
     """
 
@@ -142,6 +144,8 @@ class Board:
     mixture: Mixture | None
     run: xr.Dataset
     scores: xr.Dataset
+    predictor: xr.Dataset | None = None
+    relaxation_time: xr.DataArray | None = None
     index: int = 0
 
     @property
@@ -234,7 +238,7 @@ def open_results(store: Path) -> Results:
     with readable(store):
         open_group(store, "/")
     systems = sorted(entry.parent.name for entry in store.glob("*/zarr.json"))
-    groups = [f"{system}/{group}" for system in systems for group in (*GROUPS, *BOARD)]
+    groups = [f"{system}/{group}" for system in systems for group in (*GROUPS, *BOARD, PREDICTOR)]
     there = [group for group in groups if (store / group / "zarr.json").is_file()]
     return _opened(store, tuple(systems), tuple((group, (store / group).stat().st_mtime_ns) for group in there))
 
@@ -295,7 +299,10 @@ def _board(name: str, node: xr.DataTree) -> Board:
     run, scores = (node[group].dataset for group in BOARD)
     known = run.attrs.get("mixture")
     mixture = None if known is None else Mixture.model_validate_json(known)
-    return Board(name, mixture, run, scores.sortby("temperature", ascending=False).load())
+    predictor = node[PREDICTOR].to_dataset().load() if PREDICTOR in node.children else None
+    tau = node["ensemble"].dataset.get("relaxation_time") if "ensemble" in node.children else None
+    scores = scores.sortby("temperature", ascending=False).load()
+    return Board(name, mixture, run, scores, predictor, None if tau is None else tau.load())
 
 
 def _system(name: str, node: xr.DataTree) -> SystemResults:

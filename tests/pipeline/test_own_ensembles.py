@@ -99,7 +99,7 @@ def test_softness_is_on_the_board_and_the_page_has_all_figures(finished):
 
     assert {"softness", "local_energy, 4", "predicted_propensity"} <= set(board["indicator"].values.tolist())
     page = (finished / "own.figures/index.html").read_text(encoding="utf-8")
-    assert page.count("<figure ") == 9
+    assert page.count("<figure ") == 10
     assert "Claims of the paper" in page
 
 

@@ -16,6 +16,7 @@ from daskglass.variables import VARIABLES
 
 N = 300
 EDGE = (N / 1.2) ** (1 / 3)
+FEATURES = ["E", *(f"G_{neighbor}({mu:g})" for neighbor in "AB" for mu in (0.4, 0.5, 0.6)), "distance"]
 
 
 def board(
@@ -58,7 +59,20 @@ def board(
         "study": json.dumps({"study": "ensembles", "systems": [{"system": "ka_0.0"}]}),
         "versions": json.dumps({"daskglass": "0.1.0"}),
     }
-    return xr.DataTree.from_dict({"ka_0.0/isoconfigurational": run, "ka_0.0/scoreboard": _scores(run)})
+    return xr.DataTree.from_dict(
+        {"ka_0.0/isoconfigurational": run, "ka_0.0/scoreboard": _scores(run), "ka_0.0/predictor": _predictor(run)}
+    )
+
+
+def _predictor(run: xr.Dataset) -> xr.Dataset:
+    """Weights that fall with the generation, of two structure functions and energy."""
+    names = [f"{name}{f', {n}' * bool(n)}" for n in range(GENERATIONS + 1) for name in FEATURES]
+    sizes = {"temperature": run.sizes["temperature"], "lag": run.sizes["lag"], "feature": len(names)}
+    weights = np.broadcast_to(0.1 / (1 + np.arange(len(names))), tuple(sizes.values()))
+    return xr.Dataset(
+        {"weights": (tuple(sizes), weights), "errors": (tuple(sizes), 0.1 * weights), "explained": 0.5},
+        coords={"temperature": run["temperature"], "lag": run["lag"], "feature": names},
+    )
 
 
 def _scores(run: xr.Dataset) -> xr.Dataset:

@@ -90,7 +90,10 @@ def _generations(ax: Axes, board: Board, T: float) -> None:
     ax.set_xticks(range(most))
     ax.set_ylabel(RHO)
     ax.set_ylim(0, 1)
-    Names(ax, named, legend(ax, named, lines=True))
+    beside = legend(ax, named, lines=True)
+    beside.set_frame_on(True)
+    beside.get_frame().set(facecolor="white", alpha=0.85, linewidth=0)
+    Names(ax, named, beside)
 
 
 def _reference(ax: Axes, scores: xr.Dataset, most: int) -> None:
@@ -113,7 +116,10 @@ def _reference(ax: Axes, scores: xr.Dataset, most: int) -> None:
 def _lags(ax: Axes, board: Board, T: float) -> None:
     """Draw ρ of the best generation of each variable against lag."""
     scores = board.scores.sel(temperature=T)
-    t = scores["lag"].values
+    t, axis = scores["lag"].values, r"lag $t$ ($\tau$)"
+    tau = _relaxation_time(board, T)
+    if np.isfinite(tau):
+        t, axis = t / tau, r"$t/\tau_\alpha$"
     for index, name in enumerate(_best(board, T)):
         rho, error = _of(scores.sel(indicator=name))
         ax.errorbar(t, rho, error_bars(error), marker=marker(index), color=colour(index))
@@ -124,9 +130,15 @@ def _lags(ax: Axes, board: Board, T: float) -> None:
         ceiling = scores["ceiling"].isel(indicator=0).values
         ax.fill_between(t, ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
     ax.set_xscale("log")
-    ax.set_xlabel(r"lag $t$ ($\tau$)")
+    ax.set_xlabel(axis)
     ax.set_ylabel(RHO)
     ax.set_ylim(0, 1)
+
+
+def _relaxation_time(board: Board, T: float) -> float:
+    """τ_α at a temperature; NaN if it is not known."""
+    tau = board.relaxation_time
+    return np.nan if tau is None else float(tau.sel(temperature=T, method="nearest"))
 
 
 def _configurations(ax: Axes, board: Board, T: float) -> None:

@@ -1,0 +1,126 @@
+"""Weights of the linear predictors of propensity, with their errors: what structure they look at."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from daskglass.report.boards import at_the_peak
+from daskglass.report.results import Board, Results, tex
+from daskglass.report.style import NEIGHBORS, colour, instead, letter, letters_of_panels, marker, new_figure
+
+TITLE = "Weights of the linear predictor"
+HEIGHT = 2.3  # inches of a row
+FUNCTION = re.compile(r"G_(?P<neighbor>.+)\((?P<mu>[\d.]+)\)")
+SINGLE = {"E": "$E_i$", "distance": "distance to thermal position"}
+
+
+def draw(results: Results) -> Figure:
+    """Draw the figure."""
+    figure = new_figure(HEIGHT * len(results.boards))
+    letters = letters_of_panels()
+    shown = [_neighbors(board) for board in results.boards]
+    grid = figure.subplots(len(shown), 1 + max(1, *map(len, shown)), squeeze=False)
+    for row, board, neighbors in zip(grid, results.boards, shown, strict=True):
+        if board.predictor is None:
+            for ax in row[1:]:
+                ax.set_axis_off()
+            letter(row[0], next(letters), of=board.name)
+            instead(row[0], "fewer than three configurations: no predictor")
+            continue
+        weights, lag = _weights(board)
+        of = rf"$T$ = {float(weights['temperature']):.3g}, $t$ = {lag:g} $\tau$"
+        for ax, neighbor in zip(row, neighbors, strict=False):
+            _functions(ax, weights, neighbor, first=neighbor == neighbors[0])
+            letter(ax, next(letters), of=of if neighbor == neighbors[0] else "")
+        for ax in row[len(neighbors) : -1]:
+            ax.set_axis_off()
+        _single(row[-1], weights)
+        letter(row[-1], next(letters))
+    return figure
+
+
+def caption(results: Results) -> str:
+    """Write the caption."""
+    explained = [
+        f"{board.name}: {100 * float(_weights(board)[0]['explained']):.0f} %"
+        for board in results.boards
+        if board.predictor is not None
+    ]
+    share = (
+        f" Share of the variance that it explains in configurations left out: {', '.join(explained)}."
+        if explained
+        else ""
+    )
+    return (
+        "Change of the predicted propensity with a feature by one standard deviation, all others fixed. Structure functions "
+        "G(μ) of the particle itself (0), and averaged over generations of neighbours; right: potential energy, and the distance "
+        "between inherent and thermal position. Bands and bars: standard errors, from leaving out each fold of configurations "
+        f"in turn.{share}"
+    )
+
+
+def _weights(board: Board) -> tuple[xr.Dataset, float]:
+    """Model of the coldest temperature, at the lag where indicators do best."""
+    T = float(board.scores["temperature"].values[-1])
+    lag = at_the_peak(board, T)
+    assert board.predictor is not None
+    return board.predictor.sel(temperature=T, lag=lag), lag
+
+
+def _neighbors(board: Board) -> list[str]:
+    if board.predictor is None:
+        return []
+    matches = [FUNCTION.match(name) for name in _names(board.predictor)]
+    return list(dict.fromkeys(found["neighbor"] for found in matches if found))[:NEIGHBORS]
+
+
+def _names(weights: xr.Dataset) -> list[str]:
+    return [str(name) for name in weights["feature"].values]
+
+
+def _parts(name: str) -> tuple[str, int]:
+    """Feature and generation of a name such as `G_A(0.4), 2`."""
+    feature, _, generation = name.partition(", ")
+    return feature, int(generation or 0)
+
+
+def _functions(ax: Axes, weights: xr.Dataset, neighbor: str, first: bool) -> None:
+    """Draw the weights of G_K(μ), a line for each generation."""
+    lines: dict[int, list[tuple[float, float, float]]] = {}
+    for name, w, error in zip(_names(weights), weights["weights"].values, weights["errors"].values, strict=True):
+        feature, generation = _parts(name)
+        found = FUNCTION.fullmatch(feature)
+        if found and found["neighbor"] == neighbor:
+            lines.setdefault(generation, []).append((float(found["mu"]), w, error))
+    for generation, points in sorted(lines.items()):
+        mu, w, error = np.array(points).T
+        ax.fill_between(mu, w - error, w + error, color=colour(generation), alpha=0.25, linewidth=0)
+        ax.plot(mu, w, color=colour(generation), linewidth=0.9, label=str(generation))
+    ax.axhline(0, color="black", linewidth=0.4)
+    ax.set_xlabel(r"$\mu$ ($\sigma$)")
+    ax.set_ylabel(rf"weight of $G_\mathrm{{{tex(neighbor)}}}(\mu)$ ($\sigma$)")
+    if first:
+        ax.legend(title="generation", ncols=3, facecolor="white", framealpha=0.8, frameon=True, edgecolor="none")
+
+
+def _single(ax: Axes, weights: xr.Dataset) -> None:
+    """Draw the weights of all other features against the generation."""
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for name, w, error in zip(_names(weights), weights["weights"].values, weights["errors"].values, strict=True):
+        feature, generation = _parts(name)
+        if not FUNCTION.fullmatch(feature):
+            found.setdefault(feature, []).append((generation, w, error))
+    for index, (feature, points) in enumerate(found.items()):
+        x, w, error = np.array(points).T
+        ax.errorbar(
+            x, w, error, marker=marker(index), color=colour(index), linewidth=0.9, label=SINGLE.get(feature, feature)
+        )
+    ax.axhline(0, color="black", linewidth=0.4)
+    ax.set_xlabel("generations averaged over")
+    ax.set_ylabel(r"weight ($\sigma$)")
+    ax.legend(loc="best")
