@@ -73,10 +73,6 @@ _VARIABLES = (
         flags((-1, 0, 1), ("neither", "hard", "soft")),
     ),
     Variable("softness", PARTICLES, "float32", "1", "softness"),
-    Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
-    Variable("local_energy", PARTICLES, "float32", "epsilon", "potential energy of a particle"),
-    Variable("local_density", PARTICLES, "float32", "1", "local density"),
-    Variable("local_bond_order", PARTICLES, "float32", "1", "bond-orientational order Q_6 of the nearest neighbours"),
     Variable("bond_order", (*PARTICLES, "distance"), "float32", "1", "bond-orientational order of a shell"),
     # isoconfigurational ensembles
     Variable("propensity", (*ENSEMBLES, "particle"), "float64", "sigma", "propensity of motion"),
@@ -127,7 +123,13 @@ _VARIABLES = (
 )  # fmt: skip
 
 
-# structural variables of configurations, averaged over generations of neighbours, in thermal and in cage positions
+# functions of a structure; of configurations also averaged over generations of neighbours, in thermal and in cage positions
+_STRUCTURAL = (
+    Variable("local_entropy", PARTICLES, "float32", "k_B", "local pair excess entropy"),
+    Variable("local_energy", PARTICLES, "float32", "epsilon", "potential energy of a particle"),
+    Variable("local_density", PARTICLES, "float32", "1", "local density"),
+    Variable("local_bond_order", PARTICLES, "float32", "1", "bond-orientational order Q_6 of the nearest neighbours"),
+)
 KINDS = {"": "", "_thermal": ", thermal positions", "_cage": ", centres of cages"}
 
 
@@ -149,9 +151,9 @@ def over(dims: tuple[str, ...], variable: Variable) -> Variable:
     return replace(variable, dims=dims)
 
 
-VARIABLES = {variable.name: variable for variable in _VARIABLES}
-for _name in ("local_entropy", "local_energy", "local_density", "local_bond_order"):
-    VARIABLES |= {variable.name: variable for variable in _of_configurations(VARIABLES[_name])}
+VARIABLES = {variable.name: variable for variable in (*_VARIABLES, *_STRUCTURAL)}
+for _structural in _STRUCTURAL:
+    VARIABLES |= {variable.name: variable for variable in _of_configurations(_structural)}
 
 
 def named(array: xr.DataArray, name: str, **attrs: object) -> xr.DataArray:

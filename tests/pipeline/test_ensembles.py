@@ -181,7 +181,7 @@ def test_the_page_shows_the_scoreboard(finished):
     assert "linear predictor" in page
     assert "noise ceiling" in page
     assert "Claims of the paper" not in page
-    assert page.count("<figure ") == 2
+    assert page.count("<figure ") == 3
     assert {"figure_1.png", "figure_2.svg"} <= {file.name for file in (finished / "ensembles.figures").iterdir()}
     (board,) = open_results(finished / "ensembles.zarr").boards
     tables = board_tables(board)
