@@ -12,7 +12,8 @@ import pytest
 
 from daskglass.cluster.connect import connect
 from daskglass.cluster.job_script import job_script
-from daskglass.cluster.profiles import SHIPPED, load_profile
+from daskglass.cluster.profiles import load_profile
+from daskglass.cluster.shipped import SHIPPED
 from daskglass.engines import get_engine
 from daskglass.engines.link import Duration, Link
 from daskglass.engines.schedules import Uniform

@@ -1,0 +1,233 @@
+"""Where trajectories are, and what they belong to, from the files themselves: format, pattern of the names, tables."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from daskglass.errors import TrajectoryError
+from daskglass.registry import READERS, listed
+from daskglass.study.paths import expand_path
+from daskglass.trajectories import get_format
+from daskglass.trajectories.compression import opened
+from daskglass.trajectories.guess import MOST_SHOWN, guess_pattern, label_of
+from daskglass.trajectories.mapping import read_table
+from daskglass.trajectories.patterns import COUNTED, Field, find_matches, parse_pattern
+from daskglass.trajectories.several_files import file_of
+from daskglass.trajectories.signac import project_rows
+
+LONGEST_MAGIC = max(len(reader.magic) for reader in READERS.values())
+TABLES = ".csv"
+
+
+@dataclass(frozen=True)
+class Located:
+    """Files of one format, and where their labels come from: the keys of `source.trajectories`.
+
+    Attributes
+    ----------
+    format, path, table, rename : as in a study file; `table` is empty without one
+    files : of which the names were read
+    labels : that the names or a table give
+    notes : what was seen that is not used
+    unknown : what is not known, and what to do about it
+    """
+
+    format: str
+    path: str
+    files: tuple[str, ...]
+    labels: frozenset[str]
+    table: str = ""
+    rename: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def locate(data: str) -> Located:
+    """Find out what files there are, and what their names mean.
+
+    Parameters
+    ----------
+    data : a folder, also of a signac project; a file; names with `*`; or a pattern with fields such as {temperature}
+
+    Raises
+    ------
+    StudyError
+        If the path cannot be used.
+    TrajectoryError
+        If there is no file of a known format, or there are several formats or kinds of names.
+    """
+    fields = {piece.name for piece in parse_pattern(data) if isinstance(piece, Field)}
+    if fields:
+        matches = find_matches(parse_pattern(data))
+        names = sorted({str(file_of(match.path, match.step)) if match.step else str(match.path) for match in matches})
+        form, files, notes = _of_one_format(data, names)
+        return Located(form, data, files, frozenset(fields), notes=notes)
+    place = expand_path(data)
+    if os.path.isdir(os.path.join(place, ".signac")):
+        return _of_project(place.rstrip("/") or place)
+    form, files, notes = _of_one_format(data, _files(place))
+    for table in _tables(place, files):
+        if (found := _joined(table, form, files, notes)) is not None:
+            return found
+    if READERS[form].ensembles:
+        guess = guess_pattern(files, "configuration")
+    else:
+        guess = guess_pattern(files, "replica", lambda path, step: _begins_at(form, path, step))
+    return Located(form, guess.pattern, files, guess.fields, notes=notes, unknown=guess.unknown)
+
+
+def format_of(path: str) -> str | None:
+    """Format of a file by its first bytes, unpacked; None if it is none of ours, or cannot be read."""
+    try:
+        with opened(Path(path), LONGEST_MAGIC) as file:
+            head = file.read(LONGEST_MAGIC)
+    except TrajectoryError:
+        return None
+    return next((name for name, reader in READERS.items() if reader.magic and head.startswith(reader.magic)), None)
+
+
+def _files(place: str) -> list[str]:
+    """Files below a folder, or that match a name with wildcards."""
+    if not os.path.isdir(place):
+        return sorted(
+            path
+            for path in ([place] if os.path.exists(place) else glob.glob(place, recursive=True))
+            if os.path.isfile(path)
+        )
+    found = []
+    for folder, folders, names in os.walk(place):
+        # stores hold many files, and none of them is a trajectory
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".zarr"))
+        found += [os.path.join(folder, name) for name in sorted(names) if not name.startswith(".")]
+    return [path.removeprefix("./") for path in found]
+
+
+def _of_one_format(data: str, files: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The one format of some files, those that have it, and what the others are."""
+    if not files:
+        raise TrajectoryError(
+            f"no file matches {data}",
+            remedy='give a folder, or names such as "data/*/traj.gsd", in quotes, so that the shell leaves the * to daskglass',
+        )
+    formats = {path: format_of(path) for path in files}
+    counts = Counter(form for form in formats.values() if form is not None)
+    if not counts:
+        known = "; ".join(reader.about for reader in READERS.values() if reader.magic)
+        raise TrajectoryError(
+            f"{data}: no trajectory among {len(files):,} files, such as {files[0]}; what is read: {known}; and only files that "
+            "may be read"
+        )
+    if len(counts) > 1:
+        examples = (f"{form} ({next(path for path, of in formats.items() if of == form)})" for form in counts)
+        raise TrajectoryError(
+            f"{data}: files of {len(counts)} formats: {listed(examples, 'and')}",
+            remedy='name those of one format, such as "data/*/traj.gsd"',
+        )
+    [form] = counts
+    others = [path for path, of in formats.items() if of is None and not path.endswith(TABLES)]
+    more = f" and {len(others) - MOST_SHOWN:,} more" * (len(others) > MOST_SHOWN)
+    notes = [f"no trajectories, or damaged, and left out: {', '.join(others[:MOST_SHOWN])}{more}"] if others else []
+    return form, tuple(path for path, of in formats.items() if of == form), tuple(notes)
+
+
+def _begins_at(form: str, path: str, step: int) -> bool:
+    """Whether the first frame of a file is at a time step."""
+    try:
+        return int(get_format(form).scan(Path(path)).steps[0]) == step
+    except TrajectoryError:
+        return False
+
+
+# --- labels from tables ----------------------------------------------------------------------------------------------
+
+
+def _tables(place: str, files: Sequence[str]) -> list[Path]:
+    """Tables beside files, in the folder that has all of them, or in the one that was given."""
+    common = os.path.commonpath([os.path.dirname(path) or "." for path in map(os.path.normpath, files)])
+    folders = dict.fromkeys([place if os.path.isdir(place) else common, common])
+    return [table for folder in folders for table in sorted(Path(folder).glob(f"*{TABLES}"))]
+
+
+def _joined(table: Path, form: str, files: Sequence[str], notes: Sequence[str]) -> Located | None:
+    """Files whose names are in a column of a table, with its labels; None if they are in none."""
+    rows = read_table(table)
+    for column in rows[0]:
+        cells = {row[column] for row in rows}
+        pattern = None if len(cells) < len(rows) else _pattern_of_cells(column, cells, files)
+        if pattern is None:
+            continue
+        rename, unknown = renaming(rows, {column})
+        ours = frozenset(rename.get(name, name) for name in rows[0])
+        return Located(form, pattern, tuple(files), ours, str(table), rename, tuple(notes), tuple(unknown))
+    return None
+
+
+def _pattern_of_cells(column: str, cells: set[str], files: Sequence[str]) -> str | None:
+    """Pattern in which a field stands for the cells of a column; None if not every file has one."""
+    patterns = set()
+    for path in files:
+        ends = {f"/{path}".rfind(f"/{cell}/") if f"/{cell}/" in f"/{path}" else -1 for cell in cells} - {-1}
+        whole = [cell for cell in cells if f"/{path}".endswith(f"/{cell}")]
+        stem = [cell for cell in cells if "/" not in cell and path.rpartition("/")[2].partition(".")[0] == cell]
+        if whole:
+            cell = max(whole, key=len)
+            patterns.add((path[: len(path) - len(cell)], ""))
+        elif stem:
+            folder, slash, name = path.rpartition("/")
+            patterns.add((folder + slash, name[len(stem[0]) :]))
+        elif ends:
+            start = max(ends)
+            stop = path.find("/", start)
+            patterns.add((path[:start], path[stop:]))
+        else:
+            return None
+    if len(patterns) > 1:
+        return None
+    [(before, after)] = patterns
+    before, after = (text.replace("{", "{{").replace("}", "}}") for text in (before, after))
+    return f"{before}{{{column}}}{after}"
+
+
+def renaming(rows: Sequence[Mapping[str, str]], besides: set[str]) -> tuple[dict[str, str], list[str]]:
+    """Our names for columns or keys of a state point, and what may be meant by two of them."""
+    candidates: dict[str, list[str]] = {}
+    for name in rows[0]:
+        label = label_of(name)
+        if (
+            label
+            and name not in besides
+            and (label not in COUNTED or all(row.get(name, "").isdecimal() for row in rows))
+        ):
+            candidates.setdefault(label, []).append(name)
+    rename = {names[0]: label for label, names in candidates.items() if len(names) == 1 and names[0] != label}
+    unknown = [
+        f"the {label}: {listed(names)} may be it; name it by `rename: {{{names[0]}: {label}}}`"
+        for label, names in candidates.items()
+        if len(names) > 1 and label not in names
+    ]
+    return rename, unknown
+
+
+# --- signac ----------------------------------------------------------------------------------------------------------
+
+
+def _of_project(root: str) -> Located:
+    """Files of the jobs of a signac project, with the labels of their state points."""
+    escaped = root.replace("{", "{{").replace("}", "}}")
+    _, rows = project_rows(f"{escaped}/*")
+    form, files, notes = _of_one_format(root, _files(f"{root}/workspace"))
+    if form != "gsd":
+        raise TrajectoryError(f"{root}: the signac project has files of format {form}; those of gsd are read")
+    inside = [path.removeprefix(f"{root}/workspace/").partition("/")[2] for path in files]
+    guess = guess_pattern(inside)
+    rename, unknown = renaming(rows, {"job.id"})
+    labels = guess.fields | {rename.get(name, name) for name in rows[0]}
+    return Located(
+        "signac", f"{escaped}/{guess.pattern}", files, labels, rename=rename, notes=notes,
+        unknown=(*guess.unknown, *unknown),
+    )  # fmt: skip
