@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daskglass.cli.options import Cluster, Debug, Quiet, expanded
+from daskglass.cli.options import Cluster, Debug, Quiet, among, expanded
 from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
 from daskglass.cli.tables import print_sources, say, show_progress
 from daskglass.errors import DaskglassError, StudyError, in_words, writing
@@ -44,7 +44,12 @@ def convert(
     ],
     store: Annotated[Path, typer.Argument(help="store to create or extend", show_default=False)],
     form: Annotated[
-        str, typer.Option("--format", help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()))
+        str,
+        typer.Option(
+            "--format",
+            help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()),
+            autocompletion=among(READERS),
+        ),
     ],
     timestep: Annotated[
         float | None, typer.Option(help="τ per time step in the files; by default time counts time steps")

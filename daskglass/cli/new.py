@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daskglass.cli.options import Debug
+from daskglass.cli.options import Debug, among
 from daskglass.cli.session import interruptible
 from daskglass.cli.tables import say
 from daskglass.errors import DaskglassError, StudyError, writing
@@ -29,7 +29,7 @@ def new(
             "--from",
             help=f"begin from {listed(TEMPLATES)}; by default quickstart, and with --data what fits the files",
             show_default=False,
-            autocompletion=lambda: TEMPLATES,
+            autocompletion=among(TEMPLATES),
         ),
     ] = None,
     data: Annotated[
@@ -45,7 +45,7 @@ def new(
         typer.Option(
             help=f"write cluster.yaml too, with the profiles of {listed(BATCH_SYSTEMS)}",
             show_default=False,
-            autocompletion=lambda: list(BATCH_SYSTEMS),
+            autocompletion=among(BATCH_SYSTEMS),
         ),
     ] = None,
     debug: Debug = False,

@@ -9,11 +9,17 @@ from typing import Annotated
 
 import typer
 
-from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile
+from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile, among
 from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
 from daskglass.cli.tables import note, out, print_costs, print_sources, print_status, say, show_progress
 from daskglass.errors import StoreError, StudyError, reason
 from daskglass.registry import BATCH_SYSTEMS
+
+
+def _stages(incomplete: str) -> list[str]:
+    from daskglass.stages.registry import names
+
+    return among(names())(incomplete)
 
 
 def run(
@@ -22,9 +28,12 @@ def run(
     systems: Annotated[
         list[str] | None, typer.Option("--system", help="run only this system, and draw nothing; repeat it for several")
     ] = None,
-    stage: Annotated[str | None, typer.Option(help="run only what is left of this stage")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="run only what is left of this stage", autocompletion=_stages)
+    ] = None,
     from_stage: Annotated[
-        str | None, typer.Option("--from", help="rerun this stage and later ones; simulated runs stay")
+        str | None,
+        typer.Option("--from", help="rerun this stage and later ones; simulated runs stay", autocompletion=_stages),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print tasks and costs; run nothing")] = False,
     report: Annotated[bool, typer.Option("--report", help="save Dask's performance report beside the store")] = False,
