@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from daskglass.cli.options import Debug, among
 from daskglass.cli.session import interruptible
-from daskglass.cli.tables import say
+from daskglass.cli.tables import out, say, show_progress
 from daskglass.errors import DaskglassError, StudyError, writing
 from daskglass.registry import BATCH_SYSTEMS, TEMPLATES, listed
 
@@ -58,6 +58,7 @@ def new(
     study = Path(f"{name}.yaml")
     texts = {} if cluster is None else {Path(FILE): profiles_of(cluster)}
     _check_free([study, *texts])
+    ready = True
     if data is None:
         begun = template or TEMPLATES[0]
         texts[study] = templates.template(begun, name)
@@ -67,27 +68,41 @@ def new(
         from daskglass.sources.findings import look_at
 
         with interruptible():
-            findings = look_at(data, name, template)
+            findings = look_at(data, name, template, _showing_progress)
         texts[study] = findings.text
         _write(texts)
-        say("\n".join(findings.found))
-        say("\n".join(f"not known: {text}" for text in [*findings.unknown, *_problem(study, findings)]))
-        say(f"{study}: filled in")
+        problems = _problems(study, findings)
+        ready = findings.complete and not problems
+        for text in (*findings.found, *(f"not known: {text}" for text in findings.unknown), *problems):
+            say(text)
+        say(f"{study}: filled in; change the lines marked *")
     if cluster is not None:
         say(f"{FILE}: change the lines marked *")
     on = "" if cluster is None else f" --cluster {cluster}"
-    say(f"next: daskglass run {study}{on} --dry-run    # what it costs\n      daskglass run {study}{on}")
+    first = "" if ready else f"fill in what is not known, in {study}; then "
+    say(f"next: {first}daskglass run {study}{on} --dry-run    # what it costs\n      daskglass run {study}{on}")
 
 
-def _problem(study: Path, findings: Findings) -> list[str]:
-    """Why a study that was written does not run as it is; nothing if it does."""
+def _showing_progress(function: Callable[..., Any], *lists: Sequence[Any]) -> Iterator[Any]:
+    """Map, with a bar on a terminal: large dumps take minutes."""
+    with show_progress(quiet=not out.is_terminal) as progress:
+        for done, arguments in enumerate(zip(*lists, strict=True)):
+            progress("look", done, len(lists[0]))
+            yield function(*arguments)
+        progress("look", len(lists[0]), len(lists[0]))
+
+
+def _problems(study: Path, findings: Findings) -> list[str]:
+    """Why a study that was written does not run as it is."""
     from daskglass.pipeline.plan import plan_study
     from daskglass.study.load import load_study
 
+    if not findings.complete:
+        return []
     try:
         plan_study(load_study(study), findings.ledger)
     except DaskglassError as error:
-        return [] if str(error) in findings.unknown else [f"the study does not run yet: {error}"]
+        return [f"the study does not run yet: {error}"]
     return []
 
 

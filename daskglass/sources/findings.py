@@ -15,7 +15,7 @@ from daskglass.errors import DaskglassError, StudyError, TrajectoryError
 from daskglass.physics import defaults
 from daskglass.physics.labels import distinct
 from daskglass.registry import READERS, listed
-from daskglass.sources.surveys import File, file_key, find_files, look, survey_sources
+from daskglass.sources.surveys import File, Over, file_key, find_files, look, survey_sources
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import found_system, study_of_files
 from daskglass.study.templates import edited, quoted, template, text_at
@@ -41,15 +41,17 @@ class Findings:
     found : what files hold, a line each
     unknown : what they do not tell, and what to do about it
     ledger : remembers the surveys of the files; it is not on disk
+    complete : whether all labels are known, without which no study runs
     """
 
     text: str
     ledger: Ledger
+    complete: bool = True
     found: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
 
-def look_at(data: str, name: str, kind: str | None = None) -> Findings:
+def look_at(data: str, name: str, kind: str | None = None, over: Over = map) -> Findings:
     """Look into files, and write the study of them.
 
     Parameters
@@ -57,6 +59,7 @@ def look_at(data: str, name: str, kind: str | None = None) -> Findings:
     data : see `locate`
     name : of the study
     kind : template; by default the one that fits the files
+    over : runs a function over lists of its arguments, as `map` does
 
     Raises
     ------
@@ -72,18 +75,21 @@ def look_at(data: str, name: str, kind: str | None = None) -> Findings:
             remedy="leave --from out, or --data",
         )
     findings = Findings(template(fits, name), Ledger(Path(f"{name}.zarr")), unknown=list(located.unknown))
-    findings.found.append(f"{len(located.files):,} files of format {located.format}: {located.path}")
+    findings.found.append(f"{_number(len(located.files), 'file')} of format {located.format}: {located.path}")
     findings.found += [f"labels by the table {located.table}"] * bool(located.table) + list(located.notes)
-    (_of_ensembles if ensembles else _of_trajectories)(located, name, findings)
+    if ensembles:
+        _of_ensembles(located, findings)
+    else:
+        _of_trajectories(located, name, findings, over)
     return findings
 
 
 # --- trajectories ----------------------------------------------------------------------------------------------------
 
 
-def _of_trajectories(located: Located, name: str, findings: Findings) -> None:
+def _of_trajectories(located: Located, name: str, findings: Findings, over: Over) -> None:
     """Fill in what files of trajectories hold."""
-    files, labelled = _surveyed(located, name, findings)
+    files = _surveyed(located, name, findings, over)
     every = [file for system in files.values() for file in system.values()]
     surveys = [file.survey for file in every if file.survey is not None]
     if not surveys:
@@ -93,15 +99,13 @@ def _of_trajectories(located: Located, name: str, findings: Findings) -> None:
         findings.unknown.append(f"{survey.damage}; the frames before are read if `frames` asks for no more")
     runs = {run for system in files.values() for run, _, _ in system}
     edits = {
-        ("systems",): "\n  ".join(
-            line for system in files for line in _system(system, files[system], labelled, findings)
-        ),
+        ("systems",): "\n  ".join(line for system in files for line in _system(system, files[system], findings)),
         ("source", "trajectories"): "\n    ".join(_source(located, surveys, findings)),
         ("softness",): f"{{train_on: {{run: {RUNS[1] if RUNS[1] in runs else RUNS[0]}}}}}",
     }
     edge = min(survey.shortest for survey in surveys)
     if edge < 2 * defaults.R_MAX:
-        bins = math.floor(edge / 2 / defaults.BIN_WIDTH)
+        bins = math.floor(edge / 2 / defaults.BIN_WIDTH + 1e-6)
         edits["radial", "r_max"] = f"{bins * defaults.BIN_WIDTH:.4g}"
     findings.text = edited(findings.text, edits)
     for file in every:
@@ -109,8 +113,8 @@ def _of_trajectories(located: Located, name: str, findings: Findings) -> None:
             findings.ledger.marks[file_key(file.path)] = file.survey.model_dump()
 
 
-def _surveyed(located: Located, name: str, findings: Findings) -> tuple[dict[str, dict[Place, File]], bool]:
-    """Files by system and place, and whether all labels are known; without labels, what the first file holds."""
+def _surveyed(located: Located, name: str, findings: Findings, over: Over) -> dict[str, dict[Place, File]]:
+    """Files by system and place, and what they hold; without labels, the first of them."""
     study = study_of_files(
         Path(f"{name}.zarr"),
         format=located.format,
@@ -121,33 +125,39 @@ def _surveyed(located: Located, name: str, findings: Findings) -> tuple[dict[str
     )
     try:
         found = find_files(study)
-        more = len({file for source in found for file in _files(source)} - set(map(Path, located.files)))
-        if more:
-            which = "file more has such a name" if more == 1 else "files more have such names"
-            findings.found.append(f"{more:,} {which}, and will be read: `daskglass run --dry-run` lists all")
-        return survey_sources(study, findings.ledger), True
+        every = survey_sources(study, findings.ledger, over)
     except DaskglassError as error:
         findings.unknown.append(str(error))
-    file = look(Trajectory(Path(located.files[0]), name, RUNS[0], math.nan, 0), _reader(located), None)
-    return {name: {(RUNS[0], math.nan, 0): file}}, False
+        findings.complete = False
+        # without labels, the first file alone
+        file = look(Trajectory(Path(located.files[0]), name, RUNS[0], math.nan, 0), located.format, None)
+        return {name: {(RUNS[0], math.nan, 0): file}}
+    files = set(map(Path, located.files))
+    named = {source.path for source in found if not files.isdisjoint(_files(source))}
+    if more := sum(len(_files(source)) for source in found if source.path not in named):
+        findings.found.append(
+            f"{_number(more, 'file')} more have such names: the study has the temperatures of those you named, and "
+            "`daskglass run --dry-run` lists all"
+        )
+    return {
+        system: kept
+        for system, of in every.items()
+        if (kept := {place: file for place, file in of.items() if file.path in named})
+    }
 
 
 def _files(source: Trajectory) -> list[Path]:
     return [file_of(source.path, step) for step in source.steps] or [source.path]
 
 
-def _reader(located: Located) -> str:
-    return "gsd" if READERS[located.format].project else located.format
-
-
-def _system(name: str, files: Mapping[Place, File], labelled: bool, findings: Findings) -> list[str]:
+def _system(name: str, files: Mapping[Place, File], findings: Findings) -> list[str]:
     """Lines of a system: what its files hold, and its temperatures and replicas."""
     surveys = [file.survey for file in files.values() if file.survey is not None]
     lines = [f"# {text}" for text in dict.fromkeys(map(_particles, surveys))]
     findings.found += [f"{name}: {line[2:]}" for line in lines]
     if len(lines) > 1:
         findings.unknown.append(f"{name}: files of other particles than the rest; they are a system of their own")
-    if not labelled:
+    if not findings.complete:
         return [*lines, f"- {{system: {quoted(name)}}}"]
     production = {(T, replica) for run, T, replica in files if run == RUNS[0]} or {place[1:] for place in files}
     temperatures = sorted(distinct({T for T, _ in production}), reverse=True)
@@ -156,12 +166,12 @@ def _system(name: str, files: Mapping[Place, File], labelled: bool, findings: Fi
     if not kept:
         kept = replicas[:1]
         temperatures = [T for T in temperatures if (T, kept[0]) in production]
-    lacking = sorted(
+    absent = sorted(
         {f"T = {T:g}, replica {k}" for T in {T for T, _ in production} for k in replicas if (T, k) not in production}
     )
-    if lacking:
+    if absent:
         findings.unknown.append(
-            f"{name}: no file of {'; '.join(lacking[:3])}{' …' * (len(lacking) > 3)}: every temperature needs the same replicas, "
+            f"{name}: no file of {'; '.join(absent[:3])}{' …' * (len(absent) > 3)}: every temperature needs the same replicas, "
             f"and the study leaves out what some lack; it has {len(temperatures)} temperatures, {len(kept)} replicas"
         )
     temperatures_text = ", ".join(f"{T!r}" for T in temperatures)
@@ -239,7 +249,7 @@ def _where(located: Located) -> list[str]:
 # --- isoconfigurational ensembles ------------------------------------------------------------------------------------
 
 
-def _of_ensembles(located: Located, name: str, findings: Findings) -> None:
+def _of_ensembles(located: Located, findings: Findings) -> None:
     """Fill in what files of ensembles hold: less than trajectories, as they have no times, boxes or names of species."""
     contents: dict[str, Contents] = {}
     for path in located.files:
@@ -252,11 +262,9 @@ def _of_ensembles(located: Located, name: str, findings: Findings) -> None:
     for text in dict.fromkeys(map(_ensemble, contents.values())):
         findings.found.append(text)
     findings.text = edited(findings.text, {("source", "trajectories"): "\n    ".join(_where(located))})
-    findings.unknown += [
-        f"the {name} of files: give it by `constants`, in the path or in a table"
-        for name in ("temperature", "configuration", "lag")
-        if name not in located.labels
-    ]
+    lacking = [name for name in ("temperature", "configuration", "lag") if name not in located.labels]
+    findings.unknown += [f"the {name} of files: give it by `constants`, in the path or in a table" for name in lacking]
+    findings.complete = not lacking
     if "box" not in located.labels:
         findings.unknown.append(
             "the edge of the box: by the density of the mixture, unless `constants: {box: …}` gives it in σ"

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daskglass.errors import TrajectoryError
+from daskglass.errors import StudyError, TrajectoryError
 from daskglass.registry import READERS, listed
 from daskglass.study.paths import expand_path
 from daskglass.trajectories import get_format
 from daskglass.trajectories.compression import opened
 from daskglass.trajectories.guess import MOST_SHOWN, guess_pattern, label_of
 from daskglass.trajectories.mapping import read_table
-from daskglass.trajectories.patterns import COUNTED, Field, find_matches, parse_pattern
+from daskglass.trajectories.patterns import COUNTED, Field, find_matches, nearest, parse_pattern
 from daskglass.trajectories.several_files import file_of
 from daskglass.trajectories.signac import project_rows
 
@@ -61,9 +61,15 @@ def locate(data: str) -> Located:
     TrajectoryError
         If there is no file of a known format, or there are several formats or kinds of names.
     """
-    fields = {piece.name for piece in parse_pattern(data) if isinstance(piece, Field)}
+    pieces = parse_pattern(data)
+    fields = {piece.name for piece in pieces if isinstance(piece, Field)}
     if fields:
-        matches = find_matches(parse_pattern(data))
+        matches = find_matches(pieces)
+        if not matches:
+            raise TrajectoryError(
+                f"no file matches {data}; {nearest(pieces)}",
+                remedy="beside fields, write a field such as {job} for *" * ("*" in data),
+            )
         names = sorted({str(file_of(match.path, match.step)) if match.step else str(match.path) for match in matches})
         form, files, notes = _of_one_format(data, names)
         return Located(form, data, files, frozenset(fields), notes=notes)
@@ -72,8 +78,11 @@ def locate(data: str) -> Located:
         return _of_project(place.rstrip("/") or place)
     form, files, notes = _of_one_format(data, _files(place))
     for table in _tables(place, files):
-        if (found := _joined(table, form, files, notes)) is not None:
-            return found
+        try:
+            if (found := _joined(table, form, files, notes)) is not None:
+                return found
+        except StudyError as error:
+            notes = (*notes, f"a table that is not used: {error}")
     if READERS[form].ensembles:
         guess = guess_pattern(files, "configuration")
     else:
@@ -94,17 +103,21 @@ def format_of(path: str) -> str | None:
 def _files(place: str) -> list[str]:
     """Files below a folder, or that match a name with wildcards."""
     if not os.path.isdir(place):
-        return sorted(
-            path
-            for path in ([place] if os.path.exists(place) else glob.glob(place, recursive=True))
-            if os.path.isfile(path)
+        named = [place] if os.path.exists(place) else glob.glob(place, recursive=True)
+        return sorted(path for path in named if os.path.isfile(path))
+    found, seen = [], set()
+    for folder, folders, names in os.walk(place, followlinks=True):
+        # links may lead back; stores hold many files, and none of them is a trajectory
+        seen.add(os.path.realpath(folder))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and not name.endswith(".zarr")
+            and os.path.realpath(os.path.join(folder, name)) not in seen
         )
-    found = []
-    for folder, folders, names in os.walk(place):
-        # stores hold many files, and none of them is a trajectory
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".zarr"))
         found += [os.path.join(folder, name) for name in sorted(names) if not name.startswith(".")]
-    return [path.removeprefix("./") for path in found]
+    return [path.removeprefix("./") for path in found if os.path.isfile(path)]
 
 
 def _of_one_format(data: str, files: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

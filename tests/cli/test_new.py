@@ -411,9 +411,36 @@ def test_names_of_types_cannot_write_into_the_study(make, monkeypatch):
     assert load_study("mine.yaml").store == "mine.zarr"
 
 
-def test_files_beyond_the_ones_that_were_named_are_counted(make):
+def test_the_study_has_the_files_that_were_named_and_no_others_of_such_names(make, monkeypatch):
     folder = make("d/T0.45.gsd", "d/T0.5.gsd", "d/T0.6.gsd")
-    assert "1 file more has such a name" in new(folder, "--data", "d/T0.[45]*.gsd")
+    assert "1 file more have such names" in new(folder, "--data", "d/T0.[45]*.gsd")
+    assert given(folder, monkeypatch)[0] == {"mine": ((0.5, 0.45), 1)}
+    assert "(not in the study)" in planned(folder)
+
+
+def test_links_are_followed_and_lead_nowhere_twice(make, monkeypatch):
+    folder = make("elsewhere/T0.45.gsd", "elsewhere/T0.5.gsd")
+    (folder / "d").mkdir()
+    (folder / "d/linked").symlink_to(folder / "elsewhere")
+    (folder / "elsewhere/back").symlink_to(folder / "d")
+    (folder / "d/gone.gsd").symlink_to("nowhere")
+    new(folder, "--data", "d")
+    assert given(folder, monkeypatch)[1].path == "d/linked/T{temperature}.gsd"
+
+
+def test_a_table_that_cannot_be_read_or_is_of_something_else_stops_nothing(make, monkeypatch):
+    folder = make("d/T0.45.gsd", "d/T0.5.gsd")
+    (folder / "d/a.csv").write_text("x,y\n1\n")
+    (folder / "d/thermo.csv").write_text("step,energy\n1,2\n")
+    assert "a table that is not used: source.trajectories.table: d/a.csv:2: 1 cells" in new(folder, "--data", "d")
+    assert given(folder, monkeypatch)[1].table is None
+
+
+def test_a_study_that_does_not_run_says_why(make):
+    folder = make("d/T0.5.gsd", run=replace(RUN, box=np.full(3, 6.0), position=RUN.position * np.float32(0.75)))
+    printed = new(folder, "--data", "d")
+    assert "the study does not run yet: d/T0.5.gsd: mine has a box of 6.000 σ, too small" in printed
+    assert "next: fill in what is not known, in mine.yaml; then daskglass run mine.yaml --dry-run" in printed
 
 
 @pytest.mark.parametrize("state", [{"T": 0.45, "seed": 3}, {"thermo": {"kT": 0.45}, "replica": 3}])
@@ -459,7 +486,7 @@ def test_ensembles_begin_from_their_own_template(tmp_path, monkeypatch):
     printed = new(tmp_path, "--data", "d")
     assert "1,000 particles (by species code: 800, 200); ends of 4 trajectories" in printed
     assert [text.partition(":")[0] for text in unknown(printed)] == [
-        "the lag of files", "the edge of the box", "the potential", "the study does not run yet",
+        "the lag of files", "the edge of the box", "the potential",
     ]  # fmt: skip
     text = (tmp_path / "mine.yaml").read_text()
     assert 'path: "d/N1000T{temperature}_{configuration}_x.npz"' in text
@@ -467,6 +494,7 @@ def test_ensembles_begin_from_their_own_template(tmp_path, monkeypatch):
     planned(tmp_path)
 
 
+@pytest.mark.xdist_group("tiny")
 def test_a_tiny_study_of_files_is_run_as_it_was_written(tiny, tmp_path):
     shutil.copytree(tiny / "tiny.trajectories", tmp_path / "files")
     printed = new(tmp_path, "--data", "files/**/production.gsd")
@@ -477,9 +505,9 @@ def test_a_tiny_study_of_files_is_run_as_it_was_written(tiny, tmp_path):
         file.write(
             "hops: {window: 10.0, soft: 0.1, hard: 0.08, hard_separation: 10.0}\nstrata: {bins: 3}\nbarriers: {resamples: 20}\n"
         )
-    done = command_here("run", "mine.yaml", "--cluster", "none", "--quiet", folder=tmp_path)
+    done = command_here("run", "mine.yaml", "--cluster", "none", "--system", "ka_0.0", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "mine.figures").glob("figure_?.png"))) == 6
+    assert "mine.zarr: 44 tasks done" in done.stdout
 
 
 # --- names ---------------------------------------------------------------------------------------------------------
