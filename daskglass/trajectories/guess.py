@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from daskglass.errors import TrajectoryError
-from daskglass.trajectories.patterns import RUNS, Field
+from daskglass.trajectories.patterns import COUNTED, RUNS, Field
 
 # what a label is called in names of files, in columns of tables and in state points; t is a time
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -23,9 +23,9 @@ NUMBERED = ("temperature", "replica", "configuration", "lag")
 WORDS = "|".join(name if name == "T" else f"(?i:{name})" for label in NUMBERED for name in ALIASES[label])
 LABEL = re.compile(
     r"(?<![A-Za-z])(?:(?P<system>ka_0\.[0-5])(?![0-9])"
-    rf"|(?:{WORDS})[_=-]?(?P<value>[0-9]+p[0-9]+|[0-9]*\.[0-9]+|[0-9]+)(?![0-9]))"
+    rf"|(?:{WORDS})[_=-]?(?P<value>[0-9]+p[0-9]+|(?:[0-9]*\.)?[0-9]+(?:[eE][+-]?[0-9]+)?)(?![0-9]))"
 )
-UNSURE = re.compile("[0-9]+p[0-9]+|0[0-9]+")  # 0p45 and 045 may be 0.45
+UNSURE = {"temperature": re.compile("[0-9]+p[0-9]+|0[0-9]*|[1-9][0-9]+"), "lag": re.compile("[0-9]+p[0-9]+|0[0-9]*")}
 ENDING = re.compile(r"(?:\.(?:[A-Za-z]{2,}|bz2))+$")
 TOKEN = re.compile(r"[0-9]+\.[0-9]+|[0-9]+|[A-Za-z]+|.")
 NUMBER, WHOLE = re.compile(r"[0-9]+(?:\.[0-9]+)?"), re.compile("[0-9]+")
@@ -97,6 +97,9 @@ def guess_pattern(
         If names are of several kinds.
     """
     columns = _in_columns(paths)
+    if counted == "replica":
+        for k in [k for k, name in enumerate(columns.fields()) if name == "configuration"]:
+            columns.name(k, counted)
     _check_one_kind(paths, columns)
     _keep_once(columns)
     _name_numbers(columns, paths, counted, at_step)
@@ -124,8 +127,11 @@ def _split(path: str) -> list[Piece]:
     for found in LABEL.finditer(stem):
         part = "system" if found["system"] else "value"
         word = stem[found.start() : found.start(part)].rstrip("_=-")
+        label = label_of(word) if word else "system"
+        if label in COUNTED and not WHOLE.fullmatch(found[part]):
+            continue
         pieces += [Piece(token) for token in TOKEN.findall(stem[done : found.start(part)])]
-        pieces.append(Piece(found[part], label_of(word) if word else "system"))
+        pieces.append(Piece(found[part], label))
         done = found.end()
     pieces += [Piece(token) for token in TOKEN.findall(stem[done:])]
     return [*pieces, Piece(ending[0] if ending else "")]
@@ -282,14 +288,15 @@ def _name_words(columns: _Columns) -> None:
 
 
 def _question(columns: _Columns) -> None:
-    """Take no number for a label that may be written without its point."""
+    """Take no number for a label that may be written without its point: 0p45, 045 and 45 may be 0.45."""
     for k, name in enumerate(columns.fields()):
-        unsure = [text for text in columns.texts(k) if UNSURE.fullmatch(text)]
-        if name in ("temperature", "lag") and unsure:
+        unsure = [text for text in columns.texts(k) if name in UNSURE and UNSURE[name].fullmatch(text)]
+        if unsure:
             columns.name(k, f"{name}_written")
             columns.unknown.append(
                 f"the {name}: {unsure[0]} in the names may mean several numbers; write a table with the columns {name}_written "
-                f"and {name}, a line for each of {_shown(columns.texts(k))}, and name it by `table`"
+                f"and {name}, a line for each of {_shown(columns.texts(k))}, and name it by `table`; or, if they are what they "
+                f"say, write {{{name}}} for {{{name}_written}}"
             )
 
 

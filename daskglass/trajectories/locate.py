@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from daskglass.registry import READERS, listed
 from daskglass.study.paths import expand_path
 from daskglass.trajectories import get_format
 from daskglass.trajectories.compression import opened
-from daskglass.trajectories.guess import MOST_SHOWN, guess_pattern, label_of
+from daskglass.trajectories.guess import MOST_SHOWN, Guess, guess_pattern, label_of
 from daskglass.trajectories.mapping import read_table
 from daskglass.trajectories.patterns import COUNTED, Field, find_matches, nearest, parse_pattern
 from daskglass.trajectories.several_files import file_of
@@ -22,6 +23,9 @@ from daskglass.trajectories.signac import project_rows
 
 LONGEST_MAGIC = max(len(reader.magic) for reader in READERS.values())
 TABLES = ".csv"
+MARK = "\0"  # in no path
+LABELS_OF_RUNS = ("system", "temperature", "replica")
+LABELS = (*LABELS_OF_RUNS, "configuration", "lag")
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,10 @@ def locate(data: str) -> Located:
         try:
             if (found := _joined(table, form, files, notes)) is not None:
                 return found
+            notes = (*notes, f"{table} is not used: none of its columns names the files or their folders")
         except StudyError as error:
             notes = (*notes, f"a table that is not used: {error}")
-    if READERS[form].ensembles:
-        guess = guess_pattern(files, "configuration")
-    else:
-        guess = guess_pattern(files, "replica", lambda path, step: _begins_at(form, path, step))
+    guess = _guess(form, files)
     return Located(form, guess.pattern, files, guess.fields, notes=notes, unknown=guess.unknown)
 
 
@@ -148,6 +150,15 @@ def _of_one_format(data: str, files: Sequence[str]) -> tuple[str, tuple[str, ...
     return form, tuple(path for path, of in formats.items() if of == form), tuple(notes)
 
 
+def _guess(form: str, files: Sequence[str], names: Sequence[str] = ()) -> Guess:
+    """Guess the pattern of files, by other names if they have some."""
+    names = names or files
+    if READERS[form].ensembles:
+        return guess_pattern(names, "configuration")
+    file_called = dict(zip(names, files, strict=True))
+    return guess_pattern(names, "replica", lambda name, step: _begins_at(form, file_called[name], step))
+
+
 def _begins_at(form: str, path: str, step: int) -> bool:
     """Whether the first frame of a file is at a time step."""
     try:
@@ -171,51 +182,37 @@ def _joined(table: Path, form: str, files: Sequence[str], notes: Sequence[str]) 
     rows = read_table(table)
     for column in rows[0]:
         cells = {row[column] for row in rows}
-        pattern = None if len(cells) < len(rows) else _pattern_of_cells(column, cells, files)
-        if pattern is None:
+        marked = [_marked(path, cells) for path in files]
+        if len(cells) < len(rows) or not all(marked):
             continue
-        rename, unknown = renaming(rows, {column})
-        ours = frozenset(rename.get(name, name) for name in rows[0])
-        return Located(form, pattern, tuple(files), ours, str(table), rename, tuple(notes), tuple(unknown))
+        guess = _guess(form, files, marked)
+        rename, unknown = renaming(rows, {column}, LABELS if READERS[form].ensembles else LABELS_OF_RUNS)
+        return Located(
+            form, guess.pattern.replace(MARK, f"{{{column}}}"), tuple(files), guess.fields | _renamed(rows, rename), str(table),
+            rename, tuple(notes), (*guess.unknown, *unknown),
+        )  # fmt: skip
     return None
 
 
-def _pattern_of_cells(column: str, cells: set[str], files: Sequence[str]) -> str | None:
-    """Pattern in which a field stands for the cells of a column; None if not every file has one."""
-    patterns = set()
-    for path in files:
-        ends = {f"/{path}".rfind(f"/{cell}/") if f"/{cell}/" in f"/{path}" else -1 for cell in cells} - {-1}
-        whole = [cell for cell in cells if f"/{path}".endswith(f"/{cell}")]
-        stem = [cell for cell in cells if "/" not in cell and path.rpartition("/")[2].partition(".")[0] == cell]
-        if whole:
-            cell = max(whole, key=len)
-            patterns.add((path[: len(path) - len(cell)], ""))
-        elif stem:
-            folder, slash, name = path.rpartition("/")
-            patterns.add((folder + slash, name[len(stem[0]) :]))
-        elif ends:
-            start = max(ends)
-            stop = path.find("/", start)
-            patterns.add((path[:start], path[stop:]))
-        else:
-            return None
-    if len(patterns) > 1:
-        return None
-    [(before, after)] = patterns
-    before, after = (text.replace("{", "{{").replace("}", "}}") for text in (before, after))
-    return f"{before}{{{column}}}{after}"
+def _marked(path: str, cells: set[str]) -> str:
+    """Path with a mark for the cell that is the end of it, one of its folders, or its name up to a point; empty if none is."""
+    for before, after in (("/", "$"), ("/", "/"), ("/", r"\.")):
+        found = [cell for cell in cells if cell and re.search(f"{before}{re.escape(cell)}(?={after})", f"/{path}")]
+        if found:
+            cell = max(found, key=len)
+            return re.sub(f"{before}{re.escape(cell)}(?={after})", f"/{MARK}", f"/{path}", count=1)[1:]
+    return ""
 
 
-def renaming(rows: Sequence[Mapping[str, str]], besides: set[str]) -> tuple[dict[str, str], list[str]]:
+def renaming(
+    rows: Sequence[Mapping[str, str]], besides: set[str], labels: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
     """Our names for columns or keys of a state point, and what may be meant by two of them."""
     candidates: dict[str, list[str]] = {}
     for name in rows[0]:
         label = label_of(name)
-        if (
-            label
-            and name not in besides
-            and (label not in COUNTED or all(row.get(name, "").isdecimal() for row in rows))
-        ):
+        fits = label not in COUNTED or all(row.get(name, "").isdecimal() for row in rows)
+        if label in labels and name not in besides and fits:
             candidates.setdefault(label, []).append(name)
     rename = {names[0]: label for label, names in candidates.items() if len(names) == 1 and names[0] != label}
     unknown = [
@@ -224,6 +221,10 @@ def renaming(rows: Sequence[Mapping[str, str]], besides: set[str]) -> tuple[dict
         if len(names) > 1 and label not in names
     ]
     return rename, unknown
+
+
+def _renamed(rows: Sequence[Mapping[str, str]], rename: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(rename.get(name, name) for name in rows[0])
 
 
 # --- signac ----------------------------------------------------------------------------------------------------------
@@ -238,8 +239,8 @@ def _of_project(root: str) -> Located:
         raise TrajectoryError(f"{root}: the signac project has files of format {form}; those of gsd are read")
     inside = [path.removeprefix(f"{root}/workspace/").partition("/")[2] for path in files]
     guess = guess_pattern(inside)
-    rename, unknown = renaming(rows, {"job.id"})
-    labels = guess.fields | {rename.get(name, name) for name in rows[0]}
+    rename, unknown = renaming(rows, {"job.id"}, LABELS_OF_RUNS)
+    labels = guess.fields | _renamed(rows, rename)
     return Located(
         "signac", f"{escaped}/{guess.pattern}", files, labels, rename=rename, notes=notes,
         unknown=(*guess.unknown, *unknown),
