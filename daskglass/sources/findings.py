@@ -14,6 +14,7 @@ import numpy as np
 from daskglass.errors import DaskglassError, StudyError, TrajectoryError
 from daskglass.physics import defaults
 from daskglass.physics.labels import distinct
+from daskglass.physics.systems import Mixture
 from daskglass.registry import READERS, listed
 from daskglass.sources.surveys import File, Over, file_key, find_files, look, survey_sources
 from daskglass.store.ledger import Ledger
@@ -24,7 +25,7 @@ from daskglass.trajectories.locate import Located, locate
 from daskglass.trajectories.mapping import Trajectory
 from daskglass.trajectories.patterns import RUNS
 from daskglass.trajectories.several_files import file_of
-from daskglass.trajectories.survey import Survey
+from daskglass.trajectories.survey import ROUNDING, Survey
 
 OF_FILES, OF_ENSEMBLES = "trajectories", "propensity"  # templates
 CHANGE = "# *"  # marks a line of a study file that is to be changed, as in cluster.yaml
@@ -91,19 +92,19 @@ def _of_trajectories(located: Located, name: str, findings: Findings, over: Over
     """Fill in what files of trajectories hold."""
     files = _surveyed(located, name, findings, over)
     every = [file for system in files.values() for file in system.values()]
-    surveys = [file.survey for file in every if file.survey is not None]
-    if not surveys:
+    runs: dict[str, list[Survey]] = {}
+    for place, file in (item for system in files.values() for item in system.items()):
+        if file.survey is not None:
+            runs.setdefault(place[0], []).append(file.survey)
+    if not runs:
         raise TrajectoryError("\n".join(dict.fromkeys(file.problem for file in every)))
     findings.unknown += dict.fromkeys(file.problem for file in every if file.survey is None)
-    for survey in (file.survey for file in every if file.survey is not None and file.survey.damage):
-        findings.unknown.append(f"{survey.damage}; the frames before are read if `frames` asks for no more")
-    runs = {run for system in files.values() for run, _, _ in system}
     edits = {
         ("systems",): "\n  ".join(line for system in files for line in _system(system, files[system], findings)),
-        ("source", "trajectories"): "\n    ".join(_source(located, surveys, findings)),
+        ("source", "trajectories"): "\n    ".join(_source(located, runs, findings)),
         ("softness",): f"{{train_on: {{run: {RUNS[1] if RUNS[1] in runs else RUNS[0]}}}}}",
     }
-    edge = min(survey.shortest for survey in surveys)
+    edge = min(survey.shortest for surveys in runs.values() for survey in surveys)
     if edge < 2 * defaults.R_MAX:
         bins = math.floor(edge / 2 / defaults.BIN_WIDTH + 1e-6)
         edits["radial", "r_max"] = f"{bins * defaults.BIN_WIDTH:.4g}"
@@ -152,8 +153,9 @@ def _files(source: Trajectory) -> list[Path]:
 
 def _system(name: str, files: Mapping[Place, File], findings: Findings) -> list[str]:
     """Lines of a system: what its files hold, and its temperatures and replicas."""
+    mixture = found_system(name).mixture
     surveys = [file.survey for file in files.values() if file.survey is not None]
-    lines = [f"# {text}" for text in dict.fromkeys(map(_particles, surveys))]
+    lines = [f"# {text}" for text in dict.fromkeys(_particles(survey, mixture) for survey in surveys)]
     findings.found += [f"{name}: {line[2:]}" for line in lines]
     if len(lines) > 1:
         findings.unknown.append(f"{name}: files of other particles than the rest; they are a system of their own")
@@ -170,13 +172,14 @@ def _system(name: str, files: Mapping[Place, File], findings: Findings) -> list[
         {f"T = {T:g}, replica {k}" for T in {T for T, _ in production} for k in replicas if (T, k) not in production}
     )
     if absent:
+        left = f"{_number(len(temperatures), 'temperature')} and {_number(len(kept), 'replica')}"
         findings.unknown.append(
             f"{name}: no file of {'; '.join(absent[:3])}{' …' * (len(absent) > 3)}: every temperature needs the same replicas, "
-            f"and the study leaves out what some lack; it has {len(temperatures)} temperatures, {len(kept)} replicas"
+            f"and the study leaves out what some lack; it has {left}"
         )
     temperatures_text = ", ".join(f"{T!r}" for T in temperatures)
     findings.found.append(f"{name}: T = {temperatures_text}; {_number(len(kept), 'replica')}")
-    if found_system(name).mixture is None:
+    if mixture is None:
         findings.unknown.append(
             f"{name}: the potential: structure is thermal; `inherent: {{engine: native}}` and a `mixture` of it add "
             "inherent structures"
@@ -184,48 +187,59 @@ def _system(name: str, files: Mapping[Place, File], findings: Findings) -> list[
     return [*lines, f"- {{system: {quoted(name)}, temperatures: [{temperatures_text}], replicas: {len(kept)}}}"]
 
 
-def _particles(survey: Survey) -> str:
+def _particles(survey: Survey, mixture: Mixture | None) -> str:
     """Particles and box of a file, in words."""
     # files name their types as they like; a comment is one line
     types = [name if name.isprintable() else ascii(name) for name in survey.types]
     species = ", ".join(f"{name} {count:,}" for name, count in zip(types, survey.counts, strict=True))
     edges = " × ".join(f"{edge:.5g}" for edge in survey.box)
     box = f"a box of {edges} σ" + " at first, which varies" * survey.box_varies
-    return f"{survey.particles:,} particles ({species}) in {box}; {types[0]} is studied"
+    return (
+        f"{survey.particles:,} particles ({species}) in {box}; {mixture.species[0] if mixture else types[0]} is studied"
+    )
 
 
 def _number(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def _source(located: Located, surveys: Sequence[Survey], findings: Findings) -> list[str]:
+def _source(located: Located, runs: Mapping[str, Sequence[Survey]], findings: Findings) -> list[str]:
     """Lines of `source.trajectories`."""
-    frames = sorted({survey.frames for survey in surveys})
-    intervals = sorted({survey.interval for survey in surveys})
-    stated = sorted({survey.timestep for survey in surveys if survey.timestep is not None})
-    times = f"{listed(map(str, frames), 'and')} frames, {listed(map(str, intervals), 'and')} time steps apart"
-    findings.found.append(times)
-    lines = [*_where(located), f"# {times}"]
-    if len(stated) == 1:
+    lines, shortest = _where(located), []
+    for run, surveys in runs.items():
+        frames, intervals = (sorted({getattr(survey, name) for survey in surveys}) for name in ("frames", "interval"))
+        times = (
+            f"{run}: {listed(map(str, frames), 'and')} frames, {listed(map(str, intervals), 'and')} time steps apart"
+        )
+        findings.found.append(times)
+        lines.append(f"# {times}")
+        if len(intervals) > 1:
+            findings.unknown.append(
+                f"{run}: frames are not as far apart in all files, as a run needs: leave some files out"
+            )
+        if len(frames) > 1:
+            findings.unknown.append(
+                f"{run}: files of {listed(map(str, frames), 'and')} frames: the first {frames[0]} are read"
+            )
+            shortest.append(frames[0])
+    if shortest:
+        lines.append(f"frames: {min(shortest)}    # of each file; the shortest has no more")
+    return [*lines, _timestep(runs, findings)]
+
+
+def _timestep(runs: Mapping[str, Sequence[Survey]], findings: Findings) -> str:
+    """Line of the time step: of the files, or else of the template, marked to be changed."""
+    every = [survey for surveys in runs.values() for survey in surveys]
+    stated = sorted({survey.timestep for survey in every if survey.timestep is not None})
+    if stated and math.isclose(stated[0], stated[-1], rel_tol=ROUNDING):
         findings.found.append(f"a time step is {stated[0]:g} τ by the times in the files")
-        lines.append(f"timestep: {stated[0]:.6g}")
-    else:
-        step = float(text_at(findings.text, ("source", "trajectories", "timestep")))
-        lines.append(
-            f"timestep: {step:g}    {CHANGE} τ of a time step: the files do not tell, and this is the template's"
-        )
-        findings.unknown.append(
-            f"the length of a time step: the line marked * says {step:g} τ, so that frames are {intervals[0] * step:g} τ apart; "
-            "change it to what you simulated with"
-        )
-    if len(frames) > 1:
-        findings.unknown.append(
-            f"files hold {listed(map(str, frames), 'and')} frames: the first {frames[0]} of each are read"
-        )
-        lines.append(f"frames: {frames[0]}    # of each file; the shortest has no more")
-    if len(intervals) > 1:
-        findings.unknown.append("frames are not as far apart in all files, as a run needs: leave some files out")
-    return lines
+        return f"timestep: {stated[0]:.6g}"
+    step = float(text_at(findings.text, ("source", "trajectories", "timestep")))
+    findings.unknown.append(
+        f"the length of a time step: the line marked * says {step:g} τ, so that frames are {every[0].interval * step:g} τ apart; "
+        "change it to what you simulated with"
+    )
+    return f"timestep: {step:g}    {CHANGE} τ of a time step: the files do not tell, and this is the template's"
 
 
 def _where(located: Located) -> list[str]:

@@ -406,9 +406,34 @@ def test_a_file_per_frame_is_known_by_the_steps_in_the_names(make, monkeypatch, 
 def test_files_of_other_lengths_are_read_as_far_as_the_shortest(make, monkeypatch):
     make("d/T0.5.gsd")
     folder = make("d/T0.4.gsd", run=SMALL)
-    assert any("files hold 21 and 31 frames: the first 21" in text for text in unknown(new(folder, "--data", "d")))
+    assert any(
+        "production: files of 21 and 31 frames: the first 21" in text for text in unknown(new(folder, "--data", "d"))
+    )
     assert given(folder, monkeypatch)[1].frames == 21
     planned(folder)
+
+
+def test_a_training_run_may_be_longer_than_production(make, monkeypatch):
+    make("d/T0.5/production.gsd", "d/T0.4/production.gsd", run=SMALL)
+    folder = make("d/T0.4/training.gsd")
+    printed = new(folder, "--data", "d")
+    assert "production: 21 frames, 250 time steps apart\ntraining: 31 frames, 250 time steps apart" in printed
+    assert given(folder, monkeypatch)[1].frames is None
+    assert load_study("mine.yaml").softness.train_on.run == "training"
+    assert "73 frames" in planned(folder)
+
+
+def test_runs_of_several_lengths_have_one_limit(make, monkeypatch):
+    make("d/T0.5/production.gsd", "d/T0.5/training.gsd", run=SMALL)
+    folder = make("d/T0.4/production.gsd", "d/T0.4/training.gsd")
+    new(folder, "--data", "d")
+    assert given(folder, monkeypatch)[1].frames == 21
+    planned(folder)
+
+
+def test_the_species_that_is_studied_is_that_of_the_mixture(make):
+    folder = make("d/ka_0.0_T0.5.gsd", run=replace(RUN, types=("B", "A"), typeid=1 - RUN.typeid))
+    assert "300 particles (B 60, A 240) in a box of 8 × 8 × 8 σ; A is studied" in new(folder, "--data", "d")
 
 
 def test_a_file_that_is_damaged_is_named_and_the_others_are_the_study(make, monkeypatch):
