@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daskglass.cli.options import Cluster, Debug, Quiet, among, expanded
+from daskglass.cli.options import Cluster, Debug, Quiet, expanded
 from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
 from daskglass.cli.tables import print_sources, say, show_progress
 from daskglass.errors import DaskglassError, StudyError, in_words, writing
@@ -48,7 +48,7 @@ def convert(
         typer.Option(
             "--format",
             help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()),
-            autocompletion=among(READERS),
+            autocompletion=lambda: list(READERS),
         ),
     ],
     timestep: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daskglass.cli.options import Debug, among
+from daskglass.cli.options import Debug
 from daskglass.cli.session import interruptible
 from daskglass.cli.tables import out, say, show_progress
 from daskglass.errors import DaskglassError, StudyError, writing
@@ -29,7 +29,7 @@ def new(
             "--from",
             help=f"begin from {listed(TEMPLATES)}; by default quickstart, and with --data what fits the files",
             show_default=False,
-            autocompletion=among(TEMPLATES),
+            autocompletion=lambda: list(TEMPLATES),
         ),
     ] = None,
     data: Annotated[
@@ -45,7 +45,7 @@ def new(
         typer.Option(
             help=f"write cluster.yaml too, with the profiles of {listed(BATCH_SYSTEMS)}",
             show_default=False,
-            autocompletion=among(BATCH_SYSTEMS),
+            autocompletion=lambda: list(BATCH_SYSTEMS),
         ),
     ] = None,
     debug: Debug = False,
@@ -62,7 +62,7 @@ def new(
     if data is None:
         begun = template or TEMPLATES[0]
         texts[study] = templates.template(begun, name)
-        _write(texts)
+        write(texts)
         say(f"{study}: begun from {begun}")
     else:
         from daskglass.sources.findings import look_at
@@ -70,7 +70,7 @@ def new(
         with interruptible():
             findings = look_at(data, name, template, _showing_progress)
         texts[study] = findings.text
-        _write(texts)
+        write(texts)
         problems = _problems(study, findings)
         ready = findings.complete and not problems
         for text in (*findings.found, *(f"not known: {text}" for text in findings.unknown), *problems):
@@ -112,7 +112,7 @@ def _check_free(files: list[Path]) -> None:
             raise _taken(file)
 
 
-def _write(texts: Mapping[Path, str]) -> None:
+def write(texts: Mapping[Path, str]) -> None:
     """Write files that are not there yet."""
     for file, text in texts.items():
         with writing(file):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +12,6 @@ from daskglass.study.paths import expand_path, follow
 
 def _store(path: Path) -> Path:
     return follow(expand_path(str(path)))
-
-
-def among(names: Iterable[str]) -> Callable[[str], list[str]]:
-    """Let a shell complete a word to one of some names."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [name for name in names if name.startswith(incomplete)]
-
-    return complete
 
 
 def expanded(path: Path | None) -> Path | None:

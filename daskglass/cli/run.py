@@ -9,17 +9,17 @@ from typing import Annotated
 
 import typer
 
-from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile, among
+from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile
 from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
 from daskglass.cli.tables import note, out, print_costs, print_sources, print_status, say, show_progress
 from daskglass.errors import StoreError, StudyError, reason
 from daskglass.registry import BATCH_SYSTEMS
 
 
-def _stages(incomplete: str) -> list[str]:
+def _stages() -> list[str]:
     from daskglass.stages.registry import names
 
-    return among(names())(incomplete)
+    return list(names())
 
 
 def run(

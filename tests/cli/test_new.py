@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daskglass.cli.new import write
 from daskglass.cluster.profiles import load_profile
 from daskglass.errors import StudyError, TrajectoryError
 from daskglass.registry import BATCH_SYSTEMS, TEMPLATES
@@ -128,6 +129,14 @@ def test_a_file_that_is_there_is_never_overwritten(there, dangling, tmp_path):
     assert f"daskglass: {there}: is there already, and is not overwritten: choose another name" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [there]
     assert dangling or (tmp_path / there).read_text() == "mine\n"
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("mine\n")
+    with pytest.raises(StudyError, match="is there already"):
+        write({file: "new\n"})
+    assert file.read_text() == "mine\n"
 
 
 @pytest.mark.parametrize(
