@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.studies import TINY
+from tests.studies import BRIEF
 
 pytestmark = pytest.mark.wheel
 
@@ -73,21 +73,21 @@ def environments(wheel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def simulated(environments, tmp_path_factory):
-    """Folder in which a tiny study was simulated and analysed by the wheel with all of its extras."""
+    """Folder in which a brief study was simulated and analysed by the wheel with all of its extras."""
     folder = tmp_path_factory.mktemp("simulated")
     command = environments[HERE].result() / "daskglass"
     call(command, "new", "first", "--cluster", "slurm", folder=folder)
     assert "#SBATCH -p normal" in call(command, "cluster", "slurm", "--job-script", folder=folder)
     assert "particle-steps" in call(command, "run", "first.yaml", "--dry-run", folder=folder)
     (folder / "cluster.yaml").unlink()
-    (folder / "tiny.yaml").write_text(TINY)
-    call(command, "run", "tiny.yaml", "--cluster", "local", "--quiet", folder=folder)
+    (folder / "brief.yaml").write_text(BRIEF)
+    call(command, "run", "brief.yaml", "--cluster", "local", "--quiet", folder=folder)
     return folder
 
 
 def test_a_study_is_simulated_and_drawn_by_the_wheel(simulated):
-    assert len(list((simulated / "tiny.figures").glob("figure_?.png"))) == 6
-    assert (simulated / "tiny.figures/index.html").stat().st_size > 10_000
+    assert len(list((simulated / "brief.figures").glob("figure_?.png"))) == 6
+    assert (simulated / "brief.figures/index.html").stat().st_size > 10_000
 
 
 def test_extras_of_all_are_there(environments, tmp_path):
@@ -103,8 +103,8 @@ def test_files_are_analysed_by_the_wheel_on_other_versions_of_python(version, en
     command = (bin / "python", "-m", "daskglass")
     assert call(bin / "daskglass", "--version", folder=tmp_path) == call(*command, "--version", folder=tmp_path)
     assert "@misc{daskglass," in call(*command, "cite", "--bibtex", folder=tmp_path)
-    data = f"{simulated}/tiny.trajectories/**/production.gsd"
-    assert "ka_0.0: T = 1.0, 0.8; 2 replicas" in call(*command, "new", "mine", "--data", data, folder=tmp_path)
+    data = f"{simulated}/brief.trajectories/**/production.gsd"
+    assert "ka_0.0: T = 1.0, 0.8; 1 replica" in call(*command, "new", "mine", "--data", data, folder=tmp_path)
     with (tmp_path / "mine.yaml").open("a") as file:
         file.write(SMALL)
     call(*command, "run", "mine.yaml", "--cluster", "none", "--quiet", folder=tmp_path)
