@@ -43,11 +43,13 @@ class Findings:
     unknown : what they do not tell, and what to do about it
     ledger : remembers the surveys of the files; it is not on disk
     complete : whether all labels are known, without which no study runs
+    replica : the only one that is read, though there are others; None if all are, or the first
     """
 
     text: str
     ledger: Ledger
     complete: bool = True
+    replica: int | None = None
     found: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -140,11 +142,25 @@ def _surveyed(located: Located, name: str, findings: Findings, over: Over) -> di
             f"{_number(more, 'file')} more have such names: the study has the temperatures of those you named, and "
             "`daskglass run --dry-run` lists all"
         )
+        _restrict(sorted({source.replica for source in found}), {s.replica for s in found if s.path in named}, findings)
     return {
         system: kept
         for system, of in every.items()
         if (kept := {place: file for place, file in of.items() if file.path in named})
     }
+
+
+def _restrict(there: Sequence[int], named: set[int], findings: Findings) -> None:
+    """Have the study read the replicas that were named, where it would read the first that are there."""
+    if set(there[: len(named)]) == named:
+        return
+    if len(named) == 1:
+        [findings.replica] = named
+    else:
+        findings.unknown.append(
+            f"how to read replicas {listed(map(str, sorted(named)), 'and')} alone: the study reads the first {len(named)} of "
+            f"{listed(map(str, there), 'and')}; put the others elsewhere, or write a table of the files"
+        )
 
 
 def _files(source: Trajectory) -> list[Path]:
@@ -191,7 +207,7 @@ def _particles(survey: Survey, mixture: Mixture | None) -> str:
     """Particles and box of a file, in words."""
     # files name their types as they like; a comment is one line
     types = [name if name.isprintable() else ascii(name) for name in survey.types]
-    species = ", ".join(f"{name} {count:,}" for name, count in zip(types, survey.counts, strict=True))
+    species = ", ".join(f"{name}: {count:,}" for name, count in zip(types, survey.counts, strict=True))
     edges = " × ".join(f"{edge:.5g}" for edge in survey.box)
     box = f"a box of {edges} σ" + " at first, which varies" * survey.box_varies
     return (
@@ -206,6 +222,7 @@ def _number(count: int, what: str) -> str:
 def _source(located: Located, runs: Mapping[str, Sequence[Survey]], findings: Findings) -> list[str]:
     """Lines of `source.trajectories`."""
     lines, shortest = _where(located), []
+    lines += [f"constants: {{replica: {findings.replica}}}"] * (findings.replica is not None)
     for run, surveys in runs.items():
         frames, intervals = (sorted({getattr(survey, name) for survey in surveys}) for name in ("frames", "interval"))
         times = (

@@ -224,7 +224,7 @@ def test_gsd_files_give_systems_temperatures_replicas_species_interval_and_box(m
     systems, source = given(folder, monkeypatch)
     assert systems == {"mine": ((0.6, 0.5, 0.45), 2)}
     assert source.path == "data/ka/T{temperature}/r{replica}/traj.gsd"
-    assert "300 particles (A 240, B 60) in a box of 8 × 8 × 8 σ; A is studied" in printed
+    assert "300 particles (A: 240, B: 60) in a box of 8 × 8 × 8 σ; A is studied" in printed
     assert "31 frames, 250 time steps apart" in printed
     said = unknown(printed)
     assert len(said) == 2
@@ -329,8 +329,8 @@ def test_systems_have_their_own_temperatures_particles_and_mixtures(make, monkey
     printed = new(folder, "--data", "d")
     systems, _ = given(folder, monkeypatch)
     assert systems == {"poly": ((0.6, 0.5), 1), "wahn": ((1.0, 0.8), 1)}
-    assert "poly: 300 particles (A 300)" in printed
-    assert "wahn: 300 particles (A 240, B 60)" in printed
+    assert "poly: 300 particles (A: 300)" in printed
+    assert "wahn: 300 particles (A: 240, B: 60)" in printed
     assert len([text for text in unknown(printed) if "the potential" in text]) == 2
     assert "wahn: 300 particles" in planned(folder)
 
@@ -356,7 +356,7 @@ def test_a_temperature_without_its_point_is_no_number_and_a_table_makes_it_one(w
 def test_no_temperature_at_all_is_said_and_left_to_the_author(make):
     folder = make("traj.gsd")
     printed = new(folder, "--data", "traj.gsd")
-    assert "300 particles (A 240, B 60)" in printed
+    assert "300 particles (A: 240, B: 60)" in printed
     assert any("no temperature for traj.gsd" in text for text in unknown(printed))
     text = (folder / "mine.yaml").read_text()
     (folder / "mine.yaml").write_text(text.replace("# constants: {temperature: 0.5}", "constants: {temperature: 0.5}"))
@@ -442,7 +442,7 @@ def test_runs_of_several_lengths_have_one_limit(make, monkeypatch):
 
 def test_the_species_that_is_studied_is_that_of_the_mixture(make):
     folder = make("d/ka_0.0_T0.5.gsd", run=replace(RUN, types=("B", "A"), typeid=1 - RUN.typeid))
-    assert "300 particles (B 60, A 240) in a box of 8 × 8 × 8 σ; A is studied" in new(folder, "--data", "d")
+    assert "300 particles (B: 60, A: 240) in a box of 8 × 8 × 8 σ; A is studied" in new(folder, "--data", "d")
 
 
 def test_a_file_that_is_damaged_is_named_and_the_others_are_the_study(make, monkeypatch):
@@ -466,6 +466,18 @@ def test_the_study_has_the_files_that_were_named_and_no_others_of_such_names(mak
     assert "1 file more have such names" in new(folder, "--data", "d/T0.[45]*.gsd")
     assert given(folder, monkeypatch)[0] == {"mine": ((0.5, 0.45), 1)}
     assert "(not in the study)" in planned(folder)
+
+
+def test_a_replica_that_was_named_alone_is_the_one_that_is_read(make):
+    folder = make(*(f"d/T{T}_r{k}.gsd" for T in ("0.45", "0.5") for k in (0, 1, 2)))
+    assert "2 replicas" in new(folder, "--data", "d/*_r[01].gsd")
+    (folder / "mine.yaml").unlink()
+    new(folder, "--data", "d/*_r2.gsd")
+    printed = "".join(planned(folder).split())
+    assert "d/T0.45_r2.gsd" in printed
+    assert "_r0.gsd" not in printed
+    (folder / "mine.yaml").unlink()
+    assert any("replicas 1 and 2 alone" in text for text in unknown(new(folder, "--data", "d/*_r[12].gsd")))
 
 
 def test_links_are_followed_and_lead_nowhere_twice(make, monkeypatch):
