@@ -58,12 +58,14 @@ def new(
     study = Path(f"{name}.yaml")
     texts = {} if cluster is None else {Path(FILE): profiles_of(cluster)}
     _check_free([study, *texts])
-    ready = True
+    first = ""
     if data is None:
         begun = template or TEMPLATES[0]
         texts[study] = templates.template(begun, name)
         write(texts)
         say(f"{study}: begun from {begun}")
+        if "path: " in texts[study]:
+            first = f"say where the files are, by `path` in {study} (--data does so itself); then "
     else:
         from daskglass.sources.findings import look_at
 
@@ -72,14 +74,14 @@ def new(
         texts[study] = findings.text
         write(texts)
         problems = _problems(study, findings)
-        ready = findings.complete and not problems
+        if problems or not findings.complete:
+            first = f"fill in what is not known, in {study}; then "
         for text in (*findings.found, *(f"not known: {text}" for text in findings.unknown), *problems):
             say(text)
         say(f"{study}: filled in; change the lines marked *")
     if cluster is not None:
         say(f"{FILE}: change the lines marked *")
     on = "" if cluster is None else f" --cluster {cluster}"
-    first = "" if ready else f"fill in what is not known, in {study}; then "
     say(f"next: {first}daskglass run {study}{on} --dry-run    # what it costs\n      daskglass run {study}{on}")
 
 
