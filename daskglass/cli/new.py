@@ -67,7 +67,7 @@ def new(
         if "path: " in texts[study]:
             first = f"say where the files are, by `path` in {study} (--data does so itself); then "
     else:
-        from daskglass.sources.findings import look_at
+        from daskglass.sources.findings import CHANGE, look_at
 
         with interruptible():
             findings = look_at(data, name, template, _showing_progress)
@@ -78,7 +78,7 @@ def new(
             first = f"fill in what is not known, in {study}; then "
         for text in (*findings.found, *(f"not known: {text}" for text in findings.unknown), *problems):
             say(text)
-        say(f"{study}: filled in; change the lines marked *")
+        say(f"{study}: filled in" + "; change the lines marked *" * (CHANGE in findings.text))
     if cluster is not None:
         say(f"{FILE}: change the lines marked *")
     on = "" if cluster is None else f" --cluster {cluster}"

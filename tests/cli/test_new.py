@@ -249,6 +249,7 @@ def test_dumps_give_the_time_step_where_they_have_times(tmp_path, make):
     assert "a time step is 0.002 τ by the times in the files" in printed
     assert "timestep: 0.002\n" in (folder / "mine.yaml").read_text()
     assert not any("time step" in text for text in unknown(printed))
+    assert "marked *" not in printed
 
 
 LAYOUTS = {
