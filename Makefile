@@ -1,9 +1,9 @@
 # Everything runs in .venv, which the first target that needs it sets up.
 PYTHON ?= python3
 BIN := .venv/bin
-TESTS := pytest --numprocesses 2 -m "not long and not validate and not slurm and not gridengine"
+TESTS := pytest --numprocesses 2 -m "not long and not validate and not wheel and not slurm and not gridengine"
 
-.PHONY: quickstart test validate coverage test-slurm lint bench clean
+.PHONY: quickstart test validate coverage test-wheel test-slurm lint bench clean
 
 quickstart: .venv/installed
 	$(BIN)/daskglass run pipelines/quickstart.yaml
@@ -21,6 +21,10 @@ coverage: .venv/installed-test
 	$(BIN)/python -m coverage run -m $(TESTS)
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --fail-under=90 --skip-covered
+
+# The wheel in empty environments, on every version of Python that is here: two minutes on two cores.
+test-wheel: .venv/installed-test
+	$(BIN)/python -m pytest -n 0 -m wheel
 
 # On a real batch system, which is brought up on this machine: needs root on Debian.
 test-slurm: .venv/installed-test

@@ -1,4 +1,4 @@
-"""What is chosen by name: readers, engines, batch systems and figures. To add one, write its file, and its line here.
+"""What is chosen by name: readers, engines, batch systems, figures and templates. To add one, write its file, and its line here.
 
 Study files, cluster.yaml, help, error texts and the page read these tables. A place, `module` or `module:name`, is
 imported when it is used.
@@ -30,12 +30,14 @@ class ReaderEntry:
     project : function from the path of a project to the pattern of its files and a table of what they belong to; empty
         where the user gives both
     ensembles : whether files are of isoconfigurational ensembles, a file for each configuration and lag
+    magic : first bytes of a file, unpacked, by which it is recognised; empty where it is not
     """
 
     place: str
     about: str
     project: str = ""
     ensembles: bool = False
+    magic: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,8 @@ class FigureEntry:
 
 
 READERS: dict[str, ReaderEntry] = {
-    "gsd": ReaderEntry("daskglass.trajectories.gsd", "GSD files in HOOMD-blue's schema"),
-    "lammps": ReaderEntry("daskglass.trajectories.lammps", "LAMMPS text dumps, plain or compressed"),
+    "gsd": ReaderEntry("daskglass.trajectories.gsd", "GSD files in HOOMD-blue's schema", magic=b"\xdf\x65" * 4),
+    "lammps": ReaderEntry("daskglass.trajectories.lammps", "LAMMPS text dumps, plain or compressed", magic=b"ITEM:"),
     "signac": ReaderEntry(
         "daskglass.trajectories.gsd",
         "GSD files of a signac project; the pattern is the project, or files in a job",
@@ -133,6 +135,7 @@ READERS: dict[str, ReaderEntry] = {
         "daskglass.trajectories.isoconfigurational",
         "isoconfigurational ensembles, .npz",
         ensembles=True,
+        magic=b"PK\x03\x04",
     ),
 }
 
@@ -189,6 +192,8 @@ ENSEMBLE_FIGURES: dict[str, FigureEntry] = {
     "propensity": FigureEntry("daskglass.report.figures.propensity"),
     "weights": FigureEntry("daskglass.report.figures.weights"),
 }
+# study files in `pipelines/` that `daskglass new` begins from
+TEMPLATES = ("quickstart", "trajectories", "well_width", "validation", "ensembles", "propensity")
 
 
 def figures_of(production: bool, others: bool, ensembles: bool) -> list[str]:

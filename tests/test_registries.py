@@ -12,7 +12,8 @@ import pytest
 
 from daskglass.cluster.connect import connect
 from daskglass.cluster.job_script import job_script
-from daskglass.cluster.profiles import SHIPPED, load_profile
+from daskglass.cluster.profiles import load_profile
+from daskglass.cluster.shipped import SHIPPED
 from daskglass.engines import get_engine
 from daskglass.engines.link import Duration, Link
 from daskglass.engines.schedules import Uniform
@@ -24,6 +25,7 @@ from daskglass.registry import (
     ENGINES,
     FIGURES,
     READERS,
+    TEMPLATES,
     BatchSystemEntry,
     EngineEntry,
     FigureEntry,
@@ -280,6 +282,7 @@ def test_the_tables_of_the_documentation_list_what_is_registered():
     for name, engine in ENGINES.items():
         minimizers = listed(f"`{minimizer}`" for minimizer in engine.minimizers)
         assert f"{minimizers} of `{name}`" in row_of("docs/study_file.md", "| `inherent` | `engine`")
+    assert listed(f"`{name}`" for name in TEMPLATES) in text_of("docs/study_file.md")
     assert f"on {listed(system.about for system in BATCH_SYSTEMS.values())}," in " ".join(text_of("README.md").split())
 
 

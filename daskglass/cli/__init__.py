@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import signal
 import sys
 import traceback
 import warnings
-from typing import TextIO
+from typing import Annotated, TextIO
 
 import typer
 
-from daskglass.cli import cluster, compare, convert, results, run
+from daskglass.cli import cite, cluster, compare, convert, new, results, run
 from daskglass.cli.tables import note, say
 from daskglass.errors import DaskglassError, StudyError, reason
 from daskglass.registry import FIGURES
 
 app = typer.Typer(
-    help="Softness, excess entropy and rearrangement barriers of glass-forming liquids.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 # in the order of `daskglass --help`
 for command in (
-    run.run, convert.convert, run.status, run.watch, cluster.cluster, results.info, run.check, results.query,
-    results.export, compare.tables, compare.compare,
+    new.new, run.run, convert.convert, run.status, run.watch, cluster.cluster, results.info, run.check, results.query,
+    results.export, compare.tables, compare.compare, cite.cite,
 ):  # fmt: skip
     app.command()(command)
 app.command(help=f"Draw the figures of a store ({', '.join(FIGURES)}) and its page.")(results.figures)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"daskglass {importlib.metadata.version('daskglass')}")
+        raise typer.Exit
+
+
+@app.callback()
+def daskglass(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Softness, excess entropy and rearrangement barriers of glass-forming liquids."""
 
 
 def main() -> None:

@@ -44,7 +44,12 @@ def convert(
     ],
     store: Annotated[Path, typer.Argument(help="store to create or extend", show_default=False)],
     form: Annotated[
-        str, typer.Option("--format", help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()))
+        str,
+        typer.Option(
+            "--format",
+            help="; ".join(f"{name}: {reader.about}" for name, reader in READERS.items()),
+            autocompletion=lambda: list(READERS),
+        ),
     ],
     timestep: Annotated[
         float | None, typer.Option(help="τ per time step in the files; by default time counts time steps")

@@ -16,15 +16,24 @@ from daskglass.errors import StoreError, StudyError, reason
 from daskglass.registry import BATCH_SYSTEMS
 
 
+def _stages() -> list[str]:
+    from daskglass.stages.registry import names
+
+    return list(names())
+
+
 def run(
     study: StudyFile,
     cluster: Cluster = None,
     systems: Annotated[
         list[str] | None, typer.Option("--system", help="run only this system, and draw nothing; repeat it for several")
     ] = None,
-    stage: Annotated[str | None, typer.Option(help="run only what is left of this stage")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="run only what is left of this stage", autocompletion=_stages)
+    ] = None,
     from_stage: Annotated[
-        str | None, typer.Option("--from", help="rerun this stage and later ones; simulated runs stay")
+        str | None,
+        typer.Option("--from", help="rerun this stage and later ones; simulated runs stay", autocompletion=_stages),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print tasks and costs; run nothing")] = False,
     report: Annotated[bool, typer.Option("--report", help="save Dask's performance report beside the store")] = False,

@@ -13,11 +13,10 @@ from dask.utils import parse_timedelta
 
 from daskglass.cluster.checks import CERTIFICATES, OWN, OWN_OF_BATCH_SYSTEMS, expand_value, problems
 from daskglass.cluster.job_script import NO_CLUSTER, Profile
+from daskglass.cluster.shipped import FILE, SHIPPED
 from daskglass.errors import StudyError
 from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
 
-FILE = "cluster.yaml"
-SHIPPED = Path(__file__).with_name(FILE)
 WAIT = "24h"
 
 

@@ -47,7 +47,8 @@ Timestep = Annotated[Positive, Field(ge=SHORTEST)]
 VALUE, WORD = "<value>", "<word>"
 VALUE_OR_WORD = Discriminator(lambda given: WORD if isinstance(given, str) else VALUE)
 LONGEST_NAME = 100  # of a system: file systems allow 255 bytes, and temporary names are longer
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_NAME)]
+NAME = "^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
 OF_OTHER_STORES = (".ledger", ".lock")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 

@@ -24,7 +24,8 @@ from daskglass.cluster.job_script import (
     job_script,
     walltime_seconds,
 )
-from daskglass.cluster.profiles import SHIPPED, load_profile
+from daskglass.cluster.profiles import load_profile
+from daskglass.cluster.shipped import SHIPPED
 from daskglass.errors import StudyError
 from daskglass.registry import BATCH_SYSTEMS
 

@@ -1,0 +1,305 @@
+"""What names of files say: the pattern that finds them again, and the labels in it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+from daskglass.errors import TrajectoryError
+from daskglass.trajectories.patterns import COUNTED, RUNS, Field
+
+# what a label is called in names of files, in columns of tables and in state points; t is a time
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "temperature": ("temperature", "temp", "kt", "T"),
+    "replica": ("replica", "replicate", "rep", "run", "seed", "sample", "r"),
+    "configuration": ("configuration", "config", "conf", "cfg"),
+    "lag": ("lag",),
+    "system": ("system", "model", "mixture"),
+}
+NUMBERED = ("temperature", "replica", "configuration", "lag")
+WORDS = "|".join(name if name == "T" else f"(?i:{name})" for label in NUMBERED for name in ALIASES[label])
+LABEL = re.compile(
+    r"(?<![A-Za-z])(?:(?P<system>ka_0\.[0-5])(?![0-9])"
+    rf"|(?:{WORDS})[_=-]?(?P<value>[0-9]+p[0-9]+|(?:[0-9]*\.)?[0-9]+(?:[eE][+-]?[0-9]+)?)(?![0-9]))"
+)
+UNSURE = {"temperature": re.compile("[0-9]+p[0-9]+|0[0-9]*|[1-9][0-9]+"), "lag": re.compile("[0-9]+p[0-9]+|0[0-9]*")}
+ENDING = re.compile(r"(?:\.(?:[A-Za-z]{2,}|bz2))+$")
+TOKEN = re.compile(r"[0-9]+\.[0-9]+|[0-9]+|[A-Za-z]+|.")
+NUMBER, WHOLE = re.compile(r"[0-9]+(?:\.[0-9]+)?"), re.compile("[0-9]+")
+MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a name: its text, and the field that it is the value of; empty where it is of none."""
+
+    text: str
+    field: str = ""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A pattern, and what names do not say.
+
+    Attributes
+    ----------
+    pattern : of the files, for `find_sources`
+    fields : names of its fields
+    unknown : what is not known, and what to do about it, a sentence each
+    """
+
+    pattern: str
+    fields: frozenset[str]
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass
+class _Columns:
+    """Names split into as many pieces each, of which those at one place are told apart or are the same."""
+
+    rows: list[list[Piece]]
+    unknown: list[str] = field(default_factory=list)
+
+    def texts(self, place: int) -> list[str]:
+        return [row[place].text for row in self.rows]
+
+    def varies(self, place: int) -> bool:
+        return len(set(self.texts(place))) > 1
+
+    def fields(self) -> list[str]:
+        return [piece.field for piece in self.rows[0]]
+
+    def name(self, place: int, label: str) -> None:
+        for row in self.rows:
+            row[place] = Piece(row[place].text, label)
+
+
+def guess_pattern(
+    paths: Sequence[str], counted: str = "replica", at_step: Callable[[str, int], bool] = lambda path, step: False
+) -> Guess:
+    """Guess which parts of file names are labels.
+
+    Words before numbers tell (`T0.45`, `temp_0.45`, `replica3`, `run_01`); a number without a word is a temperature if
+    it has a point, otherwise a time step if the file begins at it, or else `counted`; other words that differ are systems.
+
+    Parameters
+    ----------
+    paths : of the files
+    counted : label of a whole number without a word
+    at_step : whether a file begins at a time step
+
+    Raises
+    ------
+    TrajectoryError
+        If names are of several kinds.
+    """
+    columns = _in_columns(paths)
+    if counted == "replica":
+        for k in [k for k, name in enumerate(columns.fields()) if name == "configuration"]:
+            columns.name(k, counted)
+    _check_one_kind(paths, columns)
+    _keep_once(columns)
+    _name_numbers(columns, paths, counted, at_step)
+    _name_words(columns)
+    _question(columns)
+    pattern = "".join(
+        str(Field(piece.field, "")) if piece.field else piece.text.replace("{", "{{").replace("}", "}}")
+        for piece in columns.rows[0]
+    )
+    return Guess(pattern, frozenset(columns.fields()) - {""}, tuple(columns.unknown))
+
+
+def _in_columns(paths: Sequence[str]) -> _Columns:
+    """Split paths into pieces; what differs in the number of its words is one piece."""
+    split = [_split(path) for path in paths]
+    if len({tuple(_kind(piece) for piece in row) for row in split}) > 1:
+        split = _folders_as_words(paths, split)
+    return _Columns(split)
+
+
+def _split(path: str) -> list[Piece]:
+    ending = ENDING.search(path.rpartition("/")[2])
+    stem = path[: len(path) - len(ending[0])] if ending else path
+    pieces, done = [], 0
+    for found in LABEL.finditer(stem):
+        part = "system" if found["system"] else "value"
+        word = stem[found.start() : found.start(part)].rstrip("_=-")
+        label = label_of(word) if word else "system"
+        if label in COUNTED and not WHOLE.fullmatch(found[part]):
+            continue
+        pieces += [Piece(token) for token in TOKEN.findall(stem[done : found.start(part)])]
+        pieces.append(Piece(found[part], label))
+        done = found.end()
+    pieces += [Piece(token) for token in TOKEN.findall(stem[done:])]
+    return [*pieces, Piece(ending[0] if ending else "")]
+
+
+def label_of(name: str) -> str:
+    """Our name of what is called so in a name, in a table or in a state point (`thermo.kT`); empty if it is none of ours."""
+    word = name.rpartition(".")[2]
+    return next((label for label, names in ALIASES.items() if word in names or word.lower() in names), "")
+
+
+def _kind(piece: Piece) -> str:
+    """What names that are alike have in common at one place: a label, a number, a word, or the character itself."""
+    text = piece.text
+    if piece.field:
+        return piece.field
+    if NUMBER.fullmatch(text):
+        return "number"
+    return "word" if text.isalpha() else "ending" if ENDING.fullmatch(text) or not text else text
+
+
+def _folders_as_words(paths: Sequence[str], split: Sequence[list[Piece]]) -> list[list[Piece]]:
+    """Pieces of paths of as many folders each, where those that differ in their pieces are one word."""
+    rows = [_components(row) for row in split]
+    if len({len(row) for row in rows}) > 1:
+        _refuse(paths, Counter(path.count("/") for path in paths), lambda path: path.count("/"), "folders")
+    joined: list[list[Piece]] = [[] for _ in rows]
+    for components in zip(*rows, strict=True):
+        alike = len({tuple(map(_kind, component)) for component in components}) == 1
+        for row, component in zip(joined, components if alike else _middles(components), strict=True):
+            row += component
+    return joined
+
+
+def _components(row: Sequence[Piece]) -> list[list[Piece]]:
+    components: list[list[Piece]] = [[]]
+    for piece in row:
+        components[-1].append(piece)
+        if piece.text == "/":
+            components.append([])
+    return components
+
+
+def _middles(components: Sequence[list[Piece]]) -> list[list[Piece]]:
+    """Pieces that all have at the start and at the end, and between them what differs as one word."""
+    shortest = min(map(len, components))
+    alike = [len({_kind_or_text(component[k]) for component in components}) == 1 for k in range(shortest)]
+    first = len(list(takewhile(bool, alike)))
+    ends = [
+        len({_kind_or_text(component[-k]) for component in components}) == 1 for k in range(1, shortest - first + 1)
+    ]
+    last = len(list(takewhile(bool, ends)))
+    rows = []
+    for component in components:
+        stop = len(component) - last
+        middle = Piece("".join(piece.text for piece in component[first:stop]))
+        rows.append([*component[:first], middle, *component[stop:]])
+    return rows
+
+
+def _kind_or_text(piece: Piece) -> str:
+    kind = _kind(piece)
+    return piece.text if kind == "word" else kind
+
+
+def _check_one_kind(paths: Sequence[str], columns: _Columns) -> None:
+    """Refuse files of several names in one folder, none of which has a label: an initial configuration beside a run."""
+    slashes = [k for k, piece in enumerate(columns.rows[0]) if piece.text == "/"]
+    last = range(slashes[-1] + 1 if slashes else 0, len(columns.rows[0]) - 1)
+    words = [k for k in last if columns.varies(k)]
+    folders = Counter(path.rpartition("/")[0] for path in paths)
+    labelled = any(columns.rows[0][k].field or _kind(columns.rows[0][k]) == "number" for k in last)
+    runs = all(set(columns.texts(k)) <= set(RUNS) for k in words)
+    if words and not labelled and not runs and max(folders.values()) > 1:
+        names = Counter(path.rpartition("/")[2] for path in paths)
+        _refuse(paths, names, lambda path: path.rpartition("/")[2], "names")
+
+
+def _refuse(paths: Sequence[str], kinds: Counter, kind: Callable[[str], object], what: str) -> None:
+    examples = [next(path for path in paths if kind(path) == one) for one, _ in kinds.most_common(MOST_SHOWN)]
+    raise TrajectoryError(
+        f"files of several kinds by their {what}, such as {', '.join(examples)}",
+        remedy='name one kind, such as --data "data/*/traj.gsd", or say what their names mean, such as --data '
+        '"data/T{temperature}/{system}.gsd"',
+    )
+
+
+def _keep_once(columns: _Columns) -> None:
+    """Let every label be in one place: the one that differs, if another is the same in all names."""
+    for label in ("system", *NUMBERED):
+        places = [k for k, name in enumerate(columns.fields()) if name == label]
+        values = {k: columns.texts(k) for k in places}
+        differing = [k for k in places if columns.varies(k)]
+        kept = (differing or places)[:1]
+        for k in places:
+            if k in kept or values[k] == values[kept[0]]:
+                continue
+            columns.name(k, "")
+            if columns.varies(k):
+                columns.name(k, f"other_{label}")
+                columns.unknown.append(
+                    f"which of two numbers is the {label}: {values[kept[0]][0]} is taken, {values[k][0]} is not"
+                )
+
+
+def _name_numbers(columns: _Columns, paths: Sequence[str], counted: str, at_step: Callable[[str, int], bool]) -> None:
+    """Name numbers that differ and have no word before them."""
+    loose = [k for k, name in enumerate(columns.fields()) if not name and columns.varies(k)]
+    numbers = [k for k in loose if all(map(NUMBER.fullmatch, columns.texts(k)))]
+    whole = [k for k in numbers if all(map(WHOLE.fullmatch, columns.texts(k)))]
+    reals = [k for k in numbers if k not in whole]
+    if len(reals) == 1 and "temperature" not in columns.fields():
+        columns.name(reals[0], "temperature")
+    last = max((k for k, piece in enumerate(columns.rows[0]) if piece.text == "/"), default=-1)
+    for k in reversed(whole):
+        texts = columns.texts(k)
+        ends = (0, -1)
+        if k > last and all(at_step(paths[end], int(texts[end])) for end in ends):
+            columns.name(k, "step")
+            whole.remove(k)
+            break
+    if len(whole) == 1 and counted not in columns.fields():
+        columns.name(whole[0], counted)
+    for number, k in enumerate(whole if len(whole) > 1 or counted in columns.fields() else (), 1):
+        if not columns.rows[0][k].field:
+            columns.name(k, f"number_{number}")
+            columns.unknown.append(
+                f"what the numbers {_shown(columns.texts(k))} in the names mean: the field {{number_{number}}} distinguishes "
+                f"them; if it is a label, call it {{temperature}}, {{replica}} or {{step}}"
+            )
+
+
+def _name_words(columns: _Columns) -> None:
+    """Name words that differ: runs, systems and endings."""
+    end = len(columns.rows[0]) - 1
+    if columns.varies(end):
+        if not all(columns.texts(end)):
+            columns.unknown.append("how names of files end, as some have no ending")
+        columns.rows = [[*row[:-1], Piece("."), Piece(row[-1].text[1:], "ending")] for row in columns.rows]
+    others = 0
+    for k, name in enumerate(columns.fields()):
+        if name or not columns.varies(k):
+            continue
+        if set(columns.texts(k)) <= set(RUNS):
+            columns.name(k, "run")
+        elif "system" not in columns.fields():
+            columns.name(k, "system")
+        else:
+            others += 1
+            columns.name(k, f"word_{others}")
+            columns.unknown.append(
+                f"what {_shown(columns.texts(k))} in the names mean: the field {{word_{others}}} distinguishes them"
+            )
+
+
+def _question(columns: _Columns) -> None:
+    """Take no number for a label that may be written without its point: 0p45, 045 and 45 may be 0.45."""
+    for k, name in enumerate(columns.fields()):
+        unsure = [text for text in columns.texts(k) if name in UNSURE and UNSURE[name].fullmatch(text)]
+        if unsure:
+            columns.name(k, f"{name}_written")
+            columns.unknown.append(
+                f"the {name}: {unsure[0]} in the names may mean several numbers; write a table with the columns {name}_written "
+                f"and {name}, a line for each of {_shown(columns.texts(k))}, and name it by `table`; or, if they are what they "
+                f"say, write {{{name}}} for {{{name}_written}}"
+            )
+
+
+def _shown(texts: Sequence[str]) -> str:
+    different = list(dict.fromkeys(texts))
+    return ", ".join(different[:MOST_SHOWN]) + " …" * (len(different) > MOST_SHOWN)
