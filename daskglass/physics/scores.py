@@ -241,22 +241,28 @@ def _mean(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(there.mean()), float(there.std(ddof=1) / np.sqrt(there.size)) if there.size > 1 else np.nan
 
 
+def reliability(r: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Reliability 2r/(1 + r) of a mean whose halves correlate by r (Spearman-Brown); NaN where they do not."""
+    r = np.where(r > 0, r, np.nan)
+    return np.asarray(2 * r / (1 + r))
+
+
+def ceiling(r: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest correlation √(2r/(1 + r)) that anything can have with a mean whose halves correlate by r."""
+    return np.sqrt(reliability(r))
+
+
 def _ceiling(r: NDArray[np.float64]) -> dict[str, Any]:
-    """Reliability and ceiling of the mean of r over configurations; NaN where halves are not correlated."""
+    """Reliability and ceiling of the mean of r over configurations, and their errors."""
     units = np.stack([np.ones(r.size), r], axis=-1)[np.isfinite(r)]
-
-    def reliability(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        mean = np.where(sums[..., 1] > 0, sums[..., 1], np.nan) / sums[..., 0]
-        return np.asarray(2 * mean / (1 + mean))
-
-    def ceiling(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.sqrt(reliability(sums))
-
-    found = {}
+    found: dict[str, Any] = {}
     for name, function in (("reliability", reliability), ("ceiling", ceiling)):
-        known = len(units) > 0
-        found[name] = function(units.sum(axis=0)) if known else np.nan
-        found[f"{name}_err"] = jackknife_error(function, units) if known else np.nan
+
+        def of_mean(sums: NDArray[np.float64], function: Any = function) -> NDArray[np.float64]:
+            return np.asarray(function(sums[..., 1] / sums[..., 0]))
+
+        found[name] = of_mean(units.sum(axis=0)) if len(units) else np.nan
+        found[f"{name}_err"] = jackknife_error(of_mean, units) if len(units) else np.nan
     return found
 
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from daskglass.physics.scores import ceiling
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.boards import at_the_peak, families, label
 from daskglass.report.results import Board, Results
@@ -105,10 +106,10 @@ def _reference(ax: Axes, scores: xr.Dataset, most: int) -> None:
         ax.axhline(rho[0], color="black")
         ax.annotate("linear predictor", (0, rho[0]), (2, 2), textcoords="offset points", fontsize=SMALL)
     if "ceiling" in scores and np.isfinite(scores["ceiling"].values[0]):
-        ceiling = float(scores["ceiling"].values[0])
-        ax.axhspan(ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
+        highest = float(scores["ceiling"].values[0])
+        ax.axhspan(highest, 1, color=GREY, alpha=0.25, linewidth=0)
         ax.annotate(
-            "noise ceiling", (most - 1, ceiling), (0, -2), textcoords="offset points", fontsize=SMALL, color=GREY,
+            "noise ceiling", (most - 1, highest), (0, -2), textcoords="offset points", fontsize=SMALL, color=GREY,
             ha="right", va="top",
         )  # fmt: skip
 
@@ -127,8 +128,8 @@ def _lags(ax: Axes, board: Board, T: float) -> None:
         rho, error = _of(scores.sel(indicator=PREDICTED))
         ax.errorbar(t, rho, error_bars(error), marker="P", color="black")
     if "ceiling" in scores:
-        ceiling = scores["ceiling"].isel(indicator=0).values
-        ax.fill_between(t, ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
+        highest = scores["ceiling"].isel(indicator=0).values
+        ax.fill_between(t, highest, 1, color=GREY, alpha=0.25, linewidth=0)
     ax.set_xscale("log")
     ax.set_xlabel(axis)
     ax.set_ylabel(RHO)
@@ -152,9 +153,7 @@ def _configurations(ax: Axes, board: Board, T: float) -> None:
         ax.plot(np.arange(1, rho.size + 1), rho, shape, color=shade, linestyle="-", linewidth=0.5)
     if "split_half_each" in scores:
         r = scores["split_half_each"].isel(indicator=0).transpose("replica", "configuration").values.ravel()
-        r = np.where(r > 0, r, np.nan)
-        ceiling = np.sqrt(2 * r / (1 + r))
-        ax.fill_between(np.arange(1, r.size + 1), ceiling, 1, color=GREY, alpha=0.25, linewidth=0)
+        ax.fill_between(np.arange(1, r.size + 1), ceiling(r), 1, color=GREY, alpha=0.25, linewidth=0)
     ax.set_xlabel("configuration")
     ax.set_ylabel(RHO)
     ax.set_ylim(0, 1)
