@@ -89,7 +89,9 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
     """Print the files with their labels."""
     from daskglass.physics.labels import find
 
-    own = ("configuration", "lag") if study.source.trajectories and study.source.trajectories.ensembles else ()
+    sources = list(sources)
+    labels = ("configuration", "trajectory", "lag")
+    own = [name for name in labels if any(getattr(source, name) is not None for source in sources)]
     table = Table("system", "run", "temperature", "replica", *own)
     table.add_column("file", overflow="fold")
     listed = {system.system: system for system in study.systems}

@@ -112,7 +112,7 @@ class Simulated:
         # evenly spaced, the first and the last frame among them
         frames = np.linspace(0, self.given.production.frames - 1, given.configurations).round().astype(np.int64)
         variables = tuple(VARIABLES[name] for name in PROPENSITIES)
-        return Recording(frames.size, None, np.array(given.lags), variables, configurations=frames)
+        return Recording(frames.size, None, np.array(given.lags), variables, True, frames, given.trajectories)
 
     def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
         whole = self._trajectories(block)

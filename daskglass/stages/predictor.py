@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,18 @@ def fit(
     models, predictions = [], []
     with dask.config.set(scheduler="synchronous"):
         for lag in run["lag"].values:
-            given = (of_first, run["propensity"].sel(lag=lag, drop=True).load(), CONFIGURATIONS, seed, folds)
-            models.append(physics.predictors.LinearPredictor.fit(*given).to_dataset())
+            target = run["propensity"].sel(lag=lag, drop=True).load()
+            if int(target.notnull().any("particle").sum()) < FEWEST:
+                predictions.append(xr.full_like(target, np.nan))
+                continue
+            given = (of_first, target, CONFIGURATIONS, seed, folds)
+            model = physics.predictors.LinearPredictor.fit(*given).to_dataset()
+            models.append(model.expand_dims(temperature=[temperature], lag=[lag]))
             predictions.append(physics.predictors.LinearPredictor.cross_validated(*given))
-    lags = run["lag"]
+    predicted = xr.concat(predictions, run["lag"], coords="minimal", compat="override").to_dataset(name=PREDICTED)
     return {
-        "model": xr.concat(models, lags).expand_dims(temperature=[temperature]),
-        "predicted": xr.concat(predictions, lags).to_dataset(name=PREDICTED),
+        "model": xr.concat(models, "lag") if models else xr.Dataset(),
+        "predicted": predicted.assign_coords(temperature=temperature),
     }
 
 
@@ -89,11 +95,22 @@ def write_predictions(path: Path, row: Block, fitted: dict[str, xr.Dataset]) -> 
 
 
 def write_predictors(path: Path, system: str, *fitted: dict[str, xr.Dataset], generations: int) -> dict[str, Any]:
-    """Write the predictors of all temperatures and lags."""
-    table = xr.concat([each["model"] for each in fitted], "temperature", combine_attrs="override")
+    """Write the predictors of all temperatures and lags; NaN where there is none."""
+    for each in fitted:
+        T, lags = float(each["predicted"]["temperature"]), each["predicted"]["lag"].values
+        fitted_lags = each["model"]["lag"].values if each["model"] else ()
+        if few := [f"{lag:g}" for lag in lags if lag not in fitted_lags]:
+            warnings.warn(
+                f"{system}, T = {T:g}: no predictor at lag {', '.join(few)} τ: fewer than {FEWEST} configurations have a "
+                "propensity there",
+                RuntimeWarning,
+                stacklevel=1,
+            )
+    models = [each["model"] for each in fitted if each["model"]]
+    table = xr.concat(models, "temperature", join="outer", combine_attrs="override") if models else xr.Dataset()
     table.attrs["generations"] = generations
     write_table(path, f"{system}/predictor", table)
-    return {"features": table.sizes["feature"]}
+    return {"features": table.sizes.get("feature", 0)}
 
 
 def _can_be_judged(plan: Plan) -> bool:
