@@ -243,7 +243,8 @@ def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int], part
 def _uneven(steps: NDArray[np.int64]) -> tuple[int, ...]:
     """Time steps of frames that rise but not evenly; empty where `_interval` knows what to say of them."""
     intervals = np.diff(steps)
-    return tuple(steps.tolist()) if (intervals > 0).all() and (intervals != intervals[0]).any() else ()
+    rise = intervals.size > 0 and bool((intervals > 0).all())
+    return tuple(steps.tolist()) if rise and (intervals != intervals[0]).any() else ()
 
 
 def _file_of_frame(path: Path, parts: Sequence[Part], index: int) -> Path:

@@ -222,7 +222,7 @@ def test_another_label_of_the_lag_loses_nothing(tmp_path):
         assert run(tmp_path, labelled, "--stage", "convert").returncode == 0
         found.append(dg.open_store(tmp_path / "ensembles.zarr")["ka_0.0/isoconfigurational"]["propensity"].load())
 
-    assert [float(each["lag"]) for each in found] == [10.0, 20.0]
+    assert [each["lag"].item() for each in found] == [10.0, 20.0]
     assert np.array_equal(found[0], found[1])
 
 
