@@ -319,8 +319,9 @@ def test_the_dry_run_lists_trajectories_and_convert_refuses_them(tmp_path):
     )
 
     assert listed.returncode == 0, listed.stderr
-    assert "0.gsd" in listed.stdout
-    assert "1.gsd" in listed.stdout
+    table = re.sub(r"[\s│]", "", listed.stdout)
+    assert "c1/0.gsd" in table
+    assert "c1/1.gsd" in table
     assert re.search(r"convert\s*│ 1 ", listed.stdout)
     assert done.returncode == 2
     assert "isoconfigurational ensembles are no trajectories to convert" in re.sub(r"\s+", " ", done.stderr)
