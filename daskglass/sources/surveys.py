@@ -15,7 +15,7 @@ from daskglass.registry import READERS, load
 from daskglass.store.ledger import Ledger
 from daskglass.study.settings import Study
 from daskglass.trajectories import get_format
-from daskglass.trajectories.mapping import OF_ENSEMBLE, Trajectory, find_sources, read_table
+from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
 from daskglass.trajectories.several_files import file_of
 from daskglass.trajectories.survey import ROUNDING, Survey, survey_file
 from daskglass.trajectories.unwrapping import species_codes
@@ -66,14 +66,21 @@ def find_files(study: Study) -> list[Trajectory]:
     found = find_sources(pattern, constants, rows, given.rename)
     if given.ensembles or any(source.trajectory is not None for source in found):
         return [replace(source, run=ENSEMBLE) for source in found]
-    stray = [name for name in (*OF_ENSEMBLE, "box") if any(getattr(source, name) is not None for source in found)]
-    if stray or given.lags:
+    if given.lags:
         raise StudyError(
-            f"{setting('source.trajectories.path' if stray else 'source.trajectories.lags')}: {stray[0] if stray else 'lags'} is "
-            "of isoconfigurational ensembles, whose files are told apart by {trajectory}",
-            remedy="put {trajectory} into the path as well, or "
-            + (f"give the field {{{stray[0]}}} another name" if stray else "leave it out"),
+            f"{setting('source.trajectories.lags')}: lags are of isoconfigurational ensembles",
+            remedy="put {trajectory} into the path, which tells their files apart, or leave it out",
         )
+    places: dict[tuple[object, ...], Trajectory] = {}
+    for source in found:
+        place = source.system, source.run, source.temperature, source.replica
+        if (other := places.setdefault(place, source)) != source:
+            raise StudyError(
+                f"{other.path} and {source.path} are told apart by configuration or lag alone, as files of isoconfigurational "
+                "ensembles are",
+                remedy=f"if they are, put {{trajectory}} into {setting('source.trajectories.path')} as well; else give the field "
+                "another name",
+            )
     return found
 
 

@@ -301,12 +301,13 @@ def test_labels_of_another_meaning_are_refused(tmp_path):
 
     assert "lags of trajectories are the times of their frames" in refused(tmp_path, more="constants: {lag: 10}")
     assert "the box is" in refused(tmp_path, more="constants: {box: 9.0}")
+    put(tmp_path, "gsd", 2, trajectories=1)
     without = study("gsd").replace("{trajectory}", "0")
     done = run(tmp_path, without, "--stage", "convert")
-    assert "configuration is of isoconfigurational ensembles" in re.sub(r"\s+", " ", done.stderr)
+    assert "c1/0.gsd and T0.5/c2/0.gsd are told apart by configuration or lag alone" in re.sub(r"\s+", " ", done.stderr)
     without = study("gsd", "lags: [10]").replace("{trajectory}", "0").replace("c{configuration}", "c1")
     done = run(tmp_path, without, "--stage", "convert")
-    assert "source.trajectories.lags: lags is of isoconfigurational ensembles" in re.sub(r"\s+", " ", done.stderr)
+    assert "source.trajectories.lags: lags are of isoconfigurational ensembles" in re.sub(r"\s+", " ", done.stderr)
 
 
 def test_the_dry_run_lists_trajectories_and_convert_refuses_them(tmp_path):
@@ -315,8 +316,8 @@ def test_the_dry_run_lists_trajectories_and_convert_refuses_them(tmp_path):
 
     listed = command_here("run", "study.yaml", "--dry-run", folder=tmp_path)
     done = command_here(
-        "convert", "--system", "ka_0.0", "T{temperature}/c1/{trajectory}.gsd", "x.zarr", folder=tmp_path
-    )
+        "convert", "--format", "gsd", "--system", "ka_0.0", "T{temperature}/c1/{trajectory}.gsd", "x.zarr", folder=tmp_path
+    )  # fmt: skip
 
     assert listed.returncode == 0, listed.stderr
     table = re.sub(r"[\s│]", "", listed.stdout)
