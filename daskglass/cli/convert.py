@@ -86,7 +86,7 @@ def convert(
     """Convert trajectory files to a store, and do nothing else; skip files converted before."""
     from daskglass.cluster.profiles import load_profile
     from daskglass.pipeline import run as pipeline
-    from daskglass.sources.surveys import find_files
+    from daskglass.sources.surveys import are_ensembles, find_files
     from daskglass.store.lock import locked
     from daskglass.study.load import study_of_files
 
@@ -112,12 +112,12 @@ def convert(
             precision=precision,
             systems=[{"system": system, "species": species}] if species else [],
         )
-        if READERS[form].ensembles:
-            raise StudyError(
-                f"format {form} holds no trajectories",
-                remedy="write a study file, and bring the ensembles into a store by `daskglass run STUDY.yaml --stage convert`",
-            )
         sources = find_files(given)
+        if are_ensembles(sources):
+            raise StudyError(
+                f"{pattern}: isoconfigurational ensembles are no trajectories to convert",
+                remedy="write a study file, and bring them into a store by `daskglass run STUDY.yaml --stage convert`",
+            )
     store = Path(given.store)
     if dry_run:
         print_sources(given, sources)

@@ -89,8 +89,12 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
     """Print the files with their labels."""
     from daskglass.physics.labels import find
 
-    own = ("configuration", "lag") if study.source.trajectories and study.source.trajectories.ensembles else ()
-    table = Table("system", "run", "temperature", "replica", *own)
+    sources = list(sources)
+    labels = ("configuration", "trajectory", "lag")
+    own = [name for name in labels if any(getattr(source, name) is not None for source in sources)]
+    # files of ensembles are of one run
+    run = [] if own else ["run"]
+    table = Table("system", *run, "temperature", "replica", *own)
     table.add_column("file", overflow="fold")
     listed = {system.system: system for system in study.systems}
     for source in sources:
@@ -100,7 +104,7 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
         )
         left_out = bool(listed) and (system is None or unlisted)
         table.add_row(
-            source.system, source.run, f"{source.temperature:g}", str(source.replica),
+            source.system, *(source.run for _ in run), f"{source.temperature:g}", str(source.replica),
             *(_label(getattr(source, name)) for name in own),
             f"{source.path}" + (f" ({len(source.steps)} files)" if source.steps else "") + " (not in the study)" * left_out,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.engines.link import Link
+from daskglass.errors import TrajectoryError
 from daskglass.store.blocks import Block
 from daskglass.study.settings import Images
 from daskglass.trajectories import Format
@@ -34,6 +35,7 @@ class Recording:
     configurations : (frames,) their numbers, where frames are configurations of isoconfigurational ensembles and lie along
         `configuration`; None where they lie along time
     of : run whose frames, by number, the configurations are; empty where they are of none
+    trajectories : most that start from one configuration
     """
 
     frames: int
@@ -43,6 +45,7 @@ class Recording:
     alone: bool = True
     configurations: NDArray[np.int64] | None = None
     of: str = ""
+    trajectories: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,51 @@ class Origin:
         """What reads the file, or several."""
         return get_reader(self.format, self.survey.parts if self.survey else ())
 
+    def check_unchanged(self) -> None:
+        """Refuse a file that is not as it was when the study was planned.
+
+        Raises
+        ------
+        TrajectoryError
+            Naming it.
+        """
+        if self.survey is not None and not self.survey.is_of(self.path):
+            raise changed_while_read(self.path)
+
+
+def changed_while_read(path: Path) -> TrajectoryError:
+    """Error of a file that is not as it was when the study was planned."""
+    return TrajectoryError("changed while it was being read", file=path, remedy="run again once it is whole")
+
 
 @dataclass(frozen=True)
-class Ensemble:
-    """Files of the trajectories that start from one configuration, by lag."""
+class Ends:
+    """Where trajectories from one configuration end: an `.npz` file for each lag, None where there is none.
 
-    files: Mapping[float, Path]
+    Attributes
+    ----------
+    files : by lag, τ
+    states : size of each file, and time of its last change in ns, when the study was planned
+    """
+
+    files: Mapping[float, Path | None]
+    states: Mapping[Path, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Started:
+    """Trajectories from one configuration, a file each; none where there is no such configuration.
+
+    Attributes
+    ----------
+    origins : the files
+    steps : time steps from start to each lag
+    names : of the types in the files, in the order of the species
+    """
+
+    origins: tuple[Origin, ...]
+    steps: tuple[int, ...]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -80,7 +122,7 @@ class Feed:
     continues : whether positions continue those of the block before
     """
 
-    origin: Origin | Ensemble | Isoconfigurational
+    origin: Origin | Ends | Started | Isoconfigurational
     inputs: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     grew: bool = False

@@ -1,4 +1,4 @@
-"""Isoconfigurational ensembles that come from the user's files: one for each configuration and lag."""
+"""Isoconfigurational ensembles that come from the user's files."""
 
 from __future__ import annotations
 
@@ -16,25 +16,92 @@ from numpy.typing import NDArray
 from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.physics.labels import distinct, same
-from daskglass.sources import Effort, Ensemble, Feed, Recording, Simulation
-from daskglass.sources.surveys import COMPOSITION, DENSITY
+from daskglass.sources import Effort, Feed, Recording, Simulation
+from daskglass.sources.ensemble_files import EndFiles, Held, Survey, TrajectoryFiles
 from daskglass.sources.surveys import ENSEMBLE as RUN
+from daskglass.sources.surveys import check_density, check_fractions
 from daskglass.store.blocks import Block
-from daskglass.study.settings import Study, System, fingerprint
-from daskglass.trajectories.isoconfigurational import CAGE, Contents, checksums, scan
+from daskglass.study.settings import Study, System
 from daskglass.trajectories.mapping import Trajectory
 from daskglass.variables import VARIABLES
 
+UNUSED = ("hops", "softness", "strata", "radial", "dynamics", "barriers")  # sections on frames of a production run
+EDGE = 1e-3  # relative: rounding of an edge of the box in a label
 
-def of_ensembles(study: Study, system: System, files: Sequence[Trajectory]) -> FromEnsembles:
-    """Return the source of a system that there are ensembles of."""
-    asked = system.temperatures
+
+def of_ensembles(study: Study, system: System, files: Sequence[Trajectory], look: Survey) -> FromEnsembles:
+    """Return the source of a system that there are ensembles of; `look` looks into files of trajectories.
+
+    Raises
+    ------
+    StudyError, TrajectoryError
+        If labels are missing, files do not agree with each other or with the study, or it asks for what is not there.
+    """
+    given = study.source.trajectories
+    assert given is not None
+    if stated := [name for name in UNUSED if name in study.model_fields_set]:
+        raise StudyError(
+            f"{setting(stated[0])}: nothing is computed with it from isoconfigurational ensembles",
+            remedy="leave it out",
+        )
     own = [file for file in files if file.system == system.system]
-    if own and asked:
-        own = [file for file in own if same(asked, file.temperature).any()] or own
-    found = FromEnsembles(system, tuple(own))
+    if not own:
+        raise TrajectoryError(
+            f"{system.system}: none of the files found is of this system", remedy="--dry-run lists them"
+        )
+    kind = EndFiles if given.ensembles else TrajectoryFiles
+    _check_labels(system.system, own, kind.label)
+    own = _chosen(system, own)
+    found = FromEnsembles(system, tuple(own), kind.of(given, system, own, look))
     found.check()
     return found
+
+
+def _chosen(system: System, files: Sequence[Trajectory]) -> list[Trajectory]:
+    """Files at the temperatures and of the replicas that the study asks for."""
+    there = sorted(distinct({file.temperature for file in files}), reverse=True)
+    for T in system.temperatures:
+        if not same(there, T).any():
+            raise TrajectoryError(f"{system.system}: no file at T = {T:g}; there are files at {there}")
+    asked = system.temperatures or there
+    files = [file for file in files if same(asked, file.temperature).any()]
+    replicas = sorted({file.replica for file in files})
+    if system.replicas is not None and system.replicas > len(replicas):
+        raise TrajectoryError(
+            f"{system.system}: the study asks for {system.replicas} replicas; there are files of {replicas}"
+        )
+    return [file for file in files if file.replica in replicas[: system.replicas]]
+
+
+def _check_labels(system: str, files: Sequence[Trajectory], label: str) -> None:
+    """Refuse files without labels, with labels of no meaning, and two of one place."""
+    meanings = {
+        "configuration": "its number",
+        "lag": "the time between start and end, in τ",
+        "trajectory": "its number",
+    }
+    for name in ("configuration", label):
+        if any(getattr(file, name) is None for file in files):
+            raise StudyError(
+                f"{system}: no {name} for {files[0].path}",
+                remedy=f"put {{{name}}} into {setting('source.trajectories.path')}, or {name}, {meanings[name]}, into "
+                f"{setting('source.trajectories.constants')} or a column of {setting('source.trajectories.table')}",
+            )
+    if label == "trajectory" and any(file.lag is not None for file in files):
+        raise StudyError(
+            f"{system}: lags of trajectories are the times of their frames, and a label lag says nothing of {files[0].path}",
+            remedy=f"choose some of them by {setting('source.trajectories.lags')}, and give the field another name",
+        )
+    places: dict[tuple[object, ...], Path] = {}
+    for file in files:
+        place = (file.temperature, file.replica, file.configuration, getattr(file, label))
+        if (other := places.setdefault(place, file.path)) != file.path:
+            raise TrajectoryError(
+                f"and {other} are both of T = {file.temperature:g}, replica {file.replica}, configuration "
+                f"{file.configuration}, {label} {getattr(file, label):g}",
+                file=file.path,
+                remedy="all trajectories of a configuration and lag are in one file" if label == "lag" else "",
+            )
 
 
 @dataclass(frozen=True)
@@ -44,11 +111,13 @@ class FromEnsembles:
     Attributes
     ----------
     asked : the system as the study describes it
-    files : of all its configurations and lags
+    files : of all its configurations
+    held : what is in them
     """
 
     asked: System
     files: tuple[Trajectory, ...]
+    held: Held
 
     @property
     def system(self) -> str:
@@ -56,40 +125,36 @@ class FromEnsembles:
 
     @property
     def timestep(self) -> float:
-        # nothing counts time steps
-        return math.nan
+        return self.held.timestep
 
     @property
     def training_temperature(self) -> float:
         # nothing is trained on labels
         return math.nan
 
-    @cached_property
-    def _first(self) -> Contents:
-        """Contents of the first file; all others are held against it when they are read."""
-        return scan(self.files[0].path)
-
     @property
     def particles(self) -> int:
-        return self._first.types.size
+        return self.held.codes.size
 
     @property
     def species(self) -> tuple[str, ...]:
-        if self.asked.species:
-            return self.asked.species
-        if self.asked.mixture:
-            return self.asked.mixture.species
-        return tuple("ABCDEFGH"[: int(self._first.types.max()) + 1])
+        return self.asked.mixture.species if self.asked.mixture else self.held.names
 
     @property
     def codes(self) -> NDArray[np.int8]:
-        return self._first.types
+        return self.held.codes
 
     @cached_property
     def box(self) -> NDArray[np.float64]:
         edges = distinct({file.box for file in self.files if file.box is not None})
         if len(edges) > 1:
             raise StudyError(f"{self.system}: files have boxes of {edges[0]:g} and {edges[1]:g} σ; one is expected")
+        if self.held.box is not None:
+            if edges and not np.allclose(self.held.box, edges[0], rtol=EDGE, atol=0):
+                raise TrajectoryError(
+                    f"the box is {self.held.box.tolist()} σ; its label says {edges[0]:g} σ", file=self.files[0].path
+                )
+            return self.held.box
         if edges:
             return np.full(3, edges[0])
         if self.asked.mixture is None:
@@ -101,23 +166,17 @@ class FromEnsembles:
 
     @cached_property
     def runs(self) -> Mapping[str, Recording]:
-        names = ["position", "propensity", "propensity_half", "trajectories"]
-        if CAGE in self._first.shapes:
-            names.append("cage")
+        names = ["position", "propensity", "propensity_half", "trajectories", *["cage"] * self.held.cages]
         numbers = np.unique([file.configuration for file in self.files]).astype(np.int64)
         variables = tuple(VARIABLES[name] for name in names)
-        return {RUN: Recording(numbers.size, None, self._lags, variables, configurations=numbers)}
-
-    @cached_property
-    def _lags(self) -> NDArray[np.float64]:
-        return np.array(sorted(distinct({float(file.lag) for file in self.files if file.lag is not None})))
+        return {
+            RUN: Recording(numbers.size, None, self.held.lags, variables, True, numbers, "", self.held.trajectories)
+        }
 
     def temperatures(self, run: str) -> tuple[float, ...]:
-        there = sorted(distinct({file.temperature for file in self.files}), reverse=True)
-        for T in self.asked.temperatures:
-            if not same(there, T).any():
-                raise TrajectoryError(f"{self.system}: no file at T = {T:g}; there are files at {there}")
-        return self.asked.temperatures or tuple(there)
+        return self.asked.temperatures or tuple(
+            sorted(distinct({file.temperature for file in self.files}), reverse=True)
+        )
 
     def replicas(self, run: str) -> tuple[int, ...]:
         return tuple(sorted({file.replica for file in self.files}))
@@ -126,32 +185,24 @@ class FromEnsembles:
         return True
 
     def feed(self, block: Block) -> Feed:
-        number = int(self._numbers[block.start])
-        files = {float(file.lag or 0): file.path for file in self._at(block.temperature, block.replica, number)}
-        missing = [lag for lag in self._lags.tolist() if not same(list(files), lag).any()]
-        problem = ""
-        if missing:
-            problem = (
-                f"{self.system}: T = {block.temperature:g}, replica {block.replica}, configuration {number}: no file at lag "
-                f"{missing[0]:g} τ; "
-                f"there are files at {sorted(files) or 'none'}"
-            )
-        kept = {lag: path for lag in self._lags.tolist() for at, path in files.items() if same(at, lag)}
-        contents = {repr(lag): (str(path.absolute()), checksums(path)) for lag, path in kept.items()}
-        return Feed(Ensemble(kept), {"files": fingerprint(number, contents)}, problem)
-
-    @cached_property
-    def _numbers(self) -> NDArray[np.int64]:
         numbers = self.runs[RUN].configurations
         assert numbers is not None
-        return numbers
+        number = int(numbers[block.start])
+        return self.held.feed(
+            number,
+            [
+                file
+                for file in self._of_configuration.get((block.replica, number), ())
+                if same(file.temperature, block.temperature)
+            ],
+        )
 
-    def _at(self, temperature: float, replica: int, configuration: int) -> list[Trajectory]:
-        return [
-            file
-            for file in self.files
-            if (file.replica, file.configuration) == (replica, configuration) and same(file.temperature, temperature)
-        ]
+    @cached_property
+    def _of_configuration(self) -> Mapping[tuple[int, int | None], list[Trajectory]]:
+        found: dict[tuple[int, int | None], list[Trajectory]] = {}
+        for file in self.files:
+            found.setdefault((file.replica, file.configuration), []).append(file)
+        return found
 
     @property
     def simulations(self) -> Sequence[Simulation]:
@@ -167,78 +218,27 @@ class FromEnsembles:
         return {self.files[0].path: float(self.box.min())}
 
     def attributes(self, run: str) -> dict[str, Any]:
+        names = ("temperature", "replica", "configuration", self.held.label)
         entries = [
-            {
-                "temperature": file.temperature,
-                "replica": file.replica,
-                "configuration": file.configuration,
-                "lag": file.lag,
-                "path": str(file.path.absolute()),
-            }
-            for file in self.files
+            {**{name: getattr(file, name) for name in names}, "path": str(file.path.absolute())} for file in self.files
         ]
         return {"sources": json.dumps(entries)}
 
     def check(self) -> None:
-        """Refuse files without labels, and particles or a box that are not what the study states.
+        """Refuse particles or a box that are not what the study states.
 
         Raises
         ------
         StudyError, TrajectoryError
-            Naming what is missing, or both numbers.
+            Naming both numbers.
         """
-        if not self.files:
+        path = self.held.first
+        if "particles" in self.asked.model_fields_set and self.asked.particles != self.particles:
             raise TrajectoryError(
-                f"{self.system}: none of the files found is of this system", remedy="--dry-run lists them"
-            )
-        for name, what in (("configuration", "its number"), ("lag", "the time between start and end, in τ")):
-            if any(getattr(file, name) is None for file in self.files):
-                raise StudyError(
-                    f"{self.system}: no {name} for {self.files[0].path}",
-                    remedy=f"put {{{name}}} into {setting('source.trajectories.path')}, or {name}, {what}, into "
-                    f"{setting('source.trajectories.constants')} or a column of {setting('source.trajectories.table')}",
-                )
-        places: dict[tuple[object, ...], Path] = {}
-        for file in self.files:
-            place = (file.temperature, file.replica, file.configuration, file.lag)
-            if (other := places.setdefault(place, file.path)) != file.path:
-                raise TrajectoryError(
-                    f"and {other} are both of T = {file.temperature:g}, replica {file.replica}, configuration "
-                    f"{file.configuration}, lag {file.lag:g} τ",
-                    file=file.path,
-                    remedy="all trajectories of a configuration and lag are in one file",
-                )
-        path, counts = self.files[0].path, np.bincount(self.codes, minlength=len(self.species))
-        if counts.size > len(self.species):
-            raise TrajectoryError(
-                f"types has codes up to {counts.size - 1}; there are {len(self.species)} species, {list(self.species)}",
+                f"holds {self.particles} particles; {setting('systems.particles')} says {self.asked.particles}",
                 file=path,
             )
-        mixture = self.asked.mixture
-        if mixture is None:
-            return
-        allowed = 1 + COMPOSITION * self.particles
-        if unknown := [name for name in self.species if name not in mixture.species]:
-            raise StudyError(
-                f"{self.system}: the mixture has no species {unknown[0]!r}: it has {list(mixture.species)}"
-            )
-        fractions = [mixture.fractions[mixture.species.index(name)] for name in self.species]
-        if any(abs(n - part * self.particles) > allowed for n, part in zip(counts, fractions, strict=True)):
-            found, stated = (
-                ", ".join(f"{name} {n:g}" for name, n in zip(self.species, numbers, strict=True))
-                for numbers in (counts, fractions)
-            )
-            raise TrajectoryError(
-                f"types holds {found}; the mixture of the system has the fractions {stated}, in the order of codes 0, 1, …",
-                file=path,
-                remedy=f"put the species in the order of their codes, by {setting('systems.species')}, or give the files "
-                "another system",
-            )
-        density = self.particles / float(np.prod(self.box))
-        if not math.isclose(density, mixture.density, rel_tol=DENSITY):
-            raise TrajectoryError(
-                f"{self.particles} particles in a box of {self.box[0]:g} σ have a density of {density:.4g}; that of the mixture "
-                f"is {mixture.density:g}, held to {DENSITY:.0%}",
-                file=path,
-                remedy="lengths must be in σ of its first species; or give the files another system",
-            )
+        if mixture := self.asked.mixture:
+            counts = np.bincount(self.codes, minlength=len(self.species)).tolist()
+            check_fractions(path, self.species, counts, mixture.fractions)
+            check_density(path, self.particles, self.box.tolist(), mixture, varies=False)

@@ -40,11 +40,12 @@ STORED = ("temperature", "replica", "time", "species", "box")  # of a run, as fi
 def of_files(study: Study, system: System, files: Files, adding: bool) -> FromFiles:
     """Return the source of a system that there are files of; `adding`: they join what the store holds."""
     given, trained = study.source.trajectories, study.softness.train_on
-    if given is None:
-        raise TypeError(f"{system.system}: the study names no files")
+    if given is None or given.timestep is None:
+        raise TypeError(f"{system.system}: the study names no trajectory files")
     return FromFiles(
         asked=system,
         given=given,
+        timestep=given.timestep,
         files=files,
         store=Path(study.store),
         adding=adding,
@@ -62,6 +63,7 @@ class FromFiles:
     ----------
     asked : the system as the study describes it
     given : where the files are, and how to read them
+    timestep : τ per time step
     files : by run, temperature and replica
     store : path of the store
     adding : whether files join what is in the store, of which they need not be all
@@ -70,6 +72,7 @@ class FromFiles:
 
     asked: System
     given: Trajectories
+    timestep: float
     files: Files
     store: Path
     adding: bool
@@ -81,10 +84,6 @@ class FromFiles:
     @property
     def system(self) -> str:
         return self.asked.system
-
-    @property
-    def timestep(self) -> float:
-        return self.given.timestep
 
     @cached_property
     def particles(self) -> int:
@@ -304,7 +303,8 @@ class FromFiles:
         expected = composition(first, survey, self.species)
         for run in self._surveys:
             for path, survey in self._readable(run):
-                check_timestep(path, survey, self.given)
+                if not self.given.in_steps:
+                    check_timestep(path, survey, self.timestep)
                 check_composition(path, survey, self.species, first, expected, mixture)
                 if mixture is not None:
-                    check_density(path, survey, mixture, self.box is None)
+                    check_density(path, survey.particles, survey.box, mixture, self.box is None)

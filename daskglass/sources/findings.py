@@ -16,7 +16,7 @@ from daskglass.physics import defaults
 from daskglass.physics.labels import distinct
 from daskglass.physics.systems import Mixture
 from daskglass.registry import READERS, listed
-from daskglass.sources.surveys import File, Over, file_key, find_files, look, survey_sources
+from daskglass.sources.surveys import File, Over, by_system, file_key, find_files, look, survey_sources
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import found_system, study_of_files
 from daskglass.study.templates import edited, quoted, template, text_at
@@ -128,7 +128,7 @@ def _surveyed(located: Located, name: str, findings: Findings, over: Over) -> di
     )
     try:
         found = find_files(study)
-        every = survey_sources(study, findings.ledger, over)
+        every = by_system(survey_sources(study, findings.ledger, found, over))
     except DaskglassError as error:
         findings.unknown.append(str(error))
         findings.complete = False

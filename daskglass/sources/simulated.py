@@ -114,7 +114,9 @@ class Simulated:
             np.int64
         )
         variables = tuple(VARIABLES[name] for name in PROPENSITIES)
-        return Recording(frames.size, None, np.array(given.lags), variables, configurations=frames, of="production")
+        return Recording(
+            frames.size, None, np.array(given.lags), variables, True, frames, "production", given.trajectories
+        )
 
     def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
         whole = self._trajectories(block)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from daskglass.errors import TrajectoryError, setting
+from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.physics.systems import Mixture
 from daskglass.registry import READERS, load
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import Study, Trajectories
+from daskglass.study.settings import Study
 from daskglass.trajectories import get_format
 from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
 from daskglass.trajectories.several_files import file_of
@@ -64,42 +64,75 @@ def find_files(study: Study) -> list[Trajectory]:
     if len(study.systems) == 1 and "system" not in given_names:
         constants["system"] = study.systems[0].system
     found = find_sources(pattern, constants, rows, given.rename)
-    return [replace(source, run=ENSEMBLE) for source in found] if given.ensembles else found
+    if given.ensembles or any(source.trajectory is not None for source in found):
+        return [replace(source, run=ENSEMBLE) for source in found]
+    if given.lags:
+        raise StudyError(
+            f"{setting('source.trajectories.lags')}: lags are of isoconfigurational ensembles",
+            remedy="put {trajectory} into the path, which tells their files apart, or leave it out",
+        )
+    places: dict[tuple[object, ...], Trajectory] = {}
+    for source in found:
+        place = source.system, source.run, source.temperature, source.replica
+        if (other := places.setdefault(place, source)) != source:
+            raise StudyError(
+                f"{other.path} and {source.path} are told apart by configuration or lag alone, as files of isoconfigurational "
+                "ensembles are",
+                remedy=f"if they are, put {{trajectory}} into {setting('source.trajectories.path')} as well; else give the field "
+                "another name",
+            )
+    return found
 
 
-def survey_sources(study: Study, ledger: Ledger, over: Over = map) -> dict[str, dict[tuple[str, float, int], File]]:
-    """Look into every file of a study that the ledger does not know as it is; by system.
+def are_ensembles(sources: Sequence[Trajectory]) -> bool:
+    """Whether files are of isoconfigurational ensembles."""
+    return any(source.run == ENSEMBLE for source in sources)
+
+
+def survey_sources(
+    study: Study, ledger: Ledger, sources: Sequence[Trajectory], over: Over = map
+) -> dict[Trajectory, File]:
+    """Look into the files of a study that the ledger does not know as they are.
 
     Parameters
     ----------
     study : of existing trajectories
     ledger : of its store
+    sources : the files
     over : runs a function over lists of its arguments, as `map` does
     """
     given = study.source.trajectories
     if given is None:
         return {}
-    wanted = {system.system for system in study.systems}
-    sources = [source for source in find_files(study) if not wanted or source.system in wanted]
     marks = {source: ledger.marks.get(file_key(source.path)) for source in sources}
     known = {source: Survey.model_validate(mark) if mark else None for source, mark in marks.items()}
     found = {
         source: File(source.path, survey)
         for source, survey in known.items()
-        if survey and survey.is_whole(source.path, source.steps)
+        if survey and survey.is_whole(source.path, source.steps, _is_even(source))
     }
     if new := [source for source in sources if source not in found]:
         looked = over(look, new, [given.format] * len(new), [known[source] for source in new])
         found |= zip(new, looked, strict=True)
+    if given.ignore_images:
+        # the ledger keeps what the file holds
+        for source, file in found.items():
+            if file.survey is not None:
+                found[source] = replace(file, survey=file.survey.model_copy(update={"images": False}))
+    return {source: _reaching(found[source], given.frames) for source in sources}
+
+
+def by_system(surveyed: Mapping[Trajectory, File]) -> dict[str, dict[tuple[str, float, int], File]]:
+    """Files of every system, by run, temperature and replica."""
     files: dict[str, dict[tuple[str, float, int], File]] = {}
-    for source in sources:
-        file = found[source]
-        if given.ignore_images and file.survey is not None:
-            # the ledger keeps what the file holds
-            file = replace(file, survey=file.survey.model_copy(update={"images": False}))
-        place = source.run, source.temperature, source.replica
-        files.setdefault(source.system, {})[place] = _reaching(file, given.frames)
+    for source, file in surveyed.items():
+        files.setdefault(source.system, {})[source.run, source.temperature, source.replica] = file
     return files
+
+
+def _is_even(source: Trajectory) -> bool:
+    """Whether frames must be equally spaced in time: not in ensembles, whose lags are often logarithmic."""
+    return source.run != ENSEMBLE
 
 
 def _reaching(file: File, frames: int | None) -> File:
@@ -119,7 +152,7 @@ def seconds_to_survey(sources: Iterable[Trajectory]) -> float:
 def look(source: Trajectory, form: str, known: Survey | None) -> File:
     """Survey a trajectory; what is wrong with it fails the tasks that read it, and stops no other."""
     try:
-        return File(source.path, survey_file(source.path, get_format(form), known, source.steps))
+        return File(source.path, survey_file(source.path, get_format(form), known, source.steps, _is_even(source)))
     except TrajectoryError as error:
         return File(source.path, None, str(error))
 
@@ -193,21 +226,31 @@ def check_composition(
             file=path,
             remedy=f"name the one to study first, by {setting('systems.species')}",
         )
-    fractions = () if mixture is None else mixture.fractions
-    allowed = 1 + COMPOSITION * survey.particles
-    if any(
-        abs(count - part * survey.particles) > allowed for count, part in zip(counts, fractions, strict=bool(fractions))
-    ):
+    if mixture is not None:
+        check_fractions(path, names, counts, mixture.fractions)
+
+
+def check_fractions(path: Path, names: Sequence[str], counts: Sequence[int], fractions: Sequence[float]) -> None:
+    """Refuse a file of another composition than that of a mixture.
+
+    Raises
+    ------
+    TrajectoryError
+        Naming the file, both compositions, and a remedy.
+    """
+    particles = sum(counts)
+    allowed = 1 + COMPOSITION * particles
+    if any(abs(count - part * particles) > allowed for count, part in zip(counts, fractions, strict=True)):
         raise TrajectoryError(
-            f"composition {found}; the mixture of the system has the fractions {_counted(names, fractions)}, held to one "
-            f"particle and {COMPOSITION:.0%}",
+            f"composition {_counted(names, counts)}; the mixture of the system has the fractions "
+            f"{_counted(names, fractions)}, held to one particle and {COMPOSITION:.0%}",
             file=path,
             remedy=f"put the types in the order of its species, by {setting('systems.species')}, or give the files another "
             "system",
         )
 
 
-def check_density(path: Path, survey: Survey, mixture: Mixture, varies: bool) -> None:
+def check_density(path: Path, particles: int, box: Sequence[float], mixture: Mixture, varies: bool) -> None:
     """Refuse a file of another number density than that of the mixture its system has.
 
     Raises
@@ -215,11 +258,11 @@ def check_density(path: Path, survey: Survey, mixture: Mixture, varies: bool) ->
     TrajectoryError
         Naming the file and both densities.
     """
-    density, allowed = survey.particles / math.prod(survey.box), DENSITY_VARYING if varies else DENSITY
+    density, allowed = particles / math.prod(box), DENSITY_VARYING if varies else DENSITY
     if not math.isclose(density, mixture.density, rel_tol=allowed):
         raise TrajectoryError(
             f"the number density is {density:.4g}; that of the mixture of the system is {mixture.density:g}, held to "
-            f"{allowed:.0%}",
+            f"{allowed:.0%}; there are {particles} particles in a box of {' × '.join(f'{edge:g}' for edge in box)} σ",
             file=path,
             frame=0,
             remedy="lengths must be in σ of its first species; or give the files another system",
@@ -230,7 +273,7 @@ def _counted(names: Sequence[str], numbers: Sequence[float]) -> str:
     return ", ".join(f"{name} {number:g}" for name, number in zip(names, numbers, strict=True))
 
 
-def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
+def check_timestep(path: Path, survey: Survey, timestep: float) -> None:
     """Refuse a file whose times give another time step than the user.
 
     Raises
@@ -239,9 +282,9 @@ def check_timestep(path: Path, survey: Survey, given: Trajectories) -> None:
         Naming the file and both.
     """
     found = survey.timestep
-    if found is not None and not given.in_steps and not math.isclose(found, given.timestep, rel_tol=ROUNDING):
+    if found is not None and not math.isclose(found, timestep, rel_tol=ROUNDING):
         raise TrajectoryError(
-            f"a time step is {found:g} τ by the times in the file (ITEM: TIME), {given.timestep:g} τ by "
+            f"a time step is {found:g} τ by the times in the file (ITEM: TIME), {timestep:g} τ by "
             f"{setting('source.trajectories.timestep')}",
             file=path,
             remedy=f"give {found:g}, or remove the times from the file if they are wrong",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from daskglass.sources import Source
 from daskglass.sources.ensembles import of_ensembles
 from daskglass.sources.files import of_files
 from daskglass.sources.simulated import simulated
-from daskglass.sources.surveys import Over, find_files, survey_sources
+from daskglass.sources.surveys import Over, are_ensembles, by_system, find_files, survey_sources
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import found_system
 from daskglass.study.settings import Study
@@ -34,12 +35,13 @@ def sources_of(study: Study, ledger: Ledger | None = None, over: Over = map, add
     ledger = Ledger(Path(study.store)) if ledger is None else ledger
     if study.source.simulate is not None:
         return [simulated(study, system, ledger) for system in study.systems]
-    if study.source.trajectories is not None and study.source.trajectories.ensembles:
-        found = find_files(study)
-        systems = study.systems or [found_system(name) for name in dict.fromkeys(file.system for file in found)]
-        return [of_ensembles(study, system, found) for system in systems]
-    files = survey_sources(study, ledger, over)
-    systems = study.systems or [found_system(name) for name in files]
+    wanted = {system.system for system in study.systems}
+    found = [file for file in find_files(study) if not wanted or file.system in wanted]
+    systems = study.systems or [found_system(name) for name in dict.fromkeys(file.system for file in found)]
+    look = partial(survey_sources, study, ledger, over=over)
+    if are_ensembles(found):
+        return [of_ensembles(study, system, found, look) for system in systems]
+    files = by_system(look(found))
     return [of_files(study, system, files.get(system.system, {}), adding) for system in systems]
 
 

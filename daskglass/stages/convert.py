@@ -77,7 +77,7 @@ def convert(
 ) -> dict[str, Any]:
     """Copy frames of a file into the store; where frames are not `uniform`, their times too."""
     source, reader, survey = origin.path, origin.reader, origin.survey
-    _check_unchanged(origin)
+    origin.check_unchanged()
     run = open_arrays(path, block.group)
     codes = np.asarray(run["species"])
     if survey is None:
@@ -93,7 +93,7 @@ def convert(
         before = read_block(path, last, ["position"])["position"].values[0]
     offsets = () if survey is None else survey.offsets
     frames = read_frames(source, reader, block.start, block.stop, codes, species, offsets, before, origin.images)
-    _check_unchanged(origin)
+    origin.check_unchanged()
     time = (frames.step - first_step) * timestep
     expected = np.asarray(run["time"])[block.start : block.stop] if uniform else time
     wrong = np.flatnonzero(~np.isclose(time, expected, rtol=1e-6, atol=timestep / 2))
@@ -118,11 +118,6 @@ def convert(
         values["time"] = time
     write_block(path, block, values)
     return {"frames": block.stop - block.start}
-
-
-def _check_unchanged(origin: Origin) -> None:
-    if origin.survey is not None and not origin.survey.is_of(origin.path):
-        raise TrajectoryError("changed while it was being read", file=origin.path, remedy="run again once it is whole")
 
 
 def _memory(plan: Plan, run: str) -> int:

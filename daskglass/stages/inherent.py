@@ -38,6 +38,11 @@ def minimize(
 ) -> dict[str, Any]:
     """Minimise the frames of a block; a frame that did not converge is left NaN and counted."""
     run = read_block(path, block, ["position"])
+    if run["position"].isnull().all():
+        # a configuration that there is no file of
+        nothing = np.full(run["position"].shape[0], np.nan)
+        write_block(path, block, {"inherent": run["position"].values, "inherent_force": nothing})
+        return {"frames": 0}
     minima = get_minimizer(engine).minimize(
         mixture, run["position"].values, run["species"].values, run["box"].values, tolerance, minimizer
     )

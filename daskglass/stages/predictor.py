@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,19 +77,18 @@ def fit(
         for method, table in TABLES.items():
             models, predictions = [], []
             for lag in run["lag"].values:
-                given = (
-                    of_first,
-                    run["propensity"].sel(lag=lag, drop=True).load(),
-                    CONFIGURATIONS,
-                    seed,
-                    folds,
-                    method,
-                )
-                models.append(physics.predictors.LinearPredictor.fit(*given).to_dataset())
+                target = run["propensity"].sel(lag=lag, drop=True).load()
+                if int(target.notnull().any("particle").sum()) < FEWEST:
+                    predictions.append(xr.full_like(target, np.nan))
+                    continue
+                given = (of_first, target, CONFIGURATIONS, seed, folds, method)
+                model = physics.predictors.LinearPredictor.fit(*given).to_dataset()
+                models.append(model.expand_dims(temperature=[temperature], lag=[lag]))
                 predictions.append(physics.predictors.LinearPredictor.cross_validated(*given))
-            fitted[table] = xr.concat(models, run["lag"]).expand_dims(temperature=[temperature])
-            predicted = xr.concat(predictions, run["lag"]).rename(WRITES[method])
+            fitted[table] = xr.concat(models, "lag") if models else xr.Dataset()
+            predicted = xr.concat(predictions, run["lag"], coords="minimal", compat="override").rename(WRITES[method])
             fitted["predicted"] = fitted.get("predicted", xr.Dataset()).assign({WRITES[method]: predicted})
+    fitted["predicted"] = fitted["predicted"].assign_coords(temperature=temperature)
     return fitted
 
 
@@ -102,11 +102,22 @@ def write_predictions(path: Path, row: Block, fitted: dict[str, xr.Dataset]) -> 
 def write_predictors(
     path: Path, system: str, *fitted: dict[str, xr.Dataset], table: str, generations: int
 ) -> dict[str, Any]:
-    """Write the predictors of all temperatures and lags that were fitted by one method."""
-    models = xr.concat([each[table] for each in fitted], "temperature", combine_attrs="override")
-    models.attrs["generations"] = generations
-    write_table(path, f"{system}/{table}", models)
-    return {"features": models.sizes["feature"]}
+    """Write the predictors of all temperatures and lags that were fitted by one method; NaN where there is none."""
+    for each in fitted:
+        T, lags = float(each["predicted"]["temperature"]), each["predicted"]["lag"].values
+        fitted_lags = each[table]["lag"].values if each[table] else ()
+        if few := [f"{lag:g}" for lag in lags if lag not in fitted_lags]:
+            warnings.warn(
+                f"{system}, T = {T:g}: no predictor at lag {', '.join(few)} τ: fewer than {FEWEST} configurations have a "
+                "propensity there",
+                RuntimeWarning,
+                stacklevel=1,
+            )
+    models = [each[table] for each in fitted if each[table]]
+    found = xr.concat(models, "temperature", join="outer", combine_attrs="override") if models else xr.Dataset()
+    found.attrs["generations"] = generations
+    write_table(path, f"{system}/{table}", found)
+    return {"features": found.sizes.get("feature", 0)}
 
 
 def _can_be_judged(plan: Plan) -> bool:

@@ -83,6 +83,12 @@ def write_tables(store: Path, folder: Path) -> list[Path]:
     check_is_store(store)
     systems = sorted(_systems(store))
     for system in systems:
+        if not (store / system / "production").is_dir() and (store / system / "isoconfigurational").is_dir():
+            raise StoreError(
+                f"{system} has isoconfigurational ensembles and no production run: there are no averages or barriers to write",
+                file=store,
+                remedy=f"write its scoreboard with `daskglass query {store} --run scoreboard --variable pearson --out FILE.csv`",
+            )
         if lacks := _lacks(store, system):
             raise StoreError(f"{system} lacks {lacks}", file=store, remedy="finish its study with `daskglass run`")
     if not systems:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from daskglass.errors import StudyError, setting
+from daskglass.registry import READERS
 from daskglass.study.paths import ledger_path
 from daskglass.study.settings import Study, System
 from daskglass.study.values import VALUE, WORD
@@ -53,7 +54,8 @@ def study_of_files(
     StudyError
         If a value is not valid.
     """
-    in_steps = trajectories.get("timestep") is None
+    form = trajectories.get("format")
+    in_steps = trajectories.get("timestep") is None and not (form in READERS and READERS[form].ensembles)
     content = {
         "study": "convert",
         "store": str(store),

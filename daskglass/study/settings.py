@@ -8,7 +8,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from daskglass.errors import StudyError
 from daskglass.physics import defaults
@@ -143,6 +153,16 @@ class HandoverSettings(_Section):
     relaxation_times: Positive = 2.0
 
 
+def _rising(lags: tuple[float, ...]) -> tuple[float, ...]:
+    for before, lag in itertools.pairwise(lags):
+        if before > lag or same(before, lag):
+            raise ValueError(f"list lags from short to long, each once; got {before:g}, then {lag:g}")
+    return lags
+
+
+Lags = Annotated[tuple[Positive, ...], Field(max_length=MOST_LAGS), AfterValidator(_rising)]
+
+
 class Ensembles(_Section):
     """Isoconfigurational ensembles: `trajectories` from each of some `configurations`, evenly spaced in production.
 
@@ -151,15 +171,7 @@ class Ensembles(_Section):
 
     configurations: FrameCount
     trajectories: Annotated[int, Field(gt=0, le=MOST_TRAJECTORIES, strict=True)] = defaults.TRAJECTORIES
-    lags: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MOST_LAGS)]
-
-    @field_validator("lags")
-    @classmethod
-    def _rising(cls, lags: tuple[float, ...]) -> tuple[float, ...]:
-        for before, lag in itertools.pairwise(lags):
-            if before > lag or same(before, lag):
-                raise ValueError(f"list lags from short to long, each once; got {before:g}, then {lag:g}")
-        return lags
+    lags: Annotated[Lags, Field(min_length=1)]
 
 
 def _is_whole(steps: float) -> bool:
@@ -214,14 +226,11 @@ class Simulate(_Section):
         return None if key is None else self.relaxation_time[key]
 
 
-def _of_ensembles(name: str) -> bool:
-    return name in READERS and READERS[name].ensembles
-
-
 class Trajectories(_Section):
     """Read existing files; `path` contains {system}, {temperature}, {replica}, {run} and $VARIABLES.
 
-    Those of isoconfigurational ensembles also {configuration}, {lag} and {box}, the edge of the box.
+    Those of isoconfigurational ensembles also {configuration}, {trajectory} or {lag}, and {box}, the edge of the box; of the
+    lags in the files, `lags` are read, by default all.
 
     `constants` or the columns of a CSV `table` supply labels that the path lacks; `rename` maps columns, fields or
     state-point keys to our names. `ignore_images` unwraps by the minimum image.
@@ -229,25 +238,19 @@ class Trajectories(_Section):
 
     format: FormatName = "gsd"
     path: Pattern
-    timestep: Timestep
+    timestep: Timestep | None = None
     constants: Mapping[str, Constant] = {}
     table: FilePath | None = None
     rename: Mapping[str, str] = {}
     frames: FrameCount | None = None
     ignore_images: Annotated[bool, Field(strict=True)] = False
+    lags: Lags = ()
     _in_steps: bool = PrivateAttr(default=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_steps(cls, given: Any) -> Any:
-        # ensembles have lags in τ, and no time steps
-        named = isinstance(given, dict) and given.get("format")
-        return {"timestep": 1.0} | given if isinstance(named, str) and _of_ensembles(named) else given
 
     @property
     def ensembles(self) -> bool:
-        """Whether the files are of isoconfigurational ensembles."""
-        return _of_ensembles(self.format)
+        """Whether the format is one of isoconfigurational ensembles alone, with lags in τ and no time steps."""
+        return READERS[self.format].ensembles
 
     @property
     def in_steps(self) -> bool:
@@ -260,7 +263,16 @@ class Trajectories(_Section):
         return "ignored" if self.ignore_images else "checked"
 
     @model_validator(mode="after")
-    def _one_table(self) -> Trajectories:
+    def _of_its_format(self) -> Trajectories:
+        if not self.ensembles and self.timestep is None:
+            raise error_at("timestep", message="give τ per time step")
+        for name in ("timestep", "frames", "ignore_images"):
+            if self.ensembles and getattr(self, name):
+                raise error_at(
+                    name,
+                    message=f"leave it out: files of format {self.format} hold unwrapped positions at lags in τ, and no time "
+                    "steps, frames or images",
+                )
         if READERS[self.format].project and self.table is not None:
             raise error_at("table", message=f"a project of format {self.format} is its own table: leave `table` out")
         return self

@@ -4,8 +4,12 @@ What is in a file, each of these an array (of m trajectories of N particles):
 
 - `types` (N,): species codes,
 - `initial_positions` (N, 3): the configuration,
-- `positions` (m, N, 3): unwrapped, where the trajectories end; or `md_prop` (N,): the propensity itself,
-- `initial_positions_inherent`, `initial_positions_cage` (N, 3), if any: its inherent structure, and the cage centres.
+- `positions` (m, N, 3): unwrapped, where the trajectories end; or `md_prop` (N,): the propensity itself; where there are both,
+  the one is held against the other,
+- `initial_positions_cage` (N, 3), if any: centres of the cages.
+
+Published files may hold `initial_positions_inherent` as well. It is not read: nobody says by which potential, and down to which
+force, it was minimised, and structural variables of all configurations must be of the same inherent structures.
 
 Arrays of Python objects are refused: reading them can run any code.
 """
@@ -25,11 +29,12 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from daskglass.errors import TrajectoryError
+from daskglass.trajectories.survey import state_of
 
-INHERENT, CAGE = "initial_positions_inherent", "initial_positions_cage"
+CAGE = "initial_positions_cage"
 REQUIRED = ("types", "initial_positions")
-MOTION = ("positions", "md_prop")  # one of them
-KNOWN = (*REQUIRED, *MOTION, INHERENT, CAGE)
+MOTION = ("positions", "md_prop")  # one of them, or both
+KNOWN = (*REQUIRED, *MOTION, CAGE)
 EDGES = 3
 
 
@@ -41,10 +46,14 @@ class Contents:
     ----------
     shapes : of the arrays of `KNOWN` that it has, by name
     types : (particle,) species codes
+    checksums : of all arrays, as the archive states them: they change with its content
+    state : size of the file, and time of its last change in ns
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     types: NDArray[np.int8]
+    checksums: tuple[int, ...]
+    state: tuple[int, int]
 
     @property
     def trajectories(self) -> int:
@@ -60,6 +69,7 @@ def scan(path: Path) -> Contents:
     TrajectoryError
         If it is missing, damaged, no `.npz` file, lacks an array, holds Python objects, or shapes do not agree.
     """
+    state = state_of(path)
     with _opened(path) as archive:
         shapes = {name: _shape(path, archive, name) for name in KNOWN if f"{name}.npy" in archive.namelist()}
         if lacking := [name for name in REQUIRED if name not in shapes]:
@@ -67,7 +77,8 @@ def scan(path: Path) -> Contents:
         if not any(name in shapes for name in MOTION):
             raise TrajectoryError(f"has neither positions nor md_prop; it has {_listed(archive)}", file=path)
         _check_shapes(path, shapes)
-        return Contents(shapes, _codes(path, _values(path, archive, "types")))
+        checksums = tuple(member.CRC for member in archive.infolist())
+        return Contents(shapes, _codes(path, _values(path, archive, "types")), checksums, state or (0, 0))
 
 
 def read(path: Path, name: str) -> NDArray[np.float64]:
@@ -90,18 +101,6 @@ def read(path: Path, name: str) -> NDArray[np.float64]:
         trajectory = f" of trajectory {where[0]}" if name == "positions" else ""
         raise TrajectoryError(f"{name}{trajectory} is not finite at particle {particle}", file=path)
     return numbers
-
-
-def checksums(path: Path) -> list[int]:
-    """Checksums of all arrays, as the archive states them: they change with its content.
-
-    Raises
-    ------
-    TrajectoryError
-        If it is missing, damaged, or no `.npz` file.
-    """
-    with _opened(path) as archive:
-        return [member.CRC for member in archive.infolist()]
 
 
 @contextmanager

@@ -25,13 +25,14 @@ ROUNDING = 1e-4  # of times in a file
 
 
 class Survey(BaseModel):
-    """A trajectory of equally spaced frames: a file, or several.
+    """A trajectory: a file, or several.
 
     Attributes
     ----------
     size, modified : bytes, and time of the last change in ns
     sha256 : of the first and the last megabyte; for several files, also of their sizes and times of change
     frames, first_step, interval : number of frames, time steps of the first, and between two
+    uneven : time steps of all frames, where they are not equally far apart; else empty
     particles, types : their number, and the names of their types
     counts : number of particles of each type, in the order of `types`; empty in old ledgers
     elements : a second name of each type, if any
@@ -55,6 +56,7 @@ class Survey(BaseModel):
     frames: int
     first_step: int
     interval: int
+    uneven: tuple[int, ...] = ()
     particles: int
     types: tuple[str, ...]
     counts: tuple[int, ...] = ()
@@ -76,6 +78,13 @@ class Survey(BaseModel):
         """Whether the file was known before, shorter."""
         return self.content != _identity(self.size, self.modified, self.sha256)
 
+    @property
+    def elapsed(self) -> NDArray[np.int64]:
+        """Time steps since the first frame, (frame,)."""
+        if self.uneven:
+            return np.array(self.uneven, np.int64) - self.first_step
+        return np.arange(self.frames) * self.interval
+
     def inputs(self) -> dict[str, str]:
         """Identity of the file, for the ledger."""
         return {"size": str(self.size), "modified": str(self.modified), "sha256": self.sha256, "survey": VERSION}
@@ -83,12 +92,12 @@ class Survey(BaseModel):
     def is_of(self, path: Path) -> bool:
         """Whether the files are unchanged, by size and time of the last change."""
         if self.parts:
-            return all(_stat(file_of(path, part.step)) == (part.size, part.modified) for part in self.parts)
-        return _stat(path) == (self.size, self.modified)
+            return all(state_of(file_of(path, part.step)) == (part.size, part.modified) for part in self.parts)
+        return state_of(path) == (self.size, self.modified)
 
-    def is_whole(self, path: Path, steps: Sequence[str] = ()) -> bool:
+    def is_whole(self, path: Path, steps: Sequence[str] = (), even: bool = True) -> bool:
         """Whether it is all that is to be known of these files: they are unchanged, and none came or went."""
-        return bool(self.counts) and self._has(steps) and self.is_of(path)
+        return bool(self.counts) and self._has(steps) and self.is_of(path) and not (even and self.uneven)
 
     def _has(self, steps: Sequence[str]) -> bool:
         return [part.step for part in self.parts] == list(steps)
@@ -105,7 +114,9 @@ class Survey(BaseModel):
         return self.model_copy(update={"parts": tuple(parts)})
 
 
-def survey_file(path: Path, format: Format, known: Survey | None = None, steps: Sequence[str] = ()) -> Survey:
+def survey_file(
+    path: Path, format: Format, known: Survey | None = None, steps: Sequence[str] = (), even: bool = True
+) -> Survey:
     """Read everything but the positions of a trajectory.
 
     A fault after complete frames becomes the `damage` of the survey; callers that need more frames must raise it.
@@ -116,13 +127,14 @@ def survey_file(path: Path, format: Format, known: Survey | None = None, steps: 
     format : of each file
     known : earlier survey
     steps : for several files, the time steps as spelled in their names, rising
+    even : whether frames must be equally spaced in time
 
     Raises
     ------
     TrajectoryError
-        If a file cannot be read, or frames are not equally spaced in time.
+        If a file cannot be read, or frames are not equally spaced in time, or do not follow each other where they need not be.
     """
-    if known is not None and known.is_whole(path, steps):
+    if known is not None and known.is_whole(path, steps, even):
         return known
     same = known is not None and known._has(steps) and known.is_of(path)
     files = [file_of(path, step) for step in steps] or [path]
@@ -142,6 +154,7 @@ def survey_file(path: Path, format: Format, known: Survey | None = None, steps: 
     frame = _frame(path, reader, frames - 1, scan.offsets)
     _check_three_dimensional(path, frame)
     last = _fingerprint(frame)
+    uneven = () if even else _uneven(scan.steps)
     content = _identity(size, modified, sha256)
     longer = known is not None and frames > known.frames
     if known is not None and (same or (longer and _continues(path, reader, known, scan, parts))):
@@ -152,7 +165,8 @@ def survey_file(path: Path, format: Format, known: Survey | None = None, steps: 
         sha256=sha256,
         frames=frames,
         first_step=int(scan.steps[0]),
-        interval=_interval(path, scan.steps, scan.offsets, parts),
+        interval=0 if uneven else _interval(path, scan.steps, scan.offsets, parts),
+        uneven=uneven,
         particles=scan.typeid.size,
         types=scan.types,
         elements=scan.elements,
@@ -224,6 +238,13 @@ def _interval(path: Path, steps: NDArray[np.int64], offsets: Sequence[int], part
             remedy = "write equally spaced frames to a separate file"
         raise TrajectoryError(f"is at time step {step}, {what}", file=path, frame=k + 1, remedy=remedy)
     return int(intervals[0])
+
+
+def _uneven(steps: NDArray[np.int64]) -> tuple[int, ...]:
+    """Time steps of frames that rise but not evenly; empty where `_interval` knows what to say of them."""
+    intervals = np.diff(steps)
+    rise = intervals.size > 0 and bool((intervals > 0).all())
+    return tuple(steps.tolist()) if rise and (intervals != intervals[0]).any() else ()
 
 
 def _file_of_frame(path: Path, parts: Sequence[Part], index: int) -> Path:
@@ -327,13 +348,13 @@ def _ends(path: Path) -> str:
 
 
 def _state(path: Path) -> tuple[int, int]:
-    state = _stat(path)
+    state = state_of(path)
     if state is None:
         raise TrajectoryError("no such file", file=path)
     return state
 
 
-def _stat(path: Path) -> tuple[int, int] | None:
+def state_of(path: Path) -> tuple[int, int] | None:
     """Size of a file, and time of its last change; None if there is no file."""
     try:
         status = path.stat()

@@ -37,6 +37,7 @@ def read_frames(
     offsets: Sequence[int] = (),
     before: NDArray[np.float32] | None = None,
     images: Images = "checked",
+    only: Sequence[int] = (),
 ) -> Frames:
     """Read frames `start` to `stop` of a file, unwrapped by their images, or by the minimum image between frames.
 
@@ -53,6 +54,7 @@ def read_frames(
     before : (particle, 3) unwrapped positions of frame `start` − 1; needed without images if start > 0
     images : "checked": refuse images by which a particle moves 0.4 of the box or more between frames; "trusted": for
         files of the engines; "ignored": unwrap as if the file had none
+    only : frames to return, rising, of those that are read; by default all
 
     Raises
     ------
@@ -68,14 +70,14 @@ def read_frames(
     inverse = np.argsort(order)
     before = None if before is None else before[inverse]
     snapshots = _checked(path, _same_particles(path, first, snapshots), species[inverse], names)
-    positions = np.empty((stop - start, species.size, 3), np.float32)
+    places = {index: k for k, index in enumerate(only or range(start, stop))}
+    positions = np.empty((len(places), species.size, 3), np.float32)
     shift = np.empty((species.size, 3))  # in double precision, and so is the sum before it is rounded
-    steps = np.empty(stop - start, np.int64)
-    boxes = np.empty((stop - start, 3))
+    steps = np.empty(len(places), np.int64)
+    boxes = np.empty((len(places), 3))
     quantities: dict[str, list[float]] = {}
     for snapshot, image in _images(path, snapshots, before, images == "checked"):
-        k = snapshot.index - start
-        if k < 0:
+        if (k := places.get(snapshot.index)) is None:
             continue
         np.multiply(image[order], snapshot.box, out=shift)
         np.add(shift, snapshot.position[order], out=positions[k], casting="same_kind")

@@ -1,4 +1,4 @@
-"""Isoconfigurational ensembles from files to the scoreboard: what the store holds, and what stops a study."""
+"""Isoconfigurational ensembles from files to the scoreboard: what the store holds."""
 
 import itertools
 import re
@@ -7,57 +7,13 @@ import numpy as np
 import pytest
 
 import daskglass as dg
-from daskglass.physics.systems import kob_andersen
 from daskglass.report.boards import board_tables
 from daskglass.report.results import open_results
+from tests.pipeline.ensembles import LAGS, MIXTURE, STUDY, TRAJECTORIES, TYPES, N, configuration, failure, run, write
 from tests.studies import command_here
 
 # one worker runs the study, for all of them
 pytestmark = pytest.mark.xdist_group("ensembles")
-
-N, EDGE = 1000, 10
-MIXTURE = kob_andersen(0.0)
-L = MIXTURE.box_length(N)
-TYPES = np.repeat([0, 1], MIXTURE.counts(N)).astype(np.int8)
-LAGS = (10.0, 100.0)
-TRAJECTORIES = 6
-STUDY = """
-study: ensembles
-store: ensembles.zarr
-systems: [{system: ka_0.0}]
-source:
-  trajectories:
-    format: isoconfigurational
-    path: "T{temperature}/{configuration}_{lag}.npz"
-inherent: {engine: native}
-predictor: {generations: 1}
-"""
-
-
-def configuration(number):
-    """Thermal positions near a lattice, and where trajectories end at each lag: some particles move farther than others."""
-    rng = np.random.default_rng(number)
-    sites = np.stack(np.meshgrid(*[np.arange(EDGE)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    initial = (sites + 0.5) * L / EDGE + rng.normal(0, 0.05, (N, 3))
-    mobile = 0.05 + 0.1 * rng.uniform(size=(1, N, 1))
-    ends = {lag: initial + mobile * np.log(lag) * rng.normal(size=(TRAJECTORIES, N, 3)) for lag in LAGS}
-    return initial, ends
-
-
-def write(folder, number, temperature=0.5, lags=LAGS, **changed):
-    """Write the files of a configuration, a file a lag."""
-    initial, ends = configuration(number)
-    (folder / f"T{temperature}").mkdir(exist_ok=True)
-    for lag in lags:
-        arrays = {"types": TYPES, "initial_positions": initial, "positions": ends[lag], **changed}
-        kept = {name: array for name, array in arrays.items() if array is not None}
-        np.savez(folder / f"T{temperature}" / f"{number}_{lag:g}.npz", **kept)
-
-
-def run(folder, text=STUDY, *options):
-    """Run a study of the ensembles in a folder."""
-    (folder / "study.yaml").write_text(text)
-    return command_here("run", "study.yaml", "--cluster", "none", *options, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -209,122 +165,90 @@ def test_a_finished_study_has_nothing_to_do_and_a_changed_file_is_read_again(fin
     assert run(finished).returncode == 0
 
 
-def test_configurations_and_temperatures_may_join(finished):
+def test_configurations_and_temperatures_may_join_and_some_files_be_missing(finished):
     write(finished, 8)
-    write(finished, 1, temperature=0.6)
+    for number in (1, 2, 3):
+        write(finished, number, temperature=0.6)
+    write(finished, 5, temperature=0.6, lags=(10.0,))
 
     done = run(finished, STUDY.replace("{system: ka_0.0}", "{system: ka_0.0, temperatures: [0.6, 0.5]}"))
 
-    # of the second temperature there is one of five configurations
-    assert done.returncode == 1
-    assert "T = 0.6, replica 0, configuration 2: no file at lag 10" in done.stderr + done.stdout
-    (finished / "T0.6/1_10.npz").unlink()
-    (finished / "T0.6/1_100.npz").unlink()
-
-
-def failure(folder, text=STUDY):
-    """What a study that cannot be run says."""
-    done = run(folder, text)
-    assert done.returncode in (1, 2), done.stdout
-    return re.sub(r"\s+", " ", done.stderr + done.stdout)
-
-
-def test_a_lag_that_some_configuration_lacks_is_named(tmp_path):
-    write(tmp_path, 1)
-    write(tmp_path, 2, lags=(10.0,))
-
-    assert "configuration 2: no file at lag 100 τ; there are files at [10.0]" in failure(tmp_path)
-
-
-def test_labels_that_nobody_gives_are_asked_for(tmp_path):
-    write(tmp_path, 1)
-
-    no_lag = STUDY.replace("{configuration}_{lag}", "{configuration}_10")
-    assert "no lag for T0.5/1_10.npz: put {lag} into source.trajectories.path" in failure(tmp_path, no_lag)
-    no_number = STUDY.replace("{configuration}_{lag}", "1_{lag}")
-    assert "no configuration for" in failure(tmp_path, no_number)
-
-
-def test_types_of_another_meaning_are_refused(tmp_path):
-    write(tmp_path, 1, types=1 - TYPES)
-
-    assert "types holds A 200, B 800; the mixture of the system has the fractions A 0.8, B 0.2" in failure(tmp_path)
-
-
-def test_species_in_another_order_than_the_mixtures_are_known_by_their_names(tmp_path):
-    text = STUDY.replace("{system: ka_0.0}", "{system: ka_0.0, species: [B, A]}")
-    write(tmp_path, 1)
-
-    assert "types holds B 800, A 200; the mixture of the system has the fractions B 0.2, A 0.8" in failure(
-        tmp_path, text
-    )
-    write(tmp_path, 1, types=1 - TYPES)
-    (tmp_path / "study.yaml").write_text(text)
-    assert command_here("run", "study.yaml", "--dry-run", folder=tmp_path).returncode == 0
-
-
-def test_two_files_of_one_place_are_refused(tmp_path):
-    for part in (0, 1):
-        (tmp_path / f"part{part}").mkdir()
-        write(tmp_path / f"part{part}", 1, lags=(10.0,))
-
-    found = failure(tmp_path, STUDY.replace('"T{temp', '"part{trajectory}/T{temp'))
-    assert "are both of T = 0.5, replica 0, configuration 1, lag 10 τ" in found
-
-
-def test_files_at_temperatures_that_are_not_asked_for_do_not_matter(tmp_path):
-    write(tmp_path, 1)
-    write(tmp_path, 7, temperature=0.6, lags=(10.0,))
-
-    (tmp_path / "study.yaml").write_text(STUDY.replace("{system: ka_0.0}", "{system: ka_0.0, temperatures: [0.5]}"))
-
-    done = command_here("run", "study.yaml", "--dry-run", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"convert\s*│ 1 ", done.stdout)
+    assert "T = 0.6, replica 0, configuration 5: no file at lag 100 τ" in done.stderr
+    assert "T = 0.6, replica 0, configuration 8: no file" in done.stderr
+    tree = dg.open_store(finished / "ensembles.zarr")
+    stored = tree["ka_0.0/isoconfigurational"].to_dataset().isel(replica=0).load()
+    assert stored["temperature"].values.tolist() == [0.6, 0.5]
+    there = stored["propensity"].notnull().all("particle")
+    assert there.values.tolist() == [[[True, True]] * 3 + [[True, False], [False, False]], [[True, True]] * 5]
+    assert stored["trajectories"].sel(temperature=0.6).values.tolist() == [[6, 6]] * 3 + [[6, 0], [0, 0]]
+    assert stored["local_energy"].isel(configuration=-1).notnull().any("particle").values.tolist() == [False, True]
+    initial, ends = configuration(5)
+    moved = ends[10.0] - initial
+    moved -= moved.mean(axis=1, keepdims=True)
+    one = stored["propensity"].sel(temperature=0.6, configuration=5, lag=10.0)
+    assert np.allclose(one, np.linalg.norm(moved, axis=-1).mean(axis=0))
+    board = tree["ka_0.0/scoreboard"].to_dataset().load()
+    assert board["configurations"].sel(indicator="local_energy").values.tolist() == [[4, 3], [5, 5]]
+    assert board["pearson"].notnull().all()
+    # one more file, and only what it belongs to is done again
+    write(finished, 5, temperature=0.6, lags=(100.0,))
+    again = run(finished, STUDY.replace("{system: ka_0.0}", "{system: ka_0.0, temperatures: [0.6, 0.5]}"))
+    assert again.returncode == 0, again.stderr
+    assert "configuration 5" not in again.stderr
+    assert "convert: 9 of 10" in again.stdout
 
 
-def test_types_beyond_the_species_are_refused(tmp_path):
-    write(tmp_path, 1, types=TYPES + 1)
+def test_a_lag_that_joins_at_one_configuration_leaves_the_others_whole(tmp_path):
+    for number in (1, 2):
+        write(tmp_path, number, lags=(10.0,))
+    assert run(tmp_path, STUDY, "--stage", "convert").returncode == 0
+    write(tmp_path, 2)
 
-    assert "types has codes up to 2; there are 2 species, ['A', 'B']" in failure(tmp_path)
+    done = run(tmp_path, STUDY, "--stage", "convert")
 
-
-def test_a_box_that_disagrees_with_the_density_is_refused(tmp_path):
-    write(tmp_path, 1)
-    text = STUDY.replace("inherent:", "    constants: {box: 9.0}\ninherent:")
-
-    assert "1000 particles in a box of 9 σ have a density of 1.372; that of the mixture is 1.2" in failure(
-        tmp_path, text
-    )
-
-
-def test_trajectories_that_start_elsewhere_are_refused(tmp_path):
-    write(tmp_path, 1)
-    initial, ends = configuration(2)
-    np.savez(tmp_path / "T0.5/1_100.npz", types=TYPES, initial_positions=initial, positions=ends[100.0])
-
-    assert "initial_positions are not those of" in failure(tmp_path)
+    assert done.returncode == 0, done.stderr
+    stored = dg.open_store(tmp_path / "ensembles.zarr")["ka_0.0/isoconfigurational"]["propensity"].load()
+    assert stored["lag"].values.tolist() == [10.0, 100.0]
+    assert stored.notnull().all("particle").values.squeeze().tolist() == [[True, False], [True, True]]
 
 
-def test_wrapped_ends_are_refused(tmp_path):
-    initial, ends = configuration(1)
-    shifted = np.mod(initial + L / 2, L)
-    write(tmp_path, 1, initial_positions=shifted, positions=np.mod(ends[100.0] + L / 2, L))
+def test_another_label_of_the_lag_loses_nothing(tmp_path):
+    for number in (1, 2):
+        write(tmp_path, number, lags=(10.0,))
+    text = STUDY.replace("{configuration}_{lag}", "{configuration}_10")
+    found = []
+    for lag in (10, 20):
+        labelled = text.replace("inherent:", f"    constants: {{lag: {lag}}}\ninherent:")
+        assert run(tmp_path, labelled, "--stage", "convert").returncode == 0
+        found.append(dg.open_store(tmp_path / "ensembles.zarr")["ka_0.0/isoconfigurational"]["propensity"].load())
 
-    assert "wrapped" in failure(tmp_path)
+    assert [each["lag"].item() for each in found] == [10.0, 20.0]
+    assert np.array_equal(found[0], found[1])
 
 
-def test_particles_in_another_order_are_refused(tmp_path):
-    write(tmp_path, 1)
-    write(tmp_path, 2, types=TYPES[::-1])
+def test_few_configurations_at_a_lag_have_no_predictor_there(tmp_path):
+    for number in (1, 2, 3):
+        write(tmp_path, number)
+    (tmp_path / "T0.5/3_100.npz").unlink()
 
-    assert "types differ from those of the first file of the system" in failure(tmp_path)
+    done = run(tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "T = 0.5: no predictor at lag 100 τ: fewer than 3 configurations have a propensity there" in done.stderr
+    tree = dg.open_store(tmp_path / "ensembles.zarr")
+    predicted = tree["ka_0.0/isoconfigurational"]["predicted_propensity"].notnull().any("particle")
+    assert predicted.values.squeeze().tolist() == [[True, False]] * 3
+    assert tree["ka_0.0/predictor"]["lag"].values.tolist() == [10.0]
 
 
-def test_objects_are_refused_by_name(tmp_path):
-    write(tmp_path, 1, positions=np.array([None], object))
+def test_tables_are_of_production_runs(finished):
+    done = command_here("tables", "ensembles.zarr", "tables", folder=finished)
 
-    assert "positions is an array of Python objects, which is never unpickled" in failure(tmp_path)
+    assert done.returncode != 0
+    said = re.sub(r"\s+", " ", done.stderr)
+    assert "ka_0.0 has isoconfigurational ensembles and no production run" in said
+    assert "daskglass query" in said
 
 
 def test_of_one_trajectory_there_is_no_ceiling(tmp_path):
@@ -411,31 +335,3 @@ def test_one_system_of_a_study_is_run_alone(tmp_path):
     unknown = run(tmp_path, text, "--system", "ka_0.2")
     assert unknown.returncode == 2
     assert "the study lists no system 'ka_0.2'; it lists ka_0.0, ka_0.1" in re.sub(r"\s+", " ", unknown.stderr)
-
-
-def test_ensembles_are_no_trajectories_to_convert(tmp_path):
-    write(tmp_path, 1)
-
-    done = command_here(
-        "convert", "--format", "isoconfigurational", "--system", "ka_0.0", "T{temperature}/{configuration}_{lag}.npz", "x.zarr",
-        folder=tmp_path,
-    )  # fmt: skip
-
-    assert done.returncode == 2
-    assert "format isoconfigurational holds no trajectories" in re.sub(r"\s+", " ", done.stderr)
-
-
-def test_a_mixture_is_needed(tmp_path):
-    write(tmp_path, 1)
-    text = STUDY.replace("ka_0.0", "mine").replace(
-        "inherent: {engine: native}", "    constants: {box: 9.41}\ninherent: none"
-    )
-
-    assert "local energies need its `mixture:`" in failure(tmp_path, text)
-
-
-def test_what_is_asked_for_must_be_there(tmp_path):
-    write(tmp_path, 1)
-
-    text = STUDY.replace("{system: ka_0.0}", "{system: ka_0.0, temperatures: [0.7]}")
-    assert "no file at T = 0.7; there are files at [0.5]" in failure(tmp_path, text)

@@ -195,3 +195,20 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(TrajectoryError, match=f"{path}: no such file"):
             survey_file(path, gsd)
+
+
+def test_frames_may_be_unevenly_spaced_where_they_need_not_be_even(tmp_path):
+    steps = np.array([100, 110, 200])
+    path = write_gsd(tmp_path / "uneven.gsd", replace(make_run(frames=3), step=steps))
+
+    found = survey_file(path, gsd, even=False)
+
+    assert found.elapsed.tolist() == [0, 10, 100]
+    assert Survey.model_validate_json(found.model_dump_json()) == found
+    assert survey_file(path, gsd, found, even=False) is found
+    # what was learnt without the check does not stand in for it
+    with pytest.raises(TrajectoryError, match="not equally spaced"):
+        survey_file(path, gsd, found)
+    even = survey_file(write_gsd(tmp_path / "even.gsd", make_run(frames=3)), gsd, even=False)
+    assert even.elapsed.tolist() == [0, 250, 500]
+    assert even.uneven == ()

@@ -23,17 +23,17 @@ def draw(results: Results) -> Figure:
     """Draw the figure."""
     figure = new_figure(HEIGHT * len(results.boards))
     letters = letters_of_panels()
-    shown = [_neighbors(board) for board in results.boards]
+    models = [_weights(board) for board in results.boards]
+    shown = [_neighbors(model) for model in models]
     grid = figure.subplots(len(shown), 1 + max(1, *map(len, shown)), squeeze=False)
-    for row, board, neighbors in zip(grid, results.boards, shown, strict=True):
-        if board.predictor is None:
+    for row, board, weights, neighbors in zip(grid, results.boards, models, shown, strict=True):
+        if weights is None:
             for ax in row[1:]:
                 ax.set_axis_off()
             letter(row[0], next(letters), of=board.name)
-            instead(row[0], "fewer than three configurations: no predictor")
+            instead(row[0], "fewer than three configurations have a propensity: no predictor")
             continue
-        weights, lag = _weights(board)
-        of = rf"$T$ = {float(weights['temperature']):.3g}, $t$ = {lag:g} $\tau$"
+        of = rf"$T$ = {float(weights['temperature']):.3g}, $t$ = {float(weights['lag']):g} $\tau$"
         for ax, neighbor in zip(row, neighbors, strict=False):
             _functions(ax, weights, neighbor, first=neighbor == neighbors[0])
             letter(ax, next(letters), of=of if neighbor == neighbors[0] else "")
@@ -47,9 +47,9 @@ def draw(results: Results) -> Figure:
 def caption(results: Results) -> str:
     """Write the caption."""
     explained = [
-        f"{board.name}: {100 * float(_weights(board)[0]['explained']):.0f} %"
+        f"{board.name}: {100 * float(weights['explained']):.0f} %"
         for board in results.boards
-        if board.predictor is not None
+        if (weights := _weights(board)) is not None
     ]
     share = (
         f" Share of the variance that it explains in configurations left out: {', '.join(explained)}."
@@ -64,18 +64,19 @@ def caption(results: Results) -> str:
     )
 
 
-def _weights(board: Board) -> tuple[xr.Dataset, float]:
-    """Model of the coldest temperature, at the lag where indicators do best."""
+def _weights(board: Board) -> xr.Dataset | None:
+    """Model of the coldest temperature, at the lag where indicators do best; None where there is none."""
     T = float(board.scores["temperature"].values[-1])
     lag = at_the_peak(board, T)
-    assert board.predictor is not None
-    return board.predictor.sel(temperature=T, lag=lag), lag
+    table = board.predictor
+    if table is None or T not in table.get("temperature", ()) or lag not in table.get("lag", ()):
+        return None
+    found = table.sel(temperature=T, lag=lag)
+    return found if bool(found["weights"].notnull().all()) else None
 
 
-def _neighbors(board: Board) -> list[str]:
-    if board.predictor is None:
-        return []
-    matches = [FUNCTION.match(name) for name in _names(board.predictor)]
+def _neighbors(weights: xr.Dataset | None) -> list[str]:
+    matches = [] if weights is None else [FUNCTION.match(name) for name in _names(weights)]
     return list(dict.fromkeys(found["neighbor"] for found in matches if found))[:NEIGHBORS]
 
 
