@@ -33,6 +33,7 @@ class Recording:
     alone : whether motion is computed from this run and no other
     configurations : (frames,) their numbers, where frames are configurations of isoconfigurational ensembles and lie along
         `configuration`; None where they lie along time
+    trajectories : numbers of the trajectories whose positions are kept, from each of these; None where none are
     """
 
     frames: int
@@ -41,6 +42,7 @@ class Recording:
     variables: tuple[Variable, ...]
     alone: bool = True
     configurations: NDArray[np.int64] | None = None
+    trajectories: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -68,16 +68,19 @@ def fit(
         width,
     )
     of_first = features.where(run["species"] == 0)
+    p = run["propensity"].load()
+    # trajectories end earlier where motion is faster
+    judged = p.notnull().any("particle").sum(CONFIGURATIONS) >= FEWEST
+    lags = run["lag"][judged.values]
     models, predictions = [], []
     with dask.config.set(scheduler="synchronous"):
-        for lag in run["lag"].values:
-            given = (of_first, run["propensity"].sel(lag=lag, drop=True).load(), CONFIGURATIONS, seed, folds)
+        for lag in lags.values:
+            given = (of_first, p.sel(lag=lag, drop=True), CONFIGURATIONS, seed, folds)
             models.append(physics.predictors.LinearPredictor.fit(*given).to_dataset())
             predictions.append(physics.predictors.LinearPredictor.cross_validated(*given))
-    lags = run["lag"]
     return {
         "model": xr.concat(models, lags).expand_dims(temperature=[temperature]),
-        "predicted": xr.concat(predictions, lags).to_dataset(name=PREDICTED),
+        "predicted": xr.concat(predictions, lags).reindex(lag=run["lag"]).to_dataset(name=PREDICTED),
     }
 
 
