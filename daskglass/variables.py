@@ -49,6 +49,7 @@ _VARIABLES = (
     Variable("replica", ("replica",), "int64", "1", "independent replica"),
     Variable("time", ("time",), "float64", "tau", "time since the first frame"),
     Variable("configuration", ("configuration",), "int64", "1", "configuration that trajectories start from"),
+    Variable("trajectory", ("trajectory",), "int64", "1", "trajectory from a configuration"),
     Variable("lag", ("lag",), "float64", "tau", "time between two frames"),
     Variable("mu", ("mu",), "float64", "sigma", "radius of a structure function"),
     Variable("r", ("r",), "float64", "sigma", "distance"),
@@ -79,6 +80,10 @@ _VARIABLES = (
     Variable(
         "propensity_half", (*ENSEMBLES, "half", "particle"), "float64", "sigma",
         "propensity of motion, of either half of the trajectories",
+    ),
+    Variable(
+        "final_position", (*RUN, "configuration", "trajectory", "lag", "particle", "xyz"), "float32", "sigma",
+        "unwrapped position at the end of a lag",
     ),
     Variable("predicted_propensity", (*ENSEMBLES, "particle"), "float32", "sigma", "propensity by a linear predictor"),
     Variable(

@@ -1,7 +1,7 @@
 """Isoconfigurational trajectories: runs from one configuration, each with velocities of its own, and how far particles moved.
 
-A trajectory leaves one small file, of distances moved at every lag. While it runs, a state and a checkpoint lie beside it; after
-an interruption it goes on from there, and ends with the same numbers.
+A trajectory leaves one file, of distances moved at every lag, and on request of displacements. While it runs, a state and a
+checkpoint lie beside it; after an interruption it goes on from there, and ends with the same numbers.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import hashlib
 import json
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daskglass.engines import ENERGY, PRESSURE, Engine, Simulation, get_engine
-from daskglass.engines.saved import SEGMENT
+from daskglass.engines.saved import SEGMENT, relaxation_time_in
+from daskglass.engines.schedules import first_not_below
 from daskglass.errors import EngineError
 from daskglass.physics.systems import Mixture
 from daskglass.store.durable import publish
@@ -29,7 +30,9 @@ from daskglass.store.durable import publish
 if TYPE_CHECKING:
     from daskglass.engines.states import State
 
-Record = tuple[NDArray[np.float32], float, float]  # at a lag: distances, energy per particle, pressure
+RECORDED = ("distance", "energy", "pressure")  # at every lag; and, where positions are kept:
+DISPLACEMENT = "displacement"
+Record = Mapping[str, NDArray[np.floating]]  # what is recorded at one lag
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Isoconfigurational:
     numbers : of the trajectories
     steps : at which it is recorded how far particles have moved, rising
     folder : where files go
+    relaxation_times : τ_α of the simulation that the first of the steps not below ends trajectories at; None: all are recorded
+    positions : whether displacements are kept, from which positions follow
     """
 
     engine: str
@@ -63,6 +68,8 @@ class Isoconfigurational:
     steps: tuple[int, ...]
     folder: Path
     threads: int = 1
+    relaxation_times: float | None = None
+    positions: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -71,6 +78,11 @@ class Isoconfigurational:
         return hashlib.sha256(
             json.dumps([*decisive, self.frame, self.steps, self.threads, SEGMENT], sort_keys=True).encode()
         ).hexdigest()
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """All that decides what these trajectories leave, beside the simulation that they start from."""
+        return self.fingerprint, self.numbers, self.relaxation_times, self.positions
 
 
 @dataclass(frozen=True)
@@ -81,11 +93,13 @@ class Motion:
     ----------
     distance : (lag, particle) that particles have moved, drift removed, σ_AA
     energy, pressure : (lag,) potential energy per particle, ε_AA, and pressure, ε_AA/σ_AA³
+    displacement : (lag, particle, xyz) of particles, drift and all, σ_AA; None where it is not kept
     """
 
     distance: NDArray[np.float32]
     energy: NDArray[np.float64]
     pressure: NDArray[np.float64]
+    displacement: NDArray[np.float32] | None = None
 
 
 def simulate(job: Isoconfigurational) -> dict[str, Any]:
@@ -94,8 +108,9 @@ def simulate(job: Isoconfigurational) -> dict[str, Any]:
     Raises
     ------
     EngineError
-        If the engine is missing or fails, or the configuration cannot be read.
+        If the engine is missing or fails, the configuration cannot be read, or the lags end before trajectories should.
     """
+    job = _until_relaxed(job)
     start, source = _configuration(job)
     engine, steps = get_engine(job.engine, job.threads), 0
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +133,24 @@ def motion_of(folder: Path, number: int) -> Motion:
     found = _read(_file(folder, number))
     if found is None:
         raise EngineError("no such trajectory", file=_file(folder, number), remedy="run the study again")
-    return Motion(found["distance"], found["energy"], found["pressure"])
+    return Motion(found["distance"], found["energy"], found["pressure"], found.get(DISPLACEMENT))
+
+
+def _until_relaxed(job: Isoconfigurational) -> Isoconfigurational:
+    """The same trajectories, with the steps alone up to the number of τ_α that they are to last."""
+    if job.relaxation_times is None:
+        return job
+    folder = job.production.parent
+    duration = job.relaxation_times * relaxation_time_in(folder)
+    last = first_not_below(job.steps, duration, job.timestep)
+    if last is None:
+        raise EngineError(
+            f"{job.relaxation_times:g} relaxation times are {duration:.4g} τ; the longest lag is "
+            f"{job.steps[-1] * job.timestep:g} τ",
+            file=folder,
+            remedy="ask for shorter trajectories",
+        )
+    return replace(job, steps=job.steps[: last + 1], relaxation_times=None)
 
 
 def _configuration(job: Isoconfigurational) -> tuple[State, str]:
@@ -148,11 +180,11 @@ class _Run:
         self.segment = max(1, SEGMENT // len(start.positions))
         self.done = _file(job.folder, number)
         self.state = job.folder / f"t{number}.state.npz"
+        self.recorded = (*RECORDED, DISPLACEMENT) if job.positions else RECORDED
 
     def is_done(self) -> bool:
         """Whether its file is there, of this trajectory and no other."""
-        found = _read(self.done)
-        return found is not None and str(found["identity"]) == self.identity
+        return self._read(self.done) is not None
 
     def finish(self) -> int:
         """Run what is left; return the number of steps."""
@@ -180,10 +212,14 @@ class _Run:
 
     def _measure(self, simulation: Simulation) -> Record:
         moved = simulation.positions() - self.start.positions
-        moved -= moved.mean(axis=0)
         log = simulation.frame().log
-        energy = float(log[ENERGY][0]) / len(moved)
-        return np.linalg.norm(moved, axis=1).astype(np.float32), energy, float(log[PRESSURE][0])
+        measured = {
+            "distance": np.linalg.norm(moved - moved.mean(axis=0), axis=1).astype(np.float32),
+            "energy": log[ENERGY][0] / len(moved),
+            "pressure": log[PRESSURE][0],
+            DISPLACEMENT: moved.astype(np.float32),
+        }
+        return {name: measured[name] for name in self.recorded}
 
     def _begin(self) -> Simulation:
         from daskglass.engines.states import drawn_velocities
@@ -204,13 +240,13 @@ class _Run:
 
     def _reached(self) -> tuple[list[Record], int, Path | None]:
         """What is recorded, the step, and the checkpoint to go on from; nothing where there is none of this trajectory."""
-        found = _read(self.state)
-        if found is None or str(found["identity"]) != self.identity:
+        found = self._read(self.state)
+        if found is None:
             return [], 0, None
         checkpoint = self._place(int(found["step"]))
         if not checkpoint.exists():
             return [], 0, None
-        recorded = list(zip(found["distance"], found["energy"].tolist(), found["pressure"].tolist(), strict=True))
+        recorded: list[Record] = [{name: found[name][k] for name in self.recorded} for k in range(len(found["energy"]))]
         return recorded, int(found["step"]), checkpoint
 
     def _checkpoint(self, simulation: Simulation, recorded: list[Record], step: int) -> Simulation:
@@ -223,13 +259,16 @@ class _Run:
         simulation.close()
         return self._load(place)
 
-    def _write(self, place: Path, recorded: list[Record], step: int) -> None:
-        distance = np.array([each[0] for each in recorded], np.float32).reshape(-1, len(self.start.positions))
-        energy, pressure = (np.array([each[k] for each in recorded], np.float64) for k in (1, 2))
+    def _read(self, place: Path) -> dict[str, NDArray[Any]] | None:
+        """What a file holds, if it is of this trajectory and has all that is to be recorded."""
+        found = _read(place)
+        whole = found is not None and str(found["identity"]) == self.identity and set(self.recorded) <= set(found)
+        return found if whole else None
+
+    def _write(self, place: Path, recorded: Sequence[Record], step: int) -> None:
+        series: dict[str, Any] = {name: np.array([each[name] for each in recorded]) for name in self.recorded}
         with _aside(place) as part, part.open("wb") as file:
-            np.savez(
-                file, identity=np.array(self.identity), step=np.array(step), distance=distance, energy=energy, pressure=pressure
-            )  # fmt: skip
+            np.savez(file, identity=np.array(self.identity), step=np.array(step), **series)
 
     def _place(self, step: int) -> Path:
         return self.job.folder / f"t{self.number}-{step}.checkpoint"

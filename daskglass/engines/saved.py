@@ -79,6 +79,20 @@ def handed_over(link: Link) -> State | None:
     return state if same else None
 
 
+def relaxation_time_in(folder: Path) -> float:
+    """τ_α as the link in a folder measured it, or was given it, τ_A.
+
+    Raises
+    ------
+    EngineError
+        If it has not been measured.
+    """
+    state = _read(folder, STATE)
+    if state is None or not state.relaxation_time > 0:
+        raise EngineError("the relaxation time has not been measured", file=folder, remedy="run the study again")
+    return state.relaxation_time
+
+
 def write(folder: Path, state: State, checkpoint: Path) -> None:
     """Write how far a link has come, with the engine's file it goes on from, which takes the place of earlier ones."""
     publish([(checkpoint, folder / state.checkpoint)], folder)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,6 +43,28 @@ def lag_grid(longest_steps: int) -> list[int]:
         if lag > grid[-1]:
             grid.append(lag)
     raise AssertionError("unreachable")
+
+
+def logarithmic_lags(per_decade: int, longest_steps: int, timestep: float) -> list[int]:
+    """Lags 10^{k/n} τ_A, k = −n, 1 − n, …, rounded to time steps: n to a factor of ten, up to `longest_steps`.
+
+    They do not depend on the temperature, so ensembles that end at different lags share those before.
+    """
+    found: list[int] = []
+    for k in itertools.count(-per_decade):
+        steps = round(10 ** (k / per_decade) / timestep)
+        if steps > longest_steps:
+            return found
+        if steps > (found[-1] if found else 0):
+            found.append(steps)
+    raise AssertionError("unreachable")
+
+
+def first_not_below(steps: Sequence[int], duration: float, timestep: float) -> int | None:
+    """Place of the first of rising `steps` that is not below a time in τ_A; None where all are."""
+    # rounded, lest a time that is a step to the last bit be taken for more
+    place = bisect.bisect_left(steps, round(duration / timestep, 6))
+    return place if place < len(steps) else None
 
 
 def expected_length(run: Logarithmic, relaxation_time: float) -> float:

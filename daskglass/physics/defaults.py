@@ -30,6 +30,7 @@ FORCE_TOLERANCE = 1e-5  # ε/σ, of the root mean square force per particle
 
 # propensity
 TRAJECTORIES = 32  # of a configuration
+PER_DECADE = 4  # lags
 GENERATIONS, MOST_GENERATIONS = 4, 20  # of neighbours, over which structural variables and features are averaged
 FOLDS = 5
 

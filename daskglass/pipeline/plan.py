@@ -186,7 +186,8 @@ def _coordinates(source: Source, settings: Mapping[str, Any], run: str, recorded
         "xyz": xr.DataArray(list("xyz"), dims="xyz", attrs={"long_name": "Cartesian component"}),
         "r": _coordinate("r", bin_middles(settings["radial.r_max"], settings["radial.bin_width"])),
     }
-    own = {"box": source.box, "time": recorded.times, "configuration": recorded.configurations, "lag": recorded.lags}
+    own = {"box": source.box, "time": recorded.times, "configuration": recorded.configurations, "lag": recorded.lags,
+           "trajectory": recorded.kept}  # fmt: skip
     for name, values in own.items():
         if values is not None:
             coordinates[name] = _coordinate(name, values)

@@ -68,6 +68,7 @@ def board_tables(board: Board) -> list[Table]:
         _scores(board, board.scores.sel(temperature=T, lag=lag))
         for T in board.scores["temperature"].values
         for lag in board.scores["lag"].values
+        if board.scores["configurations"].sel(temperature=T, lag=lag).any()
     ]
 
 

@@ -36,6 +36,7 @@ class Recording:
         `configuration`; None where they lie along time
     of : run whose frames, by number, the configurations are; empty where they are of none
     trajectories : most that start from one configuration
+    kept : numbers of the trajectories whose positions are kept, from each of these; None where none are
     """
 
     frames: int
@@ -46,6 +47,7 @@ class Recording:
     configurations: NDArray[np.int64] | None = None
     of: str = ""
     trajectories: int = 0
+    kept: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

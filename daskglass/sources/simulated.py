@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from daskglass.engines.ensembles import Isoconfigurational
 from daskglass.engines.link import Duration, Link
 from daskglass.engines.saved import SEGMENT
-from daskglass.engines.schedules import Logarithmic, Uniform, expected_length, lag_grid
+from daskglass.engines.schedules import (
+    Logarithmic,
+    Uniform,
+    expected_length,
+    first_not_below,
+    lag_grid,
+    logarithmic_lags,
+)
 from daskglass.physics.systems import DENSITY, SIXTH_ROOT_OF_TWO, Mixture
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
 from daskglass.sources.surveys import ENSEMBLE
@@ -87,6 +94,8 @@ class Simulated:
         return np.full(3, np.float32(self.mixture.box_length(self.particles)), np.float64)
 
     def temperatures(self, run: str) -> tuple[float, ...]:
+        if run == ENSEMBLE:
+            return self.given.isoconfigurational.at(self.listed) if self.given.isoconfigurational else ()
         return (self.training_temperature,) if run == "training" else self.listed
 
     def replicas(self, run: str) -> tuple[int, ...]:
@@ -104,24 +113,46 @@ class Simulated:
         varying = (*recorded, over(FRAMES, VARIABLES["time"]))
         relaxation = Recording(given.relaxation.frames, None, lags, varying, alone=self.in_whole_links)
         found = {"production": runs["production"], "relaxation": relaxation, **runs}
-        if given.isoconfigurational:
+        if given.isoconfigurational and self.temperatures(ENSEMBLE):
             found[ENSEMBLE] = self._ensembles(given.isoconfigurational)
         return found
 
     def _ensembles(self, given: Ensembles) -> Recording:
         # the middles of equal parts: away from both ends, where p_hop is not defined
-        frames = ((np.arange(given.configurations) + 0.5) * self.given.production.frames / given.configurations).astype(
-            np.int64
-        )
-        variables = tuple(VARIABLES[name] for name in PROPENSITIES)
+        spacing = self.given.production.frames / given.configurations
+        frames = ((np.arange(given.configurations) + 0.5) * spacing).astype(np.int64)
+        names = (*PROPENSITIES, "final_position") if given.positions else PROPENSITIES
+        variables = tuple(VARIABLES[name] for name in names)
+        lags = np.array([round(steps * self.timestep, 9) for steps in self._steps(given)])
+        kept = np.arange(given.trajectories) if given.positions else None
         return Recording(
-            frames.size, None, np.array(given.lags), variables, True, frames, "production", given.trajectories
-        )
+            frames.size, None, lags, variables, configurations=frames, of="production",
+            trajectories=given.trajectories, kept=kept,
+        )  # fmt: skip
+
+    def _steps(self, given: Ensembles) -> tuple[int, ...]:
+        """Time steps of all lags of ensembles, at whatever temperature."""
+        if isinstance(given.lags, tuple):
+            return tuple(round(lag / self.timestep) for lag in given.lags)
+        return tuple(logarithmic_lags(given.lags.per_decade, LONGEST_LAG_STEPS, self.timestep))
+
+    def _longest_lag(self, given: Ensembles, T: float) -> float:
+        """Length of a trajectory at a temperature, τ_A; 0 where nobody knows it yet."""
+        if isinstance(given.lags, tuple):
+            return given.lags[-1]
+        tau = self.relaxation_time(T)
+        if tau is None or math.isinf(tau):
+            return tau or 0.0
+        steps = self._steps(given)
+        last = first_not_below(steps, given.lags.relaxation_times * tau, self.timestep)
+        return steps[-1 if last is None else last] * self.timestep
 
     def trajectories(self, block: Block) -> Sequence[Isoconfigurational]:
         whole = self._trajectories(block)
         # several short ones to a task: starting an engine takes longer than some
-        together = max(1, SEGMENT // (self.particles * whole.steps[-1]))
+        given = self.given.isoconfigurational
+        steps = self._longest_lag(given, block.temperature) / self.timestep if given else 0.0
+        together = max(1, int(SEGMENT / (self.particles * (steps or whole.steps[-1]))))
         starts = range(0, len(whole.numbers), together)
         return [replace(whole, numbers=whole.numbers[first : first + together]) for first in starts]
 
@@ -142,9 +173,11 @@ class Simulated:
             replica=block.replica,
             seed=self.given.seed + zlib.crc32(self.system.encode()),
             numbers=tuple(range(given.trajectories)),
-            steps=tuple(round(lag / self.timestep) for lag in given.lags),
+            steps=self._steps(given),
             folder=folder / ENSEMBLE / f"c{frame}",
             threads=self.given.threads,
+            relaxation_times=None if isinstance(given.lags, tuple) else given.lags.relaxation_times,
+            positions=given.positions,
         )
 
     def has_frames(self, run: str, temperature: float, replica: int) -> bool:
@@ -158,7 +191,7 @@ class Simulated:
                 for simulation in self.simulations
                 if (simulation.link.temperature, simulation.link.replica) == (block.temperature, block.replica)
             )
-            return Feed(whole, {**link.inputs, "trajectories": fingerprint(whole.fingerprint, whole.numbers)})
+            return Feed(whole, {**link.inputs, "trajectories": fingerprint(*whole.asked)})
         return Feed(Origin(self._folder(block.temperature, block.replica) / f"{block.run}.gsd"))
 
     @cached_property
@@ -238,9 +271,8 @@ class Simulated:
             duration = link.equilibration.of(tau)
             duration += expected_length(link.relaxation, tau) if link.relaxation and tau else 0.0
             duration += sum((of.frames - 1) * of.interval for of in (link.production, link.training) if of)
-            if given.isoconfigurational:
-                each = given.isoconfigurational
-                beside += each.configurations * each.trajectories * each.lags[-1]
+            if (each := given.isoconfigurational) and link.temperature in self.temperatures(ENSEMBLE):
+                beside += each.configurations * each.trajectories * self._longest_lag(each, link.temperature)
             whole += duration
             chain = max(chain, handed + duration)
             handed += duration if link.handover is None else link.handover.of(tau)

@@ -13,10 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass import physics
-from daskglass.engines.ensembles import Isoconfigurational, motion_of
-from daskglass.errors import DataError, TrajectoryError
+from daskglass.engines.ensembles import Isoconfigurational, Motion, motion_of
+from daskglass.errors import DataError, EngineError, TrajectoryError
 from daskglass.sources import Ends, Started, changed_while_read
-from daskglass.stages.declare import ENSEMBLES, MOVED, Blocks, Item, Plan, Step, per_particle_frame
+from daskglass.stages.declare import ENSEMBLES, MOVED, POSITION, Blocks, Item, Plan, Step, per_particle_frame
 from daskglass.store.blocks import Block, open_arrays, quantize, read_block, write_block
 from daskglass.trajectories.isoconfigurational import CAGE, Contents, read, scan
 from daskglass.trajectories.several_files import get_reader
@@ -220,16 +220,35 @@ def average(
     halves = np.full((2, *p.shape), np.nan)
     if len(distance) > 1:
         halves[:] = physics.propensity.halves_of(distance)
+    lags = len(trajectories.steps)
     values = {
-        "position": quantize(frames.position, precision),
-        "propensity": p[None],
-        "propensity_half": np.moveaxis(halves, 0, 1)[None],
-        "trajectories": np.full((1, p.shape[0]), len(motions)),
-        "mean_potential_energy": np.mean([motion.energy for motion in motions], axis=0)[None],
-        "mean_pressure": np.mean([motion.pressure for motion in motions], axis=0)[None],
+        "propensity": _at_all(lags, p),
+        "propensity_half": _at_all(lags, np.moveaxis(halves, 0, 1)),
+        "trajectories": np.where(np.arange(lags) < len(p), len(motions), 0),
+        "mean_potential_energy": _at_all(lags, np.mean([motion.energy for motion in motions], axis=0)),
+        "mean_pressure": _at_all(lags, np.mean([motion.pressure for motion in motions], axis=0)),
     }
-    write_block(path, block, values)
+    if trajectories.positions:
+        values["final_position"] = np.stack([_at_all(lags, _moved(frames.position[0], motion)) for motion in motions])
+        values["final_position"] = quantize(values["final_position"], precision)
+    write_block(
+        path,
+        block,
+        {"position": quantize(frames.position, precision)} | {name: each[None] for name, each in values.items()},
+    )
     return {"frames": 1}
+
+
+def _moved(position: NDArray[np.float32], motion: Motion) -> NDArray[np.float32]:
+    """Positions (lag, particle, xyz) that particles move to."""
+    if motion.displacement is None:
+        raise EngineError("a trajectory keeps no positions", remedy="run the study again")
+    return (position.astype(np.float64) + motion.displacement).astype(np.float32)
+
+
+def _at_all(lags: int, values: NDArray[Any]) -> NDArray[Any]:
+    """Values (lag, …) at all lags of a run: NaN at those that trajectories of a temperature do not reach."""
+    return np.pad(values, [(0, lags - len(values)), *[(0, 0)] * (values.ndim - 1)], constant_values=np.nan)
 
 
 def _simulates(plan: Plan) -> bool:
@@ -241,8 +260,10 @@ def _comes_from_files(plan: Plan) -> bool:
 
 
 def _memory(plan: Plan, run: str) -> int:
-    lags = plan.layouts[run].sizes["lag"]
-    return plan.source.particles * plan.source.runs[run].trajectories * (OF_A_TRAJECTORY + 12 * lags)
+    sizes, N = plan.layouts[run].sizes, plan.source.particles
+    # read, moved, and encoded
+    kept = 4 * POSITION * sizes["lag"] * sizes.get("trajectory", 0)
+    return N * (plan.source.runs[run].trajectories * (OF_A_TRAJECTORY + 12 * sizes["lag"]) + kept)
 
 
 STEPS = (
@@ -262,7 +283,15 @@ STEPS = (
         over=Configurations(),
         name="trajectories",
         reads=(MOVED,),
-        writes=("position", "propensity", "propensity_half", "trajectories", "mean_potential_energy", "mean_pressure"),
+        writes=(
+            "position",
+            "propensity",
+            "propensity_half",
+            "trajectories",
+            "mean_potential_energy",
+            "mean_pressure",
+            "final_position",
+        ),
         recorded=True,
         settings={"species": "species", "precision": "precision"},
         memory=_memory,

@@ -56,6 +56,9 @@ def _over_indicators(name: str, board: xr.Dataset) -> xr.Dataset:
 def write_scoreboard(path: Path, system: str, *boards: xr.Dataset) -> dict[str, Any]:
     """Write the scores of a system, and the differences of every two indicators on the same configurations."""
     board = xr.concat(boards, "temperature", coords="minimal", compat="override", combine_attrs="override")
+    # of lags that are planned no trajectory may have come to the last
+    reached = board["configurations"].any([dim for dim in board["configurations"].dims if dim != "lag"])
+    board = board.sel(lag=board["lag"][reached.values])
     apart = physics.scores.score_difference(board, board.rename(indicator="other"))
     write_table(path, f"{system}/scoreboard", board.assign(of_differences(apart)))
     return {"indicators": board.sizes["indicator"]}

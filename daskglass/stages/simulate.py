@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,13 +60,15 @@ class FromConfigurations:
             for job in plan.source.trajectories(block):
                 part = f"/c{job.frame}/{job.numbers[0]}"
                 place = Place(block.system, block.temperature, block.replica, part)
-                own = {"trajectories": fingerprint(job.fingerprint, job.numbers)}
+                own = {"trajectories": fingerprint(*job.asked)}
                 yield Item(place, (job,), {**inputs[replace(place, part="")], **own})
 
     def count(self, plan: Plan) -> Mapping[str, int]:
         """Count the tasks."""
         blocks = plan.blocks(ENSEMBLES)
-        return {"": len(blocks) * len(plan.source.trajectories(blocks[0])) if blocks else 0}
+        number = Counter(block.temperature for block in blocks)
+        one = {block.temperature: block for block in blocks}
+        return {"": sum(number[T] * len(plan.source.trajectories(block)) for T, block in one.items())}
 
 
 def hand_over(link: Link) -> dict[str, Any]:

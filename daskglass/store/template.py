@@ -34,7 +34,7 @@ SHARD_BYTES = 64_000_000
 MANY_FILES = 100_000
 GROWING = (*RUN, *ALONG)
 KEPT = ("study", "study_file", "delta", "mixture")  # attributes that survive when files join a store
-TABLES = ("lag", "r")  # coordinates of derived tables only: if they change, the tables are dropped
+TABLES = ("lag", "r", "trajectory")  # coordinates of derived data only: if they change, the data are dropped
 
 
 def frames_per_chunk(particles: int) -> int:
@@ -192,12 +192,19 @@ def _unwritten(dataset: xr.Dataset, encoding: Mapping[str, Mapping[str, Any]]) -
 
 
 def _chunking(layout: Layout, variable: Variable) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Shapes of a chunk, and of a shard where chunks are in one: a file is a block, and no chunk much larger than others."""
+
     def pieces(frames: int) -> tuple[int, ...]:
         # independent of the number of frames: more may join
         each = {"temperature": 1, "replica": 1, layout.along: frames}
         return tuple(each.get(dim, layout.sizes[dim]) for dim in variable.dims)
 
     chunks = pieces(layout.chunk)
+    if "trajectory" in variable.dims:
+        # all trajectories at one lag, unless they are large
+        several = layout.sizes["trajectory"] * 12 * layout.sizes["particle"] <= CHUNK_BYTES
+        one = {"lag": 1} if several else {"lag": 1, "trajectory": 1}
+        return tuple(one.get(dim, size) for dim, size in zip(variable.dims, chunks, strict=True)), chunks
     return chunks, pieces(layout.block) if layout.block > layout.chunk and layout.along in variable.dims else None
 
 

@@ -55,7 +55,7 @@ def check_sections(study: Study) -> None:
             message="the study has no training run; set softness: {train_on: {run: production}}",
         )  # fmt: skip
     if simulate is not None:
-        _check_ensembles(simulate)
+        _check_ensembles(study, simulate)
         for name in ("production", "training"):
             _check_window(study, simulate, name, getattr(simulate, name))
         _check_relaxation_times(study, simulate)
@@ -78,7 +78,7 @@ def _check_shift(study: Study, k: int, system: System) -> None:
             )  # fmt: skip
 
 
-def _check_ensembles(simulate: Simulate) -> None:
+def _check_ensembles(study: Study, simulate: Simulate) -> None:
     given = simulate.isoconfigurational
     if given is None:
         return
@@ -88,7 +88,14 @@ def _check_ensembles(simulate: Simulate) -> None:
             *place, "configurations",
             message=f"{given.configurations} are more than the {simulate.production.frames} frames of the production run",
         )  # fmt: skip
-    for k, lag in enumerate(given.lags):
+    temperatures = [T for system in study.systems for T in system.temperatures]
+    for k, T in enumerate(given.temperatures or ()):
+        if find(temperatures, T) is None:
+            raise error_at(
+                *place, "temperatures", k,
+                message=f"no system has the temperature {T}; the temperatures are {temperatures_in_short(temperatures)}",
+            )  # fmt: skip
+    for k, lag in enumerate(given.given_lags):
         steps = lag / min(simulate.timesteps or TIMESTEPS)
         if abs(steps - round(steps)) > 1e-6 or round(steps) < 1:
             raise error_at(
@@ -126,7 +133,9 @@ def _check_simulated(study: Study, k: int, system: System) -> None:
                 "systems", k, "temperatures", i,
                 message=f"{before} and {T} agree to six digits, and their simulations would share a folder; remove one",
             )  # fmt: skip
-    check_reach(study, system.system, system.mixture.box_length(system.particles), k, system)
+    ensembles = study.source.simulate.isoconfigurational if study.source.simulate else None
+    of_ensembles = ensembles is not None and bool(ensembles.at(system.temperatures))
+    check_reach(study, system.system, system.mixture.box_length(system.particles), k, system, ensembles=of_ensembles)
 
 
 def check_reach(

@@ -14,7 +14,7 @@ from daskglass.errors import StudyError, setting
 from daskglass.registry import READERS
 from daskglass.study.paths import ledger_path
 from daskglass.study.settings import Study, System
-from daskglass.study.values import VALUE, WORD
+from daskglass.study.values import LIST, VALUE, WORD
 from daskglass.study.yaml_file import MOST_PROBLEMS, line_of, read_yaml
 
 MOST_SHOWN = 100  # characters of a wrong value
@@ -170,7 +170,7 @@ def _reported(path: Path, root: yaml.Node | None, problem: Mapping[str, Any]) ->
 
 def _keys(problem: Mapping[str, Any]) -> tuple[int | str, ...]:
     keys = (*problem["loc"], *problem.get("ctx", {}).get("at", ()))
-    return tuple(key for key in keys if key not in (VALUE, WORD))
+    return tuple(key for key in keys if key not in (VALUE, WORD, LIST))
 
 
 def _key(problem: Mapping[str, Any]) -> str:

@@ -22,18 +22,21 @@ from pydantic import (
 
 from daskglass.errors import StudyError
 from daskglass.physics import defaults
-from daskglass.physics.labels import find, same
+from daskglass.physics.labels import distinct, find, same
 from daskglass.physics.systems import Mixture, NotNegative, Positive, built_in
 from daskglass.registry import ENGINES, READERS, check_threads
 from daskglass.study.checks import check_sections, temperatures_in_short
 from daskglass.study.values import (
     COARSEST,
     FINEST,
+    LIST,
+    LIST_OR_SECTION,
     MOST_BINS,
     MOST_EXAMPLES,
     MOST_FOLDS,
     MOST_LAGS,
     MOST_PARTICLES,
+    MOST_PER_DECADE,
     MOST_RADII,
     MOST_REPLICAS,
     MOST_RESAMPLES,
@@ -163,15 +166,45 @@ def _rising(lags: tuple[float, ...]) -> tuple[float, ...]:
 Lags = Annotated[tuple[Positive, ...], Field(max_length=MOST_LAGS), AfterValidator(_rising)]
 
 
+class LagsToRelaxation(_Section):
+    """Logarithmic lags from 0.1 τ_A, up to the first of them that is not below `relaxation_times` τ_α."""
+
+    relaxation_times: Positive
+    per_decade: Annotated[int, Field(gt=0, le=MOST_PER_DECADE, strict=True)] = defaults.PER_DECADE
+
+
 class Ensembles(_Section):
     """Isoconfigurational ensembles: `trajectories` from each of some `configurations`, evenly spaced in production.
 
-    How far particles have moved is recorded at `lags`, in τ_A.
+    How far particles have moved is recorded at `lags`, in τ_A or up to a number of τ_α; at all `temperatures` of the study, or
+    at some; where particles are is kept, or not.
     """
 
     configurations: FrameCount
     trajectories: Annotated[int, Field(gt=0, le=MOST_TRAJECTORIES, strict=True)] = defaults.TRAJECTORIES
-    lags: Annotated[Lags, Field(min_length=1)]
+    lags: Annotated[
+        Annotated[Lags, Field(min_length=1), Tag(LIST)] | Annotated[LagsToRelaxation, Tag(VALUE)],
+        LIST_OR_SECTION,
+    ]
+    temperatures: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=MOST_TEMPERATURES)] | None = None
+    positions: Annotated[bool, Field(strict=True)] = False
+
+    @field_validator("temperatures")
+    @classmethod
+    def _each_once(cls, temperatures: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if temperatures is not None and len(distinct(temperatures)) < len(temperatures):
+            raise ValueError(f"list each temperature once; got {list(temperatures)}")
+        return temperatures
+
+    @property
+    def given_lags(self) -> tuple[float, ...]:
+        """Lags in τ_A; none where they depend on τ_α."""
+        return self.lags if isinstance(self.lags, tuple) else ()
+
+    def at(self, temperatures: Sequence[float]) -> tuple[float, ...]:
+        """Those of a system's temperatures at which there are ensembles."""
+        asked = self.temperatures
+        return tuple(T for T in temperatures if asked is None or find(asked, T) is not None)
 
 
 def _is_whole(steps: float) -> bool:
@@ -217,7 +250,7 @@ class Simulate(_Section):
         if self.timestep != "auto":
             return (self.timestep,)
         intervals = [run.interval for run in (self.production, self.training) if run is not None]
-        intervals += self.isoconfigurational.lags if self.isoconfigurational else ()
+        intervals += self.isoconfigurational.given_lags if self.isoconfigurational else ()
         return tuple(dt for dt in defaults.TIMESTEPS if all(_is_whole(interval / dt) for interval in intervals))
 
     def known_relaxation_time(self, temperature: float) -> float | None:

@@ -31,6 +31,7 @@ MOST_RESAMPLES = 1_000_000
 MOST_FOLDS = 1000
 MOST_TRAJECTORIES = 10_000  # of a configuration
 MOST_LAGS = 1000  # at which propensities are kept
+MOST_PER_DECADE = 100  # of them, to a factor of ten in time
 MOST_THREADS = 256  # of a simulation: more than a node has cores
 LARGEST_SEED = 2**32 - 1  # of NumPy and scikit-learn
 SHORTEST = 1e-9  # τ: times are rounded to this
@@ -44,7 +45,8 @@ Bins = Annotated[int, Field(ge=2, le=MOST_STRATA, strict=True)]
 Percentile = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False, strict=True)]
 Timestep = Annotated[Positive, Field(ge=SHORTEST)]
 # a value, or a word in its place: what is wrong is said of the one that was meant
-VALUE, WORD = "<value>", "<word>"
+VALUE, WORD, LIST = "<value>", "<word>", "<list>"
+LIST_OR_SECTION = Discriminator(lambda given: LIST if isinstance(given, list | tuple) else VALUE)
 VALUE_OR_WORD = Discriminator(lambda given: WORD if isinstance(given, str) else VALUE)
 LONGEST_NAME = 100  # of a system: file systems allow 255 bytes, and temporary names are longer
 NAME = "^[A-Za-z0-9][A-Za-z0-9_.+-]*$"

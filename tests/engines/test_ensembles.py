@@ -7,8 +7,9 @@ import gsd.hoomd
 import numpy as np
 import pytest
 
-from daskglass.engines import ENERGY, PRESSURE, ensembles, get_engine
+from daskglass.engines import ENERGY, PRESSURE, ensembles, get_engine, saved
 from daskglass.engines.ensembles import Isoconfigurational, motion_of, simulate
+from daskglass.engines.schedules import first_not_below, logarithmic_lags
 from daskglass.engines.states import drawn_velocities
 from daskglass.errors import EngineError
 from daskglass.physics.systems import kob_andersen
@@ -116,6 +117,91 @@ def test_an_interrupted_trajectory_ends_with_the_same_numbers(job, tmp_path, mon
     assert same(left_by(job), left_by(whole))
     assert done["steps"] == max(0, STEPS[-1] - written[stop_after - 1])
     assert sorted(path.name for path in job.folder.iterdir()) == ["t0.npz"]
+
+
+def test_positions_are_kept_on_request_and_distances_are_theirs(job):
+    simulate(job)
+    assert motion_of(job.folder, 1).displacement is None
+    before = left_by(job, 1)
+
+    # what was left without them is run again
+    assert simulate(dataclasses.replace(job, positions=True))["steps"] == 3 * STEPS[-1]
+
+    assert same(left_by(job, 1), before)
+    moved = motion_of(job.folder, 1).displacement
+    assert moved.shape == (len(STEPS), N, 3)
+    moved = moved - moved.mean(axis=1, keepdims=True)
+    assert np.allclose(np.linalg.norm(moved, axis=-1), before[0], atol=1e-5)
+    # and what has them serves without
+    assert simulate(job)["steps"] == 0
+
+
+def test_an_interrupted_trajectory_with_positions_ends_with_the_same(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(ensembles, "SEGMENT", 12 * N)
+    job = dataclasses.replace(job, numbers=(0,), positions=True)
+    whole = dataclasses.replace(job, folder=tmp_path / "whole")
+    simulate(whole)
+    written = []
+
+    def interrupted(self, place, recorded, step, write=ensembles._Run._write):
+        write(self, place, recorded, step)
+        written.append(step)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ensembles._Run, "_write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(job)
+    assert simulate(job)["steps"] == STEPS[-1] - 36
+
+    assert same(left_by(job), left_by(whole))
+    assert np.array_equal(motion_of(job.folder, 0).displacement, motion_of(whole.folder, 0).displacement)
+
+
+def relaxes_in(folder, time):
+    """Let a simulation have measured a relaxation time."""
+    (folder / "none.checkpoint.part").write_bytes(b"")
+    state = saved.State("of a test", phase="done", checkpoint="none.checkpoint", relaxation_time=time)
+    saved.write(folder, state, folder / "none.checkpoint.part")
+
+
+@pytest.mark.parametrize(("time", "recorded"), [(0.005, 1), (0.01, 1), (0.0101, 2), (0.05, 2), (0.12, 3)])
+def test_trajectories_end_at_the_first_lag_not_below_the_relaxation_times_asked_for(job, tmp_path, time, recorded):
+    relaxes_in(job.production.parent, time)
+    job = dataclasses.replace(job, numbers=(0,))
+    simulate(dataclasses.replace(job, relaxation_times=2))
+
+    # the same to the bit as trajectories whose lags are listed
+    assert len(left_by(job)[0]) == recorded
+    listed = dataclasses.replace(job, steps=STEPS[:recorded], folder=tmp_path / "listed")
+    simulate(listed)
+    assert same(left_by(job), left_by(listed))
+    assert simulate(dataclasses.replace(job, relaxation_times=2))["steps"] == 0
+
+
+def test_more_relaxation_times_than_there_are_lags_are_refused(job):
+    relaxes_in(job.production.parent, 0.2)
+
+    with pytest.raises(EngineError, match=r"2 relaxation times are 0\.4 τ; the longest lag is 0\.24 τ"):
+        simulate(dataclasses.replace(job, relaxation_times=2))
+
+
+def test_a_relaxation_time_that_nobody_measured_is_named(job):
+    relaxes_in(job.production.parent, np.nan)
+
+    with pytest.raises(EngineError, match="the relaxation time has not been measured"):
+        simulate(dataclasses.replace(job, relaxation_times=2))
+
+
+def test_logarithmic_lags_are_whole_steps_each_once():
+    lags = logarithmic_lags(4, 2000, 0.005)
+
+    assert lags == [20, 36, 63, 112, 200, 356, 632, 1125, 2000]
+    # a coarse step leaves out lags that would be the same, or none
+    assert logarithmic_lags(10, 20, 0.5) == [1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20]
+    assert first_not_below(lags, 1.0, 0.005) == 4
+    assert first_not_below(lags, 10.001, 0.005) is None
 
 
 def test_a_finished_trajectory_is_not_run_again(job):

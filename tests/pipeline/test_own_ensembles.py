@@ -6,6 +6,7 @@ import pytest
 import daskglass as dg
 from daskglass.engines.ensembles import motion_of
 from daskglass.errors import StudyError
+from daskglass.pipeline.estimate import cost_of
 from daskglass.pipeline.plan import plan_study
 from daskglass.pipeline.tasks import tasks_of
 from daskglass.store.ledger import Ledger
@@ -27,7 +28,9 @@ source:
     training: {frames: 41, interval: 1.0, temperature: 1.3}
     equilibration: {minimum: 5, relaxation_times: [5, 5]}
     relaxation: {longest: 8}
-    isoconfigurational: {configurations: 3, trajectories: 4, lags: [0.05, 0.5]}
+    relaxation_time: {1.6: 0.6, 1.3: 1.2}
+    isoconfigurational:
+      {configurations: 3, trajectories: 4, positions: true, lags: {relaxation_times: 1, per_decade: 2}}
 inherent: none
 hops: {window: 4, soft: 0.1, hard: 0.08, hard_separation: 6}
 softness: {samples_per_class: 200}
@@ -36,6 +39,9 @@ strata: {bins: 2}
 barriers: {resamples: 5}
 predictor: {generations: 1}
 """
+
+
+REACHED = {1.6: 3, 1.3: 4}  # lags up to the relaxation time
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +64,43 @@ def test_propensities_are_means_over_the_trajectories(finished, ensembles):
     for T in (1.6, 1.3):
         folder = finished / f"own.trajectories/ka_0.0/r0/T{T:g}/isoconfigurational/c6"
         distance = np.array([motion_of(folder, k).distance for k in range(4)])
-        one = ensembles.sel(temperature=T, configuration=6).isel(replica=0)
+        one = ensembles.sel(temperature=T, configuration=6).isel(replica=0, lag=slice(REACHED[T]))
         assert np.allclose(one["propensity"], distance.mean(axis=0))
         halves = one["propensity_half"].transpose("half", "lag", "particle")
         assert np.allclose(halves, [distance[::2].mean(axis=0), distance[1::2].mean(axis=0)])
-    assert (ensembles["trajectories"] == 4).all()
+
+
+def test_lags_are_the_same_at_all_temperatures_and_end_at_the_relaxation_time_of_each(finished, ensembles):
+    assert np.allclose(ensembles["lag"][:5], [0.1, 0.315, 1.0, 3.16, 10.0], rtol=1e-3)
+    board = dg.open_store(finished / "own.zarr")["ka_0.0/scoreboard"].dataset
+    # what no temperature reaches has no score
+    assert np.array_equal(board["lag"], ensembles["lag"][:4])
+    for T, reached in REACHED.items():
+        one, scores = ensembles.sel(temperature=T), board.sel(temperature=T, indicator="local_energy")
+        for name in ("propensity", "propensity_half", "mean_potential_energy", "mean_pressure", "predicted_propensity"):
+            values = one[name].where(one["species"] == 0, drop=True) if "particle" in one[name].dims else one[name]
+            assert values.isel(lag=slice(reached)).notnull().all(), name
+            assert values.isel(lag=slice(reached, None)).isnull().all(), name
+        assert (one["trajectories"].isel(lag=slice(reached)) == 4).all()
+        assert (one["trajectories"].isel(lag=slice(reached, None)) == 0).all()
+        assert (scores["configurations"] == [3] * reached + [0] * (4 - reached)).all()
+        assert np.array_equal(np.isnan(scores["pearson"]), np.arange(4) >= reached)
+
+
+def test_propensities_follow_from_the_positions_that_are_kept(finished, ensembles):
+    file = finished / "own.zarr/ka_0.0/isoconfigurational/final_position"
+    assert len([path for path in file.rglob("c/*/*/*/*/*/*/*")]) == 2 * 3
+    for T, reached in REACHED.items():
+        one = ensembles.sel(temperature=T).isel(replica=0, lag=slice(reached))
+        where = (one["final_position"], one["position"], one["species"])
+        assert np.allclose(
+            dg.propensity(*where, box=one["box"]),
+            one["propensity"].transpose("configuration", "lag", "particle"),
+            atol=1e-5,
+        )
+        assert np.allclose(
+            dg.propensity(*where, half=True).transpose(*one["propensity_half"].dims), one["propensity_half"], atol=1e-5
+        )
 
 
 def test_configurations_are_frames_of_production(finished, ensembles):
@@ -73,9 +111,14 @@ def test_configurations_are_frames_of_production(finished, ensembles):
 
 def test_energy_and_pressure_are_those_of_production(finished, ensembles):
     production = dg.open_store(finished / "own.zarr")["ka_0.0/production"].dataset
-    for name, allowed in (("potential_energy", 0.05), ("pressure", 0.5)):
-        trajectories = ensembles[f"mean_{name}"].mean(("replica", "configuration", "lag"))
-        assert np.allclose(trajectories, production[name].mean(("replica", "time")), atol=allowed), name
+    for name in ("potential_energy", "pressure"):
+        frames = production[name].isel(replica=0)
+        trajectories = ensembles[f"mean_{name}"].isel(replica=0)
+        # of the mean of the frames, and of that of configurations, which are some of them
+        error = frames.std("time") * np.sqrt(1 / 13 + 1 / 3)
+        apart = abs(trajectories.mean("configuration") - frames.mean("time")) / error
+        assert (apart.max("lag") < 3.5).all(), name
+        assert apart.notnull().sum("lag").values.tolist() == list(REACHED.values())
 
 
 def test_the_board_has_the_area_for_what_rearranges_in_the_configurations(finished, ensembles):
@@ -111,7 +154,10 @@ def test_a_finished_study_has_nothing_to_do_and_more_trajectories_are_all_that_i
     done = command_here("run", "study.yaml", "--cluster", "none", folder=finished)
 
     assert done.returncode == 0, done.stderr
-    assert (dg.open_store(finished / "own.zarr")["ka_0.0/isoconfigurational/trajectories"] == 6).all()
+    ensembles = dg.open_store(finished / "own.zarr")["ka_0.0/isoconfigurational"].dataset.isel(lag=slice(3))
+    assert (ensembles["trajectories"] == 6).all()
+    assert ensembles["final_position"].sizes["trajectory"] == 6
+    assert ensembles["final_position"].notnull().all()
     after = Ledger(finished / "own.zarr").marks
     again = {key for key, mark in after.items() if mark != before.get(key)}
     # what is computed of the trajectories alone, and the figures
@@ -167,4 +213,56 @@ def test_more_configurations_than_frames_are_refused(tmp_path, changed, message)
 )
 def test_lags_that_cannot_be_recorded_are_refused(tmp_path, lags, message):
     with pytest.raises(StudyError, match=message):
-        load(tmp_path, STUDY.replace("[0.05, 0.5]", lags))
+        load(tmp_path, STUDY.replace("{relaxation_times: 1, per_decade: 2}", lags))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("lags: {relaxation_times: 0}", "lags.relaxation_times: Input should be greater than 0"),
+        ("lags: {relaxation_times: 1, per_decade: 0}", "lags.per_decade: Input should be greater than 0"),
+        ("lags: {relaxation_times: 1, per_decade: 101}", "lags.per_decade: Input should be less than or equal to 100"),
+        ("lags: {per_decade: 4}", "lags.relaxation_times: Field required"),
+        ("lags: {relaxation_times: 1, longest: 3}", "lags.longest: unknown key"),
+        ("lags: 3", "lags: not a section"),
+        ("lags: [1], temperatures: [1.6, 1.4]", "no system has the temperature 1.4; the temperatures are 1.6, 1.3"),
+        ("lags: [1], temperatures: [1.3, 1.3]", "list each temperature once"),
+        ("lags: [1], temperatures: []", "at least 1 item"),
+        ("lags: [1], positions: yes please", "positions: Input should be a valid boolean"),
+    ],
+)
+def test_what_cannot_be_asked_of_ensembles_is_refused(tmp_path, changed, message):
+    text = STUDY.replace("positions: true, lags: {relaxation_times: 1, per_decade: 2}", changed)
+    assert text != STUDY
+    with pytest.raises(StudyError, match=message):
+        load(tmp_path, text)
+
+
+def test_boxes_too_small_for_local_densities_are_refused_before_anything_runs(tmp_path):
+    with pytest.raises(StudyError, match="too small: half of it must exceed the cut-off of local densities"):
+        load(tmp_path, STUDY.replace("880", "800").replace("r_max: 4.5", "r_max: 4.3"))
+
+
+def test_ensembles_may_be_at_some_temperatures_of_some_systems(tmp_path):
+    others = "systems: [{system: ka_0.1, particles: 1000, temperatures: [0.9, 0.7]}, "
+    text = STUDY.replace("systems: [", others).replace("lags:", "temperatures: [1.3], lags:")
+    without, plan = plan_study(load(tmp_path, text.replace("temperature: 1.3}", "temperature: null}")))
+
+    assert "isoconfigurational" not in without.layouts
+    assert plan.layouts["isoconfigurational"].coordinates["temperature"].values.tolist() == [1.3]
+    assert plan.layouts["production"].coordinates["temperature"].values.tolist() == [1.6, 1.3]
+    keys = [task.key for task in tasks_of(plan) if task.key.startswith("simulate-") and "/c" in task.key]
+    assert keys
+    assert all("/T1.3/" in key for key in keys)
+
+
+def test_the_dry_run_counts_trajectories_to_their_ends_and_the_positions_kept(tmp_path):
+    (plan,) = plan_study(load(tmp_path, STUDY))
+    (half,) = plan_study(load(tmp_path, STUDY.replace("positions: true, lags:", "temperatures: [1.6], lags:")))
+    lags = plan.layouts["isoconfigurational"].sizes["lag"]
+
+    apart = plan.source.effort().particle_steps - half.source.effort().particle_steps
+    assert apart == pytest.approx(880 * 3 * 4 * 632)
+    assert plan.layouts["isoconfigurational"].nbytes()["final_position"] == 2 * 3 * 4 * lags * 880 * 12
+    assert "final_position" not in half.layouts["isoconfigurational"].nbytes()
+    assert cost_of(plan).files - cost_of(half).files > 2 * 3
