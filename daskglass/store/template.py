@@ -137,11 +137,13 @@ def lay_out(path: Path, layout: Layout, attrs: Mapping[str, Any], run_attrs: Map
         dataset, encoding = _template(layout, attrs)
         put_group(path, group, _unwritten(dataset, encoding), compute=False, encoding=encoding)
     else:
-        present = open_group(path, group)
+        there = open_group(path, group)
+        # of a study that kept positions of trajectories, which would not follow what is run later
+        present = there.drop_dims("trajectory") if "trajectory" in set(there.dims) - set(layout.sizes) else there
         attrs = {name: present.attrs[name] for name in KEPT if name in present.attrs} | dict(attrs)
         dataset, encoding = _template(_with_present(present, layout), attrs)
         _check_same(path, group, present, dataset)
-        if _differs(present, dataset):
+        if present is not there or _differs(present, dataset):
             put_group(
                 path,
                 group,

@@ -169,6 +169,20 @@ def test_a_finished_study_has_nothing_to_do_and_more_trajectories_are_all_that_i
     assert not {key for key in again if key.startswith("simulate") and "/c" not in key}
 
 
+def test_positions_that_are_no_longer_kept_are_gone(finished):
+    (finished / "study.yaml").write_text(
+        STUDY.replace("trajectories: 4", "trajectories: 6").replace("positions: true", "positions: false")
+    )
+
+    done = command_here("run", "study.yaml", "--cluster", "none", folder=finished)
+
+    assert done.returncode == 0, done.stderr
+    ensembles = dg.open_store(finished / "own.zarr")["ka_0.0/isoconfigurational"].dataset
+    assert "trajectory" not in ensembles.sizes
+    assert "final_position" not in ensembles
+    assert ensembles["propensity"].isel(lag=slice(3)).where(ensembles["species"] == 0, 0.0).notnull().all()
+
+
 def test_tasks_wait_for_the_frames_of_their_own_run(tmp_path):
     (plan,) = plan_study(load(tmp_path, STUDY))
     tasks = {task.key: task for task in tasks_of(plan)}
