@@ -19,7 +19,7 @@ from daskglass.physics.labels import distinct, same
 from daskglass.sources import Effort, Feed, Recording, Simulation
 from daskglass.sources.ensemble_files import EndFiles, Held, Survey, TrajectoryFiles
 from daskglass.sources.surveys import ENSEMBLE as RUN
-from daskglass.sources.surveys import check_density, check_fractions
+from daskglass.sources.surveys import check_density, check_fractions, check_particles
 from daskglass.store.blocks import Block
 from daskglass.study.settings import Study, System
 from daskglass.trajectories.mapping import Trajectory
@@ -233,11 +233,7 @@ class FromEnsembles:
             Naming both numbers.
         """
         path = self.held.first
-        if "particles" in self.asked.model_fields_set and self.asked.particles != self.particles:
-            raise TrajectoryError(
-                f"holds {self.particles} particles; {setting('systems.particles')} says {self.asked.particles}",
-                file=path,
-            )
+        check_particles(path, self.particles, self.asked)
         if mixture := self.asked.mixture:
             counts = np.bincount(self.codes, minlength=len(self.species)).tolist()
             check_fractions(path, self.species, counts, mixture.fractions)

@@ -23,6 +23,7 @@ from daskglass.sources.surveys import (
     check_agree,
     check_composition,
     check_density,
+    check_particles,
     check_timestep,
     composition,
 )
@@ -300,6 +301,7 @@ class FromFiles:
         """Refuse files that are not what the study states."""
         mixture = self.asked.mixture
         first, survey = self._first
+        check_particles(first, survey.particles, self.asked)
         expected = composition(first, survey, self.species)
         for run in self._surveys:
             for path, survey in self._readable(run):

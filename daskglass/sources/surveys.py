@@ -13,7 +13,7 @@ from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.physics.systems import Mixture
 from daskglass.registry import READERS, load
 from daskglass.store.ledger import Ledger
-from daskglass.study.settings import Study
+from daskglass.study.settings import Study, System
 from daskglass.trajectories import get_format
 from daskglass.trajectories.mapping import Trajectory, find_sources, read_table
 from daskglass.trajectories.several_files import file_of
@@ -247,6 +247,16 @@ def check_fractions(path: Path, names: Sequence[str], counts: Sequence[int], fra
             file=path,
             remedy=f"put the types in the order of its species, by {setting('systems.species')}, or give the files another "
             "system",
+        )
+
+
+def check_particles(path: Path, particles: int, asked: System) -> None:
+    """Refuse a file of another number of particles than the study states."""
+    if "particles" in asked.model_fields_set and asked.particles != particles:
+        raise TrajectoryError(
+            f"holds {particles} particles; {setting('systems.particles')} says {asked.particles}",
+            file=path,
+            remedy="correct it, or leave it out: files say how many there are",
         )
 
 

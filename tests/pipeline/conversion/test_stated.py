@@ -17,7 +17,7 @@ from tests.pipeline.conversion.files import (
     write_files,
     write_varying,
 )
-from tests.studies import command_here
+from tests.studies import FILES, command_here
 from tests.trajectories.files import (
     dump_text,
     write_dump,
@@ -123,3 +123,14 @@ def test_a_time_step_that_changes_within_a_dump_is_refused(tmp_path, client):
     write_files(tmp_path, {BAD: walk(0)}, write_timed, jump=100)
     (told,) = causes(tmp_path, client, format="lammps")
     assert "the time step changed" in told
+
+
+def test_another_number_of_particles_than_the_study_states_is_refused(files):
+    text = FILES.replace("{system: ka_0.0,", "{system: ka_0.0, particles: 500,")
+    assert "particles: 500" in text
+    (files / "study.yaml").write_text(text)
+
+    refused = command_here("run", "study.yaml", "--dry-run", folder=files)
+
+    assert refused.returncode == 1
+    assert "holds 432 particles; systems.particles says 500" in refused.stdout + refused.stderr
