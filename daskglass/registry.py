@@ -198,7 +198,7 @@ TEMPLATES = ("quickstart", "trajectories", "well_width", "validation", "ensemble
 
 def figures_of(production: bool, others: bool, ensembles: bool) -> list[str]:
     """Names of the figures, in order, of a study with production runs, other structural variables in them, or ensembles."""
-    kinds = ((FIGURES, production), (OTHER_FIGURES, others), (ENSEMBLE_FIGURES, ensembles))
+    kinds = ((FIGURES, production), (ENSEMBLE_FIGURES, ensembles), (OTHER_FIGURES, others))
     return [name for figures, there in kinds if there for name in figures]
 
 

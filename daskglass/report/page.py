@@ -12,7 +12,7 @@ import markupsafe
 import numpy as np
 import xarray as xr
 
-from daskglass.registry import ENSEMBLE_FIGURES
+from daskglass.registry import ENSEMBLE_FIGURES, OTHER_FIGURES
 from daskglass.report.boards import about, board_tables, data_of_boards
 from daskglass.report.caption_parts import data
 from daskglass.report.claims import RULE, Claim, judge
@@ -31,7 +31,13 @@ Spent = Mapping[str, Mapping[str, float]]  # core seconds by stage and system
 
 def write_figure(results: Results, number: int, folder: Path) -> None:
     """Write a figure as PNG and SVG; its number is its place among those of the study, from 1."""
-    save(drawn(results.figures[number - 1], results), folder / f"figure_{number}")
+    name = results.figures[number - 1]
+    save(drawn(name, results), folder / file_name(name, number))
+
+
+def file_name(name: str, number: int) -> str:
+    """Name of the files of a figure, without ending: its number, which those of other structural variables have none of."""
+    return name if name in OTHER_FIGURES else f"figure_{number}"
 
 
 def write_page(results: Results, spent: Spent, figures: Path, folder: Path) -> None:
@@ -39,7 +45,7 @@ def write_page(results: Results, spent: Spent, figures: Path, folder: Path) -> N
     images = []
     for number, name in enumerate(results.figures, start=1):
         figure = get_figure(name)
-        svg = base64.b64encode((figures / f"figure_{number}.svg").read_bytes()).decode()
+        svg = base64.b64encode((figures / f"{file_name(name, number)}.svg").read_bytes()).decode()
         images.append({
             "number": number, "title": figure.TITLE, "caption": f"{figure.caption(results)} {_data(name, results)}",
             "source": f"data:image/svg+xml;base64,{svg}",

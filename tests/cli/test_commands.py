@@ -242,6 +242,7 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
     done = command_here("figures", "tiny.zarr", folder=tiny)
     assert done.stdout.strip() == "tiny.figures/index.html"
     assert len(list((tiny / "tiny.figures").glob("figure_?.png"))) == 6
+    assert (tiny / "tiny.figures/others.svg").is_file()
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,11 @@ def test_a_study_is_followed_from_its_plan_to_its_barriers(browser, files, monke
             tell({"dashboard": address, **state})
             if not seen:
                 # nothing goes on before this returns
-                seen.append(wait_for_text(browser, "running for", "0 of 38 tasks done, 1 worker", "convert 0 of 8"))
+                seen.append(wait_for_text(browser, "running for", "0 of 54 tasks done, 1 worker", "convert 0 of 8"))
 
         assert not run(client, tick).failures
         tell({"dashboard": address, "workers": 1, "running": {}})
-        shown = wait_for_text(browser, "38 of 38 tasks done", "barriers", "lines: fitted barriers")
+        shown = wait_for_text(browser, "54 of 54 tasks done", "barriers", "lines: fitted barriers")
         for stage, total in (("convert", 8), ("hops", 10), ("softness", 8), ("entropy", 4), ("ensemble", 5)):
             assert f"{stage} {total} of {total}" in shown
         columns = wait_for(lambda: browser.execute_script(COLUMNS), lambda found: found.get("events"))

@@ -32,7 +32,7 @@ def test_second_copies_of_every_task_killed_anywhere_leave_a_finished_store_as_i
     *changed, summary = done.stdout.splitlines() or [""]
     assert (changed, done.returncode) == ([], 0), done.stdout + done.stderr
     looked, killed, kinds = map(int, re.findall(r"\d+", summary))
-    assert kinds == 15
+    assert kinds == 17
     assert looked > 8 * kinds
     assert killed == 2 * kinds
 

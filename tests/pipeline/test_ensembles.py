@@ -114,7 +114,7 @@ def test_the_scoreboard_holds_what_the_api_scores(ensembles, tree):
     one = board.isel(temperature=0).sel(indicator="local_energy, 2")
     for name in ("pearson", "pearson_err", "pearson_pooled", "spearman", "ceiling", "ceiling_err"):
         assert np.allclose(one[name], score[name]), name
-    assert board["indicator"].size == 4 * 5 * 2 + 1
+    assert board["indicator"].size == 4 * 5 * 2 + 2
     # uniform mobilities between 0.05 and 0.15: the two halves agree, and no structure foresees them
     assert (one["ceiling"] > 0.6).all()
     assert (abs(one["pearson"]) < 4 * one["pearson_err"] + 0.1).all()
