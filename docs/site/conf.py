@@ -32,6 +32,7 @@ default_role = "name"  # of docstrings: a link where it is a public name
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"
@@ -42,6 +43,7 @@ linkcheck_anchors = False  # sites that draw their pages by scripts have none
 
 html_theme = "pydata_sphinx_theme"
 html_title = "daskglass"
+templates_path = [str(HERE / "templates")]
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 html_copy_source = html_show_sourcelink = False
@@ -54,6 +56,7 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],
     "navigation_with_keys": False,
+    "collapse_navigation": True,
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

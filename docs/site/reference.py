@@ -117,22 +117,29 @@ def command_line() -> str:
     """Every command of the command line, with its arguments and options."""
     group: Any = get_command(app)
     text = "# Command line\n\nAlso as `python -m daskglass`. Exit status 0: done; 1: failed; 2: bad usage or study file.\n\n"
+    text += _parameters(group.params)
     for name, command in group.commands.items():
-        arguments = [option for option in command.params if option.param_type_name == "argument"]
-        options = [option for option in command.params if option.param_type_name == "option" and not option.hidden]
-        words = [argument.name.upper() if argument.required else f"[{argument.name.upper()}]" for argument in arguments]
-        usage = " ".join(["daskglass", name, *words, *["[OPTIONS]"] * bool(options)])
-        text += f"## {name}\n\n{inspect.cleandoc(command.help)}\n\n{fenced('text', usage)}\n"
-        rows = [(f"`{argument.name.upper()}`", argument.help or "", _default(argument)) for argument in arguments]
-        rows += [(_option(option), option.help or "", _default(option)) for option in options]
-        text += table(("argument or option", "meaning", "default"), rows) + "\n" if rows else ""
+        arguments = [it for it in command.params if it.param_type_name == "argument"]
+        words = [it.name.upper() if it.required else f"[{it.name.upper()}]" for it in arguments]
+        usage = " ".join(["daskglass", name, *words, *["[OPTIONS]"] * (len(arguments) < len(command.params))])
+        text += (
+            f"## {name}\n\n{inspect.cleandoc(command.help)}\n\n{fenced('text', usage)}\n{_parameters(command.params)}"
+        )
     return text
+
+
+def _parameters(parameters: Iterable[Any]) -> str:
+    rows = [
+        (f"`{it.name.upper()}`" if it.param_type_name == "argument" else _option(it), it.help or "", _default(it))
+        for it in parameters
+    ]
+    return table(("argument or option", "meaning", "default"), rows) + "\n" if rows else ""
 
 
 def _option(option: Any) -> str:
     value = "" if option.is_flag else f" {option.metavar or option.opts[0].lstrip('-').upper().replace('-', '_')}"
     names = code(f"{name}{value}" for name in (*option.opts, *option.secondary_opts))
-    return names + " (may be repeated)" * option.multiple
+    return names + " …" * option.multiple
 
 
 def _default(option: Any) -> str:
@@ -290,7 +297,7 @@ def variables() -> str:
         (
             f"`{name}`",
             it.long_name,
-            it.units,
+            f"`{it.units}`",
             ", ".join(it.dims),
             it.dtype,
             ", ".join(stages.get(name, ())),
@@ -323,6 +330,6 @@ def errors() -> str:
         lines = [f".. autoexception:: daskglass.errors.{name}", "   :show-inheritance:", "   :no-index-entry:"]
         by = ", ".join(f"[`{function}`](api/{function}.rst)" for function in raised.get(name, ()))
         status = "2" if issubclass(kind, StudyError) else "1"
-        text += f"## {name}\n\n{fenced('{eval-rst}', chr(10).join(lines))}\nExit status {status}."
+        text += f"{fenced('{eval-rst}', chr(10).join(lines))}\nExit status {status}."
         text += (f" Raised by {by}." if by else "") + "\n\n"
     return text

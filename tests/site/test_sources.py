@@ -92,6 +92,7 @@ def test_sources_are_written_once_and_what_is_of_no_page_goes(tmp_path):
 
 def test_the_command_line_has_every_command_and_option():
     text = PAGES["reference/command_line.md"]
+    assert "| `--version` | print the version |" in text
     for name, command in get_command(app).commands.items():
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         for parameter in command.params:
@@ -130,14 +131,19 @@ def test_every_variable_is_listed_with_the_stages_that_write_it():
     lines = PAGES["reference/variables.md"].splitlines()
 
     assert [re.match(r"\| `(\w+)`", line)[1] for line in lines if line.startswith("| `")] == list(VARIABLES)
-    assert "| `hop` | hop indicator p_hop | sigma**2 | temperature, replica, time, particle | float32 | hops |" in lines
+    assert (
+        "| `hop` | hop indicator p_hop | `sigma**2` | temperature, replica, time, particle | float32 | hops |" in lines
+    )
 
 
 def test_every_error_is_listed_with_the_functions_that_raise_it():
     text = PAGES["reference/errors.md"]
 
-    assert "Exit status 2. Raised by" in text.partition("## StudyError")[2].partition("## ")[0]
-    assert "[`propensity`](api/propensity.rst)" in text.partition("## DataError")[2].partition("## ")[0]
+    assert "Exit status 2. Raised by" in text.partition("daskglass.errors.StudyError")[2].partition("autoexception")[0]
+    assert (
+        "[`propensity`](api/propensity.rst)"
+        in text.partition("daskglass.errors.DataError")[2].partition("autoexception")[0]
+    )
 
 
 @pytest.mark.parametrize(
