@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import BaseModel
 from typer.main import get_command
 
@@ -116,6 +117,31 @@ def test_the_table_of_the_study_file_names_every_key():
 
     # the whole file's keys are in the example above it
     assert leaves(Study) - named - {"study", "store", "systems", "source", "mixture"} == set()
+
+
+def rows_of_the_study_file():
+    """Section, keys and defaults of each row of the table; a section is named in its first row."""
+    section = ""
+    for line in (ROOT / "docs/study_file.md").read_text(encoding="utf-8").splitlines():
+        cells = re.match(r"\| (.*) ?\| (`.*`) \| (.*?) ?\| .*\|$", line)
+        if cells:
+            section = cells[1].strip("` ") or section
+            given = yaml.safe_load(f"[{cells[3].replace('`', '').replace('1e-5', '1.0e-5')}]")
+            yield section, re.findall(r"`(\w+)`", cells[2]), given
+
+
+def test_defaults_in_the_table_of_the_study_file_are_those_of_the_models():
+    sections = {".".join(keys): model for keys, model in reference.models(Study)}
+    compared = 0
+    for section, keys, given in rows_of_the_study_file():
+        for key, value in zip(keys, given, strict=False):
+            default = sections[section].model_fields[key].default
+            if isinstance(default, BaseModel):
+                default = default.model_dump(exclude_none=True, mode="json")
+            if default not in (None, (), {}):
+                assert value == (list(default) if isinstance(default, tuple) else default), (section, key)
+                compared += 1
+    assert compared > 30
 
 
 def test_limits_are_those_of_the_models():
