@@ -44,7 +44,7 @@ bench: .venv/installed-bench
 # The site, build/site/html/index.html: a warning is an error, and so is a link or a name that leads nowhere. Needs no network.
 site: .venv/installed-docs
 	mkdir -p build/site/pages
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --nitpicky $(SITE) build/site/html
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --nitpicky $(SITE) build/site/html
 
 # Links to other sites, which need a network.
 linkcheck: .venv/installed-docs

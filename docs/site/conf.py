@@ -39,6 +39,7 @@ numpydoc_xref_ignore = "all"
 numpydoc_xref_aliases = ALIASES
 # a few lines each, so that building needs no network; nitpicky names what they lack, `make linkcheck` tries their addresses
 intersphinx_mapping = {name: (address, str(file)) for name, (address, file) in INVENTORIES.items()}
+linkcheck_timeout = 20
 linkcheck_anchors = False  # sites that draw their pages by scripts have none
 
 html_theme = "pydata_sphinx_theme"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import reference
@@ -38,7 +38,8 @@ def place_of(path: str) -> str:
         return f"{STUDIES}#{Path(path).stem}"
     if path in PLACES:
         return PLACES[path]
-    return path.removeprefix("docs/") if path.startswith("docs/") else f"files/{path}"
+    folder = next((folder for folder in ("docs/site/pages/", "docs/") if path.startswith(folder)), None)
+    return f"files/{path}" if folder is None else path.removeprefix(folder)
 
 
 def on_the_site(text: str, folder: str) -> str:
@@ -78,14 +79,10 @@ def pages() -> dict[str, str]:
     """Text of every page of the site, by its place."""
     found: dict[str, str] = {}
     for place, file in markdown():
-        text = file.read_text(encoding="utf-8")
-        folder = os.path.relpath(file.parent, ROOT)
-        found[place] = text if folder == "docs/site/pages" else on_the_site(text, "" if folder == "." else folder)
+        found[place] = on_the_site(file.read_text(encoding="utf-8"), os.path.relpath(file.parent, ROOT))
     found["index.md"] += found.pop("contents.md")
     found["what_it_computes.md"] = with_functions(found["what_it_computes.md"])
-    appended: dict[str, Callable[[], str]] = {"study_file.md": reference.limits_of_settings}
-    for place, more in appended.items():
-        found[place] += more()
+    found["study_file.md"] += reference.limits_of_settings()
     return found | reference.pages()
 
 

@@ -17,7 +17,7 @@ from daskglass.cli import app
 from daskglass.cluster import checks
 from daskglass.cluster.shipped import SHIPPED
 from daskglass.errors import StudyError
-from daskglass.registry import BATCH_SYSTEMS, ENGINES, READERS
+from daskglass.registry import BATCH_SYSTEMS, ENGINES, READERS, TEMPLATES
 from daskglass.stages.declare import Reduce
 from daskglass.stages.registry import STAGES
 from daskglass.study.settings import Study
@@ -234,8 +234,8 @@ def _value(default: Any, model: type[BaseModel], name: str) -> str:
 def study_files() -> str:
     """Study files that `daskglass new --from` begins from."""
     text = "# Study files to begin from\n\n`daskglass new NAME --from TEMPLATE` writes one into the working folder.\n\n"
-    for file in sorted(FOLDER.glob("*.yaml")):
-        text += f"## {file.stem}\n\n{fenced('yaml', file.read_text(encoding='utf-8'))}\n"
+    for name in TEMPLATES:
+        text += f"## {name}\n\n{fenced('yaml', (FOLDER / f'{name}.yaml').read_text(encoding='utf-8'))}\n"
     return text
 
 

@@ -12,7 +12,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 VERBATIM = (nodes.literal, nodes.literal_block, nodes.doctest_block, addnodes.desc_signature)
 # after one letter, a number that is raised, or a closing bracket: words with underscores stay
-BASE = r"(?<![\w.-])[^\W\d_]\u0304?|(?<![\w.])\d+(?=\^)|(?<=[⟩)\]|²⁾])"
+BASE = r"(?<![\w.-])[dΔ]?[^\W\d_]\u0304?|(?<![\w.])\d+(?=\^)|(?<=[⟩)\]|²⁾])"
 SCRIPT = re.compile(rf"(?:{BASE})([_^])(\{{[^{{}}]*\}}|\d+\.\d+|[^\W_]+)")
 
 
