@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := pytest --numprocesses 2 -m "not long and not validate and not wheel and not slurm and not gridengine"
 
-.PHONY: quickstart test validate coverage test-wheel test-slurm lint bench clean
+SITE := -c docs/site build/site/pages
+
+.PHONY: quickstart test validate coverage test-wheel test-slurm lint bench site linkcheck clean
 
 quickstart: .venv/installed
 	$(BIN)/daskglass run pipelines/quickstart.yaml
@@ -39,8 +41,18 @@ lint: .venv/installed-test
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
+# The site, build/site/html/index.html: a warning is an error, and so is a link or a name that leads nowhere. Needs no network.
+site: .venv/installed-docs
+	mkdir -p build/site/pages
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --nitpicky $(SITE) build/site/html
+
+# Links to other sites, which need a network.
+linkcheck: .venv/installed-docs
+	mkdir -p build/site/pages
+	$(BIN)/python -m sphinx --builder linkcheck $(SITE) build/site/links
+
 clean:
-	rm -rf .venv quickstart.zarr quickstart.zarr.ledger quickstart.trajectories quickstart.figures
+	rm -rf .venv build/site quickstart.zarr quickstart.zarr.ledger quickstart.trajectories quickstart.figures
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -56,3 +68,7 @@ clean:
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	touch $@ .venv/installed
+
+.venv/installed-docs: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@

@@ -18,10 +18,16 @@ class DaskglassError(Exception):
 
     Attributes
     ----------
-    problem : what is wrong; what names a setting in it, or in the remedy, is made by `setting`
-    file, frame : where; None where it is in no file, or no frame
-    remedy : what to do about it; empty where the problem tells
-    words : what settings are called, by their keys, where it is not by these
+    problem : str
+        What is wrong. A name of a setting in it, or in the remedy, is made by `setting`.
+    file : Path or str
+        Where; None where it is in no file.
+    frame : int
+        Where; None where it is in no frame.
+    remedy : str
+        What to do about it; empty where the problem tells.
+    words : Mapping
+        What settings are called, by their keys, where it is not by these.
     """
 
     def __init__(
