@@ -22,7 +22,7 @@ from distributed.security import Security
 from daskglass.cluster.connect import connect
 from daskglass.cluster.folders import is_private
 from daskglass.cluster.profiles import load_profile
-from daskglass.registry import FIGURES
+from daskglass.registry import FIGURES, OTHER_FIGURES
 from daskglass.store.ledger import Ledger
 from tests.cluster.test_strangers import stranger
 from tests.pipeline.test_pipeline import assert_same_store
@@ -126,7 +126,7 @@ def test_a_study_on_slurm_is_the_one_of_a_laptop_though_a_node_goes_down_and_a_s
     assert dashboard.startswith("dashboard: http://127.0.0.1:")
     assert "ssh -N -L" in dashboard
     assert study.endswith("/study")
-    assert f"{len(FIGURES) + 1} tasks done" in drawn.stdout
+    assert f"{len(FIGURES) + len(OTHER_FIGURES) + 1} tasks done" in drawn.stdout
 
 
 def test_cancelled_jobs_and_killed_processes_are_replaced(undisturbed, folder, slurm):
