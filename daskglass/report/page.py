@@ -26,6 +26,7 @@ from daskglass.stages.registry import names
 SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
 _INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
 TEMPLATE = "page.html"
+FIGURES_STAGE = "figures"
 Spent = Mapping[str, Mapping[str, float]]  # core seconds by stage and system
 
 
@@ -89,14 +90,17 @@ def _others(results: Results) -> list[tuple[str, list[Claim]]]:
 
 
 def core_time(spent: Spent) -> Table:
-    """Core seconds of every stage and system; what is drawn is of all systems."""
+    """Core seconds of every stage and system; of drawing none, so that a page is the same whenever it is drawn."""
+    spent = {stage: of_stage for stage, of_stage in spent.items() if stage != FIGURES_STAGE}
     systems = list(dict.fromkeys(system for of_stage in spent.values() for system in of_stage))
     stages = sorted(spent, key=names().index)
     rows = [(stage, *(_seconds(spent[stage].get(system)) for system in systems)) for stage in stages]
     sums = [sum(of_stage.get(system, 0.0) for of_stage in spent.values()) for system in systems]
     total = f"{sum(sums):,.0f} core seconds" + f" ({sum(sums) / 3600:,.3g} core hours)" * (sum(sums) > 3600)
     return Table(
-        f"Core seconds of all tasks; {total} in all", ("stage", *systems), [*rows, ("sum", *map(_seconds, sums))]
+        f"Core seconds of all tasks before the figures; {total} in all",
+        ("stage", *systems),
+        [*rows, ("sum", *map(_seconds, sums))],
     )
 
 
