@@ -120,7 +120,7 @@ def query_code(store: Path, run: xr.Dataset, choice: Choice, slab: Slab, brush: 
         f"    {str(store.absolute())!r}, {choice.system!r}, {choice.run!r}, {names!r},",
         f"    temperature={choice.temperature!r}, replica={choice.replica!r}, {dim}={label!r},{lag}",
         f"    species={list(slab.species)!r},",
-        f').isel(system=0).transpose(..., "particle")',
+        ').isel(system=0).transpose(..., "particle")',
     ]  # fmt: skip
     conditions = []
     for quantity, limits, name in ((choice.first, brush.first, "first"), (choice.second, brush.second, "second")):

@@ -17,7 +17,7 @@ import xarray as xr
 from bokeh.document import Document, without_document_lock
 from bokeh.events import SelectionGeometry
 from bokeh.layouts import column, row
-from bokeh.models import CustomJS
+from bokeh.models import CustomJS, CustomJSTickFormatter
 from bokeh.models.widgets import Button, CheckboxGroup, Div, RangeSlider, Select, Slider
 
 from daskglass.errors import DaskglassError
@@ -41,6 +41,7 @@ from daskglass.store.blocks import open_tree
 DIVERGING = ("softness", "propensity_margin")  # variables whose sign has a meaning
 THICKNESS = 2.0  # σ, at first
 BODY = """{% extends base %}{% block postamble %}
+<link rel="icon" href="data:,">
 <style>body { margin: 8px 24px 24px; background: #fff; font-family: Helvetica, Arial, sans-serif; }</style>{% endblock %}"""
 # a store that is being written is read again at the next change
 BEING_WRITTEN = (DaskglassError, OSError, KeyError, ValueError, RuntimeError)
@@ -97,7 +98,8 @@ class _Page:
             Select(title=title, name=title, options=[], **look) for title in selects
         )
         self.system.options = list(self.runs)
-        self.time = Slider(name="time", title="time", start=0, end=1, step=1, value=0, show_value=False, **look)
+        self.label = CustomJSTickFormatter(args={"labels": []}, code="return labels[Math.round(tick)] ?? ''")
+        self.time = Slider(name="time", title="time", start=0, end=1, step=1, value=0, format=self.label, **look)
         self.depth = Slider(name="depth", title="depth z (σ)", start=0, end=1, step=0.1, value=0, **look)
         self.thickness = Slider(
             name="thickness", title="thickness (σ)", start=0.5, end=1, step=0.1, value=THICKNESS, **look
@@ -107,7 +109,7 @@ class _Page:
             RangeSlider(name=name, title=name, start=0, end=1, step=0.01, value=(0, 1), format="0.00", **look)
             for name in ("range", "range against")
         )
-        self.clear = Button(label="Choose all again", **look)
+        self.clear = Button(name="clear", label="Choose all again", **look)
         self.copy = Button(label="Copy", width=80, stylesheets=[self.style])
         self.numbers, self.code = (Div(**look) for _ in range(2))
 
@@ -131,7 +133,9 @@ class _Page:
         found = row(self.rates_plot, self.radial_plot, sizing_mode="stretch_width", spacing=16)
         code = column(row(self._words("the same in code"), self.copy), self.code, sizing_mode="stretch_width")
         middle = column(self.numbers, looks, found, code, sizing_mode="stretch_width")
-        self.doc.add_root(column(head, row(left, middle, sizing_mode="stretch_width", spacing=24), sizing_mode="stretch_width"))
+        self.doc.add_root(
+            column(head, row(left, middle, sizing_mode="stretch_width", spacing=24), sizing_mode="stretch_width")
+        )
         self.doc.title = f"{self.store.name} · explore"
         self.doc.template = jinja2.Environment(autoescape=True).from_string(BODY)
 
@@ -176,9 +180,11 @@ class _Page:
         box = np.asarray(run["box"].values, np.float64).reshape(-1, 3)[0]
         labels = list(quantities_of(run))
         with _Setting(self):
-            _offer(self.temperature, [repr(float(T)) for T in run["temperature"].values])
+            temperatures = [repr(float(T)) for T in run["temperature"].values]
+            _offer(self.temperature, temperatures, temperatures[-1])
             _offer(self.replica, [str(int(replica)) for replica in run["replica"].values])
-            _offer(self.lag, [(str(k), f"{lag:.6g} τ") for k, lag in enumerate(run["lag"].values)] if "lag" in run.dims else [("0", "")])
+            lags = run["lag"].values if "lag" in run.dims else [0.0]
+            _offer(self.lag, [(str(k), f"{lag:.6g} τ") for k, lag in enumerate(lags)])
             self.lag.visible = "lag" in run.dims
             _offer(self.positions, positions_of(run))
             _offer(self.first, labels)
@@ -197,6 +203,7 @@ class _Page:
 
     def slide(self) -> None:
         """Choose the ranges of the sliders; a range from end to end is none."""
+
         def limits(slider: RangeSlider) -> Limits | None:
             low, high = (float(end) for end in slider.value)
             return None if (low, high) == (slider.start, slider.end) else (low, high)
@@ -225,7 +232,9 @@ class _Page:
             ):  # fmt: skip
                 low, high = wanted or limits
                 step = (limits[1] - limits[0]) / 200
-                slider.update(start=limits[0], end=limits[1], step=step, value=(max(low, limits[0]), min(high, limits[1])))
+                slider.update(
+                    start=limits[0], end=limits[1], step=step, value=(max(low, limits[0]), min(high, limits[1]))
+                )
 
     # --- from what is chosen to what is shown -------------------------------------------------------------------------
 
@@ -236,12 +245,21 @@ class _Page:
             self.system.value, self.kind.value, float(self.temperature.value), int(self.replica.value), int(self.time.value),
             int(self.lag.value), self.positions.value, quantities[self.first.value], quantities[self.second.value],
         )  # fmt: skip
+        self._name_frames(choice)
         names = tuple(self.species.labels[k] for k in self.species.active)
         slab = Slab(float(self.depth.value), float(self.thickness.value), names)
         self.wanted = Wanted(choice, slab, self.brush, self.limits)
         if not self.working:
             self.working = True
             self.doc.add_next_tick_callback(self._work)  # type: ignore[arg-type]
+
+    def _name_frames(self, choice: Choice) -> None:
+        dim = along(self.run)
+        labels = [f"{label:.6g}" + " τ" * (dim == "time") for label in times_of(self.run, choice)]
+        if self.label.args["labels"] != labels:
+            self.label.args = {"labels": labels}
+            with _Setting(self):
+                self.time.title = dim
 
     @without_document_lock
     async def _work(self) -> None:
@@ -254,7 +272,8 @@ class _Page:
                 try:
                     draw = await asyncio.to_thread(step, done)
                 except BEING_WRITTEN as error:
-                    draw = partial(self._fail, f"{error}" if isinstance(error, DaskglassError) else f"{type(error).__name__}: {error}")
+                    named = "" if isinstance(error, DaskglassError) else f"{type(error).__name__}: "
+                    draw = partial(self._fail, f"{named}{error}")
                 if done is not self.wanted or self.closed:
                     break
                 self.doc.add_next_tick_callback(draw)
@@ -285,7 +304,9 @@ class _Page:
             limits = tuple(
                 (min(low, old[0]), max(high, old[1])) for (low, high), old in zip(limits, wanted.limits, strict=True)
             )
-        return partial(self._show_view, wanted, view(frame, wanted.slab, wanted.brush, limits), frame.box, limits, colours)  # type: ignore[arg-type]
+        return partial(
+            self._show_view, wanted, view(frame, wanted.slab, wanted.brush, limits), frame.box, limits, colours
+        )  # type: ignore[arg-type]
 
     def _show_view(
         self, wanted: Wanted, found: View, box: Sequence[float], limits: tuple[Limits, Limits], colours: panels.Colours | None
@@ -297,9 +318,7 @@ class _Page:
         self.draw_slab(found, (float(box[0]), float(box[1])), self.colours, labels)
         self.draw_histogram(found, limits[0], labels[0])
         self.draw_joint(found, limits, labels)
-        label = times_of(run, choice)[choice.frame]
         with _Setting(self):
-            self.time.title = f"time {label:g} τ" if along(run) == "time" else f"configuration {label:g}"
             self.range_first.title, self.range_second.title = choice.first.label, choice.second.label
         share = 100 * found.chosen / max(found.shown, 1)
         self.numbers.text = (

@@ -24,7 +24,13 @@ Colours = tuple[Limits, bool]  # ends, and whether they part at zero
 
 
 def _figure(name: str, height: int, tools: str, **more: object) -> tuple[figure, Title]:
-    title = Title(text="", text_font_size="13px", text_color=INK, text_font="Helvetica, Arial, sans-serif")
+    title = Title(
+        text="",
+        text_font_size="13px",
+        text_font_style="normal",
+        text_color=INK,
+        text_font="Helvetica, Arial, sans-serif",
+    )
     plot = figure(title=title, height=height, tools=tools, sizing_mode="stretch_width", name=name, **more)  # type: ignore[arg-type]
     plot.add_tools(SaveTool(filename=f"daskglass_{name}"))
     plot.toolbar.logo = None
@@ -48,8 +54,10 @@ def slab_panel() -> tuple[figure, Callable[[View, tuple[float, float], Colours, 
     mapper = LinearColorMapper(palette=DIVERGING, low=-1, high=1, nan_color=NONE)
     discs = plot.circle(
         "x", "y", radius="radius", source=source, line_color=INK, line_width=0.4, fill_alpha="alpha", line_alpha="alpha",
-        fill_color={"field": "first", "transform": mapper}, nonselection_glyph=None, selection_glyph=None,
+        fill_color={"field": "first", "transform": mapper},
     )  # fmt: skip
+    # what is chosen is known to the server alone
+    discs.update(nonselection_glyph=None, selection_glyph=None)
     hover = HoverTool(renderers=[discs])
     plot.add_tools(hover)
     bar = ColorBar(
@@ -81,8 +89,9 @@ def histogram_panel() -> tuple[figure, Callable[[View, Limits, str], None]]:
     """Histogram of the first variable: of all particles shown, and of those that are chosen."""
     plot, title = _figure("histogram", 270, "xbox_select", active_drag="xbox_select", y_axis_label="particles")
     source = ColumnDataSource({name: [] for name in ("left", "right", "all", "chosen")})
-    plot.quad(left="left", right="right", bottom=0, top="all", source=source, color=ALL, nonselection_glyph=None)
-    plot.quad(left="left", right="right", bottom=0, top="chosen", source=source, color=ACCENT, nonselection_glyph=None)
+    for name, colour in (("all", ALL), ("chosen", ACCENT)):
+        bars = plot.quad(left="left", right="right", bottom=0, top=name, source=source, color=colour)
+        bars.update(nonselection_glyph=None, selection_glyph=None)
     plot.y_range.start = 0  # type: ignore[attr-defined]
 
     def draw(found: View, limits: Limits, label: str) -> None:
@@ -108,7 +117,9 @@ def joint_panel() -> tuple[figure, Callable[[View, tuple[Limits, Limits], tuple[
         (left, right), (low, high) = limits
         images = {"all": found.joint, "chosen": found.joint_chosen}
         # more particles than tenfold would hide all others
-        shades = {name: np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan) for name, counts in images.items()}
+        shades = {
+            name: np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan) for name, counts in images.items()
+        }
         source.data = {
             **{name: [shade] for name, shade in shades.items()},
             "x": [left], "y": [low], "dw": [right - left], "dh": [high - low],
@@ -137,7 +148,9 @@ def rates_panel() -> tuple[figure, Callable[[Rates | None, str, str], None]]:
             tooltips=[("T", "@T"), ("P_R", "@chosen{0.00000}"), ("events", "@events{0,0} of @samples{0,0}")],
         )
     )
-    plot.legend.update(location="bottom_left", label_text_font_size="11px", padding=4, spacing=0, border_line_color=None)
+    plot.legend.update(
+        location="bottom_left", label_text_font_size="11px", padding=4, spacing=0, border_line_color=None
+    )
 
     def draw(found: Rates | None, what: str, over: str) -> None:
         if found is None:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
-from bokeh.server.server import Server
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.util import bind_sockets
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 
 from daskglass.cluster.job_script import LOOPBACK
 from daskglass.cluster.secret_path import new_prefix, require
@@ -35,17 +39,19 @@ def serve(store: Path, tell: Callable[[str], None]) -> None:
         server.stop()
 
 
-def start(store: Path) -> tuple[Server, str]:
+def start(store: Path) -> tuple[BaseServer, str]:
     """Server, which answers once its loop runs, and its address."""
     # what is wrong with a store is said here, not on a page
     runs_of(open_tree(store))
     prefix = new_prefix()
-    server = Server(
-        {f"/{PAGE}": Application(FunctionHandler(partial(fill, store)))},
-        address=LOOPBACK, port=0, prefix=prefix,
-        # a tunnel may end at another port
-        allow_websocket_origin=[f"{LOOPBACK}:*", "localhost:*"],
-    )  # fmt: skip
-    require(server._tornado, prefix, "`daskglass explore STORE`")
+    sockets, port = bind_sockets(LOOPBACK, 0)
+    pages = {f"/{PAGE}": Application(FunctionHandler(partial(fill, store)))}
+    # pages of other sites may not open a websocket here, even with the address
+    origins = [f"{LOOPBACK}:{port}", f"localhost:{port}"]
+    application = BokehTornado(pages, prefix=prefix, extra_websocket_origins=origins)
+    require(application, prefix, "`daskglass explore STORE`")
+    http = HTTPServer(application)
+    http.add_sockets(sockets)
+    server = BaseServer(IOLoop.current(), application, http)
     server.start()
-    return server, f"http://{LOOPBACK}:{server.port}{prefix}{PAGE}"
+    return server, f"http://{LOOPBACK}:{port}{prefix}{PAGE}"
