@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def limits_of(values: NDArray[np.float64]) -> Limits:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
+def neat(one: float, other: float) -> Limits:
+    """Limits that a brush gives, rounded to a thousandth of what is between them, or finer."""
+    low, high = min(one, other), max(one, other)
+    digits = 3 - math.floor(math.log10(high - low)) if high > low else 12
+    return round(low, digits), round(high, digits)
+
+
 def histogram(values: NDArray[np.float64], limits: Limits) -> NDArray[np.int64]:
     """Counts in `BINS` equal bins between two limits; NaN is left out."""
     return np.histogram(values[np.isfinite(values)], BINS, limits)[0]
@@ -129,8 +137,8 @@ def query_code(store: Path, run: xr.Dataset, choice: Choice, slab: Slab, brush: 
             conditions.append(f"({name} >= {limits[0]!r}) & ({name} <= {limits[1]!r})")
     if brush.region is not None:
         lines += [
-            f"x, y, z = (found[{choice.positions!r}] % found.box).transpose('xyz', ...)",
-            "edge = found.box.sel(xyz='z')",
+            f"x, y, z = (found[{choice.positions!r}] % found.box).reset_coords(drop=True).transpose('xyz', ...)",
+            "edge = found.box.sel(xyz='z', drop=True)",
             f"away = abs((z - {slab.depth!r} + edge / 2) % edge - edge / 2)",
         ]
         conditions.append(f"(away <= {slab.thickness / 2!r})")

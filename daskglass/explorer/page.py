@@ -22,7 +22,7 @@ from bokeh.models.widgets import Button, CheckboxGroup, Div, RangeSlider, Select
 
 from daskglass.errors import DaskglassError
 from daskglass.explorer import live, panels
-from daskglass.explorer.brush import Brush, Limits, Mask, Slab, chosen, is_shown, limits_of, query_code
+from daskglass.explorer.brush import Brush, Limits, Mask, Slab, chosen, is_shown, limits_of, neat, query_code
 from daskglass.explorer.frames import (
     Choice,
     Frame,
@@ -76,8 +76,9 @@ class _Page:
         self.samples: tuple[Any, live.Samples] | None = None
         self._controls()
         self._plots()
-        self._lay_out()
+        # events of what is in a document already are not followed
         self._follow()
+        self._lay_out()
         self.choose_system()
         doc.on_session_destroyed(self._close)
 
@@ -99,7 +100,9 @@ class _Page:
         )
         self.system.options = list(self.runs)
         self.label = CustomJSTickFormatter(args={"labels": []}, code="return labels[Math.round(tick)] ?? ''")
-        self.time = Slider(name="time", title="time", start=0, end=1, step=1, value=0, format=self.label, **look)
+        self.time = Slider(
+            name="time", title="time", start=0, end=1, step=1, value=0, format=self.label, tooltips=False, **look
+        )
         self.depth = Slider(name="depth", title="depth z (σ)", start=0, end=1, step=0.1, value=0, **look)
         self.thickness = Slider(
             name="thickness", title="thickness (σ)", start=0.5, end=1, step=0.1, value=THICKNESS, **look
@@ -132,7 +135,9 @@ class _Page:
         looks = row(self.slab_plot, right, sizing_mode="stretch_width", spacing=16)
         found = row(self.rates_plot, self.radial_plot, sizing_mode="stretch_width", spacing=16)
         code = column(row(self._words("the same in code"), self.copy), self.code, sizing_mode="stretch_width")
-        middle = column(self.numbers, looks, found, code, sizing_mode="stretch_width")
+        # what was found before is not shown beside the reason why there is nothing now
+        self.parts = (looks, found, code)
+        middle = column(self.numbers, *self.parts, sizing_mode="stretch_width")
         self.doc.add_root(
             column(head, row(left, middle, sizing_mode="stretch_width", spacing=24), sizing_mode="stretch_width")
         )
@@ -214,8 +219,8 @@ class _Page:
     def _brushed(self, brushed: Callable[[Limits, Limits], Brush], event: SelectionGeometry) -> None:
         shape = event.geometry
         if event.final and shape["type"] == "rect":
-            x, y = ((float(shape[f"{axis}0"]), float(shape[f"{axis}1"])) for axis in "xy")
-            self.paint(brushed((min(x), max(x)), (min(y), max(y))))
+            x, y = (neat(float(shape[f"{axis}0"]), float(shape[f"{axis}1"])) for axis in "xy")
+            self.paint(brushed(x, y))
 
     def paint(self, brush: Brush) -> None:
         """Choose by a brush, and move the sliders there."""
@@ -273,7 +278,7 @@ class _Page:
                     draw = await asyncio.to_thread(step, done)
                 except BEING_WRITTEN as error:
                     named = "" if isinstance(error, DaskglassError) else f"{type(error).__name__}: "
-                    draw = partial(self._fail, f"{named}{error}")
+                    draw = partial(self._fail, f"{named}{error}", step == self._see)
                 if done is not self.wanted or self.closed:
                     break
                 self.doc.add_next_tick_callback(draw)
@@ -281,7 +286,9 @@ class _Page:
                     break
         self.working = False
 
-    def _fail(self, text: str) -> None:
+    def _fail(self, text: str, nothing: bool) -> None:
+        for part in self.parts:
+            part.visible = not nothing
         self.numbers.text = f'<p class="numbers fault">{html.escape(text)}</p>'
 
     def _dataset(self, wanted: Wanted) -> xr.Dataset:
@@ -312,6 +319,8 @@ class _Page:
         self, wanted: Wanted, found: View, box: Sequence[float], limits: tuple[Limits, Limits], colours: panels.Colours | None
     ) -> None:  # fmt: skip
         run, choice = self._dataset(wanted), wanted.choice
+        for part in self.parts:
+            part.visible = True
         self.limits, self.colours = limits, colours or self.colours
         self._set_sliders()
         labels = (axis_label(run, choice.first), axis_label(run, choice.second))

@@ -108,6 +108,12 @@ def test_histograms_count_all_particles_though_few_are_drawn(runs, monkeypatch):
     np.testing.assert_array_equal(found.points["alpha"] > FAINT, positive[who])
 
 
+def test_ends_of_a_brush_are_rounded_to_a_thousandth_of_its_width():
+    assert brush.neat(0.49566297, -0.30381205) == (-0.3038, 0.4957)
+    assert brush.neat(1234.5678, 2234.5) == (1234.6, 2234.5)
+    assert brush.neat(0.5, 0.5) == (0.5, 0.5)
+
+
 @pytest.mark.parametrize(
     ("choice", "brushed"),
     [
@@ -120,6 +126,7 @@ def test_histograms_count_all_particles_though_few_are_drawn(runs, monkeypatch):
 def test_the_code_finds_the_same_particles(small, runs, choice, brushed):
     names = {}
     exec(query_code(small, runs[choice.run], choice, SLAB, brushed), names)
+    assert {"box", "species", "xyz"} <= set(names["chosen"].coords)
     first = names["chosen"][choice.first.name].isel(dict(choice.first.at)).load()
     frame = read_frame(runs[choice.run], choice)
     expected = chosen(frame, SLAB, brushed)
@@ -137,10 +144,8 @@ def test_rates_of_a_range_are_counted_by_hand(small, runs):
     np.testing.assert_array_equal(found.events, events)
     np.testing.assert_array_equal(found.samples, samples)
     np.testing.assert_allclose(found.probability, events / samples)
-    everywhere = whole.hop.where(whole.softness.notnull())
-    np.testing.assert_allclose(
-        found.everywhere, (everywhere > 0.2).sum(["replica", "time", "particle"]) / everywhere.count(["replica", "time", "particle"])
-    )  # fmt: skip
+    everywhere, dims = whole.hop.where(whole.softness.notnull()), ["replica", "time", "particle"]
+    np.testing.assert_allclose(found.everywhere, (everywhere > 0.2).sum(dims) / everywhere.count(dims))
 
 
 def test_rates_are_counted_at_as_many_times_as_can_be_held(runs, monkeypatch):

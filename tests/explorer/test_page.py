@@ -16,11 +16,12 @@ from tests.studies import command_here
 # an element that Bokeh drew for the model of a name: it draws into shadow trees
 ELEMENT = "return Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(arguments[0])).shadow_el.querySelector(arguments[1])"
 CODE = "return [...Bokeh.documents[0]._all_models.values()].flatMap(model => model.tags ?? [])[0]"
-# in pixels from the middle of the plot's element: two corners of a rectangle of its data
+# in pixels from the middle of its canvas: places in a plot
 CORNERS = """
-const view = Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(arguments[0])), box = view.el.getBoundingClientRect();
-const {xscale, yscale} = view.frame;
-return arguments[1].map(([x, y]) => [xscale.compute(x) - box.width / 2, yscale.compute(y) - box.height / 2]);
+const view = Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(arguments[0]));
+const canvas = view.canvas_view.el, {width, height} = canvas.getBoundingClientRect();
+const {x_scale, y_scale} = view.frame;
+return [canvas, arguments[1].map(([x, y]) => [x_scale.compute(x) - width / 2, y_scale.compute(y) - height / 2])];
 """
 
 
@@ -41,10 +42,7 @@ def element(browser, name, selector):
 def brush(browser, name, *corners):
     from selenium.webdriver import ActionChains
 
-    plot = browser.execute_script(
-        "return Bokeh.index.find_one(Bokeh.documents[0].get_model_by_name(arguments[0])).el", name
-    )
-    (x0, y0), (x1, y1) = browser.execute_script(CORNERS, name, corners)
+    plot, ((x0, y0), (x1, y1)) = browser.execute_script(CORNERS, name, corners)
     chain = ActionChains(browser, duration=50).move_to_element_with_offset(plot, x0, y0).click_and_hold()
     chain.move_to_element_with_offset(plot, (x0 + x1) / 2, (y0 + y1) / 2)
     chain.move_to_element_with_offset(plot, x1, y1).release().perform()
@@ -104,7 +102,9 @@ def test_what_is_chosen_dragged_and_brushed_is_what_the_numbers_say(browser, sma
     handle.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
     wait_for_text(browser, "not computed yet")
 
+    Select(element(browser, "temperature", "select")).select_by_value("0.6")
     Select(element(browser, "run", "select")).select_by_value("isoconfigurational")
+    wait_for_text(browser, "configuration: 9", "mean averaged, generation 0")
     Select(element(browser, "colour by", "select")).select_by_visible_text("propensity")
     wait_for_text(browser, "configuration: 9", "mean propensity", "no p_hop over times")
     assert not errors_of(browser)
