@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
 import numpy as np
@@ -19,6 +19,7 @@ from bokeh.events import SelectionGeometry
 from bokeh.layouts import column, row
 from bokeh.models import CustomJS, CustomJSTickFormatter
 from bokeh.models.widgets import Button, CheckboxGroup, Div, RangeSlider, Select, Slider
+from numpy.typing import NDArray
 
 from daskglass.errors import DaskglassError
 from daskglass.explorer import live, panels
@@ -68,8 +69,9 @@ class _Page:
     def __init__(self, store: Path, doc: Document) -> None:
         self.store, self.doc = store, doc
         self.runs = runs_of(open_tree(store))
-        self.brush, self.limits, self.colours = Brush(), None, ((0.0, 1.0), False)
-        self.limits: tuple[Limits, Limits] | None
+        self.brush = Brush()
+        self.limits: tuple[Limits, Limits] | None = None
+        self.colours: panels.Colours = ((0.0, 1.0), False)
         self.wanted: Wanted | None = None
         self.working = self.setting = self.closed = False
         self.frame: tuple[Choice, Frame] | None = None
@@ -98,7 +100,6 @@ class _Page:
         (self.system, self.kind, self.temperature, self.replica, self.lag, self.positions, self.first, self.second) = (
             Select(title=title, name=title, options=[], **look) for title in selects
         )
-        self.system.options = list(self.runs)
         self.label = CustomJSTickFormatter(args={"labels": []}, code="return labels[Math.round(tick)] ?? ''")
         self.time = Slider(
             name="time", title="time", start=0, end=1, step=1, value=0, format=self.label, tooltips=False, **look
@@ -211,13 +212,16 @@ class _Page:
 
         def limits(slider: RangeSlider) -> Limits | None:
             low, high = (float(end) for end in slider.value)
+            # a slider moves in steps, which need not end where it does
+            low = slider.start if low < slider.start + slider.step / 2 else low
+            high = slider.end if high > slider.end - slider.step / 2 else high
             return None if (low, high) == (slider.start, slider.end) else (low, high)
 
         self.brush = replace(self.brush, first=limits(self.range_first), second=limits(self.range_second))
         self.show()
 
     def _brushed(self, brushed: Callable[[Limits, Limits], Brush], event: SelectionGeometry) -> None:
-        shape = event.geometry
+        shape = cast(dict[str, Any], event.geometry)
         if event.final and shape["type"] == "rect":
             x, y = (neat(float(shape[f"{axis}0"]), float(shape[f"{axis}1"])) for axis in "xy")
             self.paint(brushed(x, y))
@@ -302,21 +306,19 @@ class _Page:
     def _see(self, wanted: Wanted) -> partial[None]:
         frame = self._frame(wanted)
         shown = is_shown(frame, wanted.slab)
-        limits = tuple(limits_of(values[shown]) for values in (frame.first, frame.second))
+        first, second = limits_of(frame.first[shown]), limits_of(frame.second[shown])
         colours = None
         if wanted.limits is None:
             diverging = wanted.choice.first.name in DIVERGING
             colours = (colour_limits(frame.first[shown], diverging), diverging)
         else:
-            limits = tuple(
-                (min(low, old[0]), max(high, old[1])) for (low, high), old in zip(limits, wanted.limits, strict=True)
-            )
-        return partial(
-            self._show_view, wanted, view(frame, wanted.slab, wanted.brush, limits), frame.box, limits, colours
-        )  # type: ignore[arg-type]
+            # bins and sliders stay where they are from frame to frame
+            first, second = _wider(first, wanted.limits[0]), _wider(second, wanted.limits[1])
+        found = view(frame, wanted.slab, wanted.brush, (first, second))
+        return partial(self._show_view, wanted, found, frame.box, (first, second), colours)
 
     def _show_view(
-        self, wanted: Wanted, found: View, box: Sequence[float], limits: tuple[Limits, Limits], colours: panels.Colours | None
+        self, wanted: Wanted, found: View, box: NDArray[np.float64], limits: tuple[Limits, Limits], colours: panels.Colours | None
     ) -> None:  # fmt: skip
         run, choice = self._dataset(wanted), wanted.choice
         for part in self.parts:
@@ -357,6 +359,10 @@ class _Page:
         limits = wanted.brush.first
         what = choice.first.label + (f" {number(limits[0])} to {number(limits[1])}" if limits else ", all values")
         return partial(self.draw_rates, found, what, f"{samples.frames} of {samples.total} times")
+
+
+def _wider(one: Limits, other: Limits) -> Limits:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 class _Setting:

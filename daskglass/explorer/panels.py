@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
-from bokeh.models import ColorBar, ColumnDataSource, HoverTool, LinearColorMapper, Range1d, SaveTool
-from bokeh.models.annotations import Title
+from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper, Range1d, SaveTool
+from bokeh.models.annotations import ColorBar, Title
 from bokeh.palettes import Greys256, RdBu11, Viridis256, interp_palette
 from bokeh.plotting import figure
 
@@ -47,7 +47,7 @@ def slab_panel() -> tuple[figure, Callable[[View, tuple[float, float], Colours, 
     """Particles of the slab, seen along z."""
     plot, title = _figure(
         "slab", 640, "pan,wheel_zoom,box_select,reset", active_drag="box_select", match_aspect=True,
-        x_range=Range1d(0, 1), y_range=Range1d(0, 1), x_axis_label="x  (σ)", y_axis_label="y  (σ)",
+        x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1), x_axis_label="x  (σ)", y_axis_label="y  (σ)",
     )  # fmt: skip
     names = ("x", "y", "z", "first", "second", "particle", "species", "radius", "alpha")
     source = ColumnDataSource({name: [] for name in names})
@@ -106,12 +106,17 @@ def histogram_panel() -> tuple[figure, Callable[[View, Limits, str], None]]:
 def joint_panel() -> tuple[figure, Callable[[View, tuple[Limits, Limits], tuple[str, str]], None]]:
     """Joint histogram of both variables: of all particles shown in greys, and of those that are chosen in blues."""
     plot, title = _figure(
-        "joint", 370, "box_select", active_drag="box_select", x_range=Range1d(0, 1), y_range=Range1d(0, 1)
+        "joint",
+        370,
+        "box_select",
+        active_drag="box_select",
+        x_range=Range1d(start=0, end=1),
+        y_range=Range1d(start=0, end=1),
     )
     source = ColumnDataSource({name: [] for name in ("all", "chosen", "x", "y", "dw", "dh")})
     for name, ends in (("all", (Greys256[210], Greys256[60])), ("chosen", ("#a6d0ee", "#004a75"))):
         colours = LinearColorMapper(palette=interp_palette(ends, 64), low=0, nan_color="rgba(0, 0, 0, 0)")
-        plot.image(image=name, x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=colours)
+        plot.image(image=name, x="x", y="y", dw="dw", dh="dh", source=source, color_mapper=colours)  # type: ignore[call-arg]
 
     def draw(found: View, limits: tuple[Limits, Limits], labels: tuple[str, str]) -> None:
         (left, right), (low, high) = limits

@@ -96,6 +96,12 @@ def test_what_is_chosen_dragged_and_brushed_is_what_the_numbers_say(browser, sma
     element(browser, "clear", "button").click()
     wait_for_text(browser, "400 of 400 particles chosen")
 
+    element(browser, "range", ".noUi-handle-lower").send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    wait_for(lambda: browser.execute_script(CODE), lambda code: "first >=" in code)
+    softest = found_by_code(browser).softness
+    assert float(softest.max()) == float(frame.softness.max())
+    assert 0 < int(softest.count()) < 400
+
     # not computed
     Select(element(browser, "replica", "select")).select_by_value("0")
     handle = element(browser, "time", ".noUi-handle")
