@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,16 +13,15 @@ from typing import Any, cast
 import jinja2
 import numpy as np
 import xarray as xr
-from bokeh.document import Document, without_document_lock
+from bokeh.document import Document
 from bokeh.events import SelectionGeometry
 from bokeh.layouts import column, row
 from bokeh.models import CustomJS, CustomJSTickFormatter
 from bokeh.models.widgets import Button, CheckboxGroup, Div, RangeSlider, Select, Slider
 from numpy.typing import NDArray
 
-from daskglass.errors import DaskglassError
 from daskglass.explorer import live, panels
-from daskglass.explorer.brush import Brush, Limits, Mask, Slab, chosen, is_shown, limits_of, neat, query_code
+from daskglass.explorer.brush import Brush, Limits, Slab, chosen, is_shown, limits_of, neat, query_code
 from daskglass.explorer.frames import (
     Choice,
     Frame,
@@ -35,6 +33,7 @@ from daskglass.explorer.frames import (
     runs_of,
     times_of,
 )
+from daskglass.explorer.newest import Newest
 from daskglass.explorer.views import View, colour_limits, number, view
 from daskglass.physics.particles import species_names
 from daskglass.store.blocks import open_tree
@@ -44,8 +43,6 @@ THICKNESS = 2.0  # σ, at first
 BODY = """{% extends base %}{% block postamble %}
 <link rel="icon" href="data:,">
 <style>body { margin: 8px 24px 24px; background: #fff; font-family: Helvetica, Arial, sans-serif; }</style>{% endblock %}"""
-# a store that is being written is read again at the next change
-BEING_WRITTEN = (DaskglassError, OSError, KeyError, ValueError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def fill(store: Path, doc: Document) -> None:
 
 
 class _Page:
-    """Widgets of a page, and what it shows last: the newest of what is wanted, read in a thread."""
+    """Widgets of a page, and what it shows last: and what was read for it last."""
 
     def __init__(self, store: Path, doc: Document) -> None:
         self.store, self.doc = store, doc
@@ -72,20 +69,24 @@ class _Page:
         self.brush = Brush()
         self.limits: tuple[Limits, Limits] | None = None
         self.colours: panels.Colours = ((0.0, 1.0), False)
-        self.wanted: Wanted | None = None
-        self.working = self.setting = self.closed = False
+        self.setting = False
         self.frame: tuple[Choice, Frame] | None = None
         self.samples: tuple[Any, live.Samples] | None = None
+        self.everyone: tuple[Any, tuple[xr.DataArray, int] | None] | None = None
         self._controls()
         self._plots()
         # events of what is in a document already are not followed
         self._follow()
         self._lay_out()
+        # a frame that is chosen is seen before what takes longer is counted of the one before
+        self.seen = Newest(doc, (self._see,), self._show_nothing)
+        self.counted = Newest(doc, (self._radial, self._rates), self._show_fault)
         self.choose_system()
         doc.on_session_destroyed(self._close)
 
     def _close(self, context: Any) -> None:
-        self.closed = True
+        self.seen.stop()
+        self.counted.stop()
 
     @property
     def run(self) -> xr.Dataset:
@@ -257,10 +258,7 @@ class _Page:
         self._name_frames(choice)
         names = tuple(self.species.labels[k] for k in self.species.active)
         slab = Slab(float(self.depth.value), float(self.thickness.value), names)
-        self.wanted = Wanted(choice, slab, self.brush, self.limits)
-        if not self.working:
-            self.working = True
-            self.doc.add_next_tick_callback(self._work)  # type: ignore[arg-type]
+        self.seen.want(Wanted(choice, slab, self.brush, self.limits))
 
     def _name_frames(self, choice: Choice) -> None:
         dim = along(self.run)
@@ -270,30 +268,13 @@ class _Page:
             with _Setting(self):
                 self.time.title = dim
 
-    @without_document_lock
-    async def _work(self) -> None:
-        """Read and draw what is wanted, in steps from fast to slow; begin again when something else is wanted."""
-        done = None
-        while done is not self.wanted and not self.closed:
-            done = self.wanted
-            assert done is not None
-            for step in (self._see, self._radial, self._rates):
-                try:
-                    draw = await asyncio.to_thread(step, done)
-                except BEING_WRITTEN as error:
-                    named = "" if isinstance(error, DaskglassError) else f"{type(error).__name__}: "
-                    draw = partial(self._fail, f"{named}{error}", step == self._see)
-                if done is not self.wanted or self.closed:
-                    break
-                self.doc.add_next_tick_callback(draw)
-                if draw.func == self._fail:
-                    break
-        self.working = False
-
-    def _fail(self, text: str, nothing: bool) -> None:
+    def _show_nothing(self, why: str) -> None:
         for part in self.parts:
-            part.visible = not nothing
-        self.numbers.text = f'<p class="numbers fault">{html.escape(text)}</p>'
+            part.visible = False
+        self._show_fault(why)
+
+    def _show_fault(self, why: str) -> None:
+        self.numbers.text = f'<p class="numbers fault">{html.escape(why)}</p>'
 
     def _dataset(self, wanted: Wanted) -> xr.Dataset:
         return self.runs[wanted.choice.system][wanted.choice.run]
@@ -338,13 +319,16 @@ class _Page:
             f"{html.escape(choice.second.label)}: <b>{number(found.mean_second)}</b></p>"
         )
         code = query_code(self.store, run, choice, wanted.slab, wanted.brush)
+        self.counted.want(wanted)
         self.code.update(text=f"<pre tabindex='0'>{html.escape(code)}</pre>", tags=[code])
 
     def _radial(self, wanted: Wanted) -> partial[None]:
         frame = self._frame(wanted)
-        picked = chosen(frame, wanted.slab, wanted.brush)
-        everyone: Mask = is_shown(frame, wanted.slab)
-        found, whole = live.radial(frame, picked), live.radial(frame, everyone)
+        which = (wanted.choice, wanted.slab.species)
+        if self.everyone is None or self.everyone[0] != which:
+            self.everyone = (which, live.radial(frame, is_shown(frame, wanted.slab)))
+        whole = self.everyone[1]
+        found = whole if wanted.brush == Brush() else live.radial(frame, chosen(frame, wanted.slab, wanted.brush))
         return partial(self.draw_radial, found, None if whole is None else whole[0])
 
     def _rates(self, wanted: Wanted) -> partial[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 
 import numpy as np
@@ -43,6 +44,13 @@ def _figure(name: str, height: int, tools: str, **more: object) -> tuple[figure,
     return plot, title
 
 
+def _tooltip(*rows: tuple[str, str]) -> str:
+    """Rows of what and its value, darker than Bokeh has them."""
+    cells = (f"<span style='color:{SOFT}'>{html.escape(what)}</span><span>{value}</span>" for what, value in rows)
+    look = f"display:grid;grid-template-columns:auto auto;gap:2px 10px;font:12px Helvetica,Arial,sans-serif;color:{INK}"
+    return f"<div style='{look}'>{''.join(cells)}</div>"
+
+
 def slab_panel() -> tuple[figure, Callable[[View, tuple[float, float], Colours, tuple[str, str]], None]]:
     """Particles of the slab, seen along z."""
     plot, title = _figure(
@@ -70,10 +78,10 @@ def slab_panel() -> tuple[figure, Callable[[View, tuple[float, float], Colours, 
         (low, high), diverging = colours
         mapper.update(palette=DIVERGING if diverging else Viridis256, low=low, high=high)
         bar.title = labels[0]
-        hover.tooltips = [
+        hover.tooltips = _tooltip(
             ("particle", "@particle (@species)"), (labels[0], "@first{0.000}"), (labels[1], "@second{0.000}"),
             ("x, y, z", "@x{0.00}, @y{0.00}, @z{0.00}"),
-        ]  # fmt: skip
+        )  # fmt: skip
         if (plot.x_range.end, plot.y_range.end) != box:  # type: ignore[attr-defined]
             plot.x_range.update(start=0, end=box[0], reset_start=0, reset_end=box[0])
             plot.y_range.update(start=0, end=box[1], reset_start=0, reset_end=box[1])
@@ -146,18 +154,16 @@ def rates_panel() -> tuple[figure, Callable[[Rates | None, str, str], None]]:
     source = ColumnDataSource({name: [] for name in names})
     plot.line("x", "all", source=source, color=SOFT, line_dash="dashed", legend_label="all")
     plot.line("x", "chosen", source=source, color=ACCENT, line_width=1.5, legend_label="range")
+    plot.scatter("x", "all", source=source, color=SOFT, size=4)
     marks = plot.scatter("x", "chosen", source=source, color=ACCENT, size=7)
-    plot.add_tools(
-        HoverTool(
-            renderers=[marks],
-            tooltips=[("T", "@T"), ("P_R", "@chosen{0.00000}"), ("events", "@events{0,0} of @samples{0,0}")],
-        )
-    )
+    told = _tooltip(("T", "@T"), ("P_R", "@chosen{0.00000}"), ("events", "@events{0,0} of @samples{0,0}"))
+    plot.add_tools(HoverTool(renderers=[marks], tooltips=told))
     plot.legend.update(
         location="bottom_left", label_text_font_size="11px", padding=4, spacing=0, border_line_color=None
     )
 
     def draw(found: Rates | None, what: str, over: str) -> None:
+        plot.legend.visible = found is not None
         if found is None:
             source.data = {name: [] for name in names}
             title.text = what
