@@ -319,6 +319,8 @@ class _Page:
             f"{html.escape(choice.second.label)}: <b>{number(found.mean_second)}</b></p>"
         )
         code = query_code(self.store, run, choice, wanted.slab, wanted.brush)
+        panels.retitle(self.rates_plot, "P_R: counting …")
+        panels.retitle(self.radial_plot, "g(r): counting …")
         self.counted.want(wanted)
         self.code.update(text=f"<pre tabindex='0'>{html.escape(code)}</pre>", tags=[code])
 

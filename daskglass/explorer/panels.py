@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import xarray as xr
@@ -42,6 +43,11 @@ def _figure(name: str, height: int, tools: str, **more: object) -> tuple[figure,
         )  # fmt: skip
     plot.grid.grid_line_color = None
     return plot, title
+
+
+def retitle(plot: figure, text: str) -> None:
+    """Write above a plot what is not drawn yet."""
+    cast(Title, plot.title).text = text
 
 
 def _tooltip(*rows: tuple[str, str]) -> str:
@@ -159,7 +165,7 @@ def rates_panel() -> tuple[figure, Callable[[Rates | None, str, str], None]]:
     told = _tooltip(("T", "@T"), ("P_R", "@chosen{0.00000}"), ("events", "@events{0,0} of @samples{0,0}"))
     plot.add_tools(HoverTool(renderers=[marks], tooltips=told))
     plot.legend.update(
-        location="bottom_left", label_text_font_size="11px", padding=4, spacing=0, border_line_color=None
+        location="bottom_left", label_text_font_size="11px", padding=4, spacing=0, border_line_color=None, visible=False
     )
 
     def draw(found: Rates | None, what: str, over: str) -> None:
