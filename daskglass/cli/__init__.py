@@ -11,7 +11,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from daskglass.cli import cite, cluster, compare, convert, new, results, run
+from daskglass.cli import cite, cluster, compare, convert, explore, new, results, run
 from daskglass.cli.tables import note, say
 from daskglass.errors import DaskglassError, StudyError, reason
 from daskglass.registry import FIGURES
@@ -23,7 +23,7 @@ app = typer.Typer(
 # in the order of `daskglass --help`
 for command in (
     new.new, run.run, convert.convert, run.status, run.watch, cluster.cluster, results.info, run.check, results.query,
-    results.export, compare.tables, compare.compare, cite.cite,
+    explore.explore, results.export, compare.tables, compare.compare, cite.cite,
 ):  # fmt: skip
     app.command()(command)
 app.command(help=f"Draw the figures of a store ({', '.join(FIGURES)}) and its page.")(results.figures)

@@ -6,16 +6,12 @@ every address on the scheduler's server begins with a secret, and workers have n
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from typing import Any
 
 import distributed
-from tornado.httputil import HTTPServerRequest
-from tornado.routing import Matcher, Rule
-from tornado.web import RequestHandler, stream_request_body
 
 from daskglass.cluster.job_script import LOOPBACK
+from daskglass.cluster.secret_path import new_prefix, require
 
 
 class PrivateScheduler(distributed.Scheduler):
@@ -27,14 +23,14 @@ class PrivateScheduler(distributed.Scheduler):
     """
 
     def __init__(self, **options: Any) -> None:
-        self.prefix = f"/{secrets.token_urlsafe(24)}/"
+        self.prefix = new_prefix()
         super().__init__(**options, http_prefix=self.prefix)
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
         """Start it, with the secret required from the first connection on."""
         super().start_http_server(*arguments, **options)
-        # before every other rule: Dask lists and redirects to its pages from addresses without the prefix
-        self.http_application.default_router.rules.insert(0, Rule(_Outside(self.prefix), _Refusal))
+        # Dask lists and redirects to its pages from addresses without the prefix
+        require(self.http_application, self.prefix, "`daskglass run` and `daskglass watch STORE`")
 
     @property
     def dashboard(self) -> str:
@@ -47,26 +43,3 @@ class PrivateWorker(distributed.Worker):
 
     def start_http_server(self, *arguments: Any, **options: Any) -> None:
         """Do nothing."""
-
-
-class _Outside(Matcher):
-    """Matches requests, also for websockets, whose path does not begin with the secret."""
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix.encode()
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        begin = request.path.encode(errors="replace")[: len(self.prefix)]
-        return None if hmac.compare_digest(begin, self.prefix) else {}
-
-
-@stream_request_body
-class _Refusal(RequestHandler):
-    """Answer to requests without the secret, sent before any of their data is read."""
-
-    def prepare(self) -> None:
-        self.set_status(403)
-        self.finish("Use the full address, printed by `daskglass run` and `daskglass watch STORE`.\n")
-
-    def data_received(self, chunk: bytes) -> None:
-        pass

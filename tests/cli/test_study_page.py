@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,21 +20,12 @@ from daskglass.pipeline import run as pipeline
 from daskglass.store.lock import locked
 from daskglass.study.load import load_study
 from daskglass.study.paths import ledger_path
+from tests.browser import TEXT, errors_of, wait_for, wait_for_text
 from tests.pipeline.test_progress import failed, plan, write
 from tests.studies import FILES, on
 
 pytestmark = pytest.mark.xdist_group("tiny")
 
-PATIENCE = 60.0  # s, for a browser on a busy machine
-# Bokeh draws into shadow trees, and titles on canvases: neither is in the text of a page
-TEXT = """
-const text = node => node.nodeType === Node.TEXT_NODE ? node.textContent :
-  ['STYLE', 'SCRIPT'].includes(node.nodeName) ? '' :
-  [...(node.shadowRoot ? node.shadowRoot.childNodes : []), ...node.childNodes].map(text).join(' ');
-const titles = (window.Bokeh?.documents[0]?.roots() ?? []).flatMap(
-  root => [...root.references()].filter(model => model.type === 'Title').map(model => model.text));
-return [text(document.body), ...titles].join(' ').replace(/\\s+/g, ' ');
-"""
 COLUMNS = """
 const columns = {};
 for (const root of (window.Bokeh?.documents[0]?.roots() ?? []))
@@ -45,34 +35,6 @@ for (const root of (window.Bokeh?.documents[0]?.roots() ?? []))
         columns[name] = [...(columns[name] ?? []), ...values];
 return columns;
 """
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-        "--disable-background-networking", "--disable-component-update", "--window-size=1400,1000",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    running = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield running
-    running.quit()
-
-
-@pytest.fixture
-def browser(chromium):
-    """Browser that shows nothing, and complained of nothing yet."""
-    chromium.get("about:blank")
-    chromium.get_log("browser")
-    return chromium
 
 
 @contextmanager
@@ -89,22 +51,6 @@ def dashboard(store):
 def run(client, tick=lambda state: None):
     Path("study.yaml").write_text(FILES)
     return pipeline.run(load_study(Path("study.yaml")), on(client, tick=tick), draw=lambda plans, tasks: [])
-
-
-def wait_for(look, what):
-    end = time.monotonic() + PATIENCE
-    while not what(found := look()):
-        assert time.monotonic() < end, f"still {found!r}"
-        time.sleep(0.1)
-    return found
-
-
-def wait_for_text(browser, *texts):
-    return wait_for(lambda: browser.execute_script(TEXT), lambda shown: all(text in shown for text in texts))
-
-
-def errors_of(browser):
-    return [line["message"] for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
 
 def test_a_study_is_followed_from_its_plan_to_its_barriers(browser, files, monkeypatch):
