@@ -57,7 +57,6 @@ class StructuralVariable:
     name : of the variable, over particles; NaN where it is not defined
     label, units : for texts and attributes
     symbol : for axes, in LaTeX; the label where there is none
-    suffix : of what the ensemble holds of its correlation with softness: `pearson`, `pearson_pooled`, `joint`
     of : computes it for all particles of a structure; None where a stage of its own does
     needs : what of `mixture`, `mu` and `width` it is computed from, beside positions
     reach : how far around a particle it looks, σ; boxes must be twice as long
@@ -67,10 +66,14 @@ class StructuralVariable:
     label: str
     units: str = "1"
     symbol: str = ""
-    suffix: str = ""
     of: Callable[[Structure], xr.DataArray] | None = None
     needs: tuple[str, ...] = ()
     reach: float = 0.0
+
+    @property
+    def suffix(self) -> str:
+        """Ending of what the ensemble holds of its correlation with softness: `pearson`, `pearson_pooled`, `joint`."""
+        return "" if self.name == "local_entropy" else f"_{self.name}"
 
     def lacks(self, mixture: Mixture | None, edge: float) -> str:
         """What a system of this potential and shortest edge of its box, σ, lacks for it; empty where nothing."""
@@ -120,16 +123,11 @@ STRUCTURAL_VARIABLES: list[StructuralVariable] = [
         "local potential energy",
         "epsilon",
         r"$E_i$ ($\varepsilon$)",
-        "_local_energy",
         _local_energy,
         ("mixture",),
     ),
-    StructuralVariable(
-        "local_density", "local density", "1", r"$\rho_i$", "_local_density", _local_density, reach=DENSITY_CUTOFF
-    ),
-    StructuralVariable(
-        "local_bond_order", "local bond order", "1", r"$Q_{6,i}$", "_local_bond_order", _local_bond_order
-    ),
+    StructuralVariable("local_density", "local density", "1", r"$\rho_i$", _local_density, reach=DENSITY_CUTOFF),
+    StructuralVariable("local_bond_order", "local bond order", "1", r"$Q_{6,i}$", _local_bond_order),
 ]
 
 

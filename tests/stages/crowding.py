@@ -56,4 +56,4 @@ STAGE = Stage(
     ),
 )
 VARIABLE = Variable("crowding", PARTICLE_DIMS, "float32", "1", "crowding of A")
-STRUCTURAL = StructuralVariable("crowding", "crowding", suffix="_crowding")
+STRUCTURAL = StructuralVariable("crowding", "crowding")
