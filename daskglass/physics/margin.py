@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from daskglass.errors import DataError
 from daskglass.physics import ridge
 from daskglass.physics.defaults import EXAMPLES_PER_CLASS
 from daskglass.physics.features import Samples
@@ -41,6 +42,10 @@ def plane(examples: Sequence[Examples], M: NDArray[np.float64], seed: int) -> ND
     from sklearn.svm import LinearSVC
 
     x, moves = _joined(examples)
+    if moves.all() or not moves.any():
+        raise DataError(
+            "no particle has a target above the median of its configuration: nothing tells two classes apart"
+        )
     mean, scale = (each[:-1] for each in ridge.standards(M))
     machine = LinearSVC(C=C, max_iter=MAX_ITERATIONS, dual="auto", random_state=seed).fit(x / scale, moves)
     slopes = machine.coef_[0] / scale

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -18,7 +18,7 @@ from daskglass.physics.features import columns, inner, names_of, samples_of, var
 NUMBERS = ("samples", "configurations", "folds", "explained")
 PARTS = ("weights", "errors", "mean", "scale")
 Method = Literal["ridge", "support_vectors"]
-METHODS = ("ridge", "support_vectors")
+METHODS = get_args(Method)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LinearPredictor:
         Standard deviation of each feature within configurations over (feature,); 1 for one that is constant there, whose
         weight is 0.
     bias : float
-        Offset b, the mean of what is predicted.
+        Offset b: what is predicted for the mean features.
     penalty : float
         Strength λ of the penalty. That of `sklearn.linear_model.Ridge` is λ times the number of particles; `C` of
         `sklearn.svm.LinearSVC` is 1 / (λ times that of the examples).
@@ -205,10 +205,9 @@ class LinearPredictor:
         Returns
         -------
         xarray.DataArray
-            Predictions over (configuration, particle), float64, in units of the target, or of the margin. NaN where features
-            are. Coordinate
-            `fold` over (configuration) says which ones were left out together; -1 of those without a target, which no
-            fold has, and which are NaN.
+            Predictions over (configuration, particle), float64, in units of the target, or of the margin. NaN where
+            features are. Coordinate `fold` over (configuration) says which ones were left out together; -1 of those
+            without a target, which no fold has, and which are NaN.
 
         Raises
         ------

@@ -182,6 +182,12 @@ def test_a_plane_does_not_depend_on_the_target_of_its_fold():
         assert not np.isclose(again[~mine], predicted[~mine]).all()
 
 
+def test_a_target_without_two_classes_is_refused():
+    features, target = samples()
+    with pytest.raises(DataError, match="above the median"):
+        dg.LinearPredictor.fit(features, xr.ones_like(target), method="support_vectors")
+
+
 def test_another_method_is_refused():
     with pytest.raises(DataError, match="method must be one of ridge, support_vectors; got 'lasso'"):
         dg.LinearPredictor.fit(*samples(), method="lasso")
