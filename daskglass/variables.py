@@ -40,6 +40,8 @@ class Variable:
 RUN = ("temperature", "replica")
 FRAMES = (*RUN, "time")
 PARTICLES = (*FRAMES, "particle")
+# units, as texts for people have them; others as they are
+UNITS = {"tau": "τ", "sigma": "σ", "sigma**2": "σ²", "epsilon": "ε", "epsilon/k_B": "ε/k_B", "1": ""}
 ALONG = ("time", "configuration")  # what frames lie along, in runs of either kind
 ENSEMBLES = (*RUN, "configuration", "lag")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from daskglass.errors import StoreError
 from daskglass.physics.particles import species_names
-from daskglass.variables import ALONG, VARIABLES
+from daskglass.variables import ALONG, UNITS, VARIABLES
 
 POSITIONS = ("inherent", "position", "cage")  # the first that a run has is shown first
 CHOSEN = ("temperature", "replica", *ALONG, "lag", "particle")  # dimensions that have a control of their own
@@ -161,9 +161,6 @@ def values_of(run: xr.Dataset, quantity: Quantity, where: Mapping[str, int]) -> 
 
 def _picked(array: xr.DataArray, where: Mapping[str, int]) -> xr.DataArray:
     return array.isel({dim: place for dim, place in where.items() if dim in array.dims})
-
-
-UNITS = {"tau": "τ", "sigma": "σ", "sigma**2": "σ²", "epsilon": "ε", "epsilon/k_B": "ε/k_B", "1": ""}
 
 
 def axis_label(run: xr.Dataset, quantity: Quantity) -> str:

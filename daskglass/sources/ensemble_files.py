@@ -104,7 +104,7 @@ class EndFiles:
         contents: dict[Path, Contents | str] = {}
         first: tuple[Path, Contents] | None = None
         for file in files:
-            if not find(lags, file.lag or 0.0) is not None:
+            if find(lags, file.lag or 0.0) is None:
                 continue
             try:
                 found = scan(file.path)

@@ -64,9 +64,8 @@ def gather(
     return {"frames": int(found.there)}
 
 
-Propensity = tuple[
-    NDArray[np.float64], NDArray[np.float64], int
-]  # and of two halves; number of trajectories, -1 unknown
+# of all trajectories, and of two halves; and the number of trajectories, -1 unknown
+Propensity = tuple[NDArray[np.float64], NDArray[np.float64], int]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from daskglass.stages.declare import (
     PARTICLES,
     POSITION,
     POSITIONS,
+    PRODUCTION,
     SMALL,
     TRAINED,
     VALUE,
@@ -61,10 +62,10 @@ def label(
     return {name: int((labels == code).sum()) for name, code in (("soft", 1), ("hard", 0))}
 
 
-def hops_of_configurations(path: Path, block: Block, *, of: str) -> dict[str, Any]:
+def hops_of_configurations(path: Path, block: Block) -> dict[str, Any]:
     """Copy the hop indicator of the frames that the configurations of an ensemble are."""
     numbers = open_group(path, block.group)["configuration"].values[block.start : block.stop]
-    frames = [replace(block, run=of, start=k, stop=k + 1) for k in numbers.tolist()]
+    frames = [replace(block, run=PRODUCTION, start=k, stop=k + 1) for k in numbers.tolist()]
     write_block(
         path, block, {"hop": np.concatenate([read_block(path, frame, ["hop"])["hop"].values for frame in frames])}
     )
@@ -72,14 +73,14 @@ def hops_of_configurations(path: Path, block: Block, *, of: str) -> dict[str, An
 
 
 def _are_frames(plan: Plan) -> bool:
-    return any(plan.source.runs[run].of == "production" for run in plan.runs(ENSEMBLES))
+    return any(plan.source.runs[run].of == PRODUCTION for run in plan.runs(ENSEMBLES))
 
 
 def _their_frames(plan: Plan, block: Block) -> Sequence[Block]:
     numbers = plan.source.runs[block.run].configurations
     if numbers is None:
         raise TypeError(f"{block.run}: its frames are no configurations")
-    return [replace(block, run="production", start=k, stop=k + 1) for k in numbers[block.start : block.stop].tolist()]
+    return [replace(block, run=PRODUCTION, start=k, stop=k + 1) for k in numbers[block.start : block.stop].tolist()]
 
 
 def _half_window(plan: Plan, run: str) -> int:
@@ -141,7 +142,6 @@ STAGE = Stage(
             reads=("hop",),
             reach=_their_frames,
             writes=("hop",),
-            constants={"of": "production"},
             memory=lambda plan, run: SMALL + 2 * plan.layouts[run].block_frames * plan.source.particles * VALUE,
             when=_are_frames,
         ),

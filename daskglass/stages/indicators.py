@@ -116,16 +116,16 @@ NOTHING = {"mixture": None, "mu": None, "width": 0.0}
 
 
 def _of_configurations(suffix: str, positions: str, when: Callable[[Plan], bool] = always) -> Step:
-    of_structure = positions == POSITIONS
+    chosen = positions == POSITIONS
     return Step(
         indicate,
         over=Blocks(ENSEMBLES),
         name=f"ensembles{suffix}",
         reads=(positions,),
         writes=written(suffix),
-        settings=NEEDS | ({"positions": POSITIONS} if of_structure else {}),
+        settings=NEEDS | ({"positions": POSITIONS} if chosen else {}),
         constants={"names": computed(), "generations": GENERATIONS, "suffix": suffix}
-        | ({} if of_structure else {"positions": positions}),
+        | ({} if chosen else {"positions": positions}),
         memory=_memory(len(computed()), GENERATIONS, tuple(NEEDS)),
         seconds=per_particle_frame(4e-5, ENSEMBLES),
         when=when,

@@ -19,6 +19,7 @@ from daskglass.stages import (
 )
 from daskglass.stages.declare import Stage
 
+FIGURES = "figures"
 STAGES: list[Stage] = [
     simulate.STAGE,
     convert.STAGE,
@@ -34,7 +35,7 @@ STAGES: list[Stage] = [
     predictor.STAGE,
     scoreboard.STAGE,
     # of all systems at once: daskglass.report.tasks
-    Stage("figures", ()),
+    Stage(FIGURES, ()),
 ]
 
 

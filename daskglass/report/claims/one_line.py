@@ -7,10 +7,11 @@ import numpy as np
 from daskglass.report import collapse
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Group, OneLine, one_line
-from daskglass.report.numbers import UNITS, count, percent, with_error
+from daskglass.report.numbers import count, percent, with_error
 from daskglass.report.results import Results
 from daskglass.report.statistics import LEVEL, RELATIVE, Tested
 from daskglass.stages.structural import LOCAL_ENTROPY, StructuralVariable
+from daskglass.variables import UNITS
 
 APART = 0.1  # of the range of y: twice what a symbol covers in figure 6
 ENOUGH_STRATA = 3  # of a system: a line goes through two

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.collapse import grouped_by_softness
 from daskglass.report.fits import least_squares, scatter
-from daskglass.report.numbers import UNITS, percent, with_error
+from daskglass.report.numbers import percent, with_error
 from daskglass.report.results import Results, SystemResults, known
 from daskglass.report.statistics import Tested, departure
 from daskglass.stages.structural import LOCAL_ENTROPY, StructuralVariable
+from daskglass.variables import UNITS
 
 HALF, ABOUT = 0.5, 0.1  # the correlation that the paper calls about 0.5, and what is still about that
 DIP = 0.05  # fall of the correlation between neighbours: a tenth of its rise to 0.5
