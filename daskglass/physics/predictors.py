@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from daskglass.errors import DataError
 from daskglass.physics import arrays, margin, ridge
 from daskglass.physics.defaults import FOLDS
-from daskglass.physics.features import columns, inner, names_of, samples_of, variables_of
+from daskglass.physics.features import Samples, columns, inner, names_of, samples_of, variables_of
 
 NUMBERS = ("samples", "configurations", "folds", "explained")
 PARTS = ("weights", "errors", "mean", "scale")
@@ -135,42 +135,7 @@ class LinearPredictor:
         >>> print(model.weights.feature.values, model.weights.values.round(2))
         ['energy' 'density'] [0.2  0.01]
         """
-        samples = samples_of(features, target, groups, seed, folds, least=2)
-        sums = samples.sums()
-        total = np.sum(sums, axis=0)
-        mean, scale = ridge.standards(total)
-        scale = np.where(np.isfinite(scale), scale, 1.0)
-        if _is_ridge(method):
-            place, left_out = ridge.choose(sums)
-            penalty = float(ridge.PENALTIES[place])
-            v = ridge.lines(total, ridge.PENALTIES[[place]])[:, 0]
-            rest = sum(ridge.squared_errors(M, w[:, None]).item() for M, w in zip(sums, left_out, strict=True))
-            explained, units = 1 - rest / total[-1, -1].item(), str(target.attrs.get("units", "1"))
-        else:
-            examples = margin.examples_of(samples, seed)
-            v, left_out = margin.plane(examples, total, seed), margin.left_out(examples, sums, seed)
-            penalty = 1 / (margin.C * sum(moves.size for _, moves in examples))
-            explained, units = margin.explained(sums, left_out), "1"
-        scatter = (left_out[:, 1:-1] * scale[:-1]).var(axis=0)
-
-        def over_features(values: NDArray[np.float64], units: str = "1") -> xr.DataArray:
-            names = {"feature": names_of(samples.variables)}
-            return xr.DataArray(values, names, ["feature"], attrs={"units": units})
-
-        return cls(
-            weights=over_features(-v[1:-1] * scale[:-1], units),
-            errors=over_features(np.sqrt((len(sums) - 1) * scatter), units),
-            mean=over_features(mean[:-1]),
-            scale=over_features(scale[:-1]),
-            bias=float(-v[1:-1] @ mean[:-1] - v[0]),
-            penalty=penalty,
-            metrics={
-                "samples": int(total[0, 0]),
-                "configurations": int((samples.fold >= 0).sum()),
-                "folds": len(sums),
-                "explained": explained,
-            },
-        )
+        return _fitted(_prepared(features, target, groups, seed, folds, method, least=2))
 
     @classmethod
     def cross_validated(
@@ -225,19 +190,7 @@ class LinearPredictor:
         >>> print(dg.score(predicted, propensity, species).pearson.round(2).item())
         0.75
         """
-        samples = samples_of(features, target, groups, seed, folds, least=3)
-        sums = samples.sums()
-        if _is_ridge(method):
-            lines, units = ridge.nested(sums), str(target.attrs.get("units", "1"))
-        else:
-            lines, units = margin.left_out(margin.examples_of(samples, seed), sums, seed), "1"
-        found = np.full(samples.target.shape, np.nan)
-        for where in samples.configurations():
-            v = lines[samples.fold[where]]
-            found[where] = -v[0] - samples.features(where) @ v[1:-1]
-        predicted = samples.target.copy(data=found)
-        predicted.attrs = {"long_name": "prediction", "units": units}
-        return predicted.assign_coords(fold=(samples.axes, samples.fold))
+        return _predicted(_prepared(features, target, groups, seed, folds, method, least=3))
 
     def predict(self, features: xr.DataArray | xr.Dataset) -> xr.DataArray:
         """Predict from features.
@@ -360,7 +313,97 @@ class LinearPredictor:
                    metrics=numbers)  # fmt: skip
 
 
-def _is_ridge(method: str) -> bool:
+def fit_and_cross_validate(
+    features: xr.DataArray | xr.Dataset,
+    target: xr.DataArray,
+    groups: str | Sequence[str],
+    seed: int,
+    folds: int,
+    method: Method,
+) -> tuple[LinearPredictor, xr.DataArray]:
+    """Return what `LinearPredictor.fit` and `cross_validated` do, from one pass over the configurations."""
+    prepared = _prepared(features, target, groups, seed, folds, method, least=3)
+    return _fitted(prepared), _predicted(prepared)
+
+
+class _Prepared(NamedTuple):
+    """Samples, their sums over each fold, and of a support-vector machine its examples and its planes without each fold."""
+
+    samples: Samples
+    sums: list[NDArray[np.float64]]
+    examples: list[margin.Examples] | None
+    planes: NDArray[np.float64]
+    seed: int
+
+    @property
+    def units(self) -> str:
+        """Units of what is predicted."""
+        return str(self.samples.target.attrs.get("units", "1")) if self.examples is None else "1"
+
+
+def _prepared(
+    features: xr.DataArray | xr.Dataset,
+    target: xr.DataArray,
+    groups: str | Sequence[str],
+    seed: int,
+    folds: int,
+    method: Method,
+    least: int,
+) -> _Prepared:
     if method not in METHODS:
         raise DataError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    return method == "ridge"
+    samples = samples_of(features, target, groups, seed, folds, least)
+    sums = samples.sums()
+    if method == "ridge":
+        return _Prepared(samples, sums, None, np.empty(0), seed)
+    examples = margin.examples_of(samples, seed)
+    return _Prepared(samples, sums, examples, margin.left_out(examples, sums, seed), seed)
+
+
+def _fitted(prepared: _Prepared) -> LinearPredictor:
+    samples, sums, examples, left_out, seed = prepared
+    total = np.sum(sums, axis=0)
+    mean, scale = ridge.standards(total)
+    scale = np.where(np.isfinite(scale), scale, 1.0)
+    if examples is None:
+        place, left_out = ridge.choose(sums)
+        penalty = float(ridge.PENALTIES[place])
+        v = ridge.lines(total, ridge.PENALTIES[[place]])[:, 0]
+        rest = sum(ridge.squared_errors(M, w[:, None]).item() for M, w in zip(sums, left_out, strict=True))
+        explained = 1 - rest / total[-1, -1].item()
+    else:
+        v = margin.plane(examples, total, seed)
+        penalty = 1 / (margin.C * sum(moves.size for _, moves in examples))
+        explained = margin.explained(sums, left_out)
+    scatter = (left_out[:, 1:-1] * scale[:-1]).var(axis=0)
+
+    def over_features(values: NDArray[np.float64], units: str = "1") -> xr.DataArray:
+        names = {"feature": names_of(samples.variables)}
+        return xr.DataArray(values, names, ["feature"], attrs={"units": units})
+
+    return LinearPredictor(
+        weights=over_features(-v[1:-1] * scale[:-1], prepared.units),
+        errors=over_features(np.sqrt((len(sums) - 1) * scatter), prepared.units),
+        mean=over_features(mean[:-1]),
+        scale=over_features(scale[:-1]),
+        bias=float(-v[1:-1] @ mean[:-1] - v[0]),
+        penalty=penalty,
+        metrics={
+            "samples": int(total[0, 0]),
+            "configurations": int((samples.fold >= 0).sum()),
+            "folds": len(sums),
+            "explained": explained,
+        },
+    )
+
+
+def _predicted(prepared: _Prepared) -> xr.DataArray:
+    samples = prepared.samples
+    lines = ridge.nested(prepared.sums) if prepared.examples is None else prepared.planes
+    found = np.full(samples.target.shape, np.nan)
+    for where in samples.configurations():
+        v = lines[samples.fold[where]]
+        found[where] = -v[0] - samples.features(where) @ v[1:-1]
+    predicted = samples.target.copy(data=found)
+    predicted.attrs = {"long_name": "prediction", "units": prepared.units}
+    return predicted.assign_coords(fold=(samples.axes, samples.fold))

@@ -54,14 +54,11 @@ def fit(
     seed: int,
 ) -> dict[str, xr.Dataset]:
     """Fit predictors at one temperature for every lag; predict every configuration by those that never saw it."""
-    # who only plans needs no Dask
-    import dask
-
     run = open_group(path, f"{system}/{RUN}").sel(temperature=temperature, method="nearest")
-    # of one configuration at a time: features take more memory than all else
+    # one configuration after the other: what it takes to compute features is more than what they take
     where = {name: run[name].load().chunk(replica=1, configuration=1) for name in {positions, "position"}}
     thermal = None if positions == "position" else where["position"]
-    features = physics.descriptors.structural_features(
+    of_all = physics.descriptors.structural_features(
         where[positions],
         run["species"].load(),
         run["box"].load(),
@@ -71,23 +68,23 @@ def fit(
         physics.structure.mu_grid(*mu),
         width,
     )
-    of_first = features.where(run["species"] == 0)
+    features = of_all.where(run["species"] == 0).compute(scheduler="synchronous")
     fitted: dict[str, xr.Dataset] = {}
-    with dask.config.set(scheduler="synchronous"):
-        for method, table in TABLES.items():
-            models, predictions = [], []
-            for lag in run["lag"].values:
-                target = run["propensity"].sel(lag=lag, drop=True).load()
-                if int(target.notnull().any("particle").sum()) < FEWEST:
-                    predictions.append(xr.full_like(target, np.nan))
-                    continue
-                given = (of_first, target, CONFIGURATIONS, seed, folds, method)
-                model = physics.predictors.LinearPredictor.fit(*given).to_dataset()
-                models.append(model.expand_dims(temperature=[temperature], lag=[lag]))
-                predictions.append(physics.predictors.LinearPredictor.cross_validated(*given))
-            fitted[table] = xr.concat(models, "lag") if models else xr.Dataset()
-            predicted = xr.concat(predictions, run["lag"], coords="minimal", compat="override").rename(WRITES[method])
-            fitted["predicted"] = fitted.get("predicted", xr.Dataset()).assign({WRITES[method]: predicted})
+    for method, table in TABLES.items():
+        models, predictions = [], []
+        for lag in run["lag"].values:
+            target = run["propensity"].sel(lag=lag, drop=True).load()
+            if int(target.notnull().any("particle").sum()) < FEWEST:
+                predictions.append(xr.full_like(target, np.nan))
+                continue
+            model, predicted = physics.predictors.fit_and_cross_validate(
+                features, target, CONFIGURATIONS, seed, folds, method
+            )
+            models.append(model.to_dataset().expand_dims(temperature=[temperature], lag=[lag]))
+            predictions.append(predicted)
+        fitted[table] = xr.concat(models, "lag") if models else xr.Dataset()
+        of_lags = xr.concat(predictions, run["lag"], coords="minimal", compat="override").rename(WRITES[method])
+        fitted["predicted"] = fitted.get("predicted", xr.Dataset()).assign({WRITES[method]: of_lags})
     fitted["predicted"] = fitted["predicted"].assign_coords(temperature=temperature)
     return fitted
 
