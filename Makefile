@@ -41,7 +41,8 @@ lint: .venv/installed-test
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
-# The site, build/site/html/index.html: a warning is an error, and so is a link or a name that leads nowhere. Needs no network.
+# The site, build/site/html/index.html, and its tutorials, which run: three minutes. A warning is an error, and so is a link or a name that
+# leads nowhere. Needs no network.
 site: .venv/installed-docs
 	mkdir -p build/site/pages
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --nitpicky $(SITE) build/site/html
@@ -49,7 +50,7 @@ site: .venv/installed-docs
 # Links to other sites, which need a network.
 linkcheck: .venv/installed-docs
 	mkdir -p build/site/pages
-	$(BIN)/python -m sphinx --builder linkcheck $(SITE) build/site/links
+	$(BIN)/python -m sphinx --builder linkcheck --define nb_execution_mode=off $(SITE) build/site/links
 
 clean:
 	rm -rf .venv build/site quickstart.zarr quickstart.zarr.ledger quickstart.trajectories quickstart.figures

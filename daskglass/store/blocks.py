@@ -78,7 +78,7 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     Returns
     -------
     xarray.DataTree
-        Groups `SYSTEM/RUN`, such as `ka_0.0/production`, whose variables are Dask arrays.
+        Groups `SYSTEM/RUN`, such as `ka_0.0/production`, whose variables are Dask arrays, in the order of their names.
 
     Raises
     ------
@@ -106,7 +106,13 @@ def open_tree(path: Path, chunks: dict[str, int] | None = None, run: str | None 
             groups = [file.parent.relative_to(path) for file in path.glob("*/*/zarr.json")]
             opened = {str(each): open_group(path, str(each)) if each.name == run else xr.Dataset() for each in groups}
             return xr.DataTree.from_dict(opened)
-        return xr.open_datatree(path, engine="zarr", chunks=chunks, consolidated=False)
+        tree = xr.open_datatree(path, engine="zarr", chunks=chunks, consolidated=False)
+    # folders list their contents in any order
+    return xr.DataTree.from_dict({group: _alphabetical(each) for group, each in sorted(tree.to_dict().items())})
+
+
+def _alphabetical(dataset: xr.Dataset) -> xr.Dataset:
+    return xr.Dataset(dict(sorted(dataset.data_vars.items())), dict(sorted(dataset.coords.items())), dataset.attrs)
 
 
 @contextmanager

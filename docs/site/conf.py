@@ -1,5 +1,6 @@
 """Settings of Sphinx. `make site` builds the site."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -19,17 +20,25 @@ extensions = [
     "pages",
     "docstrings",
     "symbols",
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
 ]
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 nitpicky = True
 smartquotes = False  # σ' is no quotation
 default_role = "name"  # of docstrings: a link where it is a public name
 
 myst_heading_anchors = 3
+
+# tutorials run in order, in the folder of their sources, which `pages` empties first: one begins where another ended
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 1200
+nb_merge_streams = True
+# shell commands of tutorials are those of this environment
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 autodoc_typehints = "none"
 toc_object_entries_show_parents = "hide"

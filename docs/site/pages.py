@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,8 +70,9 @@ def markdown() -> Iterator[tuple[str, Path]]:
     """Pages of the repository, by their place on the site."""
     yield "index.md", ROOT / "README.md"
     yield "contributing.md", ROOT / "CONTRIBUTING.md"
-    for file in sorted((ROOT / "docs").glob("*.md")):
-        yield file.name, file
+    for folder in ("docs", "docs/tutorials"):
+        for file in sorted((ROOT / folder).glob("*.md")):
+            yield str(file.relative_to(ROOT / "docs")), file
     for file in sorted((ROOT / "docs/site/pages").glob("*.md")):
         yield ("contents.md" if file.name == "index.md" else file.name), file
 
@@ -99,12 +101,17 @@ def files() -> dict[str, Path]:
 
 
 def write(folder: Path) -> None:
-    """Write the sources into a folder: what is there already as it should be stays, and what is not of the site goes."""
+    """Write the sources into a folder: what is there already as it should be stays, and what is not of the site goes.
+
+    What tutorials computed goes as well: they begin in an empty folder, as their readers do.
+    """
     wanted = {place: text.encode() for place, text in pages().items()}
     wanted |= {place: file.read_bytes() for place, file in files().items()}
     for old in [path for path in folder.rglob("*") if path.is_file()]:
         if str(old.relative_to(folder)) not in wanted:
             old.unlink()
+    for old in [path for path in folder.glob("tutorials/*") if path.is_dir()]:
+        shutil.rmtree(old)
     for place, content in wanted.items():
         file = folder / place
         if not file.exists() or file.read_bytes() != content:
