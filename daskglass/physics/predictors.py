@@ -81,6 +81,11 @@ class LinearPredictor:
     penalty: float
     metrics: dict[str, Any]
 
+    def __repr__(self) -> str:
+        numbers = {"bias": self.bias, "penalty": self.penalty, **self.metrics}
+        known = (f"{name} {numbers[name]:.4g}" for name in ("bias", "penalty", *NUMBERS) if name in numbers)
+        return f"<daskglass.LinearPredictor (feature: {self.weights.sizes['feature']}), {', '.join(known)}>"
+
     @classmethod
     def fit(
         cls,

@@ -122,6 +122,14 @@ class Softness:
     width: float
     metrics: dict[str, Any]
 
+    def __repr__(self) -> str:
+        size = " × ".join(f"{dim}: {size}" for dim, size in self.weights.sizes.items())
+        numbers = {"width": self.width, "bias": self.bias, **self.metrics}
+        known = (
+            f"{name} {numbers[name]:.4g}" for name in ("width", "bias", "accuracy", "trained_on") if name in numbers
+        )
+        return f"<daskglass.Softness ({size}), {', '.join(known)}>"
+
     @classmethod
     def fit(
         cls,
