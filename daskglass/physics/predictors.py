@@ -14,6 +14,7 @@ from daskglass.errors import DataError
 from daskglass.physics import arrays, margin, ridge
 from daskglass.physics.defaults import FOLDS
 from daskglass.physics.features import columns, inner, names_of, samples_of, variables_of
+from daskglass.variables import described
 
 NUMBERS = ("samples", "configurations", "folds", "explained")
 PARTS = ("weights", "errors", "mean", "scale")
@@ -158,15 +159,15 @@ class LinearPredictor:
             explained, units = margin.explained(sums, left_out), "1"
         scatter = (left_out[:, 1:-1] * scale[:-1]).var(axis=0)
 
-        def over_features(values: NDArray[np.float64], units: str = "1") -> xr.DataArray:
+        def over_features(values: NDArray[np.float64], text: str, units: str = "1") -> xr.DataArray:
             names = {"feature": names_of(samples.variables)}
-            return xr.DataArray(values, names, ["feature"], attrs={"units": units})
+            return xr.DataArray(values, names, ["feature"], attrs={"long_name": text, "units": units})
 
         return cls(
-            weights=over_features(-v[1:-1] * scale[:-1], units),
-            errors=over_features(np.sqrt((len(sums) - 1) * scatter), units),
-            mean=over_features(mean[:-1]),
-            scale=over_features(scale[:-1]),
+            weights=over_features(-v[1:-1] * scale[:-1], "weight", units),
+            errors=over_features(np.sqrt((len(sums) - 1) * scatter), "standard error of the weight", units),
+            mean=over_features(mean[:-1], "mean of a feature"),
+            scale=over_features(scale[:-1], "standard deviation of a feature within configurations"),
             bias=float(-v[1:-1] @ mean[:-1] - v[0]),
             penalty=penalty,
             metrics={
@@ -242,7 +243,8 @@ class LinearPredictor:
             found[where] = -v[0] - samples.features(where) @ v[1:-1]
         predicted = samples.target.copy(data=found)
         predicted.attrs = {"long_name": "prediction", "units": units}
-        return predicted.assign_coords(fold=(samples.axes, samples.fold))
+        about = {"long_name": "fold that was left out with others; -1 none", "units": "1"}
+        return predicted.assign_coords(fold=(samples.axes, samples.fold, about))
 
     def predict(self, features: xr.DataArray | xr.Dataset) -> xr.DataArray:
         """Predict from features.
@@ -318,7 +320,8 @@ class LinearPredictor:
         (('feature',), 4)
         """
         dataset = xr.Dataset({name: getattr(self, name) for name in PARTS})
-        return dataset.assign(bias=self.bias, penalty=self.penalty, **self.metrics)
+        units = {"units": self.weights.attrs.get("units", "1")}
+        return described(dataset.assign(bias=((), self.bias, units), penalty=self.penalty, **self.metrics))
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> LinearPredictor:
