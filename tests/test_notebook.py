@@ -153,6 +153,6 @@ def test_a_store_and_a_run_show_their_variables(tmp_path):
     assert "ensemble" in store._repr_html_()
     html = store["ka_0.0/production"].dataset._repr_html_()
     assert all(name in html for name in ("position", "softness", "temperature", "replica", "particle"))
-    found = dg.query(tmp_path / "made.zarr", variables=["softness"], temperature=0.6)
+    found = dg.query(tmp_path / "made.zarr", variables=["softness"], temperature=0.6, species="A")
     assert "softness" in found._repr_html_()
     assert set(found["softness"].dims) == {"system", "replica", "time", "particle"}
