@@ -104,6 +104,7 @@ def _notes(results: Results, found: Mapping[str, collapse.Points], refused: list
 
 def _identity(ax: Axes, results: Results, found: Mapping[str, collapse.Points]) -> None:
     """Draw y_E against y_Σ - 1, which are equal where strata meet at T_A."""
+    ax.margins(0.12)
     for system in results.systems:
         if not found[system.name].refused:
             plot.collapse(system.fits("softness"), ax=ax, marker=marker(system.index), color=colour(system.index))
