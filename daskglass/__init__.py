@@ -32,6 +32,7 @@ _HOME = {
     "physics.predictors": ("LinearPredictor",),
     "physics.receiver": ("receiver_operating_curve",),
 }  # fmt: skip
+_NAMESPACES = ("plot",)  # modules of functions of their own
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = ["__version__", *_MODULE]
@@ -43,10 +44,12 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("daskglass")
+    if name in _NAMESPACES:
+        return importlib.import_module(f"daskglass.{name}")
     if name not in _MODULE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"daskglass.{_MODULE[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *_NAMESPACES]

@@ -124,6 +124,9 @@ _VARIABLES = (
     Variable("samples", ("temperature", "stratum"), "int64", "1", "number of particle-frames"),
     Variable("activation_energy", ("stratum",), "float64", "epsilon", "activation energy ΔE"),
     Variable("activation_entropy", ("stratum",), "float64", "k_B", "activation entropy Σ"),
+    Variable("scaled_energy", ("stratum",), "float64", "1", "scaled activation energy y_E"),
+    Variable("scaled_entropy", ("stratum",), "float64", "1", "scaled activation entropy y_Σ"),
+    Variable("onset_probability", (), "float64", "1", "probability of rearrangement at the onset temperature"),
     Variable("scatter", ("stratum",), "float64", "1", "scatter of ln P_R common to all temperatures"),
     Variable("reduced_chi_squared", ("stratum",), "float64", "1", "χ² per degree of freedom without the common scatter"),
     Variable("onset_temperature", (), "float64", "epsilon/k_B", "onset temperature T_A"),
@@ -170,11 +173,15 @@ def named(array: xr.DataArray, name: str, **attrs: object) -> xr.DataArray:
     return array
 
 
-def described(table: xr.Dataset) -> xr.Dataset:
-    """Copy a table with units and a name on every variable that has none of its own."""
+def described(table: xr.Dataset, coordinates: bool = False) -> xr.Dataset:
+    """Copy a table with units and a name on every variable, or coordinate too, that has none of its own."""
     table = table.copy()
     for name, variable in table.variables.items():
-        base = VARIABLES.get(str(name).removesuffix("_err"))
+        if name in table.coords and not coordinates:
+            continue
+        of = str(name).removesuffix("_err")
+        base = VARIABLES.get(of)
+        text = base.long_name if base else of.replace("_", " ")
         variable.attrs.setdefault("units", base.units if base else "1")
-        variable.attrs.setdefault("long_name", str(name).replace("_", " "))
+        variable.attrs.setdefault("long_name", text if of == name else f"standard error of the {text}")
     return table

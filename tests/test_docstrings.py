@@ -6,6 +6,7 @@ import inspect
 import re
 from types import FunctionType
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
@@ -29,6 +30,8 @@ RAISES_NOTHING = {
 
 def public():
     """Public functions, classes, and what classes define, by their names."""
+    for name in dg.plot.__all__:
+        yield f"plot.{name}", getattr(dg.plot, name)
     for name in dg.__all__[1:]:
         yield name, getattr(dg, name)
         if inspect.isclass(getattr(dg, name)):
@@ -63,7 +66,7 @@ def test_every_reference_is_cited(name):
     assert set(re.findall(r"\.\. (\[\d\]) ", text)) == set(re.findall(r"(\[\d\])_", text))
 
 
-@pytest.mark.parametrize("module", dg._HOME)
+@pytest.mark.parametrize("module", [*dg._HOME, *dg.plot._HOME])
 def test_every_example_runs(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     home = importlib.import_module(f"daskglass.{module}")
@@ -71,6 +74,7 @@ def test_every_example_runs(module, tmp_path, monkeypatch):
 
     with np.printoptions(precision=8, suppress=False, linewidth=75, threshold=1000):
         for example in doctest.DocTestFinder().find(home, globs={"dg": dg, "np": np, "xr": xr}):
+            plt.close("all")
             # what was printed instead is shown as captured output
             assert runner.run(example).failed == 0, example.name
 

@@ -20,6 +20,7 @@ from daskglass.engines.schedules import Uniform
 from daskglass.engines.sweep import simulate
 from daskglass.errors import StudyError
 from daskglass.physics.systems import kob_andersen
+from daskglass.plot import spheres
 from daskglass.registry import (
     BATCH_SYSTEMS,
     ENGINES,
@@ -35,7 +36,6 @@ from daskglass.registry import (
     load,
     simulating,
 )
-from daskglass.report import snapshot
 from daskglass.report.figures import drawn
 from daskglass.report.page import write_figure, write_page
 from daskglass.report.results import read_results
@@ -218,7 +218,7 @@ def test_a_batch_system_is_a_file_and_a_line(daskglass, monkeypatch, tmp_path):
 @pytest.fixture
 def one_figure(monkeypatch):
     """Leave one figure registered: the others take long, and are drawn elsewhere."""
-    monkeypatch.setattr(snapshot, "PIXELS", 60)
+    monkeypatch.setattr(spheres, "PIXELS", 60)
     before = dict(FIGURES)
     FIGURES.clear()
     FIGURES["diffusion"] = before["diffusion"]

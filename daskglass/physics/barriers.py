@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from daskglass.errors import DataError
 from daskglass.physics import arrays
 from daskglass.physics.strata import in_double
-from daskglass.variables import VARIABLES, named
+from daskglass.variables import VARIABLES, described, named
 
 ERROR = "probability_err"
 INITIAL_TEMPERATURES = 10  # the coldest ones, from which the supercooled range is sought
@@ -209,8 +209,7 @@ def arrhenius(P: xr.Dataset, weights: Weights = "scatter") -> xr.Dataset:
         out=[[]] * 7,
         dtypes=[*[np.float64] * 6, np.int64],
     )
-    dataset = xr.Dataset({name: _named_like(value, name) for name, value in zip(names, values, strict=True)})
-    return dataset.assign(temperatures_used=used)
+    return described(xr.Dataset(dict(zip(names, values, strict=True))).assign(temperatures_used=used))
 
 
 def _probabilities(P: xr.Dataset) -> xr.Dataset:
@@ -311,6 +310,8 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
         out=[[], [], []],
         dtypes=[np.float64, np.float64, np.int64],
     )
+    spread.attrs = {"long_name": "spread of the onset temperature", "units": VARIABLES["onset_temperature"].units}
+    intersections.attrs = {"long_name": "number of intersections", "units": "1"}
     return named(onset.assign_coords(spread=spread, intersections=intersections), "onset_temperature")
 
 
@@ -447,12 +448,4 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
         out=[["stratum"], ["stratum"], []],
         dtypes=[np.float64] * 3,
     )
-    return xr.Dataset({"scaled_entropy": entropy, "scaled_energy": energy, "onset_probability": P_onset})
-
-
-def _named_like(array: xr.DataArray, name: str) -> xr.DataArray:
-    """Give a variable, or the error `…_err` of one, the attributes of that variable."""
-    attrs = dict(VARIABLES[name.removesuffix("_err")].attrs)
-    if name.endswith("_err"):
-        attrs["long_name"] = f"standard error of the {attrs['long_name']}"
-    return array.rename(name).assign_attrs(attrs)
+    return described(xr.Dataset({"scaled_entropy": entropy, "scaled_energy": energy, "onset_probability": P_onset}))

@@ -24,6 +24,7 @@ from daskglass.physics.barriers import (
     supercooled_count,
 )
 from daskglass.physics.strata import existing_counts
+from daskglass.variables import described
 
 AT_ONCE = 2**23  # bytes of the resamples that are computed together: memory hardly grows with their number
 SPREADS: dict[str, tuple[str, ...]] = {
@@ -178,7 +179,7 @@ def bootstrap(
         *(f"{name}_err" for name in SPREADS),
         *(f"{name}_cov" for name in COVARIANCES),
     )
-    return xr.Dataset(dict(zip(names, errors, strict=True)))
+    return described(xr.Dataset(dict(zip(names, errors, strict=True))))
 
 
 def _units(counts: NDArray[Any], block: int, candidates: bool) -> NDArray[np.float64]:

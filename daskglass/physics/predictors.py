@@ -14,6 +14,7 @@ from daskglass.errors import DataError
 from daskglass.physics import arrays, margin, ridge
 from daskglass.physics.defaults import FOLDS
 from daskglass.physics.features import Samples, columns, inner, names_of, samples_of, variables_of
+from daskglass.variables import described
 
 NUMBERS = ("samples", "configurations", "folds", "explained")
 PARTS = ("weights", "errors", "mean", "scale")
@@ -80,6 +81,11 @@ class LinearPredictor:
     bias: float
     penalty: float
     metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        numbers = {"bias": self.bias, "penalty": self.penalty, **self.metrics}
+        known = (f"{name} {numbers[name]:.4g}" for name in ("bias", "penalty", *NUMBERS) if name in numbers)
+        return f"<daskglass.LinearPredictor (feature: {self.weights.sizes['feature']}), {', '.join(known)}>"
 
     @classmethod
     def fit(
@@ -266,7 +272,8 @@ class LinearPredictor:
         (('feature',), 4)
         """
         dataset = xr.Dataset({name: getattr(self, name) for name in PARTS})
-        return dataset.assign(bias=self.bias, penalty=self.penalty, **self.metrics)
+        units = {"units": self.weights.attrs.get("units", "1")}
+        return described(dataset.assign(bias=((), self.bias, units), penalty=self.penalty, **self.metrics))
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> LinearPredictor:
@@ -377,15 +384,15 @@ def _fitted(prepared: _Prepared) -> LinearPredictor:
         explained = margin.explained(sums, left_out)
     scatter = (left_out[:, 1:-1] * scale[:-1]).var(axis=0)
 
-    def over_features(values: NDArray[np.float64], units: str = "1") -> xr.DataArray:
+    def over_features(values: NDArray[np.float64], text: str, units: str = "1") -> xr.DataArray:
         names = {"feature": names_of(samples.variables)}
-        return xr.DataArray(values, names, ["feature"], attrs={"units": units})
+        return xr.DataArray(values, names, ["feature"], attrs={"long_name": text, "units": units})
 
     return LinearPredictor(
-        weights=over_features(-v[1:-1] * scale[:-1], prepared.units),
-        errors=over_features(np.sqrt((len(sums) - 1) * scatter), prepared.units),
-        mean=over_features(mean[:-1]),
-        scale=over_features(scale[:-1]),
+        weights=over_features(-v[1:-1] * scale[:-1], "weight", prepared.units),
+        errors=over_features(np.sqrt((len(sums) - 1) * scatter), "standard error of the weight", prepared.units),
+        mean=over_features(mean[:-1], "mean of a feature"),
+        scale=over_features(scale[:-1], "standard deviation of a feature within configurations"),
         bias=float(-v[1:-1] @ mean[:-1] - v[0]),
         penalty=penalty,
         metrics={
@@ -406,4 +413,5 @@ def _predicted(prepared: _Prepared) -> xr.DataArray:
         found[where] = -v[0] - samples.features(where) @ v[1:-1]
     predicted = samples.target.copy(data=found)
     predicted.attrs = {"long_name": "prediction", "units": prepared.units}
-    return predicted.assign_coords(fold=(samples.axes, samples.fold))
+    about = {"long_name": "fold that was left out with others; -1 none", "units": "1"}
+    return predicted.assign_coords(fold=(samples.axes, samples.fold, about))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from daskglass.errors import DataError
 from daskglass.kernels.softness import linear
 from daskglass.physics import arrays, defaults
-from daskglass.variables import named
+from daskglass.variables import described, named
 
 CLASSES = {"hard": 0, "soft": 1}
 EXAMPLES = ("soft_examples", "hard_examples")
@@ -121,6 +121,14 @@ class Softness:
     bias: float
     width: float
     metrics: dict[str, Any]
+
+    def __repr__(self) -> str:
+        size = " × ".join(f"{dim}: {size}" for dim, size in self.weights.sizes.items())
+        numbers = {"width": self.width, "bias": self.bias, **self.metrics}
+        known = (
+            f"{name} {numbers[name]:.4g}" for name in ("width", "bias", "accuracy", "trained_on") if name in numbers
+        )
+        return f"<daskglass.Softness ({size}), {', '.join(known)}>"
 
     @classmethod
     def fit(
@@ -318,7 +326,8 @@ class Softness:
         for name, value in self.metrics.items():
             dims = CONFUSION if name == "confusion" else ()
             dataset[name] = (dims, value)
-        return dataset.assign_coords({dim: list(CLASSES) for dim in CONFUSION}).assign_attrs(width=self.width)
+        dataset = dataset.assign_coords({dim: list(CLASSES) for dim in CONFUSION}).assign_attrs(width=self.width)
+        return described(dataset, coordinates=True)
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Softness:
@@ -439,13 +448,15 @@ def recall_precision(softness: xr.DataArray, hop: xr.DataArray, threshold: float
     dims = [dim for dim in ("replica", "time", "particle") if dim in valid.dims]
     rearranging, soft = valid & (hop > threshold), valid & (softness > 0)
     both = (rearranging & soft).sum(dims)
-    return xr.Dataset(
-        {
-            "recall": both / rearranging.sum(dims),
-            "precision": both / soft.sum(dims),
-            "soft_and_rearranging": both,
-            "rearranging": rearranging.sum(dims),
-            "soft": soft.sum(dims),
-            "samples": valid.sum(dims),
-        }
+    return described(
+        xr.Dataset(
+            {
+                "recall": both / rearranging.sum(dims),
+                "precision": both / soft.sum(dims),
+                "soft_and_rearranging": both,
+                "rearranging": rearranging.sum(dims),
+                "soft": soft.sum(dims),
+                "samples": valid.sum(dims),
+            }
+        )
     )

@@ -107,7 +107,13 @@ def strata(values: xr.DataArray, bins: int = STRATA, percentiles: tuple[float, f
         parts = (value_histogram(np.asarray(data)),)
     edges = stratum_edges(merge_histograms(parts), bins, (float(limits[0]), float(limits[1])))
     return xr.DataArray(
-        edges, dims="edge", attrs={"variable": str(values.name), "units": values.attrs.get("units", "1")}
+        edges,
+        dims="edge",
+        attrs={
+            "variable": str(values.name),
+            "long_name": "edge of a stratum",
+            "units": values.attrs.get("units", "1"),
+        },
     )
 
 

@@ -277,6 +277,7 @@ def normalize_pairs(counted: xr.Dataset, species: xr.DataArray) -> xr.DataArray:
     numbers = (codes == kinds).sum("particle")
     g = counted["pairs"] / (counted["centers"] * shell * numbers)
     g = g.transpose(..., "group", "neighbor", "r").assign_coords(fraction=(numbers / numbers.sum("neighbor")).variable)
+    g["fraction"].attrs = {"long_name": "number fraction of a species", "units": "1"}
     return named(g, "g")
 
 

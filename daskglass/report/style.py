@@ -10,17 +10,17 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, to_rgb
+from matplotlib.colors import BoundaryNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator
+
+from daskglass.plot.panel import GREY, number, strata_colours
 
 WIDTH = 178 / 25.4  # inches: two columns of a journal
 TEXT, SMALL = 8.0, 7.0  # points
@@ -31,13 +31,9 @@ PIXELS_PER_INCH = 300
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (4.5, 1.6)), (0, (1.1, 1.3)), (0, (5, 1.4, 1.1, 1.4)), (0, (8, 2)), (0, (2.5, 1.2)))
-GREY = "#5a5a5a"
 ABREAST = 5  # panels of like kind in a row, at most
-LABELS = 3  # on a logarithmic axis, at least
 NEIGHBORS = 3  # species around A that have room in one panel
-S2 = r"$s^{(2)}$ ($k_\mathrm{B}$)"
 FAR_ONSET = 2.0  # an onset temperature beyond this many times the hottest one is printed, not drawn
-SOFTNESS_MAP = "RdBu_r"  # diverging, and safe for every kind of colour vision
 
 _RC: dict[str, Any] = {
     "font.family": ["STIXGeneral", "DejaVu Sans"],
@@ -179,35 +175,6 @@ def shown(text: str) -> int:
     return len(re.sub(r"\\[a-zA-Z]+", "x", re.sub(r"\\(mathrm|langle|rangle)|[{}$_^]", "", text)))
 
 
-def log_y(ax: Axes) -> None:
-    """Logarithmic axis with a labelled tick per decade, and between decades where there are few of them."""
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(numticks=8))
-    ax.yaxis.set_minor_locator(LogLocator(subs=tuple(np.arange(2, 10)), numticks=12))
-    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    for labelled in ((), (2, 5), (2, 3, 5), tuple(range(2, 10))):
-        ticks = np.outer(powers, (1, *labelled))
-        if ((ticks >= low) & (ticks <= high)).sum() >= LABELS:
-            break
-    ax.yaxis.set_minor_formatter(FuncFormatter(partial(_power, labelled)))
-
-
-def _power(labelled: tuple[int, ...], value: float, _: int | None = None) -> str:
-    exponent = int(np.floor(np.log10(value) + 1e-9))
-    mantissa = value / 10.0**exponent
-    whole = abs(mantissa - round(mantissa)) < 1e-6
-    # on less than a decade Matplotlib sets ticks evenly, and few
-    return rf"${mantissa:.4g}\times 10^{{{exponent}}}$" if round(mantissa) in labelled or not whole else ""
-
-
-def strata_colours(edges: np.ndarray) -> tuple[Colormap, BoundaryNorm]:
-    """One colour per stratum, of a perceptually uniform map, and the norm of its colour bar."""
-    count = len(edges) - 1
-    shades = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.88, count))
-    return ListedColormap(shades), BoundaryNorm(edges, count)
-
-
 def strata_bar(
     figure: Figure, axes: Any, strata: Sequence[tuple[np.ndarray, np.ndarray]], text: str, rows: int = 1
 ) -> None:
@@ -225,8 +192,13 @@ def strata_bar(
     if not alike:
         middles = np.arange(1, middles.size + 1)
         edges, text = np.arange(middles.size + 1) + 0.5, f"{text}, low to high"
+    count = len(edges) - 1
     bar = figure.colorbar(
-        ScalarMappable(*strata_colours(edges)[::-1]), ax=axes, pad=0.02, aspect=22 * rows, fraction=0.08
+        ScalarMappable(BoundaryNorm(edges, count), strata_colours(count)),
+        ax=axes,
+        pad=0.02,
+        aspect=22 * rows,
+        fraction=0.08,
     )
     every = -(-middles.size // 6)
     bar.set_ticks(list(middles[::every]), labels=[number(value, 2 if alike else 0) for value in middles[::every]])
@@ -234,12 +206,6 @@ def strata_bar(
     bar.ax.minorticks_off()
     bar.set_label(text, fontsize=SMALL)
     bar.outline.set_linewidth(0.5)
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Decimal number with a proper minus sign."""
-    text = f"{value:.{digits}f}"
-    return text.replace("-", "−") if float(text) else text.removeprefix("-")
 
 
 def temperatures(values: Sequence[float]) -> str:
@@ -252,8 +218,3 @@ def letters_of_panels() -> Iterator[str]:
     """Letters of panels: a to z, then two of them."""
     alphabet = "abcdefghijklmnopqrstuvwxyz"
     return itertools.chain(alphabet, (a + b for a, b in itertools.product(alphabet, alphabet)))
-
-
-def error_bars(error: np.ndarray) -> np.ndarray | None:
-    """Error bars; None where no error is known."""
-    return np.nan_to_num(error) if np.isfinite(error).any() else None

@@ -323,7 +323,14 @@ def _with_softness(
         f"joint{suffix}": xr.DataArray(
             image,
             dims=axes,
-            coords={axis: (np.arange(image.shape[k]) + low[k] + 0.5) * JOINT for k, axis in enumerate(axes)},
+            coords={
+                axis: (
+                    axis,
+                    (np.arange(image.shape[k]) + low[k] + 0.5) * JOINT,
+                    {"long_name": of.label, "units": of.units},
+                )
+                for k, (axis, of) in enumerate(zip(axes, (SOFTNESS, variable), strict=True))
+            },
             attrs={"long_name": f"joint histogram of {pair}"},
         ),
     }

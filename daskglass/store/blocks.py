@@ -344,7 +344,7 @@ def _put_new(path: Path, group: str, dataset: xr.Dataset, whole: bool, **options
 
 
 def _plain(table: xr.Dataset) -> xr.Dataset:
-    table = strings_of_any_length(described(table))
+    table = strings_of_any_length(described(table, coordinates=True))
     for variable in table.variables.values():
         variable.encoding = {}
     return table

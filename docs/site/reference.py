@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from types import FunctionType
 from typing import Any, get_args
 
@@ -35,6 +37,7 @@ TOPICS = {
     "Barriers": ("physics.strata", "physics.barriers", "physics.bootstrap"),
     "Propensity": ("physics.propensity", "physics.scores", "physics.descriptors", "physics.predictors"),
     "Mixtures": ("physics.systems",),
+    "Plots": ("plot.liquid", "plot.rearrangement", "plot.softness", "plot.prediction", "plot.particles"),
 }  # fmt: skip
 
 
@@ -42,7 +45,7 @@ def pages() -> dict[str, str]:
     """Generated pages, by their places."""
     return {
         "reference/api.md": functions(),
-        **{f"reference/api/{name}.rst": function(name) for name in daskglass.__all__[1:]},
+        **{f"reference/api/{name}.rst": function(name) for names in public().values() for name in names},
         "reference/command_line.md": command_line(),
         "reference/study_files.md": study_files(),
         "reference/cluster_yaml.md": cluster_yaml(),
@@ -70,20 +73,32 @@ def code(names: Iterable[str]) -> str:
 # --- functions -----------------------------------------------------------------------------------------------------
 
 
+def public() -> dict[str, list[str]]:
+    """Public names by their modules; those of the namespace `plot` with it."""
+    plots = {module: [f"plot.{name}" for name in names] for module, names in daskglass.plot._HOME.items()}
+    return {module: list(names) for module, names in daskglass._HOME.items()} | plots
+
+
+def named(name: str) -> Any:
+    """What has a public name."""
+    return attrgetter(name)(daskglass)
+
+
 def summary(name: str) -> str:
     """First line of the docstring of a public name."""
-    first = inspect.getdoc(getattr(daskglass, name)).splitlines()[0]  # type: ignore[union-attr]
+    first = inspect.getdoc(named(name)).splitlines()[0]  # type: ignore[union-attr]
     return first.replace(" [1]_", "").replace("`", "").replace("|", r"\|").replace("_", r"\_")
 
 
 def functions() -> str:
     """List public names by topic."""
     listed = [module for modules in TOPICS.values() for module in modules]
-    if set(listed) != set(daskglass._HOME) or len(set(listed)) != len(listed):
-        raise ValueError(f"list each module of public functions once in TOPICS: {set(listed) ^ set(daskglass._HOME)}")
+    homes = public()
+    if set(listed) != set(homes) or len(set(listed)) != len(listed):
+        raise ValueError(f"list each module of public functions once in TOPICS: {set(listed) ^ set(homes)}")
     text = "# Functions\n\n```python\nimport daskglass as dg\n```\n\n"
     for topic, modules in TOPICS.items():
-        names = [name for module in modules for name in daskglass._HOME[module]]
+        names = [name for module in modules for name in homes[module]]
         lines = [f"- [`{name}`](api/{name}.rst): {summary(name)}" for name in names]
         toctree = fenced("{toctree}", "\n".join([":hidden:", "", *(f"api/{name}" for name in names)]))
         text += "\n".join([f"## {topic}", "", *lines, "", toctree, ""])
@@ -101,12 +116,13 @@ def members(kind: type) -> list[str]:
 
 def function(name: str) -> str:
     """Page of a public function or class."""
-    value = getattr(daskglass, name)
-    lines = [name, "=" * len(name), "", ".. currentmodule:: daskglass", ""]
+    value = named(name)
+    module, _, own = f"daskglass.{name}".rpartition(".")
+    lines = [name, "=" * len(name), "", f".. currentmodule:: {module}", ""]
     if isinstance(value, type):
-        lines += [f".. autoclass:: {name}", f"   :members: {', '.join(members(value))}", "   :member-order: bysource"]
+        lines += [f".. autoclass:: {own}", f"   :members: {', '.join(members(value))}", "   :member-order: bysource"]
     else:
-        lines += [f".. autofunction:: {name}"]
+        lines += [f".. autofunction:: {own}"]
     return "\n".join(lines) + "\n"
 
 
@@ -314,8 +330,8 @@ def variables() -> str:
 def errors() -> str:
     """Every error that daskglass raises on purpose, and which public functions say that they raise it."""
     raised: dict[str, list[str]] = {}
-    for name in daskglass.__all__[1:]:
-        value = getattr(daskglass, name)
+    for name in itertools.chain.from_iterable(public().values()):
+        value = named(name)
         for function in (
             [value, *(getattr(value, own) for own in members(value))] if isinstance(value, type) else [value]
         ):

@@ -175,6 +175,12 @@ def test_every_variable_says_its_unit_and_name(tiny):
             assert variable.attrs.get("long_name"), f"{node.path}/{name}"
 
 
+def test_bins_of_a_joint_histogram_have_the_units_of_their_variables(ensemble):
+    units = [ensemble[f"joint_{name}"].attrs["units"] for name in ("softness", "local_entropy")]
+
+    assert units == ["1", "k_B"]
+
+
 # --- whoever computes it ---
 
 

@@ -98,7 +98,7 @@ def _production(
             "temperature": T,
             "replica": np.arange(replicas),
             "time": np.arange(frames, dtype=float),
-            "species": ("particle", species),
+            "species": ("particle", species, {"names": list(mixture.species)}),
             "box": ("xyz", np.full(3, edge)),
             "xyz": list("xyz"),
         },

@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from daskglass.physics.systems import kob_andersen
+from daskglass.plot import spheres
 from daskglass.registry import ENSEMBLE_FIGURES, FIGURES
-from daskglass.report import figures, snapshot, style
+from daskglass.report import figures, style
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.both import Both
 from daskglass.report.results import Results, read_results
@@ -101,7 +102,7 @@ def prints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         return known[which, name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "PIXELS", 60)
+        patch.setattr(spheres, "PIXELS", 60)
         patch.setitem(style._RC, "savefig.dpi", 72)
         patch.setattr(Both, "draw_text", record)
         yield printed

@@ -26,8 +26,9 @@ from matplotlib.ticker import AutoMinorLocator
 
 from daskglass.errors import StoreError
 from daskglass.physics.systems import kob_andersen
+from daskglass.plot import panel, spheres
 from daskglass.registry import FIGURES
-from daskglass.report import draw, figures, folder, snapshot, style
+from daskglass.report import draw, figures, folder, style
 from daskglass.report.both import METADATA
 from daskglass.report.claims import judge
 from daskglass.report.numbers import with_error
@@ -46,7 +47,7 @@ FILES = {f"figure_{k}.{form}" for k in range(1, 7) for form in ("png", "svg")} |
 def small_pictures() -> Iterator[None]:
     """Draw small pictures: how large they are tests nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "PIXELS", 60)
+        patch.setattr(spheres, "PIXELS", 60)
         patch.setitem(style._RC, "savefig.dpi", 50)
         yield
 
@@ -459,19 +460,19 @@ def test_lines_break_between_words_and_never_in_mathematics() -> None:
 
 def test_a_near_sphere_hides_a_far_one() -> None:
     box = np.full(3, 10.0)
-    toward_the_eye = np.linalg.inv(snapshot._rotation()) @ np.array([0.0, 0.0, 1.0])
+    toward_the_eye = np.linalg.inv(spheres._rotation()) @ np.array([0.0, 0.0, 1.0])
     red, blue = (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)
     centers = np.array([3 * toward_the_eye, -3 * toward_the_eye])
     for order in ([0, 1], [1, 0]):
-        scene = snapshot.Spheres(centers[order], np.full(2, 2.0), np.array([red, blue])[order])
-        picture = snapshot.render(scene, box, pixels=80)
+        scene = spheres.Spheres(centers[order], np.full(2, 2.0), np.array([red, blue])[order])
+        picture = spheres.render(scene, box, pixels=80)
         middle = picture[34:46, 34:46, :3].mean(axis=(0, 1))
         assert middle[0] > middle[2] + 0.3
 
 
 def test_a_picture_is_transparent_where_there_is_nothing() -> None:
-    scene = snapshot.Spheres(np.zeros((1, 3)), np.full(1, 3.0), np.ones((1, 3)))
-    picture = snapshot.render(scene, np.full(3, 10.0), pixels=80)
+    scene = spheres.Spheres(np.zeros((1, 3)), np.full(1, 3.0), np.ones((1, 3)))
+    picture = spheres.render(scene, np.full(3, 10.0), pixels=80)
     assert picture[0, 0, 3] == 0
     assert picture[40, 40, 3] == 1
 
@@ -479,7 +480,7 @@ def test_a_picture_is_transparent_where_there_is_nothing() -> None:
 def test_wrapped_positions_lie_in_the_box() -> None:
     box = np.array([4.0, 5.0, 6.0])
     position = np.random.default_rng(0).normal(0, 20, (50, 3))
-    inside = snapshot.wrap(position, box)
+    inside = spheres.wrap(position, box)
     assert (np.abs(inside) <= box / 2).all()
     np.testing.assert_allclose(np.exp(2j * np.pi * inside / box), np.exp(2j * np.pi * position / box), atol=1e-9)
 
@@ -489,7 +490,7 @@ def test_every_label_of_a_logarithmic_axis_says_where_it_stands(limits):
     figure = Figure()
     ax = figure.add_subplot()
     ax.plot([1, 2], limits)
-    style.log_y(ax)
+    panel.log_y(ax)
     figure.canvas.draw()
     ticks = [*zip(ax.get_yticks(minor=True), ax.get_yticklabels(minor=True), strict=True)]
     shown = [(value, label.get_text()) for value, label in ticks if label.get_text()]

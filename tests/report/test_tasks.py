@@ -13,8 +13,9 @@ from daskglass.pipeline.check import take_damaged_back
 from daskglass.pipeline.dispatch import call
 from daskglass.pipeline.run import pending
 from daskglass.pipeline.tasks import Task
+from daskglass.plot import spheres
 from daskglass.registry import FIGURES
-from daskglass.report import draw, folder, snapshot, style
+from daskglass.report import draw, folder, style
 from daskglass.report.results import open_results
 from daskglass.report.tasks import figure_tasks
 from daskglass.store.aside import folder_aside
@@ -73,7 +74,7 @@ class Study:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
     """Draw small pictures, and two of them, which tests enough."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "PIXELS", 60)
+        patch.setattr(spheres, "PIXELS", 60)
         patch.setitem(style._RC, "savefig.dpi", 50)
         # all of it put back in order: the place of a figure is its number
         every = dict(FIGURES)

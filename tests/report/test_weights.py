@@ -19,8 +19,9 @@ def test_each_weight_and_its_error_is_drawn_once() -> None:
 
     assert [len(ax.lines) for ax in (functions, others)] == [6, 6]  # five generations, and zero
     of_A = [f"{name}, 2" for name in FEATURES if name.startswith("G_A")]
-    np.testing.assert_allclose(functions.lines[2].get_xdata(), [0.4, 0.5, 0.6])
-    np.testing.assert_allclose(functions.lines[2].get_ydata(), weights.sel(feature=of_A))
+    second = next(line for line in functions.lines if line.get_label() == "2")
+    np.testing.assert_allclose(second.get_xdata(), [0.4, 0.5, 0.6])
+    np.testing.assert_allclose(second.get_ydata(), weights.sel(feature=of_A))
     assert len(functions.collections) == 5
     energies = [f"E{f', {n}' * bool(n)}" for n in range(5)]
     np.testing.assert_allclose(single.containers[0].lines[0].get_ydata(), weights.sel(feature=energies))

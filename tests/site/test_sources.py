@@ -26,9 +26,12 @@ PAGES = pages.pages()
 MARKDOWN = [file for _, file in pages.markdown()]
 
 
-@pytest.mark.parametrize("name", dg.__all__[1:])
+@pytest.mark.parametrize("name", [*dg.__all__[1:], *(f"plot.{name}" for name in dg.plot.__all__)])
 def test_every_public_name_has_a_page_and_a_line_among_the_functions(name):
-    assert re.search(rf"^\.\. auto(function|class):: {name}$", PAGES[f"reference/api/{name}.rst"], re.MULTILINE)
+    module, _, own = f"daskglass.{name}".rpartition(".")
+    page = PAGES[f"reference/api/{name}.rst"]
+    assert f"\n.. currentmodule:: {module}\n" in page
+    assert re.search(rf"^\.\. auto(function|class):: {own}$", page, re.MULTILINE)
     listed = PAGES["reference/api.md"]
     assert f"[`{name}`](api/{name}.rst)" in listed
     assert f"\napi/{name}\n" in listed

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daskglass import plot
+from daskglass.plot.panel import S2
 from daskglass.report import collapse
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.caption_parts import structure
 from daskglass.report.results import Results
-from daskglass.report.style import GREY, S2, SMALL, colour, error_bars, instead, letter, marker, new_figure
+from daskglass.report.style import SMALL, colour, instead, letter, marker, new_figure
 
 TITLE = "Collapse of the barriers"
 
@@ -27,14 +30,14 @@ def draw(results: Results) -> Figure:
     found = {system.name: collapse.points(system, kind == "inherent") for system in results.systems}
     refused = [f"{s.label}: {_math(found[s.name].refused)}" for s in results.systems if found[s.name].refused]
     panels = (
-        (a, "a", "y_entropy", r"$y_\Sigma = \Sigma/\ln P_\mathrm{R}(T_\mathrm{A})$"),
-        (b, "b", "y_energy", r"$y_E = \Delta E/[k_\mathrm{B}T_\mathrm{A} \ln P_\mathrm{R}(T_\mathrm{A})]$"),
-        (c, "c", "entropy", r"$\Sigma$ ($k_\mathrm{B}$)"),
-        (d, "d", "energy", rf"$\Delta E$ (${results.units[1]}$)"),
+        (a, "a", "scaled_entropy", r"$y_\Sigma = \Sigma/\ln P_\mathrm{R}(T_\mathrm{A})$"),
+        (b, "b", "scaled_energy", r"$y_E = \Delta E/[k_\mathrm{B}T_\mathrm{A} \ln P_\mathrm{R}(T_\mathrm{A})]$"),
+        (c, "c", "activation_entropy", r"$\Sigma$ ($k_\mathrm{B}$)"),
+        (d, "d", "activation_energy", rf"$\Delta E$ (${results.units[1]}$)"),
     )
     notes = {"a": _notes(results, found, refused)}
-    for ax, which, field, text in panels:
-        named = _against_entropy(ax, results, found, field)
+    for ax, which, barrier, text in panels:
+        named = _against_entropy(ax, results, found, barrier)
         ax.set_xlabel(rf"{kind} {S2}")
         ax.set_ylabel(text)
         letter(ax, which, notes.get(which, []))
@@ -69,22 +72,21 @@ def _math(text: str) -> str:
 
 
 def _against_entropy(
-    ax: Axes, results: Results, found: Mapping[str, collapse.Points], field: str
+    ax: Axes, results: Results, found: Mapping[str, collapse.Points], barrier: str
 ) -> list[Named]:  # fmt: skip
     """Draw barriers of all systems against entropy; returns what is drawn."""
     named = []
     ax.margins(y=0.12)  # for names
     for system in results.systems:
-        points = found[system.name]
-        y, error = getattr(points, field), getattr(points, f"{field}_err")
-        known = np.isfinite(points.x) & np.isfinite(y)
-        if (field.startswith("y_") and points.refused) or not known.any():
+        points, fits = found[system.name], system.fits("softness")
+        known = np.isfinite(points.x) & np.isfinite(fits[barrier].values)
+        if (barrier.startswith("scaled_") and points.refused) or not known.any():
             continue
-        ax.errorbar(
-            points.x[known], y[known], error_bars(error[known]), fmt=marker(system.index), color=colour(system.index),
-            linewidth=0.8,
+        plot.barriers(
+            fits, xr.DataArray(points.x, dims="stratum"), barrier, ax=ax, fmt=marker(system.index),
+            color=colour(system.index), linewidth=0.8,
         )  # fmt: skip
-        named.append(Named(system.label, points.x[known], y[known], system.index))
+        named.append(Named(system.label, points.x[known], fits[barrier].values[known], system.index))
     return named
 
 
@@ -102,25 +104,18 @@ def _notes(results: Results, found: Mapping[str, collapse.Points], refused: list
 
 def _identity(ax: Axes, results: Results, found: Mapping[str, collapse.Points]) -> None:
     """Draw y_E against y_Σ - 1, which are equal where strata meet at T_A."""
-    ends: list[float] = []
+    ax.margins(0.12)
     for system in results.systems:
-        points = found[system.name]
-        if points.refused:
-            continue
-        x, y = points.y_entropy - 1, points.y_energy
-        ax.plot(x, y, marker(system.index), color=colour(system.index))
-        ends += [*x[np.isfinite(x)], *y[np.isfinite(y)]]
+        if not found[system.name].refused:
+            plot.collapse(system.fits("softness"), ax=ax, marker=marker(system.index), color=colour(system.index))
     deviations = [points.deviation for points in found.values() if np.isfinite(points.deviation)]
     ax.set_xlabel(r"$y_\Sigma - 1$")
     ax.set_ylabel("$y_E$")
     letter(ax, "e")
     text = rf"largest $|y_E - y_\Sigma + 1|$: {_power(max(deviations))}" if deviations else ""
-    if not ends:
+    if not ax.has_data():
         instead(ax, f"scaled barriers undetermined; {text}" if text else "no fit")
         return
-    room = 0.06 * (max(ends) - min(ends))
-    line = np.array([min(ends) - room, max(ends) + room])
-    ax.plot(line, line, color=GREY, linewidth=0.8, zorder=0, linestyle=(0, (4, 2)))
     ax.text(0.05, 0.93, text, transform=ax.transAxes, va="top", fontsize=SMALL)
 
 

@@ -7,33 +7,29 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from daskglass import plot
+from daskglass.plot.panel import GREY, error_bars
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.caption_parts import of_each
 from daskglass.report.results import Results, known, tex
 from daskglass.report.style import (
     FAR_ONSET,
-    GREY,
     SMALL,
     colour,
-    error_bars,
     in_rows,
     instead,
     letter,
     letters_of_panels,
     marker,
     new_figure,
-    number,
 )
 
 TITLE = "Softness against local pair excess entropy"
-JOINT_MAP = "magma_r"  # few counts are pale, like the paper they stand on
-PAPER = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "boxstyle": "square,pad=0.15"}
 
 
 def draw(results: Results) -> Figure:
@@ -55,8 +51,8 @@ def draw(results: Results) -> Figure:
             ax.set_axis_off()
         panels = list(grid[:count])
         pearson, onset = below.subplots(1, 2)
-    mappable = _joint(panels, results, letters)
-    bar = panels[0].figure.colorbar(mappable, ax=panels, pad=0.02, aspect=22, fraction=0.08)
+    _joint(panels, results, letters)
+    bar = panels[0].figure.colorbar(panels[0].collections[0], ax=panels, pad=0.02, aspect=22, fraction=0.08)
     bar.set_label("particles × frames", fontsize=SMALL)
     bar.outline.set_linewidth(0.5)
     _pearson(pearson, results, next(letters))
@@ -74,29 +70,21 @@ def caption(results: Results) -> str:
     )
 
 
-def _joint(panels: list[Axes], results: Results, letters: Iterator[str]) -> ScalarMappable:
+def _joint(panels: list[Axes], results: Results, letters: Iterator[str]) -> None:
     joints = [system.ensemble["joint"] for system in results.systems]
     norm = LogNorm(1, max(2, max(int(joint.max()) for joint in joints)))
     name = tex(results.systems[0].first)
     _, columns = in_rows(len(panels))
     for k, (ax, system, joint) in enumerate(zip(panels, results.systems, joints, strict=True)):
-        joint = joint.transpose("joint_local_entropy", "joint_softness")
-        counts = np.ma.masked_less(joint.values, 1)
-        ax.pcolormesh(
-            joint["joint_softness"], joint["joint_local_entropy"], counts, norm=norm, cmap=JOINT_MAP, rasterized=True
-        )  # fmt: skip
+        joint = joint.transpose("joint_softness", "joint_local_entropy")
+        plot.joint_histogram(joint, system.ensemble["pearson_pooled"], ax=ax, norm=norm, colorbar=False)
         ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        if k + columns >= len(panels):
-            ax.set_xlabel(rf"softness $S$ of $\mathrm{{{name}}}$")
+        last, leftmost = k + columns >= len(panels), k % columns == 0
+        ax.set_xlabel(rf"softness $S$ of $\mathrm{{{name}}}$" if last else "")
+        ax.set_ylabel(r"local $s^{(2)}_i$ ($k_\mathrm{B}$)" if leftmost else "")
+        if last:
             ax.tick_params(labelbottom=True)
-        if k % columns == 0:
-            ax.set_ylabel(r"local $s^{(2)}_i$ ($k_\mathrm{B}$)")
-        pooled = float(system.ensemble["pearson_pooled"])
-        ax.text(
-            0.04, 0.96, f"$r$ = {number(pooled)}", transform=ax.transAxes, va="top", bbox=PAPER, fontsize=SMALL
-        )  # fmt: skip
         letter(ax, next(letters), of=system.label if len(panels) > 1 else "")
-    return ScalarMappable(norm, JOINT_MAP)
 
 
 def _pearson(ax: Axes, results: Results, which: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from daskglass import plot
+from daskglass.plot.panel import S2, log_y
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.caption_parts import not_diffusive, standard_errors
 from daskglass.report.results import Results, tex
-from daskglass.report.style import S2, colour, error_bars, instead, letter, log_y, marker, new_figure
+from daskglass.report.style import colour, instead, letter, marker, new_figure
 
 TITLE = "Reduced diffusion, softness and excess entropy"
 
@@ -21,17 +23,15 @@ def draw(results: Results) -> Figure:
     lacking: list[str] = []
     named: list[Named] = []
     for system in results.systems:
-        D, error = (system.ensemble[f"reduced_diffusivity{end}"].values for end in ("", "_err"))
+        D = system.ensemble["reduced_diffusivity"].values
         known = np.isfinite(D) & (D > 0)
         lacking += not_diffusive(results, system, ~known)
         if not known.any():
             continue
-        s2, s2_err = system.thermal("s2").values, system.thermal("s2_err").values
-        for ax, x, x_err in ((axes[0], system.ensemble["mean_softness"].values, None), (axes[1], s2, s2_err)):
-            ax.errorbar(
-                x[known], D[known], error_bars(error[known]), error_bars(x_err[known]) if x_err is not None else None,
-                fmt=marker(system.index), color=colour(system.index), elinewidth=0.8,
-            )  # fmt: skip
+        for ax, against in zip(axes, ("mean_softness", system.thermal_name("s2")), strict=True):
+            plot.reduced_diffusivity(
+                system.ensemble, against, ax=ax, fmt=marker(system.index), color=colour(system.index), elinewidth=0.8
+            )
         named.append(Named(system.label, system.ensemble["mean_softness"].values[known], D[known], system.index))
     labels = (rf"mean softness $\langle S \rangle$ of $\mathrm{{{name}}}$", rf"thermal {S2}")
     for ax, which, label in zip(axes, "ab", labels, strict=True):
@@ -41,6 +41,7 @@ def draw(results: Results) -> Figure:
             log_y(ax)
         else:
             instead(ax, "; ".join(lacking))
+    axes[1].set_ylabel("")
     axes[0].set_ylabel(rf"$D^*_\mathrm{{{name}}} = \rho^{{1/3}} (m/k_\mathrm{{B}}T)^{{1/2}} D_\mathrm{{{name}}}$")
     if len(results.systems) > 1 and named:
         Names(axes[0], named, legend(axes[0], named))

@@ -11,21 +11,19 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from daskglass import plot
+from daskglass.plot.panel import GREY, S2, strata_colours
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.caption_parts import of_each, structure
-from daskglass.report.results import Results, SystemResults, known, tex
+from daskglass.report.results import Results, SystemResults, tex
 from daskglass.report.style import (
-    GREY,
     NEIGHBORS,
-    S2,
     colour,
-    error_bars,
     letter,
     letters_of_panels,
     marker,
     new_figure,
     strata_bar,
-    strata_colours,
 )
 
 TITLE = "Structure and entropy by softness"
@@ -84,18 +82,20 @@ def _bins(system: SystemResults) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _colours(system: SystemResults) -> Colormap:
-    return strata_colours(_bins(system)[0])[0]
+    return strata_colours(system.ensemble.sizes["softness_bin"])
 
 
 def _radial(ax: Axes, system: SystemResults, neighbor: str) -> None:
     """Draw g(r) of each bin."""
-    g = system.ensemble["g_grouped_pooled"]
-    r, y = g["r"].values, g.sel(neighbor=neighbor).transpose("softness_bin", "r").values
+    g = system.ensemble["g_grouped_pooled"].sel(neighbor=neighbor, drop=True).transpose("softness_bin", "r")
+    r, y = g["r"].values, g.values
     # the second shell tells bins apart, the first peak sets the scale: the inset enlarges the former
     inset = ax.inset_axes(INSET)
     colours = _colours(system)
+    ax.axhline(1, color="black", linewidth=0.4, zorder=0)
     for panel, k in itertools.product((ax, inset), range(len(y))):
-        panel.plot(r, y[k], color=colours(k), linewidth=0.7)
+        plot.radial_distribution(g.isel(softness_bin=k), ax=panel, color=colours(k), linewidth=0.7)
+    inset.set(xlabel="", ylabel="")
     sigma = system.sigma(system.first, neighbor)
     near = (r > 1.28 * sigma) & (r < 2.7 * sigma)
     inset.set_xlim(1.28 * sigma, 2.7 * sigma)
@@ -105,23 +105,23 @@ def _radial(ax: Axes, system: SystemResults, neighbor: str) -> None:
     ax.set_xlim(0.6, min(3.6, float(r.max())))
     # beside its first peak, g(r) stays below the inset
     ax.set_ylim(0, max(1.06 * float(np.nanmax(y, initial=1.0)), inset.get_ylim()[1] / BELOW))
-    ax.axhline(1, color="black", linewidth=0.4, zorder=0)
+    ax.set_xlabel("")
     ax.set_ylabel(rf"$g_\mathrm{{{tex(system.first)}{tex(neighbor)}}}(r)$")
 
 
-def _entropy(system: SystemResults, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Middles of the softness bins, the entropy of each, and its error."""
-    name = "s2_grouped_pooled" if kind == "inherent" else system.thermal_name("s2_grouped_pooled")
-    y = system.ensemble[name].values
-    return _bins(system)[1], y, error_bars(known(system.ensemble, f"{name}_err", y.shape))
+def _entropy(system: SystemResults, kind: str) -> str:
+    """Name of the entropy of the softness bins."""
+    return "s2_grouped_pooled" if kind == "inherent" else system.thermal_name("s2_grouped_pooled")
 
 
 def _entropies(ax: Axes, system: SystemResults, kinds: list[str], name: str) -> None:
     """Draw the entropy of one system, with the colours of its bins."""
     colours, named, handles = _colours(system), [], []
     for kind in kinds:
-        (x, y, error), (shape, dash) = _entropy(system, kind), KINDS[kind]
-        ax.errorbar(x, y, error, color=GREY, linestyle=dash, linewidth=0.9, zorder=1)
+        name_of_kind, (shape, dash) = _entropy(system, kind), KINDS[kind]
+        look: dict[str, Any] = {"color": GREY, "linestyle": dash, "marker": "none", "linewidth": 0.9, "zorder": 1}
+        plot.by_softness(system.ensemble, name_of_kind, ax=ax, **look)
+        x, y = _bins(system)[1], system.ensemble[name_of_kind].values
         ax.scatter(
             x, y, c=[colours(k) for k in range(x.size)], marker=shape, s=13, zorder=2, edgecolors="black", linewidths=0.4
         )  # fmt: skip
@@ -137,9 +137,12 @@ def _entropies_of_all(ax: Axes, results: Results, kind: str, name: str) -> None:
     """Draw the entropy of several systems."""
     named = []
     for system in results.systems:
-        x, y, error = _entropy(system, kind)
-        ax.errorbar(x, y, error, marker=marker(system.index), color=colour(system.index), linewidth=0.7)
-        named.append(Named(system.label, x, y, system.index))
+        entropy = _entropy(system, kind)
+        plot.by_softness(
+            system.ensemble, entropy, ax=ax, marker=marker(system.index), color=colour(system.index), linestyle="-",
+            linewidth=0.7,
+        )  # fmt: skip
+        named.append(Named(system.label, _bins(system)[1], system.ensemble[entropy].values, system.index))
     low, high = ax.get_xlim()
     ax.set_xlim(low, high + 0.18 * (high - low))  # for names
     ax.set_xlabel("softness $S$")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import matplotlib
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from daskglass.physics.energies import pair_energy
-from daskglass.report import snapshot
+from daskglass import plot
+from daskglass.plot.panel import log_y
 from daskglass.report.beside import Named, Names, legend, systems
 from daskglass.report.caption_parts import not_diffusive, standard_errors
 from daskglass.report.results import Results, plain, tex
@@ -22,14 +20,11 @@ from daskglass.report.style import (
     DASHES,
     NEIGHBORS,
     SMALL,
-    SOFTNESS_MAP,
     colour,
     dark,
-    error_bars,
     instead,
     letter,
     letters_of_panels,
-    log_y,
     marker,
     new_figure,
     temperatures,
@@ -80,41 +75,35 @@ def caption(results: Results) -> str:
 
 def _potentials(ax: Axes, results: Results, which: str) -> None:
     length, energy, _ = results.units
-    names: dict[str, Any] = {}
+    dashes: dict[str, Any] = {}
     minima: dict[str, tuple[float, float]] = {}
     left_out: set[str] = set()
-    deepest, shortest, longest = 0.0, np.inf, 0.0
     for system in results.systems:
         mixture = system.mixture
         if mixture is None:
             continue
         for first, second in itertools.combinations_with_replacement(mixture.species, 2):
-            if first + second not in names and len(names) == len(DASHES):
-                left_out.add(first + second)
+            pair = first + second
+            if pair not in dashes and len(dashes) == len(DASHES):
+                left_out.add(pair)
                 continue
-            dash = names.setdefault(first + second, DASHES[len(names) % len(DASHES)])
-            sigma = mixture.pair(first, second).sigma
-            r = np.linspace(max(0.6 * sigma, mixture.delta + 0.05), 2.5 * sigma, 1500)
-            V = pair_energy(mixture, first, second, r)
-            # one mark a curve, each at a depth of its own, tells systems apart without colour
-            depth = 0.2 + 0.6 * (system.index + 0.5) / len(results.systems)
-            place = int(V.argmin()) + int((V[V.argmin() :] < depth * V.min()).sum())
-            mark = marker(system.index) if len(results.systems) > 1 else ""
-            ax.plot(r, V, marker=mark, color=colour(system.index), linestyle=dash, markevery=[place])
-            minima.setdefault(first + second, (float(r[V.argmin()]), float(V.min())))
-            deepest, longest = min(deepest, float(V.min())), max(longest, 2.0 * sigma)
-            shortest = min(shortest, float(r[-0.85 * deepest > V].min()))
-    if not names:
+            dash = dashes.setdefault(pair, DASHES[len(dashes) % len(DASHES)])
+            plot.pair_potential(mixture, [pair], ax=ax, color=colour(system.index), linestyle=dash)
+            r, V = map(np.asarray, ax.lines[-1].get_data())
+            minima.setdefault(pair, (float(r[V.argmin()]), float(V.min())))
+            if len(results.systems) > 1:
+                # one mark a curve, each at a depth of its own, tells systems apart without colour
+                depth = 0.2 + 0.6 * (system.index + 0.5) / len(results.systems)
+                place = int(V.argmin()) + int((V[V.argmin() :] < depth * V.min()).sum())
+                ax.lines[-1].set(marker=marker(system.index), markevery=[place])
+    if not dashes:
         letter(ax, which)
         instead(ax, "no potential is known of these trajectories")
         return
-    ax.axhline(0, color="black", linewidth=0.5)
-    ax.set_ylim(1.25 * deepest, -0.85 * deepest)
-    ax.set_xlim(max(shortest - 0.12 * longest, 0.0), longest)
     ax.set_xlabel(rf"$r$ (${length}$)")
     ax.set_ylabel(rf"$V_{{ij}}(r)$ (${energy}$)")
     pairs = ax.legend(
-        handles=[Line2D([], [], color="black", linestyle=dash, label=plain(name)) for name, dash in names.items()],
+        handles=[Line2D([], [], color="black", linestyle=dash, label=plain(name)) for name, dash in dashes.items()],
         loc="lower right",
     )
     ax.add_artist(pairs)
@@ -140,26 +129,9 @@ def _snapshot(ax: Axes, results: Results, which: str) -> None:
         instead(ax, f"{system.name}: no frame with softness at the coldest temperature")
         return
     frame = row.isel(time=int(whole[whole.size // 2]))
-    box = frame["box"].values
-    S = frame["softness"].values
     limit = float(np.percentile(np.abs(softness[whole][:, first]), 98)) or 1.0
-    norm = Normalize(-limit, limit)
-    colours = matplotlib.colormaps[SOFTNESS_MAP](norm(np.where(first, S, 0.0)))[:, :3]
-    # other species are smaller than life, so that they do not hide what the figure is about
-    colours[~first] = (0.43, 0.43, 0.45)
-    size = np.array([system.sigma(name, name) for name in system.neighbors])
-    size[1:] *= 0.8
-    radius = 0.5 * size[frame["species"].values]
-    image = snapshot.render(snapshot.Spheres(snapshot.wrap(frame[positions].values, box), radius, colours), box)
-    ax.imshow(image, interpolation="antialiased")
-    ax.set_axis_off()
-    ax.margins(0)
-    bar = ax.figure.colorbar(
-        ScalarMappable(norm, SOFTNESS_MAP), ax=ax, fraction=0.045, pad=0.02, aspect=24, extend="both"
-    )
-    bar.set_label(f"softness $S$ of {_name(system.first)}")
-    bar.ax.minorticks_off()
-    bar.outline.set_linewidth(0.5)
+    frame["softness"].attrs["long_name"] = f"softness $S$ of {_name(system.first)}"
+    plot.snapshot(frame, "softness", system.mixture, positions=positions, ax=ax, vmin=-limit, vmax=limit)
 
 
 def _name(species: str) -> str:
@@ -173,15 +145,12 @@ def _radial(ax: Axes, results: Results, neighbor: str, which: str) -> None:
     same, step = len(set(coldest)) == 1, 1.0 if len(shown) > 1 else 0.0
     tallest, end = 0.0, float(results.systems[0].ensemble["r"].max())
     for row, system in enumerate(shown):
-        g, g_err = (
-            system.thermal(name).isel(temperature=-1).sel(neighbor=neighbor).values for name in ("g", "g_err")
-        )  # fmt: skip
-        r, lift = system.ensemble["r"].values, row * step
-        tallest = max(tallest, lift + float(g.max()))
+        lift = row * step
+        table = xr.Dataset({"g": system.thermal("g") + lift, "g_err": system.thermal("g_err")})
+        table = table.isel(temperature=-1).sel(neighbor=neighbor)
         ax.axhline(1 + lift, color="black", linewidth=0.3, zorder=0)
-        ax.plot(r, g + lift, color=colour(system.index))
-        if np.isfinite(g_err).any():
-            ax.fill_between(r, g + lift - g_err, g + lift + g_err, color=colour(system.index), alpha=0.3, linewidth=0)
+        plot.radial_distribution(table, ax=ax, color=colour(system.index))
+        tallest = max(tallest, float(table["g"].max()))
         if len(results.systems) > 1:
             name = system.label if same else f"{system.label}, {coldest[system.index]}"
             ax.text(
@@ -203,16 +172,13 @@ def _diffusion(ax: Axes, results: Results, which: str) -> None:
     named: list[Named] = []
     for system in results.systems:
         D = system.ensemble["diffusivity"].values
-        error = system.ensemble["diffusivity_err"].values
         known = np.isfinite(D) & (D > 0)
         lacking += not_diffusive(results, system, ~known)
         if known.any():
-            x = 1 / system.temperature[known]
-            ax.errorbar(
-                x, D[known], error_bars(error[known]), fmt=marker(system.index), color=colour(system.index),
-                elinewidth=0.8,
-            )  # fmt: skip
-            named.append(Named(system.label, x, D[known], system.index))
+            plot.diffusivity(
+                system.ensemble, ax=ax, fmt=marker(system.index), color=colour(system.index), elinewidth=0.8
+            )
+            named.append(Named(system.label, 1 / system.temperature[known], D[known], system.index))
     ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{energy}$)")
     ax.set_ylabel(rf"$D_\mathrm{{{tex(results.systems[0].first)}}}$ (${length}^2/{time}$)")
     if named:

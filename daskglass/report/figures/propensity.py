@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from daskglass import plot
 from daskglass.report.boards import at_the_peak, label
 from daskglass.report.results import Board, Results
 from daskglass.report.style import SMALL, letter, letters_of_panels, new_figure
@@ -30,9 +29,12 @@ def draw(results: Results) -> Figure:
         T, lag, shown = _chosen(board)
         frame = board.run.sel(temperature=T, lag=lag).isel(replica=0, configuration=0)
         for ax, (name, text) in zip(row, shown, strict=True):
-            discs = _slab(ax, frame, board, _values(frame, name))
+            ranked = frame.assign(rank=("particle", _ranks(frame, _values(frame, name))))
+            plot.slab(ranked, "rank", board.mixture, thickness=THICK, ax=ax, cmap=MAP, vmin=0, vmax=1, colorbar=False)
+            ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+            ax.minorticks_off()
             letter(ax, next(letters), of=text)
-        bar = figure.colorbar(discs, ax=list(row), fraction=0.03, pad=0.01)
+        bar = figure.colorbar(row[0].collections[0], ax=list(row), fraction=0.03, pad=0.01)
         bar.set_label("rank", fontsize=SMALL)
         bar.set_ticks([0, 1], labels=["least", "most"])
     return figure
@@ -84,29 +86,10 @@ def _each(scores: xr.Dataset, name: str) -> xr.DataArray:
     return scores["pearson_each"].sel(indicator=name).isel(replica=0, configuration=0)
 
 
-def _slab(ax: Axes, frame: xr.Dataset, board: Board, values: NDArray[np.float64]) -> EllipseCollection:
-    """Draw the particles of the first species in a slab as discs of their size, coloured by rank."""
+def _ranks(frame: xr.Dataset, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 0 to 1 of the particles of the first species, from the top where they correlate negatively; else NaN."""
     known = np.isfinite(values) & (frame["species"].values == 0)
     rank = np.full(values.size, np.nan)
     rank[known] = (rankdata(values[known]) - 1) / max(known.sum() - 1, 1)
     p = np.asarray(frame["propensity"].values, np.float64)
-    if np.corrcoef(p[known], values[known])[0, 1] < 0:
-        rank = 1 - rank
-    box = frame["box"].values
-    x = np.mod(frame["position"].values, box)
-    here = known & (x[:, 2] < THICK)
-    size = board.mixture.pair(board.first, board.first).sigma if board.mixture else 1.0
-    discs = EllipseCollection(
-        np.full(here.sum(), size), np.full(here.sum(), size), np.zeros(here.sum()), units="xy", offsets=x[here, :2],
-        offset_transform=ax.transData, cmap=MAP, edgecolors="none",
-    )  # fmt: skip
-    discs.set_array(rank[here])
-    discs.set_clim(0, 1)
-    ax.add_collection(discs)
-    ax.set_xlim(0, box[0])
-    ax.set_ylim(0, box[1])
-    ax.set_aspect("equal")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.minorticks_off()
-    return discs
+    return 1 - rank if np.corrcoef(p[known], values[known])[0, 1] < 0 else rank

@@ -6,19 +6,19 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from daskglass import plot
 from daskglass.physics.scores import ceiling
+from daskglass.plot.panel import GREY
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.boards import at_the_peak, families, label
 from daskglass.report.results import Board, Results
-from daskglass.report.style import GREY, SMALL, colour, error_bars, letter, letters_of_panels, marker, new_figure
+from daskglass.report.style import SMALL, colour, letter, letters_of_panels, marker, new_figure
 from daskglass.stages.structural import PREDICTED
 
 TITLE = "Structural variables and motion"
 HEIGHT = 2.6  # inches of a row
 ROOM = 3  # rows on a page
-RHO = r"$|\rho|$, indicator and propensity"
 
 
 def draw(results: Results) -> Figure:
@@ -77,20 +77,19 @@ def _generations(ax: Axes, board: Board, T: float) -> None:
     named = []
     for index, (name, members) in enumerate(families(board)):
         for suffix, of_kind in members.items():
-            rho, error = _of(scores.sel(indicator=of_kind))
-            x = np.arange(rho.size)
-            ax.errorbar(
-                x, rho, error_bars(error), marker=marker(index), color=colour(index),
+            generations = scores.sel(indicator=of_kind).rename(indicator="generation")
+            generations = generations.assign_coords(generation=np.arange(len(of_kind)))
+            plot.score(
+                generations, "generation", ax=ax, marker=marker(index), color=colour(index),
                 linestyle="--" if suffix == "_thermal" else "-", markerfacecolor=None if not suffix else "white",
             )  # fmt: skip
             if not suffix:
-                named.append(Named(label(name), x.astype(float), rho, index))
+                rho = np.abs(generations["pearson"].values)
+                named.append(Named(label(name), np.arange(rho.size, dtype=float), rho, index))
     most = max(len(of_kind) for _, members in families(board) for of_kind in members.values())
     _reference(ax, scores, most)
     ax.set_xlabel("generations averaged over")
     ax.set_xticks(range(most))
-    ax.set_ylabel(RHO)
-    ax.set_ylim(0, 1)
     beside = legend(ax, named, lines=True)
     beside.set_frame_on(True)
     beside.get_frame().set(facecolor="white", alpha=0.85, linewidth=0)
@@ -101,13 +100,14 @@ def _reference(ax: Axes, scores: xr.Dataset, most: int) -> None:
     """Draw the linear predictor and the noise ceiling as horizontal lines."""
     names = scores["indicator"].values.tolist()
     if PREDICTED in names:
-        rho, error = _of(scores.sel(indicator=[PREDICTED]))
-        ax.axhspan(rho[0] - error[0], rho[0] + error[0], color="black", alpha=0.15, linewidth=0)
-        ax.axhline(rho[0], color="black")
-        ax.annotate("linear predictor", (0, rho[0]), (2, 2), textcoords="offset points", fontsize=SMALL)
+        predictor = scores.sel(indicator=PREDICTED)
+        rho, error = abs(float(predictor["pearson"])), float(predictor["pearson_err"])
+        ax.axhspan(rho - error, rho + error, color="black", alpha=0.15, linewidth=0)
+        ax.axhline(rho, color="black")
+        ax.annotate("linear predictor", (0, rho), (2, 2), textcoords="offset points", fontsize=SMALL)
     if "ceiling" in scores and np.isfinite(scores["ceiling"].values[0]):
         highest = float(scores["ceiling"].values[0])
-        ax.axhspan(highest, 1, color=GREY, alpha=0.25, linewidth=0)
+        plot.noise_ceiling(scores.isel(indicator=0), "generation", ax=ax)
         ax.annotate(
             "noise ceiling", (most - 1, highest), (0, -2), textcoords="offset points", fontsize=SMALL, color=GREY,
             ha="right", va="top",
@@ -117,23 +117,17 @@ def _reference(ax: Axes, scores: xr.Dataset, most: int) -> None:
 def _lags(ax: Axes, board: Board, T: float) -> None:
     """Draw ρ of the best generation of each variable against lag."""
     scores = board.scores.sel(temperature=T)
-    t, axis = scores["lag"].values, r"lag $t$ ($\tau$)"
     tau = _relaxation_time(board, T)
     if np.isfinite(tau):
-        t, axis = t / tau, r"$t/\tau_\alpha$"
+        scores = scores.assign_coords(lag=scores["lag"] / tau)
     for index, name in enumerate(_best(board, T)):
-        rho, error = _of(scores.sel(indicator=name))
-        ax.errorbar(t, rho, error_bars(error), marker=marker(index), color=colour(index))
+        plot.score(scores.sel(indicator=name), ax=ax, marker=marker(index), color=colour(index))
     if PREDICTED in scores["indicator"].values:
-        rho, error = _of(scores.sel(indicator=PREDICTED))
-        ax.errorbar(t, rho, error_bars(error), marker="P", color="black")
+        plot.score(scores.sel(indicator=PREDICTED), ax=ax, marker="P", color="black")
     if "ceiling" in scores:
-        highest = scores["ceiling"].isel(indicator=0).values
-        ax.fill_between(t, highest, 1, color=GREY, alpha=0.25, linewidth=0)
-    ax.set_xscale("log")
-    ax.set_xlabel(axis)
-    ax.set_ylabel(RHO)
-    ax.set_ylim(0, 1)
+        plot.noise_ceiling(scores.isel(indicator=0), ax=ax)
+    if np.isfinite(tau):
+        ax.set_xlabel(r"$t/\tau_\alpha$")
 
 
 def _relaxation_time(board: Board, T: float) -> float:
@@ -145,18 +139,21 @@ def _relaxation_time(board: Board, T: float) -> float:
 def _configurations(ax: Axes, board: Board, T: float) -> None:
     """Draw ρ of the best generation of each variable in every configuration."""
     scores = board.scores.sel(temperature=T, lag=at_the_peak(board, T))
-    each = abs(scores["pearson_each"].transpose("indicator", "replica", "configuration"))
     shown = [*_best(board, T), *([PREDICTED] if PREDICTED in scores["indicator"].values else [])]
     for index, name in enumerate(shown):
-        rho = each.sel(indicator=name).values.ravel()
         shade, shape = ("black", "P") if name == PREDICTED else (colour(index), marker(index))
-        ax.plot(np.arange(1, rho.size + 1), rho, shape, color=shade, linestyle="-", linewidth=0.5)
+        each = _in_turn(scores.sel(indicator=name), "pearson_each")
+        plot.score(each, "configuration", "pearson_each", ax=ax, marker=shape, color=shade, linewidth=0.5)
     if "split_half_each" in scores:
-        r = scores["split_half_each"].isel(indicator=0).transpose("replica", "configuration").values.ravel()
-        ax.fill_between(np.arange(1, r.size + 1), ceiling(r), 1, color=GREY, alpha=0.25, linewidth=0)
-    ax.set_xlabel("configuration")
-    ax.set_ylabel(RHO)
-    ax.set_ylim(0, 1)
+        halves = _in_turn(scores.isel(indicator=0), "split_half_each")
+        highest = halves.assign(ceiling=("configuration", ceiling(halves["split_half_each"].values)))
+        plot.noise_ceiling(highest, "configuration", ax=ax)
+
+
+def _in_turn(scores: xr.Dataset, name: str) -> xr.Dataset:
+    """Scores of the configurations of all replicas, counted from 1."""
+    values = scores[name].transpose("replica", "configuration").values.ravel()
+    return xr.Dataset({name: ("configuration", values)}, {"configuration": np.arange(1, values.size + 1)})
 
 
 def _best(board: Board, T: float) -> list[str]:
@@ -166,8 +163,3 @@ def _best(board: Board, T: float) -> list[str]:
         members[""][int(np.argmax(np.nan_to_num(scores.sel(indicator=members[""]).values)))]
         for _, members in families(board)
     ]
-
-
-def _of(scores: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """|ρ| and its standard error."""
-    return np.abs(scores["pearson"].values), scores["pearson_err"].values

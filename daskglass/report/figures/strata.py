@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daskglass import plot
+from daskglass.plot.panel import log_y, number
 from daskglass.registry import listed
 from daskglass.report.caption_parts import of_each
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.style import (
     FAR_ONSET,
-    GREY,
-    SMALL,
-    error_bars,
     in_rows,
     letter,
     letters_of_panels,
     lines_below,
-    log_y,
     new_figure,
-    number,
     strata_bar,
-    strata_colours,
 )
 from daskglass.stages.structural import OF_PAPER, StructuralVariable
 
@@ -62,7 +59,7 @@ def of_variables(results: Results, variables: Sequence[StructuralVariable]) -> F
         below = max(map(lines_below, panels, notes, labels))
         for ax, said, label in zip(panels, notes, labels, strict=True):
             letter(ax, next(letters), said, label, below)
-            ax.set_xlabel(rf"$1/T$ ($k_\mathrm{{B}}/{results.units[1]}$)")
+            ax.set(xlabel=rf"$1/T$ ($k_\mathrm{{B}}/{results.units[1]}$)", ylabel="")
         fits = [system.fits(variable.name) for system in shown]
         strata = [(fit["stratum_edges"].values, fit["stratum_middle"].values) for fit in fits]
         strata_bar(figure, list(row), strata, f"stratum of {variable.symbol or variable.label}")
@@ -97,53 +94,30 @@ def _strata(ax: Axes, system: SystemResults, variable: str) -> tuple[list[str], 
     """Draw one panel; returns its notes, and the lowest probability in it."""
     fits = system.fits(variable)
     T = system.temperature
-    P, error = fits["probability"].transpose("temperature", "stratum").values, None
-    if "probability_err" in fits:
-        error = fits["probability_err"].reindex(temperature=T).transpose("temperature", "stratum").values
     happened = fits["events"].transpose("temperature", "stratum").values > 0
-    cold = np.arange(T.size) >= T.size - system.cold(variable)
-    energy, entropy = fits["activation_energy"].values, fits["activation_entropy"].values
-    onset, onset_err = system.onset(variable)
+    hot = T.size - system.cold(variable)
+    onset, _ = system.onset(variable)
     near = np.isfinite(onset) and onset <= FAR_ONSET * T.max()
     x = 1 / T
     left, right = min(x.min(), 1 / onset if near else np.inf), x.max()
     span = max(right - left, 0.08 * right)
-    colours, _ = strata_colours(fits["stratum_edges"].values)
-    for k in range(P.shape[1]):
-        shade = colours(k)
-        for chosen, face in ((cold, shade), (~cold, "white")):
-            points = chosen & happened[:, k]
-            if points.any():
-                bars = error_bars(error[points, k]) if error is not None else None
-                ax.errorbar(
-                    x[points], P[points, k], bars, fmt="o", color=shade, markerfacecolor=face, markersize=3.0, linewidth=0.8
-                )  # fmt: skip
-        if np.isfinite(energy[k]):
-            inside = np.linspace(1 / T[cold].max(), x.max() + 0.02 * span, 50)
-            ax.plot(inside, np.exp(entropy[k] - energy[k] * inside), color=shade, linewidth=1.0)
-            if near and onset > T[cold].max():
-                beyond = np.linspace(1 / onset, 1 / T[cold].max(), 50)
-                ax.plot(
-                    beyond,
-                    np.exp(entropy[k] - energy[k] * beyond),
-                    color=shade,
-                    linewidth=0.9,
-                    linestyle=(0, (1.5, 1.5)),
-                )
+    look: dict[str, Any] = {"markersize": 3.0, "linewidth": 0.8}
+    if hot < T.size:
+        plot.rearrangement_probability(fits.isel(temperature=slice(hot, None)), ax=ax, **look)
+        plot.arrhenius(fits, [T[hot], 1 / (right + 0.02 * span)], ax=ax, linewidth=1.0)
+        if near and onset > T[hot]:
+            plot.arrhenius(fits, [T[hot], onset], ax=ax, linewidth=0.9, linestyle=(0, (1.5, 1.5)))
+    if hot:
+        plot.rearrangement_probability(fits.isel(temperature=slice(hot)), ax=ax, markerfacecolor="white", **look)
     if near:
-        if np.isfinite(onset_err) and onset_err < onset:
-            ax.axvspan(1 / (onset + onset_err), 1 / (onset - onset_err), color=GREY, alpha=0.18, linewidth=0)
-        ax.axvline(1 / onset, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
-        ax.text(
-            1 / onset + 0.015 * span, 0.04, r"$1/T_\mathrm{A}$", transform=ax.get_xaxis_transform(), color=GREY, fontsize=SMALL
-        )  # fmt: skip
+        plot.onset_temperature(fits, ax=ax, linewidth=0.9)
     ax.axhline(1.0, color="black", linewidth=0.4)
     ax.set_xlim(left - 0.09 * span, right + 0.06 * span)
     said = [_said_of_onset(system, variable)]
     empty = int((~happened).sum())
     if empty:
         said.append(f"no event in {empty} of {happened.size} (stratum, $T$)")
-    return said, float(P[happened].min()) if happened.any() else 1e-3
+    return said, float(fits["probability"].where(fits["events"] > 0).min()) if happened.any() else 1e-3
 
 
 def _said_of_onset(system: SystemResults, variable: str) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daskglass import plot
 from daskglass.report.boards import at_the_peak
 from daskglass.report.results import Board, Results, tex
 from daskglass.report.style import NEIGHBORS, colour, instead, letter, letters_of_panels, marker, new_figure
@@ -92,17 +92,15 @@ def _parts(name: str) -> tuple[str, int]:
 
 def _functions(ax: Axes, weights: xr.Dataset, neighbor: str, first: bool) -> None:
     """Draw the weights of G_K(μ), a line for each generation."""
-    lines: dict[int, list[tuple[float, float, float]]] = {}
-    for name, w, error in zip(_names(weights), weights["weights"].values, weights["errors"].values, strict=True):
+    found: dict[int, dict[int, float]] = {}  # place and radius, by generation
+    for place, name in enumerate(_names(weights)):
         feature, generation = _parts(name)
-        found = FUNCTION.fullmatch(feature)
-        if found and found["neighbor"] == neighbor:
-            lines.setdefault(generation, []).append((float(found["mu"]), w, error))
-    for generation, points in sorted(lines.items()):
-        mu, w, error = np.array(points).T
-        ax.fill_between(mu, w - error, w + error, color=colour(generation), alpha=0.25, linewidth=0)
-        ax.plot(mu, w, color=colour(generation), linewidth=0.9, label=str(generation))
-    ax.axhline(0, color="black", linewidth=0.4)
+        match = FUNCTION.fullmatch(feature)
+        if match and match["neighbor"] == neighbor:
+            found.setdefault(generation, {})[place] = float(match["mu"])
+    for generation, places in sorted(found.items()):
+        functions = weights.isel(feature=list(places)).assign_coords(mu=("feature", list(places.values())))
+        plot.weights(functions, "mu", ax=ax, color=colour(generation), linewidth=0.9, label=str(generation))
     ax.set_xlabel(r"$\mu$ ($\sigma$)")
     ax.set_ylabel(rf"weight of $G_\mathrm{{{tex(neighbor)}}}(\mu)$ ($\sigma$)")
     if first:
@@ -111,17 +109,17 @@ def _functions(ax: Axes, weights: xr.Dataset, neighbor: str, first: bool) -> Non
 
 def _single(ax: Axes, weights: xr.Dataset) -> None:
     """Draw the weights of all other features against the generation."""
-    found: dict[str, list[tuple[int, float, float]]] = {}
-    for name, w, error in zip(_names(weights), weights["weights"].values, weights["errors"].values, strict=True):
+    found: dict[str, dict[int, int]] = {}  # place and generation, by feature
+    for place, name in enumerate(_names(weights)):
         feature, generation = _parts(name)
         if not FUNCTION.fullmatch(feature):
-            found.setdefault(feature, []).append((generation, w, error))
-    for index, (feature, points) in enumerate(found.items()):
-        x, w, error = np.array(points).T
-        ax.errorbar(
-            x, w, error, marker=marker(index), color=colour(index), linewidth=0.9, label=SINGLE.get(feature, feature)
-        )
-    ax.axhline(0, color="black", linewidth=0.4)
+            found.setdefault(feature, {})[place] = generation
+    for index, (feature, places) in enumerate(found.items()):
+        generations = weights.isel(feature=list(places)).assign_coords(feature=list(places.values()))
+        plot.weights(
+            generations, ax=ax, marker=marker(index), color=colour(index), linestyle="-", linewidth=0.9,
+            label=SINGLE.get(feature, feature),
+        )  # fmt: skip
     ax.set_xlabel("generations averaged over")
     ax.set_ylabel(r"weight ($\sigma$)")
     ax.legend(loc="best")
