@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from daskglass.cli.fitted import Fitted
 from daskglass.cli.options import Debug, Store, expanded
-from daskglass.cli.tables import out, say
+from daskglass.cli.tables import out, remark, say
 from daskglass.errors import StudyError
 
 if TYPE_CHECKING:
@@ -81,26 +82,21 @@ def compare(
 
 
 def _print(found: Comparison) -> None:
-    from rich.table import Table
-
-    table = Table("system", "quantity", title="differences from the reference, in units of their errors")
-    for name in ("numbers", "mean", "largest"):
-        table.add_column(name, justify="right")
-    table.add_column("at")
-    table.add_column("verdict")
+    say("differences from the reference, in units of their errors")
+    rows = []
     for row in found.rows:
         where, largest = row.largest
-        table.add_row(
-            row.system, row.quantity.replace("_", " "), str(row.sigma.size), _signed(row.sigma.mean()), _signed(largest), where,
+        rows.append([
+            row.system, row.quantity.replace("_", " "), f"{row.sigma.size:,}", _signed(row.sigma.mean()), _signed(largest), where,
             found.verdict(row),
-        )  # fmt: skip
-    out.print(table)
+        ])  # fmt: skip
+    out.print(Fitted(["system", "quantity", "numbers", "mean", "largest", "at", "verdict"], rows, range(2, 5)))
     for line in _notes(found):
-        say(line)
+        remark(line)
     for row in found.rows:
         if found.verdict(row) == "beyond":
             where, largest = row.largest
-            say(
+            remark(
                 f"beyond {found.bound:.1f} σ: {row.system} {row.quantity}{where and f', {where}'}: {_signed(largest)} σ"
             )
     say("agrees" if found.agrees else "does not agree")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daskglass.cli.bars import show_progress
 from daskglass.cli.options import Cluster, Debug, Quiet, expanded
 from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
-from daskglass.cli.tables import print_sources, say, show_progress
+from daskglass.cli.tables import print_sources, say, say_next
 from daskglass.errors import DaskglassError, StudyError, in_words, writing
 from daskglass.registry import READERS
 from daskglass.store.durable import replace_file
@@ -119,16 +122,17 @@ def convert(
                 remedy="write a study file, and bring them into a store by `daskglass run STUDY.yaml --stage convert`",
             )
     store = Path(given.store)
+    again_by = shlex.join(["daskglass", *sys.argv[1:]])
     if dry_run:
         print_sources(given, sources)
         return
-    with interruptible(), in_words(OPTIONS), locked(store) as write_lock:
+    with interruptible(again_by), in_words(OPTIONS), locked(store) as write_lock:
         plans: list[Plan] = []
         try:
             smallest = SMALL if cluster is None else 0.0
             with (
                 who_works(profile, store, write_lock, quiet, smallest) as start,
-                show_progress(quiet) as progress,
+                show_progress(store, quiet) as progress,
             ):
                 plans = pipeline.plan_files(given, start)
                 outcome = pipeline.convert(plans, start, progress)
@@ -136,9 +140,10 @@ def convert(
             _write_report(report, plans, str(error).splitlines())
             raise
         _write_report(report, plans, list(dict.fromkeys(outcome.failures.values())))
-    report_outcome(outcome, debug)
+    report_outcome(outcome, again_by, debug)
     if not quiet:
-        say(f"{store}: {outcome.done} blocks of frames converted; see `daskglass info {store}`")
+        say(f"{store}: {outcome.done:,} blocks of frames converted")
+        say_next((f"daskglass info {shlex.quote(str(store))}", "what is in it"))
     if timestep is None:
         stated = sorted({f.survey.timestep for f in _files(plans).values() if f.survey and f.survey.timestep})
         by_files = f"; by the times in the files: {', '.join(f'{step:g}' for step in stated[:3])}" if stated else ""

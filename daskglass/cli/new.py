@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +13,7 @@ import typer
 
 from daskglass.cli.options import Debug
 from daskglass.cli.session import interruptible
-from daskglass.cli.tables import out, say, show_progress
+from daskglass.cli.tables import out, say, say_next
 from daskglass.errors import DaskglassError, StudyError, writing
 from daskglass.registry import BATCH_SYSTEMS, TEMPLATES, listed
 
@@ -69,7 +71,7 @@ def new(
     else:
         from daskglass.sources.findings import CHANGE, look_at
 
-        with interruptible():
+        with interruptible(shlex.join(["daskglass", *sys.argv[1:]])):
             findings = look_at(data, name, template, _showing_progress)
         texts[study] = findings.text
         write(texts)
@@ -82,16 +84,16 @@ def new(
     if cluster is not None:
         say(f"{FILE}: change the lines marked *")
     on = "" if cluster is None else f" --cluster {cluster}"
-    say(f"next: {first}daskglass run {study}{on} --dry-run    # what it costs\n      daskglass run {study}{on}")
+    say_next((f"{first}daskglass run {study}{on} --dry-run", "what it costs"), (f"daskglass run {study}{on}", ""))
 
 
 def _showing_progress(function: Callable[..., Any], *lists: Sequence[Any]) -> Iterator[Any]:
     """Map, with a bar on a terminal: large dumps take minutes."""
-    with show_progress(quiet=not out.is_terminal) as progress:
-        for done, arguments in enumerate(zip(*lists, strict=True)):
-            progress("look", done, len(lists[0]))
-            yield function(*arguments)
-        progress("look", len(lists[0]), len(lists[0]))
+    from rich.progress import track
+
+    every = zip(*lists, strict=True)
+    for arguments in track(every, "look", len(lists[0]), console=out, disable=not out.is_terminal):
+        yield function(*arguments)
 
 
 def _problems(study: Path, findings: Findings) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Annotated
 
 import typer
 
+from daskglass.cli.bars import show_progress
 from daskglass.cli.options import Cluster, Debug, Quiet, Store, StudyFile
 from daskglass.cli.session import SMALL, interruptible, report_outcome, who_works
-from daskglass.cli.tables import note, out, print_costs, print_sources, print_status, say, show_progress
+from daskglass.cli.tables import note, out, print_costs, print_sources, print_status, say, say_next
 from daskglass.errors import StoreError, StudyError, reason
 from daskglass.registry import BATCH_SYSTEMS
+
+# what a reader asks for first, where a store has it: run and variable
+QUERIES = (("ensemble", "relaxation_time"), ("scoreboard", "pearson"))
 
 
 def _stages() -> list[str]:
@@ -61,6 +66,9 @@ def run(
     only, again = _stage(stage), _stage(from_stage)
     if stage is not None and from_stage is not None:
         raise StudyError("give --stage or --from, not both")
+    chosen = {"--cluster": [cluster] if cluster else [], "--system": systems or [], "--stage": [stage] if stage else []}
+    options = [word for option, values in chosen.items() for value in values for word in (option, value)]
+    again_by = shlex.join(["daskglass", "run", str(study), *options])
     if report and profile.kind == NO_CLUSTER:
         raise StudyError("--report is Dask's, of a cluster: give another --cluster")
     if dry_run:
@@ -75,6 +83,7 @@ def run(
         print_costs(given.study, given.store, planned, workers)
         if workers is not None:
             check_fits((kind for cost in planned for kind in cost.kinds), workers.memory)
+        say_next((again_by, "runs it, and continues after an interruption"))
         return
     workers = workers_of(profile) if profile.kind in BATCH_SYSTEMS else None
     if workers is not None and not reads_files(given) and not path.exists():
@@ -87,19 +96,33 @@ def run(
     smallest = SMALL if cluster is None and not report else 0.0
     around = _performance_report(path, quiet) if report else None
     with (
-        interruptible(),
+        interruptible(again_by),
         locked(path) as write_lock,
         who_works(profile, path, write_lock, quiet, smallest, around) as start,
-        show_progress(quiet) as progress,
+        show_progress(path, quiet) as progress,
     ):
         draw = nothing if systems else figure_tasks
         outcome = pipeline.run(given, start, draw, only, again, progress)
-    report_outcome(outcome, debug)
+    report_outcome(outcome, again_by, debug)
     if not quiet:
-        from daskglass.report import folder
+        say(f"{given.store}: {outcome.done:,} tasks done")
+        say_next(*_look_at(path))
 
-        page = folder(path) / "index.html"
-        say(f"{given.store}: {outcome.done} tasks done" + f"; page: {page}" * page.exists())
+
+def _look_at(store: Path) -> Iterator[tuple[str, str]]:
+    """Commands that show what a store holds, each with a remark."""
+    from daskglass.report import folder
+
+    name = shlex.quote(str(store))
+    if (page := folder(store) / "index.html").exists():
+        yield f"open {shlex.quote(str(page))}", "figures, and what they show"
+    for run, variable in QUERIES:
+        if any(store.glob(f"*/{run}/{variable}")):
+            yield f"daskglass query {name} --run {run} --variable {variable}", "numbers"
+            break
+    else:
+        yield f"daskglass info {name}", "what is in it"
+    yield f"daskglass explore {name}", "particles, in a browser"
 
 
 def _stage(name: str | None) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from urllib.parse import urljoin
 
 import typer
 
-from daskglass.cli.tables import note, say
+from daskglass.cli.tables import note, remark, say
 
 if TYPE_CHECKING:
     from daskglass.cluster.connect import Connection
@@ -75,6 +76,7 @@ def announce(connection: Connection, quiet: bool, store: Path | None = None) -> 
 
         connection.client.sync(add_study_page, connection.scheduler, store)
         pages.append(f"study: {urljoin(connection.dashboard, PAGE)}")
+        pages.append(f"watch: daskglass watch {shlex.quote(str(store))}")
     if not quiet:
         say("\n".join(pages))
 
@@ -90,20 +92,25 @@ def tick_of(connection: Connection, write_lock: Tick) -> Tick:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Exit quietly after Ctrl-C."""
+def interruptible(command: str) -> Iterator[None]:
+    """Exit quietly after Ctrl-C, naming the command that continues."""
     try:
         yield
     except KeyboardInterrupt:
-        say("daskglass: interrupted; rerun to continue", error=True)
+        say(f"daskglass: interrupted; to continue: {command}", error=True)
         raise typer.Exit(1) from None
 
 
-def report_outcome(outcome: Any, debug: bool) -> None:
-    """Print warnings and failures of a run; exit with 1 after failures."""
-    for messages in outcome.warnings.values():
-        for message in messages:
-            say(f"warning: {message}", error=True)
+def report_outcome(outcome: Any, command: str, debug: bool) -> None:
+    """Print warnings and failures of a run, and the command that continues after failures; exit with 1 then."""
+    from daskglass.store.ledger import stage_and_system
+
+    warned: dict[tuple[str, ...], list[str]] = {}
+    for key, texts in outcome.warnings.items():
+        for text in texts:
+            warned.setdefault((text, *stage_and_system(key)), []).append(key)
+    for (text, *_), keys in warned.items():
+        remark(f"warning: {text} ({keys[0]}{_more(keys)})", error=True)
     if debug:
         for text in dict.fromkeys(outcome.tracebacks.values()):
             say(text, error=True)
@@ -112,6 +119,10 @@ def report_outcome(outcome: Any, debug: bool) -> None:
         for key, cause in outcome.failures.items():
             causes.setdefault(cause, []).append(key)
         for cause, keys in causes.items():
-            more = f", and {len(keys) - 1} after it" * (len(keys) > 1)
-            say(f"daskglass: {cause} ({keys[0]}{more})", error=True)
+            remark(f"daskglass: {cause} ({keys[0]}{_more(keys)})", error=True)
+        say(f"daskglass: {len(outcome.failures):,} tasks failed; fix the cause, then: {command}", error=True)
         raise typer.Exit(1)
+
+
+def _more(keys: Sequence[str]) -> str:
+    return f", and {len(keys) - 1:,} more" * (len(keys) > 1)

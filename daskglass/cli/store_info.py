@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from daskglass.cli.fitted import Fitted
 from daskglass.physics.particles import species_names
 from daskglass.store.blocks import open_tree
 from daskglass.store.queries import dimensions, in_short
@@ -79,14 +79,19 @@ def _run(folder: Path, node: xr.DataTree) -> RenderableType:
     rows = {str(name): _variable(variable, folder / str(name)) for name, variable in run.data_vars.items()}
     # the files of tables are mostly headers: their sizes mean nothing
     shown = range(len(HEAD)) if any(row[-1][-2:] != "/1" for row in rows.values()) else TABLE
-    head, rows = tuple(HEAD[k] for k in shown), {name: tuple(row[k] for k in shown) for name, row in rows.items()}
-    widths = [max(map(len, column)) for column in zip(head, *rows.values(), strict=True)]
-    parts: list[RenderableType] = [_title(node.path), _grid(_coordinates(run)), Text(), _grid([head], widths)]
     variables = sorted(run.data_vars.values(), key=lambda each: (-each.ndim, _layout(each), str(each.name)))
+    table: list[tuple[str, ...] | Text] = []
     for layout, group in groupby(variables, key=_layout):
-        parts += [Text(layout, style="dim"), _grid([rows[str(each.name)] for each in group], widths)]
+        table += [Text(layout, style="dim"), *(tuple(rows[str(each.name)][k] for k in shown) for each in group)]
+    numbers = range(HEAD.index("size"), len(HEAD))
+    parts: list[RenderableType] = [
+        _title(node.path),
+        _grid(_coordinates(run)),
+        Text(),
+        Fitted([HEAD[k] for k in shown], table, numbers, lines=False),
+    ]
     if "sources" in run.attrs:
-        parts += [Text(), _sources(json.loads(run.attrs["sources"]))]
+        parts += [Text(), *_sources(json.loads(run.attrs["sources"]))]
     return Group(*parts)
 
 
@@ -94,16 +99,8 @@ def _title(path: str) -> Text:
     return Text(f"\n{path}", style="bold")
 
 
-def _grid(rows: Sequence[tuple[str, ...]], widths: list[int] | None = None) -> Table:
-    """Columns without lines, numbers right-aligned; wide cells continue below."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for k, width in enumerate(widths or [None] * len(rows[0]) if rows else []):
-        table.add_column(
-            width=width, justify="right" if widths and k >= HEAD.index("size") else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+def _grid(rows: Sequence[tuple[str, ...]]) -> Fitted:
+    return Fitted((), rows, lines=False)
 
 
 def _layout(variable: xr.DataArray) -> str:
@@ -152,9 +149,9 @@ def _values(coord: xr.DataArray) -> str:
     return f"{np.nanmin(values):.6g} … {np.nanmax(values):.6g} over {over}"
 
 
-def _sources(sources: list[dict[str, Any]]) -> RenderableType:
+def _sources(sources: list[dict[str, Any]]) -> Iterator[RenderableType]:
     """Table of files, with the beginning of each hash."""
-    rows = [("  T", "replica", "frames", "size", "modified", "sha256", "source")]
+    rows = []
     for source in sources[:MOST_SOURCES]:
         given = {key: str(value) for key, value in source.items()}
         temperature, replica, frames, modified, sha256, path = (
@@ -163,5 +160,6 @@ def _sources(sources: list[dict[str, Any]]) -> RenderableType:
         size = size_text(source["size"]) if "size" in source else ""
         rows.append((f"  {temperature}", replica, frames, size, modified[:10], sha256[:8], path))
     left = len(sources) - MOST_SOURCES
-    more = [Text(f"  and {left} more, in the attribute `sources` of the group")] if left > 0 else []
-    return Group(_grid(rows), *more)
+    yield Fitted(("  T", "replica", "frames", "size", "modified", "sha256", "source"), rows, lines=False)
+    if left > 0:
+        yield Text(f"  and {left} more, in the attribute `sources` of the group")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.table import Table
+from rich.text import Text
+
+from daskglass.cli.fitted import Fitted, folded, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,18 +28,20 @@ ALL_ROWS, FIRST_ROWS = 60, 20  # longest table printed in full, and rows printed
 WORTH_SAYING = 0.9  # of the wall time: what saves less is within the error of the estimate
 
 
-def printable(text: str) -> str:
-    """Escape control and invisible characters, so that names of files cannot control the terminal."""
-    return "".join(
-        character if character == "\n" or character.isprintable() else ascii(character)[1:-1] for character in text
-    )
-
-
 class SafeConsole(Console):
-    """A console that prints all text literally: no markup, no emoji codes, no control characters."""
+    """A console that prints all text literally and in full: no markup, no emoji codes, no control characters, no cropping."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether what was printed can be drawn again: notebooks lend their commands a terminal that cannot."""
+        return self.file.isatty() and os.environ.get("TERM") != "dumb" and "JPY_PARENT_PID" not in os.environ
+
+    def print(self, *objects: Any, crop: bool = False, **options: Any) -> None:
+        """Print; a word longer than a line goes on beyond it."""
+        super().print(*objects, crop=crop, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render with all control characters escaped, except those of the console itself."""
@@ -58,31 +62,18 @@ def note(text: str) -> None:
     say(text, error=True)
 
 
-@contextmanager
-def show_progress(quiet: bool) -> Iterator[Any]:
-    """Show progress: bars on a terminal, otherwise a line per tenth of a stage; nothing if quiet."""
-    if quiet:
-        yield lambda stage, done, total: None
-    elif out.is_terminal:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def remark(text: str, error: bool = False) -> None:
+    """Print a sentence immediately; on a terminal, folded at spaces."""
+    text = printable(text)
+    say("\n".join(line.plain for line in folded(Text(text), out.width)) if out.is_terminal else text, error)
 
-        columns = TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-        with Progress(*columns, console=out) as bars:
-            known: dict[str, Any] = {}
 
-            def show(stage: str, done: int, total: int) -> None:
-                if stage not in known:
-                    known[stage] = bars.add_task(stage, total=total)
-                bars.update(known[stage], completed=done)
-
-            yield show
-    else:
-
-        def line(stage: str, done: int, total: int) -> None:
-            if done == total or done * 10 // total != (done - 1) * 10 // total:
-                say(f"{stage}: {done} of {total}")
-
-        yield line
+def say_next(*commands: tuple[str, str]) -> None:
+    """Print what may be done next, with a remark on each where it has room."""
+    for number, (command, why) in enumerate(commands):
+        line = f"{'' if number else 'next:':6}{command}"
+        remarked = f"{line}    # {why}"
+        say(remarked if why and len(remarked) <= out.width else line)
 
 
 def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
@@ -94,8 +85,7 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
     own = [name for name in labels if any(getattr(source, name) is not None for source in sources)]
     # files of ensembles are of one run
     run = [] if own else ["run"]
-    table = Table("system", *run, "temperature", "replica", *own)
-    table.add_column("file", overflow="fold")
+    rows = []
     listed = {system.system: system for system in study.systems}
     for source in sources:
         system = listed.get(source.system)
@@ -103,12 +93,12 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
             system is not None and system.temperatures != () and find(system.temperatures, source.temperature) is None
         )
         left_out = bool(listed) and (system is None or unlisted)
-        table.add_row(
+        rows.append([
             source.system, *(source.run for _ in run), f"{source.temperature:g}", str(source.replica),
             *(_label(getattr(source, name)) for name in own),
             f"{source.path}" + (f" ({len(source.steps)} files)" if source.steps else "") + " (not in the study)" * left_out,
-        )  # fmt: skip
-    out.print(table)
+        ])  # fmt: skip
+    out.print(Fitted(["system", *run, "temperature", "replica", *own, "file"], rows))
 
 
 def _label(value: float | None) -> str:
@@ -121,40 +111,37 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
     from daskglass.pipeline.estimate import best_threads, largest_of, longer_than, wall_hours
 
     largest = largest_of(kind for plan in plans for kind in plan.kinds)
-    table = Table(
-        "stage",
-        *(plan.system for plan in plans),
-        "memory",
-        title=f"{study} → {store}: tasks, core time, memory of a task",
-    )
-    for stage in dict.fromkeys(stage for plan in plans for stage in (*plan.tasks, *plan.hours)):
-        table.add_row(
+    remark(f"{study} → {store}: tasks, core time, memory of a task")
+    rows = [
+        [
             stage,
             *(
                 f"{plan.tasks.get(stage, 0):,}  {_hours(plan.hours.get(stage, 0.0))}".removeprefix("0  ")
                 for plan in plans
             ),
             size_text(largest[stage].memory) + " *" * largest[stage].whole_rows if stage in largest else "",
-        )
-    out.print(table)
+        ]
+        for stage in dict.fromkeys(stage for plan in plans for stage in (*plan.tasks, *plan.hours))
+    ]
+    out.print(Fitted(["stage", *(plan.system for plan in plans), "memory"], rows))
     if any(kind.whole_rows for kind in largest.values()):
-        say("* reads all frames of a temperature and replica at once: memory grows with the length of the run")
+        remark("* reads all frames of a temperature and replica at once: memory grows with the length of the run")
     for plan in plans:
-        say(
+        remark(
             f"{plan.system}: {plan.particles:,} particles, {plan.frames:,} frames, {plan.particle_steps:.3g} "
             f"particle-steps, {size_text(plan.nbytes)} uncompressed in {plan.files:,} files"
         )
         for note in plan.notes:
-            say(f"  {note}")
+            remark(f"  {note}")
     steps, hours = sum(plan.particle_steps for plan in plans), sum(sum(plan.hours.values()) for plan in plans)
-    say(
+    remark(
         f"total: {sum(sum(plan.tasks.values()) for plan in plans):,} tasks, {size_text(sum(plan.nbytes for plan in plans))}, "
         f"{steps:.3g} particle-steps, about {hours:,.2g} core hours"
     )
     if workers is None:
         return
     jobs = f"{workers.jobs:,} jobs × {workers.number // workers.jobs} = " if workers.jobs else ""
-    say(
+    remark(
         f"workers: {jobs}{workers.number:,}, {size_text(workers.memory)} each; the largest task needs "
         f"{size_text(max(kind.memory for kind in largest.values()))}"
     )
@@ -162,12 +149,12 @@ def print_costs(study: str, store: str, plans: Sequence[Cost], workers: Workers 
     chain = max(plan.chain for plan in plans)
     least = f", at least {_hours(chain)} for the simulations of one replica from hot to cold" if chain else ""
     for warning in longer_than(plans, workers.lifetime):
-        say(f"warning: {warning}")
+        remark(f"warning: {warning}")
     wall = wall_hours(plans, workers.number)
-    say(f"wall time: about {_hours(wall)}{least}{unknown}")
+    remark(f"wall time: about {_hours(wall)}{least}{unknown}")
     threads, shortest = best_threads(plans, workers)
     if shortest < WORTH_SAYING * wall:
-        say(f"with `threads: {threads}` under source.simulate: about {_hours(shortest)}")
+        remark(f"with `threads: {threads}` under source.simulate: about {_hours(shortest)}")
 
 
 def _hours(hours: float) -> str:
@@ -186,28 +173,29 @@ def print_status(store: Path, states: Sequence[StageStatus]) -> None:
     """Print the progress of each stage and system, why results are stale, and notes."""
     from daskglass.cli.store_info import files_below, size_text
 
-    table = Table("system", "stage", "done", "stale", "missing", "core seconds")
-    for state in states:
-        table.add_row(
-            state.system, state.stage, str(state.done), str(state.stale or ""), str(state.missing or ""),
-            f"{state.seconds:.1f}",
-        )  # fmt: skip
-    out.print(table)
+    rows = [
+        [
+            state.system, state.stage, f"{state.done:,}", f"{state.stale:,}" * bool(state.stale),
+            f"{state.missing:,}" * bool(state.missing), f"{state.seconds:,.1f}",
+        ]
+        for state in states
+    ]  # fmt: skip
+    out.print(Fitted(["system", "stage", "done", "stale", "missing", "core seconds"], rows, range(2, 6)))
     left = [state for state in states if state.stale or state.missing]
     known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
     size = size_text(files_below(store)[1])
-    say(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
+    remark(f"{store}: {size} on disk; " + (f"about {known:.0f} core seconds left" if left else "complete"))
     printed: set[str] = set()
     for state in states:
         for reason in state.reasons:
-            say(f"stale: {state.system} {state.stage}: {reason}")
+            remark(f"stale: {state.system} {state.stage}: {reason}")
         # later stages fail for the same reason
         for cause in state.failures:
             if cause not in printed:
-                say(f"failed: {state.system} {state.stage} and the stages that need it: {cause}")
+                remark(f"failed: {state.system} {state.stage} and the stages that need it: {cause}")
             printed.add(cause)
         for note in state.notes:
-            say(f"note: {note}")
+            remark(f"note: {note}")
 
 
 def print_rows(found: xr.Dataset) -> None:
@@ -224,13 +212,13 @@ def print_rows(found: xr.Dataset) -> None:
         if sum(map(len, pieces)) >= most:
             break
     frame = pd.concat(pieces).head(most)
-    table = Table()
-    for name in frame:
-        units = found[name].attrs.get("units", "1") if name in found.variables else "1"
-        side: Literal["left", "right"] = "right" if frame[name].dtype.kind in "biuf" else "left"
-        table.add_column(f"{name}" + f" ({units})" * (units != "1"), justify=side, overflow="fold")
-    for values in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values))
-    out.print(table)
+    units = [found[name].attrs.get("units", "1") if name in found.variables else "1" for name in frame]
+    head = [f"{name}" + f" ({unit})" * (unit != "1") for name, unit in zip(frame, units, strict=True)]
+    table = [
+        [f"{value:.6g}" if isinstance(value, float) else str(value) for value in row]
+        for row in frame.itertuples(index=False)
+    ]
+    numbers = [k for k, kind in enumerate(frame.dtypes) if kind.kind in "biuf"]
+    out.print(Fitted(head, table, numbers))
     if most < number:
-        say(f"first {most} of {number:,} rows; write all with --out FILE, or average with --mean DIM")
+        remark(f"first {most} of {number:,} rows; write all with --out FILE, or average with --mean DIM")

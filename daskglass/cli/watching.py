@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from daskglass.cli.fitted import Fitted
 from daskglass.pipeline.progress import Follower, Progress, Row, headline, rate
 
 EVERY = 2.0  # s between updates
@@ -51,18 +51,15 @@ def shown(now: Progress) -> RenderableType:
     return Group(*parts)
 
 
-def _table(now: Progress) -> Table:
-    table = Table("stage", *now.systems)
-    table.add_column("core seconds", justify="right")
-    if now.speed:
-        table.add_column("particle-frames/s", justify="right")
-    cells = {(row.stage, row.system): row for row in now.rows}
+def _table(now: Progress) -> Fitted:
+    cells = {(row.stage, row.system): _cell(row) for row in now.rows}
+    head = ["stage", *now.systems, "core seconds", *["particle-frames/s"] * bool(now.speed)]
+    rows = []
     for stage in now.stages:
-        rows = [cells.get((stage, system)) for system in now.systems]
-        speed = [rate(now.speed[stage]) if stage in now.speed else ""] * bool(now.speed)
         spent = f"{now.spent[stage]:,.1f}" if stage in now.spent else ""
-        table.add_row(stage, *(_cell(row) if row else "" for row in rows), spent, *speed)
-    return table
+        speed = [rate(now.speed[stage]) if stage in now.speed else ""] * bool(now.speed)
+        rows.append([stage, *(cells.get((stage, system), "") for system in now.systems), spent, *speed])
+    return Fitted(head, rows, range(1 + len(now.systems), len(head)))
 
 
 def _cell(row: Row) -> Text:

@@ -29,6 +29,7 @@ class Result:
 
     Attributes
     ----------
+    warnings : its own, and those of the partial results behind it that no other result counts
     seconds : that it took itself
     partial : seconds of the partial results behind it that no other result counts
     """
@@ -53,7 +54,7 @@ class Call:
     name : of this try
     priority : the highest goes first
     results : handles of the partial results that it needs
-    counts : places of those among them whose seconds it counts
+    counts : places of those among them whose seconds and warnings it counts
     aside : folder through which it writes
     """
 
@@ -182,14 +183,16 @@ def call(
     aside: Path,
     counts: Iterable[int] = (),
 ) -> Result:
-    """Run a task, which counts the seconds of some of the partial results that it is handed, by their places."""
+    """Run a task, which counts the seconds and warnings of some of the partial results that it is handed, by their places."""
     began = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, writing(aside) as wrote:
         warnings.simplefilter("default")
         value = function(*arguments, *(result.value for result in results), **settings)
-    said = tuple(dict.fromkeys(str(warning.message) for warning in caught))
-    partial = sum(results[place].seconds + results[place].partial for place in counts)
-    return Result(value, said, time.perf_counter() - began, partial, wrote.receipt())
+    seconds = time.perf_counter() - began
+    counted = [results[place] for place in counts]
+    texts = [*(text for each in counted for text in each.warnings), *(str(warning.message) for warning in caught)]
+    partial = sum(each.seconds + each.partial for each in counted)
+    return Result(value, tuple(dict.fromkeys(texts)), seconds, partial, wrote.receipt())
 
 
 class _Agenda:
@@ -241,7 +244,7 @@ class _Agenda:
         return True
 
     def call(self, task: Task, aside: Path) -> Call:
-        """Hand a task out: what needs a partial result first counts its seconds, so that nothing counts them twice."""
+        """Hand a task out: what needs a partial result first counts it, so that nothing counts its seconds or warnings twice."""
         # a scheduler may know the first try of a task, or the same task of another run
         name = f"{task.key}/{self._run}" + "/alone" * (task.key in self._alone)
         results = [self.results[key] for key in task.needs]

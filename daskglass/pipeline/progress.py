@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -61,13 +61,14 @@ class Progress:
     study : its name
     state : running; silent, where a run that holds the store says nothing any more; finished; stopped
     rows : one per stage and system of the study
-    speed : particle-frames per second of each stage that finished some in the last minute (in twice the mean time of
-        its tasks, where that is longer; since its first task began in this run, where that is shorter). Partial results
-        and stages that do not work on frames have none.
+    pace : tasks per second of each stage that finished some in the last minute (in twice the mean time of its tasks,
+        where that is longer; since its first task began in this run, where that is shorter), partial results not counted
+    speed : particle-frames per second of them; stages that do not work on frames have none
     spent : seconds of one core that all complete tasks of each stage took, partial results too
-    remaining : seconds for the tasks left: of each stage the mean time of its tasks × tasks left / workers, but not less
-        than the time of one task; None where nothing runs. Partial results are not in it.
-    unknown : stages with tasks left of which none was ever finished: `remaining` holds nothing for them
+    left : seconds for the tasks left of each stage: the mean time of its tasks × tasks left / workers, but not less than the
+        time of one task; empty where nothing runs. Partial results are not in it.
+    remaining : their sum; None where nothing runs
+    unknown : stages with tasks left of which none was ever finished: `left` holds nothing for them
     workers, dashboard, host, pid : of the process that runs, or died holding its lock
     began, now : seconds since the epoch: when the run planned its tasks, and to which moment all this belongs
     silence : seconds since the run last said something
@@ -78,8 +79,10 @@ class Progress:
     study: str
     state: RunState
     rows: tuple[Row, ...]
+    pace: Mapping[str, float]
     speed: Mapping[str, float]
     spent: Mapping[str, float]
+    left: Mapping[str, float]
     remaining: float | None
     unknown: tuple[str, ...]
     workers: int
@@ -105,10 +108,16 @@ class Progress:
     @property
     def total(self) -> Row:
         """All stages and systems together."""
-        numbers = [(row.total, row.done, row.running, row.failed) for row in self.rows]
-        return (
-            Row("", "", *(sum(column) for column in zip(*numbers, strict=True))) if numbers else Row("", "", 0, 0, 0, 0)
-        )
+        return _sum(self.rows)
+
+    def of_stage(self, stage: str) -> Row:
+        """One stage of all systems together."""
+        return _sum([row for row in self.rows if row.stage == stage], stage)
+
+
+def _sum(rows: Sequence[Row], stage: str = "") -> Row:
+    numbers = [(0, 0, 0, 0), *((row.total, row.done, row.running, row.failed) for row in rows)]
+    return Row("", stage, *(sum(column) for column in zip(*numbers, strict=True)))
 
 
 class Tally:
@@ -134,7 +143,7 @@ class Tally:
             self.causes: dict[str, str] = {}  # of failed tasks
             self.failures: dict[str, dict[str, float]] = {}  # by cause, the last one behind: tasks, and when
             self.warnings: dict[str, Note] = {}
-            self.frames: dict[str, deque[tuple[float, float]]] = defaultdict(deque)
+            self.recent: dict[str, deque[tuple[float, float]]] = defaultdict(deque)  # times, and particle-frames
             self.first: dict[str, float] = {}
             return
         stage, system = stage_and_system(key)
@@ -167,11 +176,10 @@ class Tally:
         self._took[key] = core_seconds(entry)
         self.spent[stage] += self._took[key]
         self.first[stage] = min(self.first.get(stage, at), at - seconds)
-        if particles := self.plan.get("particles", {}).get(system):
-            recent = self.frames[stage]
-            recent.append((at, particles * entry.get("frames", 0)))
-            while recent[0][0] < at - self._window(stage):
-                recent.popleft()
+        recent = self.recent[stage]
+        recent.append((at, self.plan.get("particles", {}).get(system, 0) * entry.get("frames", 0)))
+        while recent[0][0] < at - self._window(stage):
+            recent.popleft()
         texts = list(entry.get("warnings", []))
         if unconverged := entry.get("unconverged"):
             texts.append(f"frames that did not converge, and are left out: {len(unconverged)}")
@@ -191,11 +199,11 @@ class Tally:
         spent, tasks = self.seconds[stage]
         return spent / tasks
 
-    def speed(self, stage: str, now: float) -> float:
-        """Particle-frames per second that a stage finished of late."""
+    def speed(self, stage: str, now: float) -> tuple[float, float]:
+        """Tasks and particle-frames per second that a stage finished of late."""
         start = max(now - self._window(stage), self.first.get(stage, now))
-        finished = sum(frames for at, frames in self.frames.get(stage, ()) if at > start)
-        return finished / (now - start) if finished else 0.0
+        finished = [frames for at, frames in self.recent.get(stage, ()) if at > start]
+        return (len(finished) / (now - start), sum(finished) / (now - start)) if finished else (0.0, 0.0)
 
     def notes(self) -> tuple[Note, ...]:
         """Return the last warnings and failures, newest first; failures of one cause are one."""
@@ -247,15 +255,20 @@ def progress(tally: Tally, holder: Entry | None, dead: bool, now: float) -> Prog
         left[row.stage] += row.left
     open_stages = [stage for stage, tasks in left.items() if tasks > 0]
     means = {stage: tally.mean_seconds(stage) for stage in open_stages}
-    times = [mean * max(left[stage] / max(workers, 1), 1.0) for stage, mean in means.items() if mean is not None]
-    speeds = {stage: tally.speed(stage, now) for stage in left} if state == "running" else {}
+    times = {
+        stage: mean * max(left[stage] / workers, 1.0) for stage, mean in means.items() if mean is not None and workers
+    }
+    running = state == "running"
+    speeds = {stage: tally.speed(stage, now) for stage in left} if running else {}
     return Progress(
         study=plan.get("study", ""),
         state=state,
         rows=rows,
-        speed={stage: speed for stage, speed in speeds.items() if speed > 0},
+        pace={stage: tasks for stage, (tasks, _) in speeds.items() if tasks > 0},
+        speed={stage: frames for stage, (_, frames) in speeds.items() if frames > 0},
         spent={stage: tally.spent[stage] for stage in left if tally.spent.get(stage)},
-        remaining=sum(times) if state == "running" and workers else None,
+        left=times if running else {},
+        remaining=sum(times.values()) if running and workers else None,
         unknown=tuple(stage for stage, mean in means.items() if mean is None),
         workers=workers,
         dashboard=holder.get("dashboard", ""),
@@ -337,7 +350,8 @@ def time_left(now: Progress) -> str:
         return f"about {duration(now.remaining)} left"
     if not now.remaining:
         return "time left not known yet"
-    return f"more than {duration(now.remaining)} left ({', '.join(now.unknown)} not counted)"
+    unknown = ", ".join(now.unknown) if len(now.unknown) < 3 else f"{len(now.unknown)} stages"
+    return f"more than {duration(now.remaining)} left ({unknown} not counted)"
 
 
 def duration(seconds: float) -> str:
@@ -347,6 +361,14 @@ def duration(seconds: float) -> str:
     if seconds < 2 * 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+
+
+def pace(tasks: float) -> str:
+    """Tasks per second in short: 12/s, 3.4/min, 5/h."""
+    for seconds, unit in ((1, "s"), (60, "min")):
+        if tasks * seconds >= 1:
+            return f"{tasks * seconds:,.{1 if tasks * seconds < 10 else 0}f}/{unit}"
+    return f"{3600 * tasks:.{1 if 3600 * tasks < 10 else 0}f}/h"
 
 
 def rate(speed: float) -> str:

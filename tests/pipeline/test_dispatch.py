@@ -81,6 +81,11 @@ def warn():
     return {}
 
 
+def warn_and_count(number):
+    warnings.warn(f"{number} is few", RuntimeWarning, stacklevel=1)
+    return number
+
+
 @contextmanager
 def two_workers():
     with (
@@ -237,7 +242,20 @@ def test_a_task_that_fails_now_and_then_is_tried_again(client, ledger, tmp_path)
 
 def test_warnings_of_a_task_are_remembered_with_it(client, ledger):
     outcome = work(client, [task("a", warn)], ledger)
-    assert outcome.warnings == {"hops-ka_0.0/a": ["hops-ka_0.0/a: beware"]}
+    assert outcome.warnings == {"hops-ka_0.0/a": ["beware"]}
+
+
+def test_warnings_of_partial_results_reach_the_first_that_counts_them_and_no_other(client, ledger):
+    todo = [
+        partial("part0", warn_and_count, 0),
+        partial("part1", warn_and_count, 1),
+        partial("sum", slow_number, 0, needs=keys("part0", "part1")),
+        task("a", total, needs=keys("sum", "part0")),
+        task("b", total, needs=keys("sum"), after=keys("a")),
+    ]
+    outcome = work(client, todo, ledger)
+    assert outcome.warnings == {"hops-ka_0.0/a": ["0 is few", "1 is few"]}
+    assert Ledger(ledger.store).marks["hops-ka_0.0/a"]["warnings"] == ["0 is few", "1 is few"]
 
 
 def test_the_traceback_of_a_failure_shows_where_it_was_raised(client, ledger):

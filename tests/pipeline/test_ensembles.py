@@ -10,7 +10,7 @@ import daskglass as dg
 from daskglass.report.boards import board_tables
 from daskglass.report.results import open_results
 from tests.pipeline.ensembles import LAGS, MIXTURE, STUDY, TRAJECTORIES, TYPES, N, configuration, failure, run, write
-from tests.studies import command_here
+from tests.studies import command, command_here
 
 # one worker runs the study, for all of them
 pytestmark = pytest.mark.xdist_group("ensembles")
@@ -225,6 +225,20 @@ def test_another_label_of_the_lag_loses_nothing(tmp_path):
 
     assert [each["lag"].item() for each in found] == [10.0, 20.0]
     assert np.array_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize("cluster", ["none", "local"])
+def test_a_warning_of_a_task_reaches_the_terminal_once_wherever_the_task_ran(tmp_path, cluster):
+    for number, lags in ((1, LAGS), (2, LAGS), (3, LAGS[:1])):
+        write(tmp_path, number, lags=lags)
+    (tmp_path / "study.yaml").write_text(STUDY)
+
+    done = command("run", "study.yaml", "--stage", "convert", "--cluster", cluster, folder=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if "no file at lag 100 τ" in line]
+    assert said.startswith("warning: ka_0.0, T = 0.5, replica 0, configuration 3: ")
+    assert "(convert-ka_0.0/" in said
 
 
 def test_few_configurations_at_a_lag_have_no_predictor_there(tmp_path):
