@@ -43,11 +43,12 @@ def place_of(path: str) -> str:
     return f"files/{path}" if folder is None else path.removeprefix(folder)
 
 
-def on_the_site(text: str, folder: str) -> str:
-    """Rewrite the links of a page of a folder of the repository to where their targets are on the site."""
+def on_the_site(text: str, folder: str, place: str) -> str:
+    """Rewrite the links of a page of a folder of the repository to where their targets are, seen from its place on the site."""
 
     def rewritten(link: re.Match[str]) -> str:
-        return f"]({place_of(os.path.normpath(os.path.join(folder, link[1])))}{link[2] or ''})"
+        target = place_of(os.path.normpath(os.path.join(folder, link[1])))
+        return f"]({os.path.relpath(target, os.path.dirname(place) or '.')}{link[2] or ''})"
 
     parts = FENCED.split(text)
     parts[::2] = [LINK.sub(rewritten, part) for part in parts[::2]]
@@ -81,7 +82,7 @@ def pages() -> dict[str, str]:
     """Text of every page of the site, by its place."""
     found: dict[str, str] = {}
     for place, file in markdown():
-        found[place] = on_the_site(file.read_text(encoding="utf-8"), os.path.relpath(file.parent, ROOT))
+        found[place] = on_the_site(file.read_text(encoding="utf-8"), os.path.relpath(file.parent, ROOT), place)
     found["index.md"] += found.pop("contents.md")
     found["what_it_computes.md"] = with_functions(found["what_it_computes.md"])
     found["study_file.md"] += reference.limits_of_settings()

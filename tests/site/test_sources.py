@@ -72,9 +72,27 @@ def test_the_readme_is_the_first_page_and_its_links_are_those_of_the_site():
 def test_links_are_rewritten_outside_code_alone():
     text = "[a](../pipelines/x.yaml) [b](c.md#d) [e](https://f.org/g.md) [h](#i)\n```\n[j](../k.md)\n```\n"
 
-    assert pages.on_the_site(text, "docs") == (
+    assert pages.on_the_site(text, "docs", "x.md") == (
         "[a](reference/study_files.md#x) [b](c.md#d) [e](https://f.org/g.md) [h](#i)\n```\n[j](../k.md)\n```\n"
     )
+
+
+def test_links_of_a_page_in_a_folder_are_seen_from_there():
+    text = "[a](../asking.md#b) [c](2_your_files.md) [d](../../pipelines/x.yaml)"
+
+    assert pages.on_the_site(text, "docs/tutorials", "tutorials/1_softness.md") == (
+        "[a](../asking.md#b) [c](2_your_files.md) [d](../reference/study_files.md#x)"
+    )
+
+
+def test_tutorials_begin_in_an_empty_folder(tmp_path):
+    (tmp_path / "tutorials/first.zarr/ka_0.0").mkdir(parents=True)
+    (tmp_path / "tutorials/mine.yaml").touch()
+
+    pages.write(tmp_path)
+
+    written = {path.name for path in (tmp_path / "tutorials").iterdir()}
+    assert written == {path.name for path in (ROOT / "docs/tutorials").iterdir()}
 
 
 def test_names_of_functions_lead_to_their_reference():
