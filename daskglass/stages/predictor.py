@@ -69,12 +69,14 @@ def fit(
         width,
     )
     features = of_all.where(run["species"] == 0).compute(scheduler="synchronous")
+    propensity = run["propensity"].load()
+    known = propensity.notnull().any("particle").sum(CONFIGURATIONS)
     fitted: dict[str, xr.Dataset] = {}
     for method, table in TABLES.items():
         models, predictions = [], []
         for lag in run["lag"].values:
-            target = run["propensity"].sel(lag=lag, drop=True).load()
-            if int(target.notnull().any("particle").sum()) < FEWEST:
+            target = propensity.sel(lag=lag, drop=True)
+            if known.sel(lag=lag) < FEWEST:
                 predictions.append(xr.full_like(target, np.nan))
                 continue
             model, predicted = physics.predictors.fit_and_cross_validate(
@@ -85,7 +87,7 @@ def fit(
         fitted[table] = xr.concat(models, "lag") if models else xr.Dataset()
         of_lags = xr.concat(predictions, run["lag"], coords="minimal", compat="override").rename(WRITES[method])
         fitted["predicted"] = fitted.get("predicted", xr.Dataset()).assign({WRITES[method]: of_lags})
-    fitted["predicted"] = fitted["predicted"].assign_coords(temperature=temperature)
+    fitted["predicted"] = fitted["predicted"].assign_coords(temperature=temperature, configurations=known)
     return fitted
 
 
@@ -101,9 +103,9 @@ def write_predictors(
 ) -> dict[str, Any]:
     """Write the predictors of all temperatures and lags that were fitted by one method; NaN where there is none."""
     for each in fitted:
-        T, lags = float(each["predicted"]["temperature"]), each["predicted"]["lag"].values
-        fitted_lags = each[table]["lag"].values if each[table] else ()
-        if few := [f"{lag:g}" for lag in lags if lag not in fitted_lags]:
+        T, known = float(each["predicted"]["temperature"]), each["predicted"]["configurations"]
+        # a lag that no configuration has is beyond what was simulated, or missing among the files, which says so itself
+        if few := [f"{lag:g}" for lag in known["lag"].values[(known > 0) & (known < FEWEST)]]:
             warnings.warn(
                 f"{system}, T = {T:g}: no predictor at lag {', '.join(few)} τ: fewer than {FEWEST} configurations have a "
                 "propensity there",
