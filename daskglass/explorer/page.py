@@ -141,16 +141,18 @@ class _Page:
             self.range_second, self.clear, width=250, stylesheets=[self.style], css_classes=["controls"],
         )  # fmt: skip
         right = column(self.histogram_plot, self.joint_plot, sizing_mode="stretch_width")
-        beside: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [self.style], "css_classes": ["beside"]}
+        beside: dict[str, Any] = {
+            "sizing_mode": "stretch_width",
+            "stylesheets": [self.style],
+            "css_classes": ["beside"],
+        }
         looks = row(self.slab_plot, right, spacing=16, **beside)
         found = row(self.rates_plot, self.radial_plot, spacing=16, **beside)
         code = column(row(self._words("the same in code"), self.copy), self.code, sizing_mode="stretch_width")
         # what was found before is not shown beside the reason why there is nothing now
         self.parts = (looks, found, code)
         middle = column(self.numbers, *self.parts, sizing_mode="stretch_width")
-        self.doc.add_root(
-            column(head, row(left, middle, spacing=24, **beside), sizing_mode="stretch_width")
-        )
+        self.doc.add_root(column(head, row(left, middle, spacing=24, **beside), sizing_mode="stretch_width"))
         self.doc.title = f"{self.store.name} · explore"
         self.doc.template = jinja2.Environment(autoescape=True).from_string(BODY)
 
