@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 import xarray as xr
 from bokeh.document import Document
-from bokeh.events import SelectionGeometry
+from bokeh.events import DocumentReady, SelectionGeometry
 from bokeh.layouts import column, row
 from bokeh.models import CustomJS, CustomJSTickFormatter
 from bokeh.models.widgets import Button, CheckboxGroup, Div, RangeSlider, Select, Slider
@@ -41,8 +41,15 @@ from daskglass.store.blocks import open_tree
 DIVERGING = ("softness", "propensity_margin")  # variables whose sign has a meaning
 THICKNESS = 2.0  # σ, at first
 BODY = """{% extends base %}{% block postamble %}
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
-<style>body { margin: 8px 24px 24px; background: #fff; font-family: Helvetica, Arial, sans-serif; }</style>{% endblock %}"""
+<style>body { margin: 8px 24px 24px; background: #fff; font-family: Helvetica, Arial, sans-serif; }</style>{% endblock %}
+{% block contents %}<main>{{ super() }}</main>{% endblock %}"""
+NAME_HANDLES = """
+const handles = Bokeh.index.find_one(slider)?.shadow_el.querySelectorAll(".noUi-handle") ?? [];
+const ends = handles.length === 2 ? ["lowest ", "highest "] : [""];
+handles.forEach((handle, k) => handle.setAttribute("aria-label", ends[k] + slider.title));
+"""
 
 
 @dataclass(frozen=True)
@@ -131,18 +138,21 @@ class _Page:
         left = column(
             self.system, self.kind, self.temperature, self.replica, self.time, self.lag, self.positions, self.first,
             self.second, self._words("species shown"), self.species, self.depth, self.thickness, self.range_first,
-            self.range_second, self.clear, width=250,
+            self.range_second, self.clear, width=250, stylesheets=[self.style], css_classes=["controls"],
         )  # fmt: skip
         right = column(self.histogram_plot, self.joint_plot, sizing_mode="stretch_width")
-        looks = row(self.slab_plot, right, sizing_mode="stretch_width", spacing=16)
-        found = row(self.rates_plot, self.radial_plot, sizing_mode="stretch_width", spacing=16)
+        beside: dict[str, Any] = {
+            "sizing_mode": "stretch_width",
+            "stylesheets": [self.style],
+            "css_classes": ["beside"],
+        }
+        looks = row(self.slab_plot, right, spacing=16, **beside)
+        found = row(self.rates_plot, self.radial_plot, spacing=16, **beside)
         code = column(row(self._words("the same in code"), self.copy), self.code, sizing_mode="stretch_width")
         # what was found before is not shown beside the reason why there is nothing now
         self.parts = (looks, found, code)
         middle = column(self.numbers, *self.parts, sizing_mode="stretch_width")
-        self.doc.add_root(
-            column(head, row(left, middle, sizing_mode="stretch_width", spacing=24), sizing_mode="stretch_width")
-        )
+        self.doc.add_root(column(head, row(left, middle, spacing=24, **beside), sizing_mode="stretch_width"))
         self.doc.title = f"{self.store.name} · explore"
         self.doc.template = jinja2.Environment(autoescape=True).from_string(BODY)
 
@@ -162,6 +172,11 @@ class _Page:
         on(self.species, "active", self.show)
         on(self.range_first, "value", self.slide)
         on(self.range_second, "value", self.slide)
+        # Bokeh gives handles no names
+        for slider in (self.time, self.depth, self.thickness, self.range_first, self.range_second):
+            name = CustomJS(args={"slider": slider}, code=NAME_HANDLES)
+            self.doc.js_on_event(DocumentReady, name)
+            slider.js_on_change("title", name)
         self.clear.on_click(lambda: self.paint(Brush()))
         self.copy.js_on_click(CustomJS(args={"code": self.code}, code="navigator.clipboard.writeText(code.tags[0])"))
         for plot, brushed in (

@@ -17,7 +17,7 @@ from daskglass.explorer.brush import BINS, JOINT_BINS, MOST_DRAWN, Limits
 from daskglass.explorer.live import Rates
 from daskglass.explorer.views import View
 
-ACCENT, ALL, INK, SOFT = "#0072b2", "#b4bac2", "#1d2129", "#5d646f"
+ACCENT, ALL, INK, SOFT = "#0072b2", "#8b929c", "#1d2129", "#5d646f"
 DIVERGING = interp_palette(RdBu11, 256)  # blue to red, as in the figures of the report
 DASHES = ("solid", "dashed", "dotted", "dotdash")
 NONE = "#d9dce0"  # of particles without a value

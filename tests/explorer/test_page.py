@@ -116,6 +116,19 @@ def test_what_is_chosen_dragged_and_brushed_is_what_the_numbers_say(browser, sma
     assert not errors_of(browser)
 
 
+def test_a_page_as_wide_as_a_phone_scrolls_downwards_alone_and_its_sliders_have_names(browser, address):
+    narrow = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    try:
+        browser.get(address)
+        wait_for_text(browser, "400 of 400 particles chosen", "the same in code")
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        assert element(browser, "time", ".noUi-handle[aria-label='time']")
+        assert element(browser, "range", ".noUi-handle-upper[aria-label='highest softness']")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def answer(address, path, **headers):
     place = urlsplit(address)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
