@@ -46,8 +46,9 @@ def test_the_command_tells_each_cause_in_a_line_reports_every_file_and_finishes_
     moved(20, 7, np.nan)(file_of(folder, PLACES[1]))
     done = run_convert(folder)
     assert done.returncode == 1
-    lines = done.stderr.splitlines()
+    *lines, last = done.stderr.splitlines()
     assert len(lines) == 3
+    assert "tasks failed; fix the cause, then: " in last
     assert all(line.startswith("daskglass: data/ka/T") for line in lines)
     assert all(any(str(file_of(Path(), place)) in line for line in lines) for place in (BAD, *PLACES[:2]))
     report = json.loads((folder / "report.json").read_text())
