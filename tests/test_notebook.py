@@ -147,6 +147,17 @@ def test_a_model_without_metrics_is_shown_too():
     assert text == "<daskglass.LinearPredictor (feature: 2), bias 0.5, penalty 0.01>"
 
 
+def test_groups_and_variables_of_a_store_are_in_the_order_of_their_names(tmp_path):
+    store = dg.open_store(build(tmp_path / "made.zarr"))
+    found = dg.query(tmp_path / "made.zarr", temperature=0.6)
+
+    assert len(store["ka_0.0"].children) > 2
+    assert list(store["ka_0.0"].children) == sorted(store["ka_0.0"].children)
+    for each in (store["ka_0.0/production"], store["ka_0.0/ensemble"], found):
+        assert len(each.data_vars) > 2
+        assert list(each.data_vars) == sorted(each.data_vars)
+
+
 def test_a_store_and_a_run_show_their_variables(tmp_path):
     store = dg.open_store(build(tmp_path / "made.zarr"))
 

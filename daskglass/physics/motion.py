@@ -112,7 +112,7 @@ def averaged(runs: Sequence[Motion]) -> Motion:
 def standard_errors(run: Motion, lags: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the standard errors (2, lag) of F and MSD, from how far parts of the time scatter.
 
-    Parts do not tell more than there are windows of a lag side by side; NaN where there are less than three.
+    There are no more independent parts than windows of a lag side by side; NaN where there are less than three.
     """
     covered = run.covered.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -47,7 +47,7 @@ def student(
 
 
 def student_sigma(t: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Normal deviate that is exceeded as rarely as Student's t of so many degrees of freedom."""
+    """Normal deviate that is exceeded as rarely as Student's t with `freedom` degrees of freedom."""
     size = np.abs(t)
     # the rarest that a double can hold is 38 σ; a deviate never exceeds its t
     return np.sign(t) * np.minimum(-ndtri(stdtr(freedom, -size)), size)

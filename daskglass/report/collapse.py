@@ -18,8 +18,9 @@ class Points:
     Attributes
     ----------
     x : softness-grouped structure at the middle of each stratum: pair excess entropy, or another variable's mean
-    y_entropy, y_energy, entropy, energy : y_Σ, y_E, Σ and ΔE
-    …_err, …_cov : standard errors, and covariances between strata; NaN where they are unknown
+    x_err : its standard error; NaN where it is unknown
+    y_entropy, y_energy : y_Σ and y_E
+    …_cov : their covariances between strata; NaN where they are unknown
     deviation : largest |y_E − y_Σ + 1|
     refused : why the scaled barriers mean nothing here; empty where they mean something
     outside : number of strata beyond the softness bins, whose entropy is not known
@@ -28,15 +29,9 @@ class Points:
     x: NDArray[np.float64]
     x_err: NDArray[np.float64]
     y_entropy: NDArray[np.float64]
-    y_entropy_err: NDArray[np.float64]
     y_entropy_cov: NDArray[np.float64]
     y_energy: NDArray[np.float64]
-    y_energy_err: NDArray[np.float64]
     y_energy_cov: NDArray[np.float64]
-    entropy: NDArray[np.float64]
-    entropy_err: NDArray[np.float64]
-    energy: NDArray[np.float64]
-    energy_err: NDArray[np.float64]
     deviation: float
     refused: str
     outside: int
@@ -62,22 +57,15 @@ def points(system: SystemResults, inherent: bool = True, other: StructuralVariab
     weights = np.stack([np.interp(middles, bins, row) for row in np.eye(bins.size)], axis=1)
     x_err = np.sqrt((np.where(weights > 0, weights * grouped_err, 0.0) ** 2).sum(axis=1))
 
-    def of(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return fits[name].values.astype(np.float64), known(fits, f"{name}_err", middles.shape)
-
-    entropy, entropy_err = of("activation_entropy")
-    energy, energy_err = of("activation_energy")
-    y_entropy, y_entropy_err = of("scaled_entropy")
-    y_energy, y_energy_err = of("scaled_energy")
+    y_entropy, y_energy = (fits[f"scaled_{name}"].values.astype(np.float64) for name in ("entropy", "energy"))
     y_entropy_cov, y_energy_cov = (
         known(fits, f"scaled_{name}_cov", (middles.size, middles.size)) for name in ("entropy", "energy")
     )
     apart = np.abs(y_energy - y_entropy + 1)
     return Points(
-        x, x_err, y_entropy, y_entropy_err, y_entropy_cov, y_energy, y_energy_err, y_energy_cov,
-        entropy, entropy_err, energy, energy_err,
+        x, x_err, y_entropy, y_entropy_cov, y_energy, y_energy_cov,
         float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan,
-        _refused(system, y_entropy, y_entropy_err),
+        _refused(system, y_entropy, known(fits, "scaled_entropy_err", middles.shape)),
         int(((middles < bins[0]) | (middles > bins[-1])).sum()),
     )  # fmt: skip
 

@@ -108,7 +108,7 @@ def root_mean_square(
     worst, others = noise[:, 0], (noise[:, 1:] ** 2).sum(axis=1)
 
     def measured(true: float, more: float = 1.0) -> NDArray[np.float64]:
-        """What is measured if the true one is given, with so many times as much data."""
+        """What is measured if the true one is given, with `more` times as much data."""
         return np.sqrt((true + worst / np.sqrt(more)) ** 2 + others / more)
 
     at_margin = measured(margin)

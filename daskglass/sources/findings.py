@@ -40,7 +40,7 @@ class Findings:
     ----------
     text : of the study file
     found : what files hold, a line each
-    unknown : what they do not tell, and what to do about it
+    unknown : what is not in them, and what to do about it
     ledger : remembers the surveys of the files; it is not on disk
     complete : whether all labels are known, without which no study runs
     replica : the only one that is read, though there are others; None if all are, or the first
@@ -256,7 +256,7 @@ def _timestep(runs: Mapping[str, Sequence[Survey]], findings: Findings) -> str:
         f"the length of a time step: the line marked * says {step:g} τ, so that frames are {every[0].interval * step:g} τ apart; "
         "change it to what you simulated with"
     )
-    return f"timestep: {step:g}    {CHANGE} τ of a time step: the files do not tell, and this is the template's"
+    return f"timestep: {step:g}    {CHANGE} τ of a time step: not in the files; this is the template's"
 
 
 def _where(located: Located) -> list[str]:

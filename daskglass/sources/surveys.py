@@ -69,17 +69,17 @@ def find_files(study: Study) -> list[Trajectory]:
     if given.lags:
         raise StudyError(
             f"{setting('source.trajectories.lags')}: lags are of isoconfigurational ensembles",
-            remedy="put {trajectory} into the path, which tells their files apart, or leave it out",
+            remedy="put {trajectory} into the path, by which their files differ, or leave it out",
         )
     places: dict[tuple[object, ...], Trajectory] = {}
     for source in found:
         place = source.system, source.run, source.temperature, source.replica
         if (other := places.setdefault(place, source)) != source:
             raise StudyError(
-                f"{other.path} and {source.path} are told apart by configuration or lag alone, as files of isoconfigurational "
-                "ensembles are",
-                remedy=f"if they are, put {{trajectory}} into {setting('source.trajectories.path')} as well; else give the field "
-                "another name",
+                f"{other.path} and {source.path} differ in configuration or lag alone, as files of isoconfigurational "
+                "ensembles do",
+                remedy=f"if they are such files, put {{trajectory}} into {setting('source.trajectories.path')} as well; else "
+                "give the field another name",
             )
     return found
 

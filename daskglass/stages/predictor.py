@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from daskglass import physics
+from daskglass.physics.defaults import EXAMPLES_PER_CLASS
 from daskglass.physics.systems import Mixture
 from daskglass.stages.declare import (
     CELLS,
@@ -132,15 +133,18 @@ def _features(plan: Plan) -> int:
 def _memory(plan: Plan, run: str) -> int:
     layout, N, features = plan.layouts[RUN], plan.source.particles, _features(plan)
     configurations = layout.sizes["replica"] * layout.frames
-    kept = configurations * N * (2 * POSITION + 2 * 8 * layout.sizes["lag"])
+    # features twice: those of each configuration, and all of them together
+    kept = configurations * N * (2 * POSITION + 2 * 8 * layout.sizes["lag"] + 2 * VALUE * features)
+    # of a machine: of each fold, joined, scaled, and as scikit-learn holds them
+    examples = min(configurations * N, 2 * EXAMPLES_PER_CLASS)
     folds = min(int(plan.settings["predictor.folds"]), configurations)
-    return SMALL + kept + N * (CELLS + 4 * 8 * features) + (folds + 6) * 8 * features**2
+    return SMALL + kept + N * (CELLS + 4 * 8 * features) + 4 * 8 * examples * features + (folds + 6) * 8 * features**2
 
 
 def _seconds(plan: Plan, gpu: bool) -> float:
     features = _features(plan)
-    of_one = COMPUTED * features + MULTIPLIED * features**2 + SEPARATED * features
-    return 2 * of_one * plan.layouts[RUN].sizes["lag"] * particle_frames(plan, ENSEMBLES)
+    of_lag = MULTIPLIED * features**2 + SEPARATED * features
+    return (COMPUTED * features + of_lag * plan.layouts[RUN].sizes["lag"]) * particle_frames(plan, ENSEMBLES)
 
 
 STAGE = Stage(

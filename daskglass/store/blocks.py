@@ -105,10 +105,10 @@ def open_tree(path: Path, chunks: dict[str, int] | None = None, run: str | None 
         if run is not None:
             groups = [file.parent.relative_to(path) for file in path.glob("*/*/zarr.json")]
             opened = {str(each): open_group(path, str(each)) if each.name == run else xr.Dataset() for each in groups}
-            return xr.DataTree.from_dict(opened)
-        tree = xr.open_datatree(path, engine="zarr", chunks=chunks, consolidated=False)
+        else:
+            opened = xr.open_datatree(path, engine="zarr", chunks=chunks, consolidated=False).to_dict()
     # folders list their contents in any order
-    return xr.DataTree.from_dict({group: _alphabetical(each) for group, each in sorted(tree.to_dict().items())})
+    return xr.DataTree.from_dict({group: _alphabetical(each) for group, each in sorted(opened.items())})
 
 
 def _alphabetical(dataset: xr.Dataset) -> xr.Dataset:

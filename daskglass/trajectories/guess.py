@@ -58,7 +58,7 @@ class Guess:
 
 @dataclass
 class _Columns:
-    """Names split into as many pieces each, of which those at one place are told apart or are the same."""
+    """Names split into equally many pieces, of which those at one place all agree or differ."""
 
     rows: list[list[Piece]]
     unknown: list[str] = field(default_factory=list)

@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 import daskglass as dg
-from daskglass.physics.defaults import REARRANGING, RESTING
+from daskglass.physics.defaults import DENSITY_CUTOFF, NEIGHBORHOOD, REARRANGING, RESTING, WIDTH
 from daskglass.report import style
 
 HEIGHT = 2.15  # inches
@@ -40,7 +40,7 @@ def interaction_and_structure(axes: Sequence[Axes], system: xr.DataTree) -> None
     r = np.linspace(0.8, 3.0, 500)
     dg.plot.radial_distribution(coldest(system, "ensemble").sel(neighbor="A"), ax=windows, color="black")
     for mu, look in zip((1.1, 1.5, 2.0), LOOKS, strict=True):
-        gaussian = np.exp(-((r - mu) ** 2) / (2 * 0.1**2))
+        gaussian = np.exp(-((r - mu) ** 2) / (2 * WIDTH**2))
         windows.fill_between(r, gaussian, color=look["color"], alpha=0.25, linewidth=0)
         windows.plot(r, gaussian, label=rf"$\mu$ = {mu}", **look)
     windows.set(xlim=(r[0], r[-1]), ylim=(0, None), ylabel=r"$g_\mathrm{AA}(r)$, weight in $G(\mu)$")
@@ -48,8 +48,8 @@ def interaction_and_structure(axes: Sequence[Axes], system: xr.DataTree) -> None
 
     r = np.linspace(0, 5.0, 1000)
     sums = {
-        "local density": np.where(r < 4.5, np.exp(-r / 2), 0),
-        "average": np.where(r < 2.1, np.exp(-r / 2.1), 0),
+        "local density": np.where(r < DENSITY_CUTOFF, np.exp(-r / 2), 0),
+        "average": np.where(r < NEIGHBORHOOD, np.exp(-r / NEIGHBORHOOD), 0),
         "bond order": np.exp(-((r - 1.1) ** 2) / (2 * 0.15**2)),
     }
     for (name, weight), look in zip(sums.items(), LOOKS, strict=True):

@@ -86,7 +86,7 @@ def named(name: str) -> Any:
 
 def summary(name: str) -> str:
     """First line of the docstring of a public name."""
-    first = inspect.getdoc(named(name)).splitlines()[0]  # type: ignore[union-attr]
+    first = inspect.cleandoc(named(name).__doc__).splitlines()[0]
     return first.replace(" [1]_", "").replace("`", "").replace("|", r"\|").replace("_", r"\_")
 
 

@@ -304,7 +304,7 @@ def test_labels_of_another_meaning_are_refused(tmp_path):
     put(tmp_path, "gsd", 2, trajectories=1)
     without = study("gsd").replace("{trajectory}", "0")
     done = run(tmp_path, without, "--stage", "convert")
-    assert "c1/0.gsd and T0.5/c2/0.gsd are told apart by configuration or lag alone" in re.sub(r"\s+", " ", done.stderr)
+    assert "c1/0.gsd and T0.5/c2/0.gsd differ in configuration or lag alone" in re.sub(r"\s+", " ", done.stderr)
     without = study("gsd", "lags: [10]").replace("{trajectory}", "0").replace("c{configuration}", "c1")
     done = run(tmp_path, without, "--stage", "convert")
     assert "source.trajectories.lags: lags are of isoconfigurational ensembles" in re.sub(r"\s+", " ", done.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -150,7 +151,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 def test_a_name_that_is_no_panel_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="colour"):
-        dg.plot.colour  # noqa: B018
+        attrgetter("colour")(dg.plot)
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------
@@ -409,7 +410,7 @@ def test_a_snapshot_shows_particles_in_the_shades_of_their_values(ax: Axes) -> N
 # --- what is missing -----------------------------------------------------------------------------------------------
 
 WRONG: list[tuple[Callable[[], Any], str]] = [
-    (lambda: dg.plot.pair_potential("ka_0.0"), "mixture must be a Mixture.*got str"),  # type: ignore[arg-type]
+    (lambda: dg.plot.pair_potential("ka_0.0"), "mixture must be a Mixture.*got str"),
     (lambda: dg.plot.pair_potential(MIXTURE, ["AC"]), r"mixture has no pair 'AC'; it has \['AA', 'AB', 'BB'\]"),
     (lambda: dg.plot.radial_distribution(ENSEMBLE["s2"]), "g lacks the dimension r"),
     (lambda: dg.plot.radial_distribution(ENSEMBLE, "h"), "g lacks h"),

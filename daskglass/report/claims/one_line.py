@@ -62,10 +62,10 @@ def _abscissa(results: Results, other: StructuralVariable) -> str:
 
 
 def _tested(result: OneLine) -> list[Finding]:
-    told = "can" if result.p < LEVEL else "cannot"
+    differ = "differ" if result.p < LEVEL else "do not differ"
     lines = (
-        f"lines of the systems: {_distance(result.apart)} from the one line; they {told} be told from it (F test: p = "
-        f"{result.p:.2g})"
+        f"lines of the systems: {_distance(result.apart)} from the one line; they {differ} from it significantly (F test: "
+        f"p = {result.p:.2g})"
     )
     bent = f"parabola: {_distance(result.bent)} from the line"
     return [
