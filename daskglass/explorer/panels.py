@@ -146,7 +146,7 @@ def joint_panel() -> tuple[figure, Callable[[View, tuple[Limits, Limits], tuple[
         plot.x_range.update(start=left, end=right)
         plot.y_range.update(start=low, end=high)
         plot.xaxis.axis_label, plot.yaxis.axis_label = labels
-        title.text = f"Joint histogram, {JOINT_BINS} × {JOINT_BINS}, darker: more (log); blue: chosen"
+        title.text = f"Joint histogram, {JOINT_BINS} × {JOINT_BINS}; blue: chosen\ndarker: more (logarithmic)"
 
     return plot, draw
 
@@ -181,7 +181,7 @@ def rates_panel() -> tuple[figure, Callable[[Rates | None, str, str], None]]:
             "events": found.events, "samples": found.samples,
         }  # fmt: skip
         lacking = int((found.events == 0).sum())
-        title.text = f"P_R, {what}; {over}" + f"; no events at {lacking} T" * bool(lacking)
+        title.text = f"P_R, {what}; {over}" + f"\nno events at {lacking} T" * bool(lacking)
 
     return plot, draw
 
@@ -207,6 +207,6 @@ def radial_panel() -> tuple[figure, Callable[[tuple[xr.DataArray, int] | None, x
             title.text = "g(r): no particle is chosen"
             return
         dashes = ", ".join(f"{dash} {name}" for dash, name in zip(DASHES, chosen[0]["neighbor"].values, strict=False))
-        title.text = f"g(r) around {chosen[1]:,} chosen (blue), all (grey); {dashes}"
+        title.text = f"g(r) around {chosen[1]:,} chosen (blue), all (grey)\n{dashes}"
 
     return plot, draw
