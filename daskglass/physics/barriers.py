@@ -180,7 +180,9 @@ def arrhenius(P: xr.Dataset, weights: Weights = "scatter") -> xr.Dataset:
 
     Examples
     --------
-    >>> T = xr.DataArray([0.5, 0.6, 0.8], dims="temperature", coords={"temperature": [0.5, 0.6, 0.8]})
+    >>> T = xr.DataArray(
+    ...     [0.5, 0.6, 0.8], dims="temperature", coords={"temperature": [0.5, 0.6, 0.8]}
+    ... )
     >>> P = xr.Dataset({"probability": np.exp(1.0 - 3.0 / T), "events": xr.full_like(T, 100.0)})
     >>> fit = dg.arrhenius(P)
     >>> round(fit.activation_energy.item(), 3), round(fit.activation_entropy.item(), 3)
@@ -296,7 +298,10 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     Examples
     --------
     >>> fit = xr.Dataset(
-    ...     {"activation_energy": ("stratum", [3.0, 2.0, 1.0]), "activation_entropy": ("stratum", [3.0, 1.0, -1.0])}
+    ...     {
+    ...         "activation_energy": ("stratum", [3.0, 2.0, 1.0]),
+    ...         "activation_entropy": ("stratum", [3.0, 1.0, -1.0]),
+    ...     }
     ... )
     >>> T_A = dg.onset_temperature(fit)
     >>> T_A.item(), T_A.intersections.item()
@@ -434,7 +439,12 @@ def collapse(fit: xr.Dataset, onset: xr.DataArray | float) -> xr.Dataset:
 
     Examples
     --------
-    >>> fit = xr.Dataset({"activation_energy": ("stratum", [3.0, 2.0]), "activation_entropy": ("stratum", [3.0, 1.0])})
+    >>> fit = xr.Dataset(
+    ...     {
+    ...         "activation_energy": ("stratum", [3.0, 2.0]),
+    ...         "activation_entropy": ("stratum", [3.0, 1.0]),
+    ...     }
+    ... )
     >>> scaled = dg.collapse(fit, onset=0.5)
     >>> print(scaled.scaled_entropy.values.round(3), scaled.scaled_energy.values.round(3))
     [-1.    -0.333] [-2.    -1.333]

@@ -73,7 +73,9 @@ def scattering_function(
 
     >>> x = np.zeros((5, 2, 3), np.float32)
     >>> x[..., 0] = np.outer(np.arange(5), [0.1, -0.1])
-    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": np.arange(5.0)})
+    >>> position = xr.DataArray(
+    ...     x, dims=("time", "particle", "xyz"), coords={"time": np.arange(5.0)}
+    ... )
     >>> species = xr.DataArray(np.int8([0, 0]), dims="particle", attrs={"names": ["A"]})
     >>> F = dg.scattering_function(position, species, lags=[0.0, 1.0, 2.0], q=7.14)
     >>> print(F.values.round(4))
@@ -119,7 +121,9 @@ def mean_squared_displacement(
 
     >>> x = np.zeros((5, 2, 3), np.float32)
     >>> x[..., 0] = np.outer(np.arange(5), [0.1, -0.1])
-    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": np.arange(5.0)})
+    >>> position = xr.DataArray(
+    ...     x, dims=("time", "particle", "xyz"), coords={"time": np.arange(5.0)}
+    ... )
     >>> species = xr.DataArray(np.int8([0, 0]), dims="particle", attrs={"names": ["A"]})
     >>> msd = dg.mean_squared_displacement(position, species)
     >>> print(msd.values.round(4))

@@ -68,7 +68,9 @@ def hop_indicator(position: xr.DataArray, window: float = WINDOW) -> xr.DataArra
 
     >>> x = np.zeros((21, 2, 3), np.float32)
     >>> x[10:, :, 0] = [1, -1]
-    >>> position = xr.DataArray(x, dims=("time", "particle", "xyz"), coords={"time": np.arange(21.0)})
+    >>> position = xr.DataArray(
+    ...     x, dims=("time", "particle", "xyz"), coords={"time": np.arange(21.0)}
+    ... )
     >>> hop = dg.hop_indicator(position, window=10.0)
     >>> print(hop.isel(particle=0).sel(time=[4, 5, 7, 9, 10]).values.round(2))
     [ nan 0.07 0.35 0.76 0.76]

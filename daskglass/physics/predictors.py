@@ -66,7 +66,8 @@ class LinearPredictor:
     --------
     >>> names = {"feature": ["local energy", "local density"]}
     >>> weights, errors, mean, scale = (
-    ...     xr.DataArray(v, names, ["feature"]) for v in ([0.2, -0.1], [0.01, 0.01], [-7.0, 9.0], [0.5, 0.1])
+    ...     xr.DataArray(v, names, ["feature"])
+    ...     for v in ([0.2, -0.1], [0.01, 0.01], [-7.0, 9.0], [0.5, 0.1])
     ... )
     >>> model = dg.LinearPredictor(weights, errors, mean, scale, bias=0.6, penalty=0.01, metrics={})
     >>> features = xr.DataArray([[-6.0, 9.0], [-7.0, 9.2]], names, ["particle", "feature"])
@@ -135,7 +136,9 @@ class LinearPredictor:
         --------
         >>> rng = np.random.default_rng(0)
         >>> axes = ("configuration", "particle")
-        >>> features = xr.Dataset({name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")})
+        >>> features = xr.Dataset(
+        ...     {name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")}
+        ... )
         >>> propensity = 1.0 + 0.2 * features.energy + 0.01 * features.density
         >>> model = dg.LinearPredictor.fit(features, propensity)
         >>> print(model.weights.feature.values, model.weights.values.round(2))
@@ -189,8 +192,12 @@ class LinearPredictor:
         --------
         >>> rng = np.random.default_rng(0)
         >>> axes = ("configuration", "particle")
-        >>> features = xr.Dataset({name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")})
-        >>> propensity = 1.0 + 0.2 * features.energy + xr.DataArray(0.2 * rng.normal(size=(6, 50)), dims=axes)
+        >>> features = xr.Dataset(
+        ...     {name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")}
+        ... )
+        >>> propensity = (
+        ...     1.0 + 0.2 * features.energy + xr.DataArray(0.2 * rng.normal(size=(6, 50)), dims=axes)
+        ... )
         >>> species = xr.DataArray(np.zeros(50, np.int8), dims="particle", attrs={"names": ["A"]})
         >>> predicted = dg.LinearPredictor.cross_validated(features, propensity)
         >>> print(dg.score(predicted, propensity, species).pearson.round(2).item())
@@ -221,7 +228,9 @@ class LinearPredictor:
         --------
         >>> rng = np.random.default_rng(0)
         >>> axes = ("configuration", "particle")
-        >>> features = xr.Dataset({name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")})
+        >>> features = xr.Dataset(
+        ...     {name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")}
+        ... )
         >>> model = dg.LinearPredictor.fit(features, 1.0 + 0.2 * features.energy)
         >>> new = xr.Dataset({"energy": ("particle", [-1.0, 2.0]), "density": ("particle", [0.5, 0.0])})
         >>> print(model.predict(new).values.round(2))

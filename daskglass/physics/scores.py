@@ -84,7 +84,9 @@ def score(
     Examples
     --------
     >>> p = xr.DataArray([[0.1, 0.2, 0.4], [0.3, 0.1, 0.2]], dims=("configuration", "particle"))
-    >>> indicator = xr.DataArray([[1.0, 2.0, 4.0], [2.0, 3.0, 1.0]], dims=("configuration", "particle"))
+    >>> indicator = xr.DataArray(
+    ...     [[1.0, 2.0, 4.0], [2.0, 3.0, 1.0]], dims=("configuration", "particle")
+    ... )
     >>> species = xr.DataArray(np.int8([0, 0, 0]), dims="particle", attrs={"names": ["A"]})
     >>> board = dg.score(indicator, p, species)
     >>> print(board.pearson_each.values.round(3))

@@ -108,7 +108,9 @@ class Softness:
     Examples
     --------
     >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
-    >>> weights, mean, scale = (xr.DataArray([v], labels, axes) for v in ([2.0, -1.0], [1.0, 3.0], [1.0, 0.5]))
+    >>> weights, mean, scale = (
+    ...     xr.DataArray([v], labels, axes) for v in ([2.0, -1.0], [1.0, 3.0], [1.0, 0.5])
+    ... )
     >>> model = dg.Softness(weights, mean, scale, bias=0.1, width=0.1, metrics={})
     >>> G = xr.DataArray([[1.5, 3.0]], labels, axes, attrs={"width": 0.1})
     >>> round(model.transform(G).item(), 2)
@@ -240,7 +242,9 @@ class Softness:
         --------
         >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
         >>> one = xr.DataArray([[1.0, 1.0]], labels, axes)
-        >>> dg.Softness(weights=one * [3.0, 4.0], mean=one, scale=one, bias=0.0, width=0.1, metrics={}).norm
+        >>> dg.Softness(
+        ...     weights=one * [3.0, 4.0], mean=one, scale=one, bias=0.0, width=0.1, metrics={}
+        ... ).norm
         5.0
         """
         return float(np.linalg.norm(self.weights))
@@ -270,8 +274,12 @@ class Softness:
         --------
         >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
         >>> one = xr.DataArray([[1.0, 1.0]], labels, axes)
-        >>> model = dg.Softness(weights=one * [3.0, 4.0], mean=one, scale=one, bias=0.0, width=0.1, metrics={})
-        >>> G = xr.DataArray([[[1.5, 1.0]], [[0.5, 1.0]]], labels, ("particle", *axes), attrs={"width": 0.1})
+        >>> model = dg.Softness(
+        ...     weights=one * [3.0, 4.0], mean=one, scale=one, bias=0.0, width=0.1, metrics={}
+        ... )
+        >>> G = xr.DataArray(
+        ...     [[[1.5, 1.0]], [[0.5, 1.0]]], labels, ("particle", *axes), attrs={"width": 0.1}
+        ... )
         >>> print(model.transform(G).values)
         [ 1.5 -1.5]
         >>> print(model.transform(G, normalize=True).values)
@@ -315,7 +323,9 @@ class Softness:
         --------
         >>> axes, labels = ("neighbor", "mu"), {"neighbor": ["A"], "mu": [1.0, 1.5]}
         >>> one = xr.DataArray([[1.0, 1.0]], labels, axes)
-        >>> model = dg.Softness(one, mean=one, scale=one, bias=0.5, width=0.1, metrics={"accuracy": 0.9})
+        >>> model = dg.Softness(
+        ...     one, mean=one, scale=one, bias=0.5, width=0.1, metrics={"accuracy": 0.9}
+        ... )
         >>> saved = model.to_dataset()
         >>> saved.bias.item(), saved.accuracy.item(), saved.attrs["width"]
         (0.5, 0.9, 0.1)

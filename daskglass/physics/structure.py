@@ -176,11 +176,15 @@ def radial_distribution(
     --------
     A simple cubic lattice has 6 neighbours at 1 σ and 12 at 1.41 σ:
 
-    >>> sites = np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
+    >>> sites = (
+    ...     np.stack(np.meshgrid(*[np.arange(4)] * 3), axis=-1).reshape(-1, 3).astype(np.float32)
+    ... )
     >>> position = xr.DataArray(sites, dims=("particle", "xyz"))
     >>> species = xr.DataArray(np.zeros(64, np.int8), dims="particle", attrs={"names": ["A"]})
     >>> box = xr.DataArray([4.0, 4.0, 4.0], dims="xyz")
-    >>> g = dg.radial_distribution(position, species, box, r_max=1.5, bin_width=0.1).sel(neighbor="A")
+    >>> g = dg.radial_distribution(position, species, box, r_max=1.5, bin_width=0.1).sel(
+    ...     neighbor="A"
+    ... )
     >>> print(g.r[g > 0].values)
     [1.05 1.45]
     >>> shell = 4 / 3 * np.pi * ((g.r + 0.05) ** 3 - (g.r - 0.05) ** 3)

@@ -191,7 +191,9 @@ def weights(
     --------
     >>> rng = np.random.default_rng(0)
     >>> axes = ("configuration", "particle")
-    >>> features = xr.Dataset({name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")})
+    >>> features = xr.Dataset(
+    ...     {name: (axes, rng.normal(size=(6, 50))) for name in ("energy", "density")}
+    ... )
     >>> model = dg.LinearPredictor.fit(features, 1.0 + 0.2 * features.energy)
     >>> ax = dg.plot.weights(model)
     >>> [tick.get_text() for tick in ax.get_xticklabels()]

@@ -64,7 +64,9 @@ def rearrangement_probability(P: xr.Dataset, *, ax: Axes | None = None, **kwargs
 
     Examples
     --------
-    >>> T = xr.DataArray([0.5, 0.6, 0.8], dims="temperature", coords={"temperature": [0.5, 0.6, 0.8]})
+    >>> T = xr.DataArray(
+    ...     [0.5, 0.6, 0.8], dims="temperature", coords={"temperature": [0.5, 0.6, 0.8]}
+    ... )
     >>> energy = xr.DataArray([3.0, 2.0], dims="stratum", coords={"stratum": [-0.5, 0.5]})
     >>> ax = dg.plot.rearrangement_probability(xr.Dataset({"probability": np.exp(-energy / T)}))
     >>> [bars.get_label() for bars in ax.containers]
@@ -114,7 +116,10 @@ def arrhenius(fit: xr.Dataset, temperature: ArrayLike, *, ax: Axes | None = None
     Examples
     --------
     >>> fit = xr.Dataset(
-    ...     {"activation_energy": ("stratum", [3.0, 2.0]), "activation_entropy": ("stratum", [3.0, 1.0])}
+    ...     {
+    ...         "activation_energy": ("stratum", [3.0, 2.0]),
+    ...         "activation_entropy": ("stratum", [3.0, 1.0]),
+    ...     }
     ... )
     >>> ax = dg.plot.arrhenius(fit, [0.4, 0.8])
     >>> len(ax.lines)
@@ -257,7 +262,12 @@ def collapse(scaled: xr.Dataset, *, ax: Axes | None = None, **kwargs: Any) -> Ax
 
     Examples
     --------
-    >>> fit = xr.Dataset({"activation_energy": ("stratum", [3.0, 2.0]), "activation_entropy": ("stratum", [3.0, 1.0])})
+    >>> fit = xr.Dataset(
+    ...     {
+    ...         "activation_energy": ("stratum", [3.0, 2.0]),
+    ...         "activation_entropy": ("stratum", [3.0, 1.0]),
+    ...     }
+    ... )
     >>> dg.plot.collapse(dg.collapse(fit, onset=0.5)).get_ylabel()
     '$y_E$'
     """

@@ -54,7 +54,9 @@ def joint_histogram(
     Examples
     --------
     >>> joint = xr.DataArray(
-    ...     [[1, 0], [4, 20]], dims=("softness", "density"), coords={"softness": [-0.5, 0.5], "density": [8.0, 9.0]}
+    ...     [[1, 0], [4, 20]],
+    ...     dims=("softness", "density"),
+    ...     coords={"softness": [-0.5, 0.5], "density": [8.0, 9.0]},
     ... )
     >>> ax = dg.plot.joint_histogram(joint, pearson=0.7)
     >>> ax.get_xlabel(), ax.get_ylabel(), ax.texts[0].get_text()
@@ -109,7 +111,10 @@ def by_softness(
     Examples
     --------
     >>> ensemble = xr.Dataset(
-    ...     {"s2_grouped_pooled": ("softness_bin", [-8.0, -7.0, -6.2]), "s2_grouped_pooled_err": ("softness_bin", [0.1] * 3)},
+    ...     {
+    ...         "s2_grouped_pooled": ("softness_bin", [-8.0, -7.0, -6.2]),
+    ...         "s2_grouped_pooled_err": ("softness_bin", [0.1] * 3),
+    ...     },
     ...     {"softness_bin": [-0.5, 0.0, 0.5]},
     ... )
     >>> dg.plot.by_softness(ensemble, linestyle="-").get_xlabel()

@@ -166,7 +166,10 @@ def write_gsd(
 
     >>> run = xr.Dataset(
     ...     {
-    ...         "position": (("time", "particle", "xyz"), np.float32([[[4.0, 0.0, 0.0]], [[6.0, 0.0, 0.0]]])),
+    ...         "position": (
+    ...             ("time", "particle", "xyz"),
+    ...             np.float32([[[4.0, 0.0, 0.0]], [[6.0, 0.0, 0.0]]]),
+    ...         ),
     ...         "species": ("particle", np.int8([0]), {"names": ["A"]}),
     ...         "box": ("xyz", [10.0, 10.0, 10.0]),
     ...     },
