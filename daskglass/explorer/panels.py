@@ -13,7 +13,7 @@ from bokeh.models.annotations import ColorBar, Title
 from bokeh.palettes import Greys256, RdBu11, Viridis256, interp_palette
 from bokeh.plotting import figure
 
-from daskglass.explorer.brush import BINS, JOINT_BINS, MOST_DRAWN, Limits
+from daskglass.explorer.brush import BINS, MOST_DRAWN, Limits
 from daskglass.explorer.live import Rates
 from daskglass.explorer.views import View
 
@@ -146,16 +146,15 @@ def joint_panel() -> tuple[figure, Callable[[View, tuple[Limits, Limits], tuple[
         plot.x_range.update(start=left, end=right)
         plot.y_range.update(start=low, end=high)
         plot.xaxis.axis_label, plot.yaxis.axis_label = labels
-        title.text = f"Joint histogram, {JOINT_BINS} × {JOINT_BINS}; blue: chosen\ndarker: more (logarithmic)"
+        title.text = "Joint histogram (log scale); blue: chosen"
 
     return plot, draw
 
 
 def rates_panel() -> tuple[figure, Callable[[Rates | None, str, str], None]]:
     """P_R against 1/T of the chosen range, and of all particles."""
-    plot, title = _figure(
-        "P_R", 330, "box_zoom,reset", y_axis_type="log", x_axis_label="1/T  (k_B/ε)", y_axis_label="P_R"
-    )
+    inverse = "1/T  (k_B/ε)"
+    plot, title = _figure("P_R", 330, "box_zoom,reset", y_axis_type="log", x_axis_label=inverse, y_axis_label="P_R")
     names = ("x", "T", "chosen", "all", "events", "samples")
     source = ColumnDataSource({name: [] for name in names})
     plot.line("x", "all", source=source, color=SOFT, line_dash="dashed", legend_label="all")
@@ -181,7 +180,8 @@ def rates_panel() -> tuple[figure, Callable[[Rates | None, str, str], None]]:
             "events": found.events, "samples": found.samples,
         }  # fmt: skip
         lacking = int((found.events == 0).sum())
-        title.text = f"P_R, {what}; {over}" + f"\nno events at {lacking} T" * bool(lacking)
+        title.text = f"P_R, {what}; {over}"
+        plot.xaxis.axis_label = inverse + f";  no events at {lacking} T" * bool(lacking)
 
     return plot, draw
 
@@ -207,6 +207,7 @@ def radial_panel() -> tuple[figure, Callable[[tuple[xr.DataArray, int] | None, x
             title.text = "g(r): no particle is chosen"
             return
         dashes = ", ".join(f"{dash} {name}" for dash, name in zip(DASHES, chosen[0]["neighbor"].values, strict=False))
-        title.text = f"g(r) around {chosen[1]:,} chosen (blue), all (grey)\n{dashes}"
+        title.text = f"g(r) around {chosen[1]:,} chosen (blue), all (grey)"
+        plot.xaxis.axis_label = f"r  (σ);  {dashes}"
 
     return plot, draw
