@@ -124,6 +124,10 @@ def _files(place: str) -> list[str]:
 
 def _of_one_format(data: str, files: Sequence[str]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """The one format of some files, those that have it, and what the others are."""
+    if not files and os.path.isdir(data):
+        raise TrajectoryError(
+            f"{data}: no files in this folder or below", remedy="name the folder that holds the trajectories"
+        )
     if not files:
         raise TrajectoryError(
             f"no file matches {data}",

@@ -156,6 +156,7 @@ def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path):
         (("mine", "--cluster", "moon"), "unknown batch system 'moon': choose slurm"),
         (("mine", "--data", "none/*.gsd"), "no file matches none/*.gsd: give a folder, or names such as"),
         (("mine", "--data", "none"), "no file matches none"),
+        (("mine", "--data", "bare"), "bare: no files in this folder or below: name the folder that holds"),
         (("mine", "--data", "T{temperature}/x.gsd"), "no file matches T{temperature}/x.gsd"),
         (("mine", "--data", "s3://bucket"), "is not supported"),
         (("mine", "--data", "$NO_SUCH_ROOM/x"), "environment variable NO_SUCH_ROOM"),
@@ -180,6 +181,7 @@ def test_what_cannot_be_is_refused_and_nothing_written(arguments, message, make)
         "deep/T1/x/a.gsd",
         "cut/T1.gsd",
     )
+    (folder / "bare").mkdir()
     (folder / "text").mkdir()
     (folder / "text/notes.txt").write_text("hello\n")
     (folder / "text/empty.gsd").touch()
