@@ -171,7 +171,7 @@ def rates_panel() -> tuple[figure, Callable[[Rates | None, str, str], None]]:
         plot.legend.visible = found is not None
         if found is None:
             source.data = {name: [] for name in names}
-            title.text = what
+            title.text, plot.xaxis.axis_label = what, inverse
             return
         # zero has no place on a logarithmic axis
         part, whole = (np.where(P > 0, P, np.nan) for P in (found.probability, found.everywhere))

@@ -92,9 +92,8 @@ def open_store(path: str | os.PathLike[str]) -> xr.DataTree:
     >>> tree = xr.DataTree.from_dict({"ka_0.0/production": run})
     >>> _ = tree.to_zarr("example.zarr", zarr_format=3, consolidated=False)
     >>> tree = dg.open_store("example.zarr")
-    >>> tree["ka_0.0/production"].dataset.hop.sel(temperature=0.47, method="nearest").sizes[
-    ...     "particle"
-    ... ]
+    >>> run = tree["ka_0.0/production"].dataset
+    >>> run.hop.sel(temperature=0.47, method="nearest").sizes["particle"]
     3
     """
     return open_tree(Path(path), {})
