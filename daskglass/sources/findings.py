@@ -23,12 +23,13 @@ from daskglass.study.templates import edited, quoted, template, text_at
 from daskglass.trajectories.isoconfigurational import Contents, scan
 from daskglass.trajectories.locate import Located, locate
 from daskglass.trajectories.mapping import Trajectory
-from daskglass.trajectories.patterns import RUNS
+from daskglass.trajectories.patterns import RUNS, find_matches, parse_pattern
 from daskglass.trajectories.several_files import file_of
 from daskglass.trajectories.survey import ROUNDING, Survey
 
 OF_FILES, OF_ENSEMBLES = "trajectories", "propensity"  # templates
 CHANGE = "# *"  # marks a line of a study file that is to be changed, as in cluster.yaml
+MOST_SHOWN = 3
 Place = tuple[str, float, int]  # run, temperature and replica
 
 
@@ -126,15 +127,16 @@ def _surveyed(located: Located, name: str, findings: Findings, over: Over) -> di
         rename=dict(located.rename),
         systems=[] if "system" in located.labels else [{"system": name}],
     )
+    if "temperature" not in located.labels:
+        # names with a number that may be one have been asked about
+        findings.unknown += [_no_temperature(located)] * ("temperature_written" not in located.labels)
+        return _first_of_systems(located, name, findings)
     try:
         found = find_files(study)
         every = by_system(survey_sources(study, findings.ledger, found, over))
     except DaskglassError as error:
         findings.unknown.append(str(error))
-        findings.complete = False
-        # without labels, the first file alone
-        file = look(Trajectory(Path(located.files[0]), name, RUNS[0], math.nan, 0), located.format, None)
-        return {name: {(RUNS[0], math.nan, 0): file}}
+        return _first_of_systems(located, name, findings)
     files = set(map(Path, located.files))
     named = {source.path for source in found if not files.isdisjoint(_files(source))}
     if more := sum(len(_files(source)) for source in found if source.path not in named):
@@ -147,6 +149,38 @@ def _surveyed(located: Located, name: str, findings: Findings, over: Over) -> di
         system: kept
         for system, of in every.items()
         if (kept := {place: file for place, file in of.items() if file.path in named})
+    }
+
+
+def _no_temperature(located: Located) -> str:
+    """What to do where no name or table says the temperature."""
+    words = sorted(_by_words(located))
+    otherwise = "put it into the names, or into a table named by `table`"
+    if len(words) > 1:
+        otherwise = (
+            f"if {listed(words[:MOST_SHOWN], 'and')}{' …' * (len(words) > MOST_SHOWN)} are temperatures and not systems, write "
+            "{state} for {system} in `path` and a table with the columns state and temperature, and name it by `table`"
+        )
+    return f"the temperature: give it on the line marked *, by `constants`, if all files have the same; otherwise {otherwise}"
+
+
+def _by_words(located: Located) -> dict[str, tuple[Path, str]]:
+    """The first file of each system that the names tell apart, and its time step if that is in its name; none if they do not."""
+    first: dict[str, tuple[Path, str]] = {}
+    if "system" in located.labels and not READERS[located.format].project:
+        for match in find_matches(parse_pattern(located.path)):
+            if "system" in match.values:
+                first.setdefault(str(match.values["system"]), (match.path, match.step))
+    return first
+
+
+def _first_of_systems(located: Located, name: str, findings: Findings) -> dict[str, dict[Place, File]]:
+    """The first file of each system, where it is not known which temperatures and replicas files are of."""
+    findings.complete = False
+    place = RUNS[0], math.nan, 0
+    return {
+        system: {place: look(Trajectory(path, system, *place, steps=(step,) * bool(step)), located.format, None)}
+        for system, (path, step) in (_by_words(located) or {name: (Path(located.files[0]), "")}).items()
     }
 
 
@@ -181,17 +215,24 @@ def _system(name: str, files: Mapping[Place, File], findings: Findings) -> list[
     temperatures = sorted(distinct({T for T, _ in production}), reverse=True)
     replicas = sorted({replica for _, replica in production})
     kept = list(takewhile(lambda replica: all((T, replica) in production for T in temperatures), replicas))
+    seeds = ""
     if not kept:
         kept = replicas[:1]
+        seeds = (
+            "; if the numbers are seeds, write {seed} for {replica} in `path` and a table with the columns seed and replica, "
+            "which counts those of every temperature from 0, and name it by `table`"
+        )
         temperatures = [T for T in temperatures if (T, kept[0]) in production]
+    temperatures_of_all = {T for T, _ in production}
     absent = sorted(
-        {f"T = {T:g}, replica {k}" for T in {T for T, _ in production} for k in replicas if (T, k) not in production}
+        f"T = {T:g}, replica {k}" for T in temperatures_of_all for k in replicas if (T, k) not in production
     )
     if absent:
+        shown = f"{'; '.join(absent[:MOST_SHOWN])}{' …' * (len(absent) > MOST_SHOWN)}"
         left = f"{_number(len(temperatures), 'temperature')} and {_number(len(kept), 'replica')}"
         findings.unknown.append(
-            f"{name}: no file of {'; '.join(absent[:3])}{' …' * (len(absent) > 3)}: every temperature needs the same replicas, "
-            f"and the study leaves out what some lack; it has {left}"
+            f"{name}: no file of {shown}: every temperature needs the same replicas, and the study leaves out what some lack; it "
+            f"has {left}{seeds}"
         )
     temperatures_text = ", ".join(f"{T!r}" for T in temperatures)
     findings.found.append(f"{name}: T = {temperatures_text}; {_number(len(kept), 'replica')}")

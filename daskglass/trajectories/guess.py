@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories.patterns import COUNTED, RUNS, Field
+from daskglass.trajectories.wildcards import name_one
 
 # what a label is called in names of files, in columns of tables and in state points; t is a time
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -84,6 +85,7 @@ def guess_pattern(
 
     Words before numbers tell (`T0.45`, `temp_0.45`, `replica3`, `run_01`); a number without a word is a temperature if
     it has a point, otherwise a time step if the file begins at it, or else `counted`; other words that differ are systems.
+    Numbers of replicas are seeds where every temperature of a system has only one.
 
     Parameters
     ----------
@@ -104,6 +106,8 @@ def guess_pattern(
     _keep_once(columns)
     _name_numbers(columns, paths, counted, at_step)
     _name_words(columns)
+    _free_replicas(columns)
+    _check_parted(paths, columns)
     _question(columns)
     pattern = "".join(
         str(Field(piece.field, "")) if piece.field else piece.text.replace("{", "{{").replace("}", "}}")
@@ -157,7 +161,7 @@ def _folders_as_words(paths: Sequence[str], split: Sequence[list[Piece]]) -> lis
     """Pieces of paths of as many folders each, where those that differ in their pieces are one word."""
     rows = [_components(row) for row in split]
     if len({len(row) for row in rows}) > 1:
-        _refuse(paths, Counter(path.count("/") for path in paths), lambda path: path.count("/"), "folders")
+        _refuse(paths, lambda path: path.count("/"), "folders")
     joined: list[list[Piece]] = [[] for _ in rows]
     for components in zip(*rows, strict=True):
         alike = len({tuple(map(_kind, component)) for component in components}) == 1
@@ -206,17 +210,30 @@ def _check_one_kind(paths: Sequence[str], columns: _Columns) -> None:
     labelled = any(columns.rows[0][k].field or _kind(columns.rows[0][k]) == "number" for k in last)
     runs = all(set(columns.texts(k)) <= set(RUNS) for k in words)
     if words and not labelled and not runs and max(folders.values()) > 1:
-        names = Counter(path.rpartition("/")[2] for path in paths)
-        _refuse(paths, names, lambda path: path.rpartition("/")[2], "names")
+        _refuse(paths, lambda path: path.rpartition("/")[2], "names")
 
 
-def _refuse(paths: Sequence[str], kinds: Counter, kind: Callable[[str], object], what: str) -> None:
-    examples = [next(path for path in paths if kind(path) == one) for one, _ in kinds.most_common(MOST_SHOWN)]
+def _refuse(paths: Sequence[str], kind: Callable[[str], object], what: str) -> None:
+    """Refuse files of several kinds, the most frequent first."""
+    kinds = {one: [path for path in paths if kind(path) == one] for one, _ in Counter(map(kind, paths)).most_common()}
+    examples = [files[0] for files in kinds.values()][:MOST_SHOWN]
     raise TrajectoryError(
         f"files of several kinds by their {what}, such as {', '.join(examples)}",
-        remedy='name one kind, such as --data "data/*/traj.gsd", or say what their names mean, such as --data '
-        '"data/T{temperature}/{system}.gsd"',
+        remedy=f"{name_one(list(kinds.values()))}; or say what their names mean, by fields such as "
+        '--data "data/T{temperature}/{system}.gsd"',
     )
+
+
+def _check_parted(paths: Sequence[str], columns: _Columns) -> None:
+    """Refuse names that are not built alike: what differs in the number of its words meets another field."""
+    fields = columns.fields()
+    mixed = [name and not all(map(TOKEN.fullmatch, columns.texts(k))) for k, name in enumerate(fields)]
+    if any(fields[k] and fields[k + 1] and (mixed[k] or mixed[k + 1]) for k in range(len(fields) - 1)):
+        raise TrajectoryError(
+            f"names follow no common pattern: {', '.join(paths[:MOST_SHOWN])}{' …' * (len(paths) > MOST_SHOWN)}",
+            remedy="rename the files alike, with text between what differs, or list them in a table beside them (a .csv file), "
+            "with a column of their names and others such as temperature and replica",
+        )
 
 
 def _keep_once(columns: _Columns) -> None:
@@ -285,6 +302,17 @@ def _name_words(columns: _Columns) -> None:
             columns.unknown.append(
                 f"what {_shown(columns.texts(k))} in the names mean: the field {{word_{others}}} distinguishes them"
             )
+
+
+def _free_replicas(columns: _Columns) -> None:
+    """Take numbers for seeds that differ but are replicas of nothing: every temperature of a system has only one."""
+    places = [k for k, name in enumerate(columns.fields()) if name == "replica" and columns.varies(k)]
+    others = [
+        tuple((piece.field, piece.text) for piece in row if piece.field not in ("", "replica")) for row in columns.rows
+    ]
+    if len(set(others)) == len(others):
+        for k in places:
+            columns.name(k, "seed")
 
 
 def _question(columns: _Columns) -> None:

@@ -20,6 +20,7 @@ from daskglass.trajectories.mapping import read_table
 from daskglass.trajectories.patterns import COUNTED, Field, find_matches, nearest, parse_pattern
 from daskglass.trajectories.several_files import file_of
 from daskglass.trajectories.signac import project_rows
+from daskglass.trajectories.wildcards import name_one
 
 LONGEST_MAGIC = max(len(reader.magic) for reader in READERS.values())
 TABLES = ".csv"
@@ -142,10 +143,10 @@ def _of_one_format(data: str, files: Sequence[str]) -> tuple[str, tuple[str, ...
             "may be read"
         )
     if len(counts) > 1:
-        examples = (f"{form} ({next(path for path, of in formats.items() if of == form)})" for form in counts)
+        kinds = {form: [path for path, of in formats.items() if of == form] for form in counts}
+        examples = (f"{form} ({paths[0]})" for form, paths in kinds.items())
         raise TrajectoryError(
-            f"{data}: files of {len(counts)} formats: {listed(examples, 'and')}",
-            remedy='name those of one format, such as "data/*/traj.gsd"',
+            f"{data}: files of {len(counts)} formats: {listed(examples, 'and')}", remedy=name_one(list(kinds.values()))
         )
     [form] = counts
     others = [path for path, of in formats.items() if of is None and not path.endswith(TABLES)]
