@@ -14,6 +14,7 @@ import typer
 from daskglass.cli.options import Debug
 from daskglass.cli.session import interruptible
 from daskglass.cli.tables import out, say, say_next
+from daskglass.cluster.shipped import FILE, profiles_of
 from daskglass.errors import DaskglassError, StudyError, writing
 from daskglass.registry import BATCH_SYSTEMS, TEMPLATES, listed
 
@@ -53,7 +54,6 @@ def new(
     debug: Debug = False,
 ) -> None:
     """Write a study file to begin from, with comments; with --data, filled in from existing trajectories."""
-    from daskglass.cluster.shipped import FILE, profiles_of
     from daskglass.study import templates
 
     templates.check_name(name)
@@ -129,6 +129,5 @@ def write(texts: Mapping[Path, str]) -> None:
 
 
 def _taken(file: Path) -> StudyError:
-    return StudyError(
-        "is there already, and is not overwritten", file=file, remedy="choose another name, or move it away"
-    )
+    other = "leave --cluster out to keep it" if file.name == FILE else "choose another name"
+    return StudyError("is there already, and is not overwritten", file=file, remedy=f"{other}, or move it away")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from daskglass.cli.options import RANGE, Debug, Replica, Run, Store, expanded
-from daskglass.cli.tables import out, print_rows, say
+from daskglass.cli.tables import note, out, print_rows, say
 from daskglass.errors import StudyError
+from daskglass.registry import listed
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SKIPPED = "may be repeated; skips NaN, and -1 in codes"
 
@@ -26,7 +31,9 @@ def info(store: Store, debug: Debug = False) -> None:
 
 def query(
     store: Store,
-    variable: Annotated[list[str], typer.Option(help="variable name; may be repeated")],
+    variable: Annotated[
+        list[str] | None, typer.Option(help="variable name; may be repeated; without it, names of all are printed")
+    ] = None,
     system: Annotated[list[str] | None, typer.Option(help="system name; may be repeated")] = None,
     run: Run = "production",
     temperature: Annotated[str | None, typer.Option(help=f"nearest value, {RANGE}")] = None,
@@ -55,7 +62,10 @@ def query(
     A table has a row for each combination of labels, also for missing values.
     """
     from daskglass.store.export import number_of_rows, save
-    from daskglass.store.queries import query_in_memory, reduced
+    from daskglass.store.queries import query_in_memory, reduced, variables_of
+
+    if not variable:
+        raise StudyError(f"choose by --variable from {listed(variables_of(store, system, run), 'and')}")
 
     reductions = {"mean": mean, "std": std, "min": minimum, "max": maximum, "sum": total, "count": count}
     asked = {how: dims for how, dims in reductions.items() if dims}
@@ -67,6 +77,7 @@ def query(
     }  # fmt: skip
     selection = {dim: value for dim, value in selection.items() if value is not None}
     found = query_in_memory(store, system, run, variable, **selection)
+    _say_nearest(found, selection)
     for how, dims in asked.items():
         found = reduced(found, how, dims)
     if output is None:
@@ -75,6 +86,18 @@ def query(
         save(found, output)
         sizes = ", ".join(f"{dim} {size}" for dim, size in found.sizes.items())
         say(f"{output}: {number_of_rows(found):,} rows" if output.suffix != ".nc" else f"{output}: {sizes}")
+
+
+def _say_nearest(found: xr.Dataset, selection: Mapping[str, object]) -> None:
+    """Say which labels were taken where those asked for are not there."""
+    from daskglass.physics.labels import distinct, same
+
+    for dim, value in selection.items():
+        if not isinstance(value, float) or dim not in found.coords:
+            continue
+        there = distinct(found[dim].values.ravel().tolist())
+        if not all(same(there, value)):
+            note(f"{dim} {value:g} is not there; the nearest is taken: {', '.join(f'{label:g}' for label in there)}")
 
 
 def export(

@@ -181,6 +181,9 @@ def print_status(store: Path, states: Sequence[StageStatus]) -> None:
         for state in states
     ]  # fmt: skip
     out.print(Fitted(["system", "stage", "done", "stale", "missing", "core seconds"], rows, range(2, 6)))
+    if not any(state.done or state.stale or state.failures for state in states):
+        remark(f"not begun: no results of a store {store.absolute()}; `store` counts from the working folder")
+        return
     left = [state for state in states if state.stale or state.missing]
     known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)
     size = size_text(files_below(store)[1])

@@ -358,7 +358,10 @@ class _Page:
         samples = self.samples[1]
         found = live.rates(samples, run["species"], wanted.slab.species, wanted.brush.first)
         limits = wanted.brush.first
-        what = choice.first.label + (f" {number(limits[0])} to {number(limits[1])}" if limits else ", all values")
+        alone = " alone" * (wanted.brush != Brush(first=limits))
+        what = choice.first.label + (
+            f" {number(limits[0])} to {number(limits[1])}{alone}" if limits else ", all values"
+        )
         return partial(self.draw_rates, found, what, f"{samples.frames} of {samples.total} times")
 
 

@@ -253,8 +253,8 @@ def _check_analysis(study: Study, plan: Plan) -> None:
                 f"{name}: {time.size} frames of the {run} run over {time[-1]:g} τ are fewer than hops.window = "
                 f"{window} τ spans"
             )
-        plan.frames_of(run, window / 2)
-    plan.frames_of(trained, settings["hops.lead"])
+        plan.frames_of(run, "hops.window", 0.5)
+    plan.frames_of(trained, "hops.lead")
 
 
 def _check_edges(study: Study, plan: Plan) -> None:

@@ -351,7 +351,7 @@ def time_left(now: Progress) -> str:
     if not now.remaining:
         return "time left not known yet"
     unknown = ", ".join(now.unknown) if len(now.unknown) < 3 else f"{len(now.unknown)} stages"
-    return f"more than {duration(now.remaining)} left ({unknown} not counted)"
+    return f"at least {duration(now.remaining)} left ({unknown} not counted)"
 
 
 def duration(seconds: float) -> str:

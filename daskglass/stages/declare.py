@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from daskglass.errors import StudyError
+from daskglass.errors import StudyError, setting
 from daskglass.sources import Source
 from daskglass.store.blocks import Block
 from daskglass.store.template import Layout
@@ -95,17 +95,22 @@ class Plan:
         replicas = self.layouts[run].sizes["replica"]
         return replicas if of == TRAINED else replicas * self.layouts[run].sizes["temperature"]
 
-    def frames_of(self, run: str, duration: float) -> int:
-        """Number of frames of a run in a time.
+    def frames_of(self, run: str, key: str, part: float = 1.0) -> int:
+        """Number of frames of a run in a part of the time that a setting gives.
 
         Raises
         ------
         StudyError
             If it is not whole.
         """
+        duration = part * self.settings[key]
         interval = float(np.diff(self.layouts[run].coordinates["time"][:2])[0])
         if abs(duration / interval - round(duration / interval)) > 1e-3:
-            raise StudyError(f"{duration} τ is not a whole number of frames of the {run} run, {interval:g} τ apart")
+            raise StudyError(
+                f"{'half of ' * (part == 0.5)}{setting(key)}, {duration:g} τ, is not a whole number of frames of the {run} run, "
+                f"which are {interval:g} τ apart",
+                remedy=f"change {setting(key)}, or {setting('source.trajectories.timestep')} if frames are not so far apart",
+            )
         return round(duration / interval)
 
 

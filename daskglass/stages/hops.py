@@ -84,7 +84,7 @@ def _their_frames(plan: Plan, block: Block) -> Sequence[Block]:
 
 
 def _half_window(plan: Plan, run: str) -> int:
-    return plan.frames_of(run, plan.settings["hops.window"] / 2)
+    return plan.frames_of(run, "hops.window", 0.5)
 
 
 def _reach(plan: Plan, block: Block) -> Sequence[Block]:

@@ -138,6 +138,12 @@ def check_is_store(path: Path) -> None:
     StoreError
         If there is none.
     """
+    if path.is_file():
+        raise StoreError(
+            "is a file, and no store",
+            file=path,
+            remedy="name the store, a folder such as first.zarr; a study file says it by `store`",
+        )
     if not (path / "zarr.json").is_file():
         raise StoreError("no store here", file=path, remedy="create one with `daskglass run STUDY.yaml`")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,13 @@ def query_in_memory(
     return _together(wanted, parts, run)
 
 
+def variables_of(store: Path, system: Sequence[str] | None, run: str) -> list[str]:
+    """Names of the variables that a run of some systems, or of all, has."""
+    tree = open_tree(store, run=run)
+    parts = [_group(tree, name, run, None) for name in system or sorted(tree.children)]
+    return sorted({str(name) for part in parts for name in part.data_vars})
+
+
 def _chosen(
     tree: xr.DataTree,
     system: str | Sequence[str] | None,
@@ -136,7 +143,7 @@ def reduced(found: xr.Dataset, how: str, dims: Sequence[str]) -> xr.Dataset:
     """
     for dim in dims:
         if dim not in found.dims:
-            raise StoreError(f"cannot take the {how} over {dim!r}: the dimensions are {sorted(map(str, found.dims))}")
+            raise StoreError(f"cannot take the {how} over {dim!r}: the dimensions are {_names(found.dims)}")
     for name, variable in found.data_vars.items():
         if variable.dtype.kind not in "biuf":
             raise StoreError(f"{name} does not contain numbers: cannot take its {how}")
@@ -168,18 +175,23 @@ def in_short(labels: Labels, most: int = 6) -> str:
     return ", ".join(given) if len(given) <= most else f"{given[0]} … {given[-1]} ({len(given)})"
 
 
+def _names(there: Iterable[Hashable]) -> str:
+    return ", ".join(sorted(map(str, there))) or "none"
+
+
 def _group(tree: xr.DataTree, system: str, run: str, variables: Sequence[str] | None) -> xr.Dataset:
     if system not in tree.children:
-        raise StoreError(f"no system {system!r} in the store; its systems are {sorted(tree.children)}")
+        raise StoreError(f"no system {system!r} in the store; its systems are {_names(tree.children)}")
     if run not in tree[system].children:
-        raise StoreError(f"no run {run!r} in {system}; its runs are {sorted(tree[system].children)}")
+        raise StoreError(f"no run {run!r} in {system}; its runs are {_names(tree[system].children)}")
     dataset = tree[system][run].to_dataset()
     if variables is None:
         return dataset
     for name in variables:
         if name not in dataset.variables:
             raise StoreError(
-                f"no variable {name!r} in {system}/{run}; its variables are {sorted(map(str, dataset.variables))}"
+                f"no variable {name!r} in {system}/{run}; its variables are {_names(dataset.data_vars)}; its coordinates "
+                f"{_names(dataset.coords)}"
             )
     kept = dataset[list(variables)]
     return kept.reset_coords([name for name in variables if name in kept.coords and name not in kept.dims])
@@ -227,12 +239,12 @@ def _labels(part: xr.Dataset, key: str, where: str) -> Labels:
     if key == "species":
         if "species" not in part.variables or "particle" not in part["species"].dims:
             raise StoreError(
-                f"cannot select species in {where}: no variable has particles; the dimensions are {sorted(map(str, part.dims))}"
+                f"cannot select species in {where}: no variable has particles; the dimensions are {_names(part.dims)}"
             )
         # code -1, no particle, reads the last name: none
         return np.array([*species_names(part["species"]), ""])[part["species"].values]
     if key not in part.dims:
-        raise StoreError(f"no dimension {key!r} in {where}; its dimensions are {sorted(map(str, part.dims))}")
+        raise StoreError(f"no dimension {key!r} in {where}; its dimensions are {_names(part.dims)}")
     if part[key].ndim > 1:
         others = " and ".join(str(dim) for dim in part[key].dims if dim != key)
         raise StoreError(f"{key} in {where} depends on {others}", remedy=f"select one {others} first")

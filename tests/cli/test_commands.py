@@ -225,6 +225,9 @@ def test_status_of_a_study_not_begun_shows_all_missing(tmp_path):
     shown = command_here("status", "tiny.yaml", folder=tmp_path)
     assert shown.returncode == 0
     assert "complete" not in shown.stdout
+    assert (
+        f"not begun: no results of a store {tmp_path}/tiny.zarr; `store` counts from the working folder" in shown.stdout
+    )
     assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
 
 
@@ -252,7 +255,13 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("run", "none.yaml"), 2, "none.yaml: cannot be read"),
+        (
+            ("run", "none.yaml"),
+            2,
+            "none.yaml: there is no such file: name the study file, or begin one with `daskglass new",
+        ),
+        (("status", "folder"), 2, "folder: is a folder, and no study file: name the study file"),
+        (("info", "good.yaml"), 1, "good.yaml: is a file, and no store: name the store, a folder such as first.zarr"),
         (("run", "bad.yaml"), 2, "bad.yaml:2: stor: unknown key"),
         (("run", "good.yaml", "--stage", "dance"), 2, "unknown stage 'dance'"),
         (("run", "good.yaml", "--stage", "hops", "--from", "hops"), 2, "not both"),
@@ -271,6 +280,7 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
     ],
 )
 def test_an_error_is_reported_in_one_line(tmp_path, arguments, status, message):
+    (tmp_path / "folder").mkdir()
     (tmp_path / "good.yaml").write_text(TINY)
     (tmp_path / "bad.yaml").write_text(TINY.replace("store:", "stor:"))
     (tmp_path / "files.yaml").write_text(FILES.replace("$TINY/", ""))
@@ -364,7 +374,7 @@ def test_a_label_is_written_as_a_number_or_a_range(text):
 def test_names_that_others_chose_cannot_control_a_terminal(tmp_path):
     name = "\x1b]0;owned\x07[red]\x9b31m\u202e"
     done = command_here("run", f"{name}.yaml", folder=tmp_path)
-    assert "\\x1b]0;owned\\x07[red]\\x9b31m\\u202e.yaml: cannot be read" in done.stderr
+    assert "\\x1b]0;owned\\x07[red]\\x9b31m\\u202e.yaml: there is no such file" in done.stderr
     done = command("info", os.fsdecode(b"\xff.zarr"), folder=tmp_path)
     assert "\\udcff.zarr: no store here" in done.stderr
 

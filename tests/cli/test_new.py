@@ -85,7 +85,8 @@ def test_a_file_that_is_there_is_never_overwritten(there, dangling, tmp_path):
         (tmp_path / there).write_text("mine\n")
     done = command_here("new", "mine", "--cluster", "slurm", folder=tmp_path)
     assert done.returncode == 2
-    assert f"daskglass: {there}: is there already, and is not overwritten: choose another name" in done.stderr
+    way_out = {"mine.yaml": "choose another name", "cluster.yaml": "leave --cluster out to keep it"}[there]
+    assert f"daskglass: {there}: is there already, and is not overwritten: {way_out}, or move it away" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [there]
     assert dangling or (tmp_path / there).read_text() == "mine\n"
 

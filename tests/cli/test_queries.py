@@ -71,6 +71,7 @@ def test_a_query_writes_what_other_programs_read(tiny, tmp_path, run, suffix):
     asked = ("--system", "ka_0.0", "--temperature", "0.81", "--variable", "softness", "--out", out)
     done = command_here("query", "tiny.zarr", *asked, folder=tiny)
     assert done.returncode == 0, done.stderr
+    assert done.stderr == "temperature 0.81 is not there; the nearest is taken: 0.8\n"
     readers = {
         ".csv": lambda: pd.read_csv(out)["softness"].to_numpy(),
         ".parquet": lambda: pd.read_parquet(out)["softness"].to_numpy(),
@@ -159,6 +160,7 @@ def test_an_exported_trajectory_holds_the_store_to_the_bit(tiny, tmp_path, run):
     ("arguments", "status", "message"),
     [
         (("query", "--variable", "spin"), 1, "no variable 'spin'"),
+        (("query", "--run", "ensemble"), 2, "choose by --variable from activation_energy, activation_energy_err"),
         (("query", "--variable", "hop", "--replica", "7"), 1, "no data at replica=7 in production: ka_0.0 has 0, 1"),
         (("query", "--variable", "hop", "--temperature", "0.4-0.6"), 2, "give a number, or a range"),
         (("query", "--variable", "hop", "--time", ":"), 2, "give a number, or a range"),

@@ -87,7 +87,7 @@ def test_what_is_chosen_dragged_and_brushed_is_what_the_numbers_say(browser, sma
     brush(browser, "slab", (1.0, 1.0), (5.0, 6.0))
     wait_for(lambda: browser.execute_script(CODE), lambda code: "away" in code)
     both = found_by_code(browser)
-    wait_for_text(browser, f"{int(both.softness.count())} of 400 particles chosen")
+    wait_for_text(browser, f"{int(both.softness.count())} of 400 particles chosen", " alone; ")
     assert 0 < int(both.softness.count()) < int(softness.count())
     inside = (both.inherent % both.box).sel(xyz="x")
     assert float(inside.min()) > 0.9

@@ -192,7 +192,7 @@ def test_time_left_is_never_less_than_one_task():
 def test_time_left_says_which_stages_it_does_not_know():
     found = seen(plan(), finished(KEYS[0], seconds=2.0))
     assert found.unknown == ("train",)
-    assert "more than 5 s left (train not counted)" in headline(found)
+    assert "at least 5 s left (train not counted)" in headline(found)
     assert "time left not known yet" in headline(seen(plan()))
 
 

@@ -184,7 +184,7 @@ def test_times_that_differ_by_row_are_selected_once_a_row_is():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"system": "medium"}, r"no system 'medium'.*'large', 'small'"), ({"run": "warmup"}, "no run 'warmup'.*production"),
+    [({"system": "medium"}, r"no system 'medium'.*large, small"), ({"run": "warmup"}, "no run 'warmup'.*production"),
      ({"variables": ["spin"]}, "no variable 'spin'.*hop"), ({"colour": 1}, "no dimension 'colour'.*temperature"),
      ({"temperature": slice(5, 6)}, "no data at temperature=5:6 in production: large has 1.3, 0.9; small has 0.9, 0.7, 0.5"),
      ({"temperature": [0.9, 0.33]}, "no data at temperature=0.33"), ({"temperature": float("nan")}, "no data at temp"),
