@@ -1,33 +1,32 @@
-"""Tables of docs/validation.md, from the store of pipelines/validation.yaml: `python docs/validation/summary.py STORE`.
+"""Tables of docs/validation.md and figures of all systems, from their tables alone.
 
-Beside what the page of a study shows: entropies of both variants, and checks that the runs themselves must pass.
+`python docs/validation/summary.py docs/validation FIGURES` prints Markdown, and draws into a folder. Systems are run one after
+the other, in stores of their own; only the first figure, which shows particles, needs such a store.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
-from scipy.special import chdtrc
 
 import daskglass as dg
 from daskglass.physics.systems import Mixture
 from daskglass.report.claims import judge
 from daskglass.report.numbers import with_error
+from daskglass.report.page import write_figure
 from daskglass.report.results import Results, SystemResults, read_results
-
-FRAMES = 3  # of each run, whose forces are taken pair by pair
+from daskglass.store.tables import Tables, read_tables
 
 
 def main() -> None:
-    """Print all tables as Markdown."""
-    store = Path(sys.argv[1])
-    tree = dg.open_store(store)
-    results = read_results(tree)
+    """Print all tables, and draw the figures."""
+    tables, folder = map(Path, sys.argv[1:3])
+    results = together(read_tables(tables))
     for system in results.systems:
         print(f"\n### {system.name}\n")
         markdown(BY_TEMPERATURE, by_temperature(system))
@@ -35,8 +34,9 @@ def main() -> None:
     markdown(BY_SYSTEM, [of_system(system) for system in results.systems])
     print("\n### Claims\n")
     markdown(("claim", "verdict", "numbers"), claims(results))
-    print("\n### Runs\n")
-    markdown(CHECKS, [checks(system, tree[system.name]) for system in results.systems])
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(2, len(results.figures) + 1):
+        write_figure(results, number, folder)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -45,35 +45,70 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print(f"| {' | '.join(cells)} |")
 
 
+def together(tables: dict[str, Tables]) -> Results:
+    """Results of systems from their tables, with runs that say how much was simulated, and hold no particles."""
+    groups: dict[str, xr.Dataset] = {}
+    for name, of in tables.items():
+        groups |= {
+            f"{name}/production": without_particles(of),
+            f"{name}/ensemble": of.ensemble,
+            f"{name}/model": of.model,
+        }
+    return read_results(xr.DataTree.from_dict(groups))
+
+
+def without_particles(tables: Tables) -> xr.Dataset:
+    """Production run of some tables: its labels, species and attributes."""
+    mixture = Mixture.model_validate_json(tables.attrs["mixture"])
+    frames = json.loads(tables.attrs["study"])["source"]["simulate"]["production"]["frames"]
+    counts = np.rint(np.array(mixture.fractions) * tables.attrs["particles"]).astype(int)
+    inherent = {"inherent": np.nan} if "s2_thermal" in tables.ensemble else {}
+    axes = {dim: tables.ensemble[dim].values for dim in ("temperature", "replica")}
+    return xr.Dataset(
+        inherent, axes | {"time": np.arange(frames), "species": ("particle", np.repeat(np.arange(counts.size), counts))},
+        dict(tables.attrs),
+    )  # fmt: skip
+
+
 # --- results -------------------------------------------------------------------------------------------------------
 
-BY_TEMPERATURE = (
-    "T", "τ_α", "D", "U", "P", "s⁽²⁾", "s⁽²⁾, core left out", "rearranging", "recall", "precision", "Pearson",
+# header, variable and what it is multiplied by
+QUANTITIES = (
+    ("τ_α", "relaxation_time", 1), ("10³ D", "diffusivity", 1000), ("U", "potential_energy", 1), ("P", "pressure", 1),
+    ("s⁽²⁾", "s2", 1), ("rearranging", "rearranging_fraction", 1), ("recall", "recall", 1), ("precision", "precision", 1),
+    ("Pearson", "pearson", 1),
 )  # fmt: skip
+BY_TEMPERATURE = ("T", *(head for head, _, _ in QUANTITIES))
 
 
 def by_temperature(system: SystemResults) -> Iterator[list[str]]:
     """Rows of a system, from hot to cold."""
-    table = system.ensemble
-    omitted = without_core(system)
-    for k, T in enumerate(table["temperature"].values):
-        row = table.isel(temperature=k)
-        names = ("relaxation_time", "diffusivity", "potential_energy", "pressure", "s2")
-        more = ("rearranging_fraction", "recall", "precision", "pearson")
-        yield [
-            f"{T:.2f}", *(value(row, name) for name in names), value(omitted.isel(temperature=k), "s2"),
-            *(value(row, name) for name in more),
-        ]  # fmt: skip
+    for k, T in enumerate(system.temperature):
+        row = system.ensemble.isel(temperature=k)
+        yield [f"{T:.2f}", *(brief(row, name, factor) for _, name, factor in QUANTITIES)]
 
 
-def without_core(system: SystemResults) -> xr.Dataset:
-    """Entropy as the published curves have it, with its error over replicas."""
-    species = system.production["species"].values
-    g = system.production["g"].load().assign_coords(fraction=("neighbor", np.bincount(species) / species.size))
-    s2 = dg.excess_entropy(g, float(system.ensemble["density"]), core="omit")
-    s2 = s2.sortby("temperature", ascending=False)
-    error = s2.std("replica", ddof=1) / np.sqrt(s2.sizes["replica"])
-    return xr.Dataset({"s2": s2.mean("replica"), "s2_err": error})
+def brief(row: xr.Dataset, name: str, factor: float) -> str:
+    """A number with the error of its last digits: 0.372(2)."""
+    value, error = (factor * float(row[each]) for each in (name, f"{name}_err"))
+    if not error > 0:
+        return f"{value:.4g}"
+    # of the rounded error: 0.0998 is 0.10
+    digits = max(0, 1 - int(f"{error:.1e}".partition("e")[2]))
+    shown = f"{error:.{digits}f}"
+    text = f"{value:.{digits}f}({shown if error >= 1 else shown.replace('.', '').lstrip('0')})"
+    return text.replace("-", "−")
+
+
+def core(system: SystemResults) -> float:
+    """What s⁽²⁾ gains where the core is left out, as the published curves have it; the same at all temperatures."""
+    counts = np.bincount(system.production["species"].values)
+    g = system.ensemble["g"].assign_coords(fraction=("neighbor", counts / counts.sum()))
+    density = float(system.ensemble["density"])
+    gained = dg.excess_entropy(g, density, core="omit") - dg.excess_entropy(g, density)
+    if float(gained.max() - gained.min()) > 1e-3:
+        raise ValueError(f"{system.name}: it differs between temperatures: {gained.values}")
+    return float(gained.mean())
 
 
 def value(row: xr.Dataset, name: str) -> str:
@@ -83,7 +118,7 @@ def value(row: xr.Dataset, name: str) -> str:
 
 BY_SYSTEM = (
     "system", "time step", "supercooled T", "T_A from S", "T_A from local s⁽²⁾", "Pearson, pooled",
-    "P_R(T_A)", "held-out accuracy", "common scatter s of ln P_R",
+    "P_R(T_A)", "held-out accuracy", "common scatter s of ln P_R", "core",
 )  # fmt: skip
 
 
@@ -101,6 +136,7 @@ def of_system(system: SystemResults) -> list[str]:
         f"{float(fits['onset_probability']):.3f}",
         f"{float(system.model['accuracy']):.3f}",
         f"{scatter.min():.3f} to {scatter.max():.3f}",
+        f"{core(system):.4f}",
     ]
 
 
@@ -108,129 +144,6 @@ def claims(results: Results) -> Iterator[list[str]]:
     """What the page says of each claim."""
     for claim in judge(results):
         yield [claim.text, claim.verdict, "; ".join(claim.reasons)]
-
-
-# --- runs ----------------------------------------------------------------------------------------------------------
-
-CHECKS = (
-    "system", "configurational T over T", "pressure of pairs less engine's, over its noise",
-    "U(T) = a + b T^0.6 above T_A: R²", "replicas: χ² of τ_α, U, P, hops", "halves at the coldest T: U, hops",
-)  # fmt: skip
-
-
-def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
-    """Row of a system: what must hold whatever the physics of the glass."""
-    run = node["production"].dataset
-    ratios, apart = zip(*(forces_of(run, k, system.mixture) for k in range(run.sizes["temperature"])), strict=True)
-    return [
-        system.name,
-        f"{np.mean(ratios):.4f} ± {np.std(ratios, ddof=1) / np.sqrt(len(ratios)):.4f}",
-        f"{np.sqrt(np.mean(np.square(apart))):.2f}",
-        straightness(system),
-        between_replicas(node),
-        halves(run),
-    ]
-
-
-def forces_of(run: xr.Dataset, k: int, mixture: Mixture) -> tuple[float, float]:
-    """Configurational temperature ⟨F²⟩/⟨∇²U⟩ over T, and how far the pressure of its pairs is from the engine's.
-
-    The engine's has the kinetic energy of the moment, which fluctuates: in units of that.
-    """
-    T = float(run["temperature"][k])
-    squares, laplacian, apart = 0.0, 0.0, []
-    for replica in range(run.sizes["replica"]):
-        for frame in np.linspace(0, run.sizes["time"] - 1, FRAMES).astype(int):
-            at = run.isel(temperature=k, replica=replica, time=frame)
-            F, trace, virial = pair_sums(at["position"].values, run["species"].values, run["box"].values, mixture)
-            squares, laplacian = squares + (F**2).sum(), laplacian + trace
-            volume = float(run["box"].prod())
-            apart.append((len(F) * T + virial / 3) / volume - float(at["pressure"]))
-    noise = run.sizes["particle"] / volume * T * np.sqrt(2 / (3 * run.sizes["particle"] * len(apart)))
-    return squares / laplacian / T, float(np.mean(apart) / noise)
-
-
-def pair_sums(
-    x: NDArray[np.floating], codes: NDArray[np.integer], box: NDArray[np.floating], mixture: Mixture
-) -> tuple[NDArray[np.float64], float, float]:
-    """Forces, the trace of the Hessian and the virial, from every pair."""
-    x = x.astype(np.float64)
-    F, trace, virial, h, shell = np.zeros_like(x), 0.0, 0.0, 1e-5, 0.05
-    for i in range(len(x) - 1):
-        apart = x[i] - x[i + 1 :]
-        apart -= box * np.round(apart / box)
-        r = np.sqrt((apart**2).sum(axis=1))
-        for code, name in enumerate(mixture.species):
-            pair = (mixture.species[codes[i]], name)
-            cutoff = 2.5 * mixture.pair(*pair).sigma
-            alike = codes[i + 1 :] == code
-            near = np.flatnonzero(alike & (r < cutoff))
-            force = dg.pair_force(mixture, *pair, r[near])
-            slope = (dg.pair_force(mixture, *pair, r[near] + h) - dg.pair_force(mixture, *pair, r[near] - h)) / (2 * h)
-            each = force[:, None] * apart[near] / r[near, None]
-            F[i] += each.sum(axis=0)
-            F[i + 1 + near] -= each
-            virial += float((force * r[near]).sum())
-            # ∇² of V(r) is V'' + 2V'/r, of both particles
-            inside = r[near] < cutoff - h
-            trace += 2 * float((-slope - 2 * force / r[near])[inside].sum())
-            # the force jumps at the cut-off, where V'' is a delta function
-            crossing = (alike & (np.abs(r - cutoff) < shell)).sum() / (2 * shell)
-            trace += 2 * crossing * float(dg.pair_force(mixture, *pair, cutoff * (1 - 1e-9)))
-    return F, trace, virial
-
-
-def straightness(system: SystemResults) -> str:
-    """R² of U against T^0.6 at the temperatures above the onset."""
-    T, U = system.ensemble["temperature"].values, system.ensemble["potential_energy"].values
-    hot = system.onset("softness")[0] < T
-    if hot.sum() < 3:
-        return f"{hot.sum()} temperatures above T_A"
-    x = T[hot] ** 0.6
-    rest = U[hot] - np.polyval(np.polyfit(x, U[hot], 1), x)
-    return f"{1 - (rest**2).sum() / ((U[hot] - U[hot].mean()) ** 2).sum():.5f} ({hot.sum()} T)"
-
-
-def between_replicas(node: xr.DataTree) -> str:
-    """χ² of two replicas against the errors that blocks of time give each."""
-    production, relaxation = node["production"].dataset, node["relaxation"].dataset
-    parts = [
-        blocks(production["potential_energy"]), blocks(production["pressure"]),
-        blocks((production["hop"] > 0.2).where(production["hop"].notnull()).mean("particle")),
-    ]  # fmt: skip
-    tau = dg.relaxation_time(relaxation["scattering"].load())
-    from daskglass.physics.motion import relaxation_time_error
-
-    error = relaxation_time_error(relaxation["scattering"].load(), relaxation["scattering_err"].load())
-    squares = []
-    for values, errors in [*parts, (tau, error)]:
-        difference = values.isel(replica=0) - values.isel(replica=1)
-        squares.append(((difference**2) / (errors**2).sum("replica")).values)
-    found = np.concatenate(squares)
-    found = found[np.isfinite(found)]
-    return f"{found.sum():.0f} of {found.size}, p = {chdtrc(found.size, found.sum()):.2g}"
-
-
-def blocks(series: xr.DataArray, number: int = 5) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean over time of each row, and its error from so many blocks."""
-    series = series.load().dropna("time", how="all")
-    length = series.sizes["time"] // number
-    each = series.isel(time=slice(length * number)).coarsen(time=length).mean()
-    return series.mean("time"), each.std("time", ddof=1) / np.sqrt(number)
-
-
-def halves(run: xr.Dataset) -> str:
-    """Second half of the coldest runs less the first, in standard errors."""
-    cold = run.isel(temperature=int(run["temperature"].values.argmin()))
-    hops = (cold["hop"] > 0.2).where(cold["hop"].notnull()).mean("particle")
-    found = []
-    for series in (cold["potential_energy"], hops):
-        series = series.load().dropna("time", how="all")
-        middle = series.sizes["time"] // 2
-        first, second = (blocks(series.isel(time=part)) for part in (slice(middle), slice(middle, None)))
-        error = np.sqrt(float((first[1] ** 2 + second[1] ** 2).sum())) / run.sizes["replica"]
-        found.append(float((second[0] - first[0]).mean()) / error)
-    return ", ".join(f"{each:+.1f}" for each in found) + " of their errors"
 
 
 if __name__ == "__main__":
