@@ -7,12 +7,14 @@ the other, in stores of their own; only the first figure, which shows particles,
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from scipy.optimize import minimize_scalar
 
 import daskglass as dg
 from daskglass.physics.systems import Mixture
@@ -32,6 +34,8 @@ def main() -> None:
         markdown(BY_TEMPERATURE, by_temperature(system))
     print("\n### Systems\n")
     markdown(BY_SYSTEM, [of_system(system) for system in results.systems])
+    print("\n### τ_α against T/T_A\n")
+    markdown(ONE_CURVE, on_one_curve(results.systems))
     print("\n### Claims\n")
     markdown(("claim", "verdict", "numbers"), claims(results))
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,6 +142,37 @@ def of_system(system: SystemResults) -> list[str]:
         f"{scatter.min():.3f} to {scatter.max():.3f}",
         f"{core(system):.4f}",
     ]
+
+
+ONE_CURVE = ("system", "T_A/T", "by τ_α: T_A over its own", "rms of ln τ_α", "by τ_α √T", "rms of ln τ_α √T")
+
+
+def on_one_curve(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
+    """How far τ_α(T/T_A) is from that of the first system: what T_A had to be for it to lie there, and what is left then.
+
+    The error is of the ratio of the two T_A, from softness.
+    """
+    first, *others = systems
+    for system in others:
+        errors = [error / T_A for T_A, error in (each.onset("softness") for each in (first, system))]
+        inverse, _ = relaxation(system, 0.0)
+        row = [system.name, f"{inverse.min():.2f} to {inverse.max():.2f}"]
+        for power in (0.0, 0.5):
+            curve, (x, y) = relaxation(first, power), relaxation(system, power)
+
+            def apart(factor: float, curve=curve, x=x, y=y) -> np.ndarray:
+                inside = (factor * x >= curve[0].min()) & (factor * x <= curve[0].max())
+                return y[inside] - np.interp(factor * x[inside], *curve)
+
+            found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=(0.8, 1.25), method="bounded")
+            row += [with_error(found.x, found.x * math.hypot(*errors)), f"{np.sqrt(found.fun):.3f}"]
+        yield row
+
+
+def relaxation(system: SystemResults, power: float) -> tuple[np.ndarray, np.ndarray]:
+    """T_A/T, rising, and ln τ_α T^power."""
+    T, tau = system.temperature, system.ensemble["relaxation_time"].values
+    return system.onset("softness")[0] / T, np.log(tau * T**power)
 
 
 def claims(results: Results) -> Iterator[list[str]]:
