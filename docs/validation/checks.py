@@ -19,7 +19,8 @@ from daskglass.report.results import SystemResults, read_results
 FRAMES = 3  # of each run, whose forces are taken pair by pair
 CHECKS = (
     "system", "configurational T over T", "pressure of pairs less engine's, over its noise",
-    "U(T) = a + b T^0.6 above T_A: R²", "replicas: χ² of τ_α, U, P, hops", "halves at the coldest T: U, hops",
+    "U(T) = a + b T^0.6 above T_A: R²", "D of production over that of relaxation", "replicas: χ² of τ_α, U, P, hops",
+    "halves at the coldest T: U, hops",
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
         f"{np.mean(ratios):.4f} ± {np.std(ratios, ddof=1) / np.sqrt(len(ratios)):.4f}",
         f"{np.sqrt(np.mean(np.square(apart))):.2f}",
         straightness(system),
+        diffusion(run, node["relaxation"].dataset),
         between_replicas(node),
         halves(run),
     ]
@@ -94,6 +96,28 @@ def straightness(system: SystemResults) -> str:
     x = T[hot] ** 0.6
     rest = U[hot] - np.polyval(np.polyfit(x, U[hot], 1), x)
     return f"{1 - (rest**2).sum() / ((U[hot] - U[hot].mean()) ** 2).sum():.5f} ({hot.sum()} T)"
+
+
+def diffusion(run: xr.Dataset, relaxation: xr.Dataset) -> str:
+    """Ratio of the diffusion coefficients of two runs that were simulated one after the other; geometric mean of all."""
+    species = run["species"].load()
+    of_run = [
+        dg.mean_squared_displacement(run["position"].isel(temperature=k).load(), species, lags_of(run))
+        for k in range(run.sizes["temperature"])
+    ]
+    D = dg.diffusivity(xr.concat(of_run, run["temperature"]))
+    ratio = np.log(D / dg.diffusivity(relaxation["msd"].load())).values
+    ratio = ratio[np.isfinite(ratio)]
+    if ratio.size < 2:
+        return f"{ratio.size} of {D.size} runs diffuse"
+    error = ratio.std(ddof=1) / np.sqrt(ratio.size)
+    return f"{np.exp(ratio.mean()):.4f} ± {error:.4f} ({ratio.size} of {D.size} runs)"
+
+
+def lags_of(run: xr.Dataset) -> NDArray[np.float64]:
+    """Lags up to half of a run, so that pairs of frames are many."""
+    time = run["time"].values
+    return time[: time.size // 2 + 1] - time[0]
 
 
 def between_replicas(node: xr.DataTree) -> str:
