@@ -25,7 +25,9 @@ StudyFile = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="print the traceback of an error")]
 Store = Annotated[Path, typer.Argument(help="store, such as quickstart.zarr", show_default=False, callback=_store)]
-Run = Annotated[str, typer.Option(help="run: production, training, relaxation, ensemble")]
+Run = Annotated[
+    str, typer.Option(help="run: production, training, relaxation, isoconfigurational; tables: ensemble, scoreboard")
+]
 Replica = Annotated[int | None, typer.Option(help="replica number")]
 RANGE = "or a range such as 0.4:0.6, 0.4: or :0.6"
 Cluster = Annotated[

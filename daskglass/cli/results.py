@@ -133,6 +133,7 @@ def export(
     for dim in ("system", "temperature", "replica"):
         if row.sizes.get(dim, 1) > 1:
             raise StudyError(f"choose one {dim} with --{dim}: {in_short(row[dim].values, 30)}")
+    _say_nearest(row, selection)
     row = row.squeeze([dim for dim in ("system", "temperature", "replica") if dim in row.dims])
     if "time" not in row.dims:
         row = row.assign({name: row[name].expand_dims("time") for name in (positions, *scalars)})

@@ -87,12 +87,16 @@ def print_sources(study: Study, sources: Iterable[Trajectory]) -> None:
     run = [] if own else ["run"]
     rows = []
     listed = {system.system: system for system in study.systems}
+    replicas: dict[str, list[int]] = {}
+    for name in {source.system for source in sources}:
+        asked = listed[name].replicas if name in listed else None
+        replicas[name] = sorted({source.replica for source in sources if source.system == name})[:asked]
     for source in sources:
         system = listed.get(source.system)
         unlisted = (
             system is not None and system.temperatures != () and find(system.temperatures, source.temperature) is None
         )
-        left_out = bool(listed) and (system is None or unlisted)
+        left_out = bool(listed) and (system is None or unlisted or source.replica not in replicas[source.system])
         rows.append([
             source.system, *(source.run for _ in run), f"{source.temperature:g}", str(source.replica),
             *(_label(getattr(source, name)) for name in own),
@@ -182,7 +186,7 @@ def print_status(store: Path, states: Sequence[StageStatus]) -> None:
     ]  # fmt: skip
     out.print(Fitted(["system", "stage", "done", "stale", "missing", "core seconds"], rows, range(2, 6)))
     if not any(state.done or state.stale or state.failures for state in states):
-        remark(f"not begun: no results of a store {store.absolute()}; `store` counts from the working folder")
+        remark(f"not begun: no results of a store {store.absolute()}; `store` is relative to the working folder")
         return
     left = [state for state in states if state.stale or state.missing]
     known = sum(s.seconds / s.done * (s.stale + s.missing) for s in left if s.done and s.seconds)

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel
 
-from daskglass.errors import StudyError, TrajectoryError
+from daskglass.errors import StudyError, TrajectoryError, setting
 from daskglass.physics.bins import bin_middles
 from daskglass.physics.defaults import GENERATIONS
 from daskglass.physics.labels import find
@@ -250,8 +250,9 @@ def _check_analysis(study: Study, plan: Plan) -> None:
         time = plan.layouts[run].coordinates["time"].values
         if time[-1] < window:
             raise StudyError(
-                f"{name}: {time.size} frames of the {run} run over {time[-1]:g} τ are fewer than hops.window = "
-                f"{window} τ spans"
+                f"{name}: the {run} run is {time[-1]:g} τ long ({time.size} frame{'s' * (time.size != 1)}), less than the "
+                f"{setting('hops.window')} of {window:g} τ",
+                remedy=f"longer runs, or a shorter {setting('hops.window')}",
             )
         plan.frames_of(run, "hops.window", 0.5)
     plan.frames_of(trained, "hops.lead")

@@ -13,7 +13,7 @@ from typing import Literal
 from daskglass.errors import StoreError
 from daskglass.store.ledger import Entry, core_seconds, read_entry, stage_and_system
 from daskglass.store.lock import holder_of, is_dead
-from daskglass.study.paths import ledger_path, lock_path
+from daskglass.study.paths import check_no_file, ledger_path, lock_path
 
 MINUTE = 60.0  # over which speed is measured, and after which a run that says nothing is called silent
 NOTES = 6  # the last ones, that have room on a screen
@@ -302,6 +302,7 @@ class Follower:
         if self.ledger.exists():
             self._read()
         elif holder is None:
+            check_no_file(self.store)
             raise StoreError("no store here", file=self.store, remedy="`daskglass run STUDY.yaml` makes one")
         known = holder is not None and holder["host"] == socket.gethostname() and "started" in holder
         return progress(self.tally, holder, known and is_dead(holder or {}), time.time())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from daskglass.study.load import found_system, study_of_files
 from daskglass.study.templates import edited, quoted, template, text_at
 from daskglass.trajectories.isoconfigurational import Contents, scan
 from daskglass.trajectories.locate import Located, locate
-from daskglass.trajectories.mapping import Trajectory
+from daskglass.trajectories.mapping import Trajectory, read_table
 from daskglass.trajectories.patterns import RUNS, find_matches, parse_pattern
 from daskglass.trajectories.several_files import file_of
 from daskglass.trajectories.survey import ROUNDING, Survey
@@ -141,7 +141,7 @@ def _surveyed(located: Located, name: str, findings: Findings, over: Over) -> di
     named = {source.path for source in found if not files.isdisjoint(_files(source))}
     if more := sum(len(_files(source)) for source in found if source.path not in named):
         findings.found.append(
-            f"{_number(more, 'file')} more have such names: the study has the temperatures of those you named, and "
+            f"{_number(more, 'other file')} by such names: the study has the temperatures and replicas of the rest; "
             "`daskglass run --dry-run` lists all"
         )
         _restrict(sorted({source.replica for source in found}), {s.replica for s in found if s.path in named}, findings)
@@ -156,10 +156,14 @@ def _no_temperature(located: Located) -> str:
     """What to do where no name or table says the temperature."""
     words = sorted(_by_words(located))
     otherwise = "put it into the names, or into a table named by `table`"
-    if len(words) > 1:
+    if located.table:
+        columns = listed(map(quoted, read_table(Path(located.table))[0]), "or")
+        otherwise = f"say which column of {located.table} it is, such as `rename: {{T_K: temperature}}`: {columns}"
+    elif len(words) > 1:
         otherwise = (
-            f"if {listed(words[:MOST_SHOWN], 'and')}{' …' * (len(words) > MOST_SHOWN)} are temperatures and not systems, write "
-            "{state} for {system} in `path` and a table with the columns state and temperature, and name it by `table`"
+            f"if {listed(words[:MOST_SHOWN], 'and')}{' …' * (len(words) > MOST_SHOWN)} stand for temperatures, write {{state}} "
+            "for {system} in `path`, leave one system under `systems`, and name by `table` a table with the columns state and "
+            "temperature"
         )
     return f"the temperature: give it on the line marked *, by `constants`, if all files have the same; otherwise {otherwise}"
 
@@ -211,7 +215,8 @@ def _system(name: str, files: Mapping[Place, File], findings: Findings) -> list[
         findings.unknown.append(f"{name}: files of other particles than the rest; they are a system of their own")
     if not findings.complete:
         return [*lines, f"- {{system: {quoted(name)}}}"]
-    production = {(T, replica) for run, T, replica in files if run == RUNS[0]} or {place[1:] for place in files}
+    whole = [place for place, file in files.items() if file.survey is not None]
+    production = {(T, replica) for run, T, replica in whole if run == RUNS[0]} or {place[1:] for place in whole}
     temperatures = sorted(distinct({T for T, _ in production}), reverse=True)
     replicas = sorted({replica for _, replica in production})
     kept = list(takewhile(lambda replica: all((T, replica) in production for T in temperatures), replicas))
@@ -219,8 +224,9 @@ def _system(name: str, files: Mapping[Place, File], findings: Findings) -> list[
     if not kept:
         kept = replicas[:1]
         seeds = (
-            "; if the numbers are seeds, write {seed} for {replica} in `path` and a table with the columns seed and replica, "
-            "which counts those of every temperature from 0, and name it by `table`"
+            "; if the numbers are seeds, write {seed} for {replica} in `path`, list all temperatures and the number of replicas "
+            "under `systems`, and name by `table` a table with the columns temperature, seed and replica: a line for each file, "
+            "replicas of each temperature counted from 0"
         )
         temperatures = [T for T in temperatures if (T, kept[0]) in production]
     temperatures_of_all = {T for T, _ in production}
@@ -262,8 +268,12 @@ def _number(count: int, what: str) -> str:
 
 def _source(located: Located, runs: Mapping[str, Sequence[Survey]], findings: Findings) -> list[str]:
     """Lines of `source.trajectories`."""
-    lines, shortest = _where(located), []
-    lines += [f"constants: {{replica: {findings.replica}}}"] * (findings.replica is not None)
+    shortest = []
+    if findings.replica is None:
+        lines = _where(located)
+    else:
+        lines = _where(replace(located, path=_as_spelled(located.path, findings.replica)))
+        lines.append(f"constants: {{replica: {findings.replica}}}")
     for run, surveys in runs.items():
         frames, intervals = (sorted({getattr(survey, name) for survey in surveys}) for name in ("frames", "interval"))
         times = (
@@ -283,6 +293,15 @@ def _source(located: Located, runs: Mapping[str, Sequence[Survey]], findings: Fi
     if shortest:
         lines.append(f"frames: {min(shortest)}    # of each file; the shortest has no more")
     return [*lines, _timestep(runs, findings)]
+
+
+def _as_spelled(path: str, replica: int) -> str:
+    """Pattern that writes the number of a replica as names of files do, which may begin with zeros."""
+    for spec in ("", *(f":0{width}d" for width in range(2, 10))):
+        field = f"{{replica{spec}}}"
+        if find_matches(parse_pattern(path.replace("{replica}", field.format(replica=replica)))):
+            return path.replace("{replica}", field)
+    return path
 
 
 def _timestep(runs: Mapping[str, Sequence[Survey]], findings: Findings) -> str:

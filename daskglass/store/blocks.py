@@ -32,6 +32,7 @@ from daskglass.store.aside import (
 )
 from daskglass.store.durable import replace_file, replace_folder, restore, sync, sync_tree
 from daskglass.store.spare import spare_dask_arrays
+from daskglass.study.paths import check_no_file
 from daskglass.variables import ALONG, described
 
 spare_dask_arrays()
@@ -138,12 +139,7 @@ def check_is_store(path: Path) -> None:
     StoreError
         If there is none.
     """
-    if path.is_file():
-        raise StoreError(
-            "is a file, and no store",
-            file=path,
-            remedy="name the store, a folder such as first.zarr; a study file says it by `store`",
-        )
+    check_no_file(path)
     if not (path / "zarr.json").is_file():
         raise StoreError("no store here", file=path, remedy="create one with `daskglass run STUDY.yaml`")
 

@@ -108,11 +108,13 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     ((0.8, 0.62), 10.0)
     """
     path = Path(path)
-    if path.is_dir():
-        raise StudyError("is a folder, and no study file", file=path, remedy="name the study file, such as first.yaml")
-    if not os.path.lexists(path):
+    if os.path.isdir(path):
+        raise StudyError("cannot be read: it is a folder", file=path, remedy="name the study file, such as first.yaml")
+    if not os.path.exists(path):
         raise StudyError(
-            "there is no such file", file=path, remedy="name the study file, or begin one with `daskglass new NAME`"
+            "cannot be read: there is no such file",
+            file=path,
+            remedy="name the study file, or begin one with `daskglass new NAME`",
         )
     text, root, content = read_yaml(path)
     if not isinstance(content, dict):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from daskglass.errors import StudyError
+from daskglass.errors import StoreError, StudyError
 
 NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 VARIABLE = re.compile(rf"\$(?:({NAME.pattern})|\{{([^{{}}]*)\}})")
@@ -84,6 +84,22 @@ def follow(store: str | Path) -> Path:
     """
     path = Path(store)
     return Path(os.path.realpath(path)) if path.name in ("", "..") or os.path.islink(path) else path
+
+
+def check_no_file(path: Path) -> None:
+    """Refuse a file, such as a study file, in place of a store.
+
+    Raises
+    ------
+    StoreError
+        If it is one.
+    """
+    if path.is_file():
+        raise StoreError(
+            "is a file, and no store",
+            file=path,
+            remedy="name the store, a folder such as first.zarr; a study file says it by `store`",
+        )
 
 
 def read_text(path: Path, most: int) -> str:

@@ -30,6 +30,12 @@ UNSURE = {"temperature": re.compile("[0-9]+p[0-9]+|0[0-9]*|[1-9][0-9]+"), "lag":
 ENDING = re.compile(r"(?:\.(?:[A-Za-z]{2,}|bz2))+$")
 TOKEN = re.compile(r"[0-9]+\.[0-9]+|[0-9]+|[A-Za-z]+|.")
 NUMBER, WHOLE = re.compile(r"[0-9]+(?:\.[0-9]+)?"), re.compile("[0-9]+")
+PART = re.compile(r"[0-9]+(?:\.[0-9]+)?|[A-Za-z]+")
+COMMA = re.compile(rf"(?<![A-Za-z])(?:{WORDS})[_=-]?[0-9]+,[0-9]")
+STAGES = re.compile(
+    r"(?i:anneal|cool|equil|final|heat|init|melt|minim|prod|quench|relax|restart|start|therm|warm)[A-Za-z]*|eq|nve|nvt|npt"
+)
+PATTERN = "\0"  # in a question, the pattern of the files
 MOST_SHOWN = 3
 
 
@@ -73,6 +79,21 @@ class _Columns:
     def fields(self) -> list[str]:
         return [piece.field for piece in self.rows[0]]
 
+    def loose(self, kind: re.Pattern[str]) -> list[int]:
+        """Places of what differs, has no name, and is a number of a kind in all rows."""
+        places = [k for k, name in enumerate(self.fields()) if not name and self.varies(k)]
+        return [k for k in places if all(map(kind.fullmatch, self.texts(k)))]
+
+    def is_part(self, place: int) -> bool:
+        """Whether a piece can be a part of a word: letters or digits, of no field, and not the ending of the name."""
+        inside = place < len(self.rows[0]) - 1
+        return inside and not self.rows[0][place].field and all(map(PART.fullmatch, self.texts(place)))
+
+    def join(self, first: int, last: int) -> None:
+        """Make one piece of several."""
+        for row in self.rows:
+            row[first : last + 1] = [Piece("".join(piece.text for piece in row[first : last + 1]))]
+
     def name(self, place: int, label: str) -> None:
         for row in self.rows:
             row[place] = Piece(row[place].text, label)
@@ -84,8 +105,9 @@ def guess_pattern(
     """Guess which parts of file names are labels.
 
     Words before numbers tell (`T0.45`, `temp_0.45`, `replica3`, `run_01`); a number without a word is a temperature if
-    it has a point, otherwise a time step if the file begins at it, or else `counted`; other words that differ are systems.
-    Numbers of replicas are seeds where every temperature of a system has only one.
+    it has a point, otherwise a time step if the file begins at it, or else `counted`. Other words that differ are systems,
+    and so are numbers with a word of no known meaning (`rho1.2`, `N400`), with a question. Numbers of replicas are seeds
+    where every temperature of a system has only one.
 
     Parameters
     ----------
@@ -96,24 +118,42 @@ def guess_pattern(
     Raises
     ------
     TrajectoryError
-        If names are of several kinds.
+        If names are of several kinds, follow no common pattern, or hold a decimal comma.
     """
+    _check_points(paths)
     columns = _in_columns(paths)
     if counted == "replica":
         for k in [k for k, name in enumerate(columns.fields()) if name == "configuration"]:
             columns.name(k, counted)
     _check_one_kind(paths, columns)
     _keep_once(columns)
-    _name_numbers(columns, paths, counted, at_step)
+    _name_steps(columns, paths, at_step)
+    coined = _join_coined(columns)
+    _name_numbers(columns, counted)
     _name_words(columns)
+    _ask_of_coined(columns, coined, counted)
     _free_replicas(columns)
     _check_parted(paths, columns)
     _question(columns)
-    pattern = "".join(
-        str(Field(piece.field, "")) if piece.field else piece.text.replace("{", "{{").replace("}", "}}")
-        for piece in columns.rows[0]
+    pattern = _written(columns.rows[0])
+    return Guess(
+        pattern, frozenset(columns.fields()) - {""}, tuple(text.replace(PATTERN, pattern) for text in columns.unknown)
     )
-    return Guess(pattern, frozenset(columns.fields()) - {""}, tuple(columns.unknown))
+
+
+def _written(pieces: Sequence[Piece]) -> str:
+    """Pattern of a name in pieces."""
+    return "".join(
+        str(Field(piece.field, "")) if piece.field else piece.text.replace("{", "{{").replace("}", "}}")
+        for piece in pieces
+    )
+
+
+def _check_points(paths: Sequence[str]) -> None:
+    if commas := [path for path in paths if COMMA.search(path)]:
+        raise TrajectoryError(
+            f"a number with a decimal comma in the name of {commas[0]}", remedy="rename the files with points"
+        )
 
 
 def _in_columns(paths: Sequence[str]) -> _Columns:
@@ -202,15 +242,18 @@ def _kind_or_text(piece: Piece) -> str:
 
 
 def _check_one_kind(paths: Sequence[str], columns: _Columns) -> None:
-    """Refuse files of several names in one folder, none of which has a label: an initial configuration beside a run."""
+    """Refuse files of several names in one folder that are no systems: an initial configuration beside a run."""
     slashes = [k for k, piece in enumerate(columns.rows[0]) if piece.text == "/"]
     last = range(slashes[-1] + 1 if slashes else 0, len(columns.rows[0]) - 1)
-    words = [k for k in last if columns.varies(k)]
+    numbers = columns.loose(NUMBER)
+    words = [k for k in last if columns.varies(k) and not columns.rows[0][k].field and k not in numbers]
     folders = Counter(path.rpartition("/")[0] for path in paths)
     labelled = any(columns.rows[0][k].field or _kind(columns.rows[0][k]) == "number" for k in last)
     runs = all(set(columns.texts(k)) <= set(RUNS) for k in words)
-    if words and not labelled and not runs and max(folders.values()) > 1:
-        _refuse(paths, lambda path: path.rpartition("/")[2], "names")
+    stages = any(STAGES.fullmatch(text) for k in words for text in columns.texts(k))
+    if words and (stages or not labelled) and not runs and max(folders.values()) > 1:
+        kinds = {path: [row[k].text for k in words] for path, row in zip(paths, columns.rows, strict=True)}
+        _refuse(paths, lambda path: tuple(kinds[path]), "names")
 
 
 def _refuse(paths: Sequence[str], kind: Callable[[str], object], what: str) -> None:
@@ -219,8 +262,8 @@ def _refuse(paths: Sequence[str], kind: Callable[[str], object], what: str) -> N
     examples = [files[0] for files in kinds.values()][:MOST_SHOWN]
     raise TrajectoryError(
         f"files of several kinds by their {what}, such as {', '.join(examples)}",
-        remedy=f"{name_one(list(kinds.values()))}; or say what their names mean, by fields such as "
-        '--data "data/T{temperature}/{system}.gsd"',
+        remedy=f"{name_one(list(kinds.values()))}; or a pattern that says what the parts of names mean, by fields such as "
+        "{temperature}, {replica}, {system} and {run}",
     )
 
 
@@ -254,22 +297,58 @@ def _keep_once(columns: _Columns) -> None:
                 )
 
 
-def _name_numbers(columns: _Columns, paths: Sequence[str], counted: str, at_step: Callable[[str, int], bool]) -> None:
-    """Name numbers that differ and have no word before them."""
-    loose = [k for k, name in enumerate(columns.fields()) if not name and columns.varies(k)]
-    numbers = [k for k in loose if all(map(NUMBER.fullmatch, columns.texts(k)))]
-    whole = [k for k in numbers if all(map(WHOLE.fullmatch, columns.texts(k)))]
-    reals = [k for k in numbers if k not in whole]
-    if len(reals) == 1 and "temperature" not in columns.fields():
-        columns.name(reals[0], "temperature")
+def _name_steps(columns: _Columns, paths: Sequence[str], at_step: Callable[[str, int], bool]) -> None:
+    """Name the number in a file name that is the time step at which the file begins."""
     last = max((k for k, piece in enumerate(columns.rows[0]) if piece.text == "/"), default=-1)
-    for k in reversed(whole):
+    for k in reversed(columns.loose(WHOLE)):
         texts = columns.texts(k)
         ends = (0, -1)
         if k > last and all(at_step(paths[end], int(texts[end])) for end in ends):
             columns.name(k, "step")
-            whole.remove(k)
-            break
+            return
+
+
+def _join_coined(columns: _Columns) -> list[tuple[Piece, ...]]:
+    """Join numbers that differ to the words that they touch, as one word: `rho1.2`, `ka2d`, `part1`; return their parts."""
+    coined: list[tuple[Piece, ...]] = []
+    for k in reversed(columns.loose(NUMBER)):
+        if k >= len(columns.rows[0]) - 1:
+            continue
+        first, last = k, k
+        while first and columns.is_part(first - 1):
+            first -= 1
+        while columns.is_part(last + 1):
+            last += 1
+        if last > first and not columns.fields()[k]:
+            coined.append(tuple(columns.rows[0][first : last + 1]))
+            columns.join(first, last)
+    return coined
+
+
+def _ask_of_coined(columns: _Columns, coined: Sequence[tuple[Piece, ...]], counted: str) -> None:
+    """Ask what numbers with a word of no known meaning are, that were taken for systems."""
+    texts = ["".join(piece.text for piece in pieces) for pieces in coined]
+    free = [label for label in ("temperature", counted) if label not in columns.fields()]
+    row = columns.rows[0]
+    for k, piece in enumerate(row):
+        if piece.field != "system" or piece.text not in texts:
+            continue
+        question = f"what {_shown(columns.texts(k))} in the names mean: they are taken for systems, each with results of its own"
+        if free:
+            pieces = list(coined[texts.index(piece.text)])
+            number = max(place for place, part in enumerate(pieces) if NUMBER.fullmatch(part.text))
+            pieces[number] = Piece(pieces[number].text, free[0])
+            pattern = _written([*row[:k], *pieces, *row[k + 1 :]])
+            question += f'; if the number is the {free[0]}, begin with --data "{pattern}"'
+        columns.unknown.append(question)
+
+
+def _name_numbers(columns: _Columns, counted: str) -> None:
+    """Name numbers that differ and have no word before them."""
+    whole = columns.loose(WHOLE)
+    reals = [k for k in columns.loose(NUMBER) if k not in whole]
+    if len(reals) == 1 and "temperature" not in columns.fields():
+        columns.name(reals[0], "temperature")
     if len(whole) == 1 and counted not in columns.fields():
         columns.name(whole[0], counted)
     for number, k in enumerate(whole if len(whole) > 1 or counted in columns.fields() else (), 1):
@@ -277,7 +356,8 @@ def _name_numbers(columns: _Columns, paths: Sequence[str], counted: str, at_step
             columns.name(k, f"number_{number}")
             columns.unknown.append(
                 f"what the numbers {_shown(columns.texts(k))} in the names mean: the field {{number_{number}}} distinguishes "
-                f"them; if it is a label, call it {{temperature}}, {{replica}} or {{step}}"
+                f'them; if it is a label, begin with --data "{PATTERN}", and write {{temperature}}, {{replica}}, {{system}} or '
+                f"{{step}} for {{number_{number}}}"
             )
 
 
@@ -323,8 +403,9 @@ def _question(columns: _Columns) -> None:
             columns.name(k, f"{name}_written")
             columns.unknown.append(
                 f"the {name}: {unsure[0]} in the names may mean several numbers; write a table with the columns {name}_written "
-                f"and {name}, a line for each of {_shown(columns.texts(k))}, and name it by `table`; or, if they are what they "
-                f"say, write {{{name}}} for {{{name}_written}}"
+                f"and {name}, a line for each of {_shown(columns.texts(k))}, and name it by `table`"
+                + f"; or, if they are what they say, write {{{name}}} for {{{name}_written}}"
+                * all(map(str.isdecimal, unsure))
             )
 
 

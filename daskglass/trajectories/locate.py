@@ -86,7 +86,10 @@ def locate(data: str) -> Located:
         try:
             if (found := _joined(table, form, files, notes)) is not None:
                 return found
-            notes = (*notes, f"{table} is not used: none of its columns names the files or their folders")
+            notes = (
+                *notes,
+                f"{table} is not used: it has no column with the name or folder of every file, each in one line",
+            )
         except StudyError as error:
             notes = (*notes, f"a table that is not used: {error}")
     guess = _guess(form, files)

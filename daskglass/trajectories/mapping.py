@@ -308,7 +308,8 @@ def _as_one(first: Trajectory, other: Trajectory) -> str:
     differ = [k for k, (one, two) in enumerate(zip(parts, others, strict=False)) if one != two]
     if first.steps or first.path.parent != other.path.parent or len(parts) != len(others) or len(differ) != 1:
         return ""
-    if not differ[0] % 2:
+    # decimals are of a number that is written in two ways
+    if not differ[0] % 2 or re.search(r"[0-9]\.$", parts[differ[0] - 1]):
         return ""
     name = "".join(STEP if k in differ else part for k, part in enumerate(parts))
     return f"if they are frames of one run, write {STEP} for the number that differs: {name}; otherwise "

@@ -301,7 +301,11 @@ def _exists(path: str, files: bool) -> bool:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):
-            raise TrajectoryError(f"links to {os.readlink(path)}, which does not exist", file=path) from None
+            raise TrajectoryError(
+                f"links to {os.readlink(path)}, which does not exist",
+                file=path,
+                remedy="restore that, or remove the link",
+            ) from None
         return False
     except OSError as error:
         raise TrajectoryError(str(error.strerror), file=path) from None

@@ -28,8 +28,9 @@ def wildcard(files: Sequence[str], others: Iterable[str]) -> str:
         text = "/".join(map(_alike, zip(*rows, strict=True)))
     else:
         folder = glob.escape(os.path.commonpath([os.path.dirname(file) for file in files]))
-        text = f"{folder}/**/{_alike([row[-1] for row in rows])}".removeprefix("/")
-    return "" if any(_matches(text, other) for other in others) else text
+        text = os.path.join(folder, "**", _alike([row[-1] for row in rows]))
+    # what is given in braces would be a field
+    return "" if "{" in text or any(_matches(text, other) for other in others) else text
 
 
 def _alike(names: Sequence[str]) -> str:

@@ -157,7 +157,7 @@ def halves(run: xr.Dataset) -> str:
         first, second = (blocks(series.isel(time=part)) for part in (slice(middle), slice(middle, None)))
         error = np.sqrt(float((first[1] ** 2 + second[1] ** 2).sum())) / run.sizes["replica"]
         found.append(float((second[0] - first[0]).mean()) / error)
-    return ", ".join(f"{each:+.1f}" for each in found) + " of their errors"
+    return ", ".join(f"{each:+.1f}".replace("-", "−") for each in found) + " of their errors"
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ def main() -> None:
         write_figure(results, number, folder)
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table."""
     for cells in (head, ["---"] * len(head), *rows):
         print(f"| {' | '.join(cells)} |")
@@ -96,7 +96,7 @@ def brief(row: xr.Dataset, name: str, factor: float) -> str:
     """A number with the error of its last digits: 0.372(2)."""
     value, error = (factor * float(row[each]) for each in (name, f"{name}_err"))
     if not error > 0:
-        return f"{value:.4g}"
+        return f"{value:.4g}".replace("-", "−")
     # of the rounded error: 0.0998 is 0.10
     digits = max(0, 1 - int(f"{error:.1e}".partition("e")[2]))
     shown = f"{error:.{digits}f}"

@@ -226,7 +226,8 @@ def test_status_of_a_study_not_begun_shows_all_missing(tmp_path):
     assert shown.returncode == 0
     assert "complete" not in shown.stdout
     assert (
-        f"not begun: no results of a store {tmp_path}/tiny.zarr; `store` counts from the working folder" in shown.stdout
+        f"not begun: no results of a store {tmp_path}/tiny.zarr; `store` is relative to the working folder"
+        in shown.stdout
     )
     assert list(tmp_path.iterdir()) == [tmp_path / "tiny.yaml"]
 
@@ -258,9 +259,9 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
         (
             ("run", "none.yaml"),
             2,
-            "none.yaml: there is no such file: name the study file, or begin one with `daskglass new",
+            "none.yaml: cannot be read: there is no such file: name the study file, or begin one with `daskglass new",
         ),
-        (("status", "folder"), 2, "folder: is a folder, and no study file: name the study file"),
+        (("status", "folder"), 2, "folder: cannot be read: it is a folder: name the study file"),
         (("info", "good.yaml"), 1, "good.yaml: is a file, and no store: name the store, a folder such as first.zarr"),
         (("run", "bad.yaml"), 2, "bad.yaml:2: stor: unknown key"),
         (("run", "good.yaml", "--stage", "dance"), 2, "unknown stage 'dance'"),
@@ -270,6 +271,7 @@ def test_figures_are_drawn_from_a_store_alone(tiny):
         (("cluster", "none"), 2, "cluster 'none' is no cluster"),
         (("run", "good.yaml", "--cluster", "slurm"), 2, "this machine has no network ib0"),
         (("watch", "none.zarr"), 1, "no store here"),
+        (("watch", "good.yaml"), 1, "good.yaml: is a file, and no store"),
         (("run",), 2, "Missing argument"),
         (("dance",), 2, "No such command"),
         (("info", "none.zarr"), 1, "none.zarr: no store here"),
@@ -374,7 +376,7 @@ def test_a_label_is_written_as_a_number_or_a_range(text):
 def test_names_that_others_chose_cannot_control_a_terminal(tmp_path):
     name = "\x1b]0;owned\x07[red]\x9b31m\u202e"
     done = command_here("run", f"{name}.yaml", folder=tmp_path)
-    assert "\\x1b]0;owned\\x07[red]\\x9b31m\\u202e.yaml: there is no such file" in done.stderr
+    assert "\\x1b]0;owned\\x07[red]\\x9b31m\\u202e.yaml: cannot be read" in done.stderr
     done = command("info", os.fsdecode(b"\xff.zarr"), folder=tmp_path)
     assert "\\udcff.zarr: no store here" in done.stderr
 

@@ -125,8 +125,8 @@ LAYOUTS = {
         "d", "d/T{temperature}_seed{replica}.gsd", (0.45,), 1, ("if the numbers are seeds, write {seed} for {replica}",),
     ),
     "two numbers that may be anything": (
-        [f"d/job{k}/{k + 2}_T0.{k}.gsd" for k in (5, 6)],
-        "d", "d/job{number_1}/{number_2}_T{temperature}.gsd", (0.6, 0.5), 1,
+        [f"d/{k}/{k + 2}_T0.{k}.gsd" for k in (5, 6)],
+        "d", "d/{number_1}/{number_2}_T{temperature}.gsd", (0.6, 0.5), 1,
         ("what the numbers 5, 6 in the names mean", "what the numbers 7, 8 in the names mean"),
     ),
     "one file, a temperature in its name": (
@@ -198,7 +198,7 @@ def test_words_that_may_be_temperatures_are_systems_unless_a_table_says_otherwis
     folder = make("d/hot/traj.gsd", "d/cold/traj.gsd")
     printed = new(folder, "--data", "d")
     [question] = [text for text in unknown(printed) if text.startswith("the temperature")]
-    assert "if cold and hot are temperatures and not systems, write {state} for {system} in `path`" in question
+    assert "if cold and hot stand for temperatures, write {state} for {system} in `path`" in question
     path = folder / "mine.yaml"
     text = path.read_text()
     path.write_text(text.replace("# constants: {temperature: 0.5}", "constants: {temperature: 0.5}"))
@@ -213,19 +213,37 @@ def test_words_that_may_be_temperatures_are_systems_unless_a_table_says_otherwis
     assert line.replace("│", " ").split() == ["mine", "production", "1", "0", "d/hot/traj.gsd"]
 
 
+def test_numbers_with_a_word_of_no_known_meaning_are_systems_and_asked_about(make, monkeypatch):
+    folder = make(*(f"d/beta{beta}/r{k}.gsd" for beta in ("2.0", "2.2") for k in (1, 2)))
+    questions = unknown(new(folder, "--data", "d"))
+    assert questions[0].startswith("what beta2.0, beta2.2 in the names mean: they are taken for systems")
+    assert "if beta2.0 and beta2.2 stand for temperatures, write {state} for {system} in `path`" in questions[1]
+    assert set(given(folder, monkeypatch)[0]) == {"beta2.0", "beta2.2"}
+
+
+def test_a_column_of_a_table_that_may_be_the_temperature_is_named(make):
+    folder = make("d/a1.gsd", "d/b2.gsd")
+    (folder / "d/runs.csv").write_text("file,T_K\na1.gsd,0.45\nb2.gsd,0.5\n")
+    printed = new(folder, "--data", "d")
+    assert any(
+        "say which column of d/runs.csv it is, such as `rename: {T_K: temperature}`" in text
+        for text in unknown(printed)
+    )
+    path = folder / "mine.yaml"
+    path.write_text(path.read_text().replace("format: gsd", "format: gsd\n    rename: {T_K: temperature}"))
+    planned(folder)
+
+
 def test_seeds_are_numbered_by_a_table(make):
     folder = make(*(f"d/T{T}_seed{k}.gsd" for T, k in (("0.45", 5), ("0.45", 6), ("0.5", 7), ("0.5", 8))))
     new(folder, "--data", "d")
-    (folder / "d/seeds.csv").write_text("seed,replica\n5,0\n6,1\n7,0\n8,1\n")
-    text = (
-        (folder / "mine.yaml")
-        .read_text()
-        .replace("{replica}", "{seed}")
-        .replace("format: gsd", "format: gsd\n    table: d/seeds.csv")
-    )
+    (folder / "d/seeds.csv").write_text("temperature,seed,replica\n0.45,5,0\n0.45,6,1\n0.5,7,0\n0.5,8,1\n")
+    text = (folder / "mine.yaml").read_text().replace("{replica}", "{seed}")
+    text = text.replace("format: gsd", "format: gsd\n    table: d/seeds.csv")
     (folder / "mine.yaml").write_text(
         text.replace("temperatures: [0.45], replicas: 1", "temperatures: [0.5, 0.45], replicas: 2")
     )
+    assert "not in the study" not in planned(folder)
     assert all(f"seed{k}.gsd" in planned(folder) for k in (5, 6, 7, 8))
 
 
@@ -328,7 +346,8 @@ def test_a_file_that_is_damaged_is_named_and_the_others_are_the_study(make, monk
     (folder / "d/T0.6.gsd").write_bytes(whole[:400])
     said = unknown(new(folder, "--data", "d"))
     assert any(text.startswith("d/T0.6.gsd: ") for text in said)
-    assert given(folder, monkeypatch)[0] == {"mine": ((0.7, 0.6, 0.5), 1)}
+    assert given(folder, monkeypatch)[0] == {"mine": ((0.7, 0.5), 1)}
+    planned(folder)
 
 
 def test_names_of_types_cannot_write_into_the_study(make, monkeypatch):
@@ -340,7 +359,7 @@ def test_names_of_types_cannot_write_into_the_study(make, monkeypatch):
 
 def test_the_study_has_the_files_that_were_named_and_no_others_of_such_names(make, monkeypatch):
     folder = make("d/T0.45.gsd", "d/T0.5.gsd", "d/T0.6.gsd")
-    assert "1 file more have such names" in new(folder, "--data", "d/T0.[45]*.gsd")
+    assert "1 other file by such names" in new(folder, "--data", "d/T0.[45]*.gsd")
     assert given(folder, monkeypatch)[0] == {"mine": ((0.5, 0.45), 1)}
     assert "(not in the study)" in planned(folder)
 
@@ -353,6 +372,10 @@ def test_a_replica_that_was_named_alone_is_the_one_that_is_read(make):
     printed = "".join(planned(folder).split())
     assert "d/T0.45_r2.gsd" in printed
     assert "_r0.gsd" not in printed
+    (folder / "mine.yaml").unlink()
+    folder = make(*(f"e/T{T}_r{k:02d}.gsd" for T in ("0.45", "0.5") for k in (1, 2)))
+    new(folder, "--data", "e/*_r02.gsd")
+    assert "e/T0.45_r02.gsd" in "".join(planned(folder).split())
     (folder / "mine.yaml").unlink()
     assert any("replicas 1 and 2 alone" in text for text in unknown(new(folder, "--data", "d/*_r[12].gsd")))
 
@@ -425,7 +448,7 @@ def test_a_table_that_cannot_be_read_or_is_of_something_else_stops_nothing(make,
     (folder / "d/a.csv").write_text("x,y\n1\n")
     (folder / "d/thermo.csv").write_text("step,energy\n1,2\n")
     printed = new(folder, "--data", "d")
-    assert "d/thermo.csv is not used: none of its columns" in printed
+    assert "d/thermo.csv is not used: it has no column with the name" in printed
     assert "a table that is not used: source.trajectories.table: d/a.csv:2: 1 cells" in printed
     assert given(folder, monkeypatch)[1].table is None
 

@@ -319,7 +319,7 @@ def test_no_labelled_example_of_a_class_is_said(finished, monkeypatch):
 
 
 def test_fewer_frames_than_a_window_is_said(files, monkeypatch):
-    with pytest.raises(StudyError, match="21 frames of the production run over 20 τ are fewer than"):
+    with pytest.raises(StudyError, match=r"production run is 20 τ long \(21 frames\), less than the"):
         run_here(files, monkeypatch, FILES.replace("window: 10.0", "window: 30.0"))
 
 

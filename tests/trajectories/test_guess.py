@@ -20,16 +20,54 @@ from daskglass.trajectories.wildcards import wildcard
         (["T0.45.r3.gsd", "T0.45.r4.gsd"], "T{temperature}.r{replica}.gsd"),
         (["T0.45.r3.gsd", "T0.5.r4.gsd"], "T{temperature}.r{seed}.gsd"),
         (["a/T0.45_r3.gsd", "a/T0.5_r4.gsd", "b/T0.5_r3.gsd"], "{system}/T{temperature}_r{seed}.gsd"),
-        (["A1_T0.5.gsd", "A2_T0.5.gsd", "B1_T0.5.gsd"], "{system}{replica}_T{temperature}.gsd"),
+        (["T1/production_1.gsd", "T1/production_2.gsd", "T2/training_1.gsd"], "T{temperature}/{run}_{replica}.gsd"),
         (["T4.5e-1.gsd", "T5e-1.gsd"], "T{temperature}.gsd"),
         (["T0.45/config3.gsd", "T0.45/config4.gsd"], "T{temperature}/config{replica}.gsd"),
         (["r0.5_T0.45.gsd", "r0.5_T0.5.gsd"], "r0.5_T{temperature}.gsd"),
-        (["rho1.2/T0.45.gsd", "rho1.4/T0.45.gsd"], "rho{system}/T{temperature}.gsd"),
     ],
 )  # fmt: skip
 def test_labels_are_recognised_in_names(names, pattern):
     guess = guess_pattern(names)
     assert (guess.pattern, guess.unknown) == (pattern, ())
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "other"),
+    [
+        (["rho1.2/T0.45.gsd", "rho1.4/T0.45.gsd"], "{system}/T{temperature}.gsd", "rho{replica}/T{temperature}.gsd"),
+        (["beta2.0/r1.gsd", "beta2.2/r1.gsd"], "{system}/r{replica}.gsd", "beta{temperature}/r{replica}.gsd"),
+        (["ka2d/T0.45.gsd", "ka3d/T0.45.gsd"], "{system}/T{temperature}.gsd", "ka{replica}d/T{temperature}.gsd"),
+        (["T0.45/part1.gsd", "T0.45/part2.gsd"], "T{temperature}/{system}.gsd", "T{temperature}/part{replica}.gsd"),
+        (["N300_T0.45.gsd", "N400_T0.45.gsd"], "{system}_T{temperature}.gsd", "N{replica}_T{temperature}.gsd"),
+        (["phi0p58/T1.gsd", "phi0p60/T1.gsd"], "{system}/T{temperature}.gsd", "phi0p{replica}/T{temperature}.gsd"),
+        (["300K/a.gsd", "310K/a.gsd"], "{system}/a.gsd", "{temperature}K/a.gsd"),
+        (["A1_T0.5.gsd", "B2_T0.5.gsd"], "{system}_T{temperature}.gsd", "A{replica}_T{temperature}.gsd"),
+        (["T1_r0_dt0.1.gsd", "T2_r0_dt0.2.gsd"], "T{temperature}_r{replica}_{system}.gsd", ""),
+    ],
+)
+def test_a_number_with_a_word_of_no_known_meaning_is_no_label_but_a_question(names, pattern, other):
+    guess = guess_pattern(names)
+    assert guess.pattern == pattern
+    [question] = guess.unknown
+    assert "are taken for systems" in question
+    assert question.endswith(f'begin with --data "{other}"' if other else "each with results of its own")
+
+
+def test_a_number_with_a_word_that_is_the_step_of_a_file_is_that():
+    guess = guess_pattern(["T1/dump100.gz", "T1/dump200.gz"], at_step=lambda path, step: str(step) in path)
+    assert (guess.pattern, guess.unknown) == ("T{temperature}/dump{step}.gz", ())
+
+
+@pytest.mark.parametrize("other", ["eq", "equil", "restart", "init"])
+def test_stages_of_a_simulation_are_no_systems(other):
+    names = [f"T{T}/{stage}_r{k}.gsd" for T in (1, 2) for stage in ("prod", other) for k in (1, 2)]
+    with pytest.raises(TrajectoryError, match=rf'several kinds by their names.*--data "T\*/{other}_r\*.gsd"'):
+        guess_pattern(sorted(names))
+
+
+def test_a_decimal_comma_in_a_name_is_refused():
+    with pytest.raises(TrajectoryError, match=r"decimal comma in the name of d/T0,45\.gsd: rename"):
+        guess_pattern(["d/T0,45.gsd", "d/T0,50.gsd"])
 
 
 def test_two_temperatures_that_differ_are_a_question():
@@ -60,7 +98,9 @@ def test_names_that_are_not_built_alike_are_refused(names):
         (["a.gsd", "x/b.gsd"], ["b.dump"], "**/*.gsd"),
         (["d/a.gsd"], ["d/x/a.gsd"], "d/a.gsd"),
         (["d/[1]/a.gsd"], [], "d/[[]1]/a.gsd"),
+        (["/d/a.gsd", "/d/x/a.gsd"], ["/d/a.dump"], "/d/**/a.gsd"),
         (["d/1", "d/3"], ["d/2"], ""),
+        (["{x}/a.gsd"], ["{x}/b.gsd"], ""),
     ],
 )
 def test_a_name_with_wildcards_matches_files_of_one_kind_alone(files, others, text):
