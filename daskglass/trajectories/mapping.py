@@ -308,8 +308,11 @@ def _as_one(first: Trajectory, other: Trajectory) -> str:
     differ = [k for k, (one, two) in enumerate(zip(parts, others, strict=False)) if one != two]
     if first.steps or first.path.parent != other.path.parent or len(parts) != len(others) or len(differ) != 1:
         return ""
-    # decimals are of a number that is written in two ways
-    if not differ[0] % 2 or re.search(r"[0-9]\.$", parts[differ[0] - 1]):
+    if not differ[0] % 2:
+        return ""
+    numbers = {"".join(each[differ[0] - 2 : differ[0] + 1]) for each in (parts, others)}
+    if differ[0] > 1 and parts[differ[0] - 1] == "." and len(set(map(float, numbers))) == 1:
+        # one number, written in two ways
         return ""
     name = "".join(STEP if k in differ else part for k, part in enumerate(parts))
     return f"if they are frames of one run, write {STEP} for the number that differs: {name}; otherwise "

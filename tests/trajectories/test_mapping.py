@@ -453,6 +453,15 @@ def test_steps_that_are_unclear_are_refused(make, names, pattern, message):
         find_sources(pattern, {"system": "a", "temperature": 1})
 
 
+def test_a_temperature_that_two_names_write_differently_is_no_step(make):
+    make("T0.5.gsd", "T0.50.gsd")
+    with pytest.raises(
+        TrajectoryError, match=r"are both system a, production, temperature 0\.5, replica 0: let"
+    ) as caught:
+        find_sources("T{temperature}.gsd", {"system": "a"})
+    assert "{step}" not in str(caught.value)
+
+
 @pytest.mark.parametrize("end", ["lammpstrj", "gz"])
 def test_files_of_one_place_that_differ_in_a_number_are_refused_with_the_pattern_that_reads_them_as_one(make, end):
     make(*(f"run/dump.1.{step}.{end}" for step in (0, 500, 1000, 10_000)))
