@@ -86,7 +86,7 @@ class _Columns:
 
     def is_part(self, place: int) -> bool:
         """Whether a piece can be a part of a word: letters or digits, of no field, and not the ending of the name."""
-        inside = place < len(self.rows[0]) - 1
+        inside = 0 <= place < len(self.rows[0]) - 1
         return inside and not self.rows[0][place].field and all(map(PART.fullmatch, self.texts(place)))
 
     def join(self, first: int, last: int) -> None:
@@ -311,17 +311,16 @@ def _name_steps(columns: _Columns, paths: Sequence[str], at_step: Callable[[str,
 def _join_coined(columns: _Columns) -> list[tuple[Piece, ...]]:
     """Join numbers that differ to the words that they touch, as one word: `rho1.2`, `ka2d`, `part1`; return their parts."""
     coined: list[tuple[Piece, ...]] = []
-    for k in reversed(columns.loose(NUMBER)):
-        if k >= len(columns.rows[0]) - 1:
-            continue
-        first, last = k, k
-        while first and columns.is_part(first - 1):
+    while touching := [
+        k for k in columns.loose(NUMBER) if columns.is_part(k) and (columns.is_part(k - 1) or columns.is_part(k + 1))
+    ]:
+        first = last = touching[0]
+        while columns.is_part(first - 1):
             first -= 1
         while columns.is_part(last + 1):
             last += 1
-        if last > first and not columns.fields()[k]:
-            coined.append(tuple(columns.rows[0][first : last + 1]))
-            columns.join(first, last)
+        coined.append(tuple(columns.rows[0][first : last + 1]))
+        columns.join(first, last)
     return coined
 
 

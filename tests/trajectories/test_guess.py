@@ -40,6 +40,7 @@ def test_labels_are_recognised_in_names(names, pattern):
         (["T0.45/part1.gsd", "T0.45/part2.gsd"], "T{temperature}/{system}.gsd", "T{temperature}/part{replica}.gsd"),
         (["N300_T0.45.gsd", "N400_T0.45.gsd"], "{system}_T{temperature}.gsd", "N{replica}_T{temperature}.gsd"),
         (["phi0p58/T1.gsd", "phi0p60/T1.gsd"], "{system}/T{temperature}.gsd", "phi0p{replica}/T{temperature}.gsd"),
+        (["a1b2_T1.gsd", "a3b4_T1.gsd"], "{system}_T{temperature}.gsd", "a1b{replica}_T{temperature}.gsd"),
         (["300K/a.gsd", "310K/a.gsd"], "{system}/a.gsd", "{temperature}K/a.gsd"),
         (["A1_T0.5.gsd", "B2_T0.5.gsd"], "{system}_T{temperature}.gsd", "A{replica}_T{temperature}.gsd"),
         (["T1_r0_dt0.1.gsd", "T2_r0_dt0.2.gsd"], "T{temperature}_r{replica}_{system}.gsd", ""),
