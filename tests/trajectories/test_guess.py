@@ -1,9 +1,14 @@
 """What names of files say: labels, questions, and what is refused."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daskglass.errors import TrajectoryError
 from daskglass.trajectories.guess import guess_pattern
+from daskglass.trajectories.patterns import _components, _expression, parse_pattern
 from daskglass.trajectories.wildcards import wildcard
 
 
@@ -106,3 +111,23 @@ def test_names_that_are_not_built_alike_are_refused(names):
 )
 def test_a_name_with_wildcards_matches_files_of_one_kind_alone(files, others, text):
     assert wildcard(files, others) == text
+
+
+WORDS = st.sampled_from(["T", "r", "run", "seed", "ka", "N", "beta", "traj", "prod", "wahn", "rho", "x"])
+NUMBERS = st.sampled_from(["1", "2", "10", "007", "0.45", "0.5", "1.20", "0p45", "100"])
+PARTS = st.lists(st.one_of(WORDS, NUMBERS, st.sampled_from(["_", "-", ".", "/", " "])), min_size=1, max_size=6)
+
+
+@given(st.lists(PARTS.map("".join), min_size=1, max_size=5, unique=True))
+def test_a_pattern_matches_every_name_that_it_was_guessed_from(stems):
+    names = [f"d/{stem.strip('/ ')}.gsd" for stem in stems]
+    try:
+        pattern = guess_pattern(names).pattern
+    except TrajectoryError:
+        return
+    # as for files: a field that occurs twice has one text, and a number one value
+    expression = re.compile(_expression(_components(parse_pattern(pattern))[1], "")[1])
+    base = _components(parse_pattern(pattern))[0]
+    for name in names:
+        assert name.startswith(base)
+        assert expression.fullmatch(name[len(base) :])
