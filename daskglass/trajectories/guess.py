@@ -268,10 +268,12 @@ def _refuse(paths: Sequence[str], kind: Callable[[str], object], what: str) -> N
 
 
 def _check_parted(paths: Sequence[str], columns: _Columns) -> None:
-    """Refuse names that are not built alike: what differs in the number of its words meets another field."""
+    """Refuse names that are not built alike: what differs in the number of its words meets another field, or some lack it."""
     fields = columns.fields()
     mixed = [name and not all(map(TOKEN.fullmatch, columns.texts(k))) for k, name in enumerate(fields)]
-    if any(fields[k] and fields[k + 1] and (mixed[k] or mixed[k + 1]) for k in range(len(fields) - 1)):
+    meet = any(fields[k] and fields[k + 1] and (mixed[k] or mixed[k + 1]) for k in range(len(fields) - 1))
+    lacking = any(name not in ("", "ending") and not all(columns.texts(k)) for k, name in enumerate(fields))
+    if meet or lacking:
         raise TrajectoryError(
             f"names follow no common pattern: {', '.join(paths[:MOST_SHOWN])}{' …' * (len(paths) > MOST_SHOWN)}",
             remedy="rename the files alike, with text between what differs, or list them in a table beside them (a .csv file), "

@@ -1,9 +1,10 @@
 """What names of files say: labels, questions, and what is refused."""
 
+import os
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from daskglass.errors import TrajectoryError
@@ -120,7 +121,9 @@ PARTS = st.lists(st.one_of(WORDS, NUMBERS, st.sampled_from(["_", "-", ".", "/", 
 
 @given(st.lists(PARTS.map("".join), min_size=1, max_size=5, unique=True))
 def test_a_pattern_matches_every_name_that_it_was_guessed_from(stems):
-    names = [f"d/{stem.strip('/ ')}.gsd" for stem in stems]
+    # hidden files are never looked at
+    names = [name for stem in stems if "/." not in (name := os.path.normpath(f"d/{stem}.gsd"))]
+    assume(names)
     try:
         pattern = guess_pattern(names).pattern
     except TrajectoryError:
