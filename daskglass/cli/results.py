@@ -38,6 +38,7 @@ def query(
     run: Run = "production",
     temperature: Annotated[str | None, typer.Option(help=f"nearest value, {RANGE}")] = None,
     time: Annotated[str | None, typer.Option(help=f"nearest value in τ, {RANGE}")] = None,
+    lag: Annotated[str | None, typer.Option(help=f"nearest value in τ, of ensembles and their scores, {RANGE}")] = None,
     replica: Replica = None,
     species: Annotated[list[str] | None, typer.Option(help="particles of this species; may be repeated")] = None,
     mean: Annotated[list[str] | None, typer.Option(metavar="DIM", help=f"mean over this dimension; {SKIPPED}")] = None,
@@ -72,7 +73,8 @@ def query(
     if len(asked) > 1:
         raise StudyError(f"give only one of {' and '.join(f'--{how}' for how in asked)}")
     selection = {
-        "temperature": _labels("temperature", temperature), "time": _labels("time", time), "replica": replica,
+        "temperature": _labels("temperature", temperature), "time": _labels("time", time),
+        "lag": _labels("lag", lag), "replica": replica,
         "species": species or None,
     }  # fmt: skip
     selection = {dim: value for dim, value in selection.items() if value is not None}

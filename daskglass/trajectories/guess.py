@@ -35,6 +35,7 @@ COMMA = re.compile(rf"(?<![A-Za-z])(?:{WORDS})[_=-]?[0-9]+,[0-9]")
 STAGES = re.compile(
     r"(?i:anneal|cool|equil|final|heat|init|melt|minim|prod|quench|relax|restart|start|therm|warm)[A-Za-z]*|eq|nve|nvt|npt"
 )
+PIECES = re.compile("(?i:block|chunk|cont|part|piece|section|seg)")
 PATTERN = "\0"  # in a question, the pattern of the files
 MOST_SHOWN = 3
 
@@ -335,6 +336,8 @@ def _ask_of_coined(columns: _Columns, coined: Sequence[tuple[Piece, ...]], count
         if piece.field != "system" or piece.text not in texts:
             continue
         question = f"what {_shown(columns.texts(k))} in the names mean: they are taken for systems, each with results of its own"
+        if PIECES.match(piece.text):
+            question += "; if they are pieces of one run, join them into one file first"
         if free:
             pieces = list(coined[texts.index(piece.text)])
             number = max(place for place, part in enumerate(pieces) if NUMBER.fullmatch(part.text))

@@ -10,6 +10,7 @@ import xarray as xr
 import zarr
 
 import daskglass as dg
+from daskglass.store.blocks import put_group
 from tests.studies import command_here
 
 # one worker runs the tiny study once, for all of them
@@ -85,6 +86,13 @@ def test_a_query_without_a_file_is_printed(tiny):
     shown = command_here("query", "tiny.zarr", "--run", "ensemble", "--variable", "onset_temperature", folder=tiny)
     assert "onset_temperature (epsilon/k_B)" in shown.stdout
     assert [row[1] for row in table(shown.stdout)[1:3]] == ["softness", "local_entropy"]
+
+
+def test_a_query_of_scores_takes_a_lag(tmp_path):
+    scores = xr.Dataset({"pearson": ("lag", [0.1, 0.2, 0.4])}, {"lag": [1.0, 10.0, 100.0]})
+    put_group(tmp_path / "s.zarr", "a/scoreboard", scores)
+    asked = ("query", "s.zarr", "--run", "scoreboard", "--variable", "pearson", "--lag", "10")
+    assert [row[-1] for row in table(command_here(*asked, folder=tmp_path).stdout)[1:]] == ["0.2"]
 
 
 def test_a_query_reduces_and_selects_by_time_replica_and_species(tiny, run):

@@ -60,6 +60,11 @@ def test_a_number_with_a_word_of_no_known_meaning_is_no_label_but_a_question(nam
     assert question.endswith(f'begin with --data "{other}"' if other else "each with results of its own")
 
 
+def test_pieces_of_a_run_are_to_be_joined():
+    [question] = guess_pattern(["T1/part1.gsd", "T1/part2.gsd"]).unknown
+    assert "if they are pieces of one run, join them into one file first" in question
+
+
 def test_a_number_with_a_word_that_is_the_step_of_a_file_is_that():
     guess = guess_pattern(["T1/dump100.gz", "T1/dump200.gz"], at_step=lambda path, step: str(step) in path)
     assert (guess.pattern, guess.unknown) == ("T{temperature}/dump{step}.gz", ())
