@@ -20,6 +20,7 @@ from daskglass.sources.surveys import File, Over, by_system, file_key, find_file
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import found_system, study_of_files
 from daskglass.study.templates import edited, quoted, template, text_at
+from daskglass.trajectories.guess import MOST_SHOWN
 from daskglass.trajectories.isoconfigurational import Contents, scan
 from daskglass.trajectories.locate import Located, locate
 from daskglass.trajectories.mapping import Trajectory, read_table
@@ -29,7 +30,6 @@ from daskglass.trajectories.survey import ROUNDING, Survey
 
 OF_FILES, OF_ENSEMBLES = "trajectories", "propensity"  # templates
 CHANGE = "# *"  # marks a line of a study file that is to be changed, as in cluster.yaml
-MOST_SHOWN = 3
 Place = tuple[str, float, int]  # run, temperature and replica
 
 
@@ -154,7 +154,7 @@ def _surveyed(located: Located, name: str, findings: Findings, over: Over) -> di
 
 def _no_temperature(located: Located) -> str:
     """What to do where no name or table says the temperature."""
-    words = sorted(_by_words(located))
+    words = sorted(located.systems)
     otherwise = "put it into the names, or into a table named by `table`"
     if located.table:
         columns = listed(map(quoted, read_table(Path(located.table))[0]), "or")
@@ -168,23 +168,13 @@ def _no_temperature(located: Located) -> str:
     return f"the temperature: give it on the line marked *, by `constants`, if all files have the same; otherwise {otherwise}"
 
 
-def _by_words(located: Located) -> dict[str, tuple[Path, str]]:
-    """The first file of each system that the names tell apart, and its time step if that is in its name; none if they do not."""
-    first: dict[str, tuple[Path, str]] = {}
-    if "system" in located.labels and not READERS[located.format].project:
-        for match in find_matches(parse_pattern(located.path)):
-            if "system" in match.values:
-                first.setdefault(str(match.values["system"]), (match.path, match.step))
-    return first
-
-
 def _first_of_systems(located: Located, name: str, findings: Findings) -> dict[str, dict[Place, File]]:
     """The first file of each system, where it is not known which temperatures and replicas files are of."""
     findings.complete = False
     place = RUNS[0], math.nan, 0
     return {
-        system: {place: look(Trajectory(path, system, *place, steps=(step,) * bool(step)), located.format, None)}
-        for system, (path, step) in (_by_words(located) or {name: (Path(located.files[0]), "")}).items()
+        system: {place: look(Trajectory(Path(file), system, *place), located.format, None)}
+        for system, file in (located.systems or {name: located.files[0]}).items()
     }
 
 

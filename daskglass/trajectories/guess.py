@@ -28,9 +28,9 @@ LABEL = re.compile(
 )
 UNSURE = {"temperature": re.compile("[0-9]+p[0-9]+|0[0-9]*|[1-9][0-9]+"), "lag": re.compile("[0-9]+p[0-9]+|0[0-9]*")}
 ENDING = re.compile(r"(?:\.(?:[A-Za-z]{2,}|bz2))+$")
-TOKEN = re.compile(r"[0-9]+\.[0-9]+|[0-9]+|[A-Za-z]+|.")
 NUMBER, WHOLE = re.compile(r"[0-9]+(?:\.[0-9]+)?"), re.compile("[0-9]+")
-PART = re.compile(r"[0-9]+(?:\.[0-9]+)?|[A-Za-z]+")
+PART = re.compile(rf"{NUMBER.pattern}|[A-Za-z]+")
+TOKEN = re.compile(rf"{PART.pattern}|.")
 COMMA = re.compile(rf"(?<![A-Za-z])(?:{WORDS})[_=-]?[0-9]+,[0-9]")
 STAGES = re.compile(
     r"(?i:anneal|cool|equil|final|heat|init|melt|minim|prod|quench|relax|restart|start|therm|warm)[A-Za-z]*|eq|nve|nvt|npt"
@@ -57,11 +57,13 @@ class Guess:
     pattern : of the files, for `find_sources`
     fields : names of its fields
     unknown : what is not known, and what to do about it, a sentence each
+    systems : the first file of each system that names tell apart
     """
 
     pattern: str
     fields: frozenset[str]
     unknown: tuple[str, ...] = ()
+    systems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -137,9 +139,14 @@ def guess_pattern(
     _check_parted(paths, columns)
     _question(columns)
     pattern = _written(columns.rows[0])
-    return Guess(
-        pattern, frozenset(columns.fields()) - {""}, tuple(text.replace(PATTERN, pattern) for text in columns.unknown)
-    )
+    systems = {
+        piece.text: path
+        for path, row in reversed(list(zip(paths, columns.rows, strict=True)))
+        for piece in row
+        if piece.field == "system"
+    }
+    questions = tuple(text.replace(PATTERN, pattern) for text in columns.unknown)
+    return Guess(pattern, frozenset(columns.fields()) - {""}, questions, systems)
 
 
 def _written(pieces: Sequence[Piece]) -> str:
@@ -276,7 +283,7 @@ def _check_parted(paths: Sequence[str], columns: _Columns) -> None:
     lacking = any(name not in ("", "ending") and not all(columns.texts(k)) for k, name in enumerate(fields))
     if meet or lacking:
         raise TrajectoryError(
-            f"names follow no common pattern: {', '.join(paths[:MOST_SHOWN])}{' …' * (len(paths) > MOST_SHOWN)}",
+            f"names follow no common pattern: {_shown(paths)}",
             remedy="rename the files alike, with text between what differs, or list them in a table beside them (a .csv file), "
             "with a column of their names and others such as temperature and replica",
         )

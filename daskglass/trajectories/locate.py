@@ -40,6 +40,7 @@ class Located:
     labels : that the names or a table give
     notes : what was seen that is not used
     unknown : what is not known, and what to do about it
+    systems : the first file of each system that names tell apart
     """
 
     format: str
@@ -50,6 +51,7 @@ class Located:
     rename: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    systems: Mapping[str, str] = field(default_factory=dict)
 
 
 def locate(data: str) -> Located:
@@ -75,9 +77,10 @@ def locate(data: str) -> Located:
                 f"no file matches {data}; {nearest(pieces)}",
                 remedy="beside fields, write a field such as {job} for *" * ("*" in data),
             )
-        names = sorted({str(file_of(match.path, match.step)) if match.step else str(match.path) for match in matches})
-        form, files, notes = _of_one_format(data, names)
-        return Located(form, data, files, frozenset(fields), notes=notes)
+        named = {str(file_of(match.path, match.step)) if match.step else str(match.path): match for match in matches}
+        form, files, notes = _of_one_format(data, sorted(named))
+        systems = {named[file].values["system"]: file for file in reversed(files)} if "system" in fields else {}
+        return Located(form, data, files, frozenset(fields), notes=notes, systems=systems)
     place = expand_path(data)
     if os.path.isdir(os.path.join(place, ".signac")):
         return _of_project(place.rstrip("/") or place)
@@ -93,7 +96,7 @@ def locate(data: str) -> Located:
         except StudyError as error:
             notes = (*notes, f"a table that is not used: {error}")
     guess = _guess(form, files)
-    return Located(form, guess.pattern, files, guess.fields, notes=notes, unknown=guess.unknown)
+    return Located(form, guess.pattern, files, guess.fields, notes=notes, unknown=guess.unknown, systems=guess.systems)
 
 
 def format_of(path: str) -> str | None:

@@ -213,6 +213,15 @@ def test_words_that_may_be_temperatures_are_systems_unless_a_table_says_otherwis
     assert line.replace("│", " ").split() == ["mine", "production", "1", "0", "d/hot/traj.gsd"]
 
 
+def test_a_broken_link_beside_systems_is_said_and_stops_nothing(make, monkeypatch):
+    folder = make("d/a/T0.5.gsd", "d/b/T0.5.gsd")
+    (folder / "d/b/T0.6.gsd").symlink_to("nowhere")
+    assert any(
+        "links to nowhere, which does not exist: restore" in text for text in unknown(new(folder, "--data", "d"))
+    )
+    assert set(given(folder, monkeypatch)[0]) == {"a", "b"}
+
+
 def test_numbers_with_a_word_of_no_known_meaning_are_systems_and_asked_about(make, monkeypatch):
     folder = make(*(f"d/beta{beta}/r{k}.gsd" for beta in ("2.0", "2.2") for k in (1, 2)))
     questions = unknown(new(folder, "--data", "d"))
