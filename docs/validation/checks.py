@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import chdtrc
+from scipy.special import chdtrc, chdtri, fdtrc
 from summary import markdown
 
 import daskglass as dg
@@ -17,6 +17,7 @@ from daskglass.physics.systems import Mixture
 from daskglass.report.results import SystemResults, read_results
 
 FRAMES = 3  # of each run, whose forces are taken pair by pair
+BLOCKS = 5  # of time, whose means say how much those of runs vary
 CHECKS = (
     "system", "configurational T over T", "pressure of pairs less engine's, over its noise",
     "U(T) = a + b T^0.6 above T_A: R²", "D of production over that of relaxation", "replicas: χ² of τ_α, U, P, hops",
@@ -26,16 +27,18 @@ CHECKS = (
 
 def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
     """Row of a system."""
-    run = node["production"].dataset
+    run, relaxation = node["production"].dataset, node["relaxation"].dataset
+    scattering, error = relaxation["scattering"].load(), relaxation["scattering_err"].load()
+    tau = dg.relaxation_time(scattering)
     ratios, apart = zip(*(forces_of(run, k, system.mixture) for k in range(run.sizes["temperature"])), strict=True)
     return [
         system.name,
         f"{np.mean(ratios):.4f} ± {np.std(ratios, ddof=1) / np.sqrt(len(ratios)):.4f}",
         f"{np.sqrt(np.mean(np.square(apart))):.2f}",
         straightness(system),
-        diffusion(run, node["relaxation"].dataset),
-        between_replicas(node),
-        halves(run),
+        diffusion(run, relaxation),
+        between_replicas(run, tau, relaxation_time_error(scattering, error)),
+        halves(run, tau),
     ]
 
 
@@ -120,43 +123,62 @@ def lags_of(run: xr.Dataset) -> NDArray[np.float64]:
     return time[: time.size // 2 + 1] - time[0]
 
 
-def between_replicas(node: xr.DataTree) -> str:
-    """χ² of two replicas against the errors that blocks of time give each."""
-    production, relaxation = node["production"].dataset, node["relaxation"].dataset
-    parts = [
-        blocks(production["potential_energy"]), blocks(production["pressure"]),
-        blocks((production["hop"] > 0.2).where(production["hop"].notnull()).mean("particle")),
-    ]  # fmt: skip
-    tau = dg.relaxation_time(relaxation["scattering"].load())
-    error = relaxation_time_error(relaxation["scattering"].load(), relaxation["scattering_err"].load())
-    squares = []
-    for values, errors in [*parts, (tau, error)]:
-        difference = values.isel(replica=0) - values.isel(replica=1)
-        squares.append(((difference**2) / (errors**2).sum("replica")).values)
-    found = np.concatenate(squares)
-    found = found[np.isfinite(found)]
-    return f"{found.sum():.0f} of {found.size}, p = {chdtrc(found.size, found.sum()):.2g}"
+def between_replicas(run: xr.Dataset, tau: xr.DataArray, tau_error: xr.DataArray) -> str:
+    """χ² of what two replicas differ by in τ_α, U, P and hops, at all temperatures."""
+    found = [discrepancy(tau, tau_error)]
+    for series in (run["potential_energy"], run["pressure"], hopping(run)):
+        error = np.sqrt(variance(series, tau) * of_mean(duration(series), tau))
+        # errors of so few blocks fluctuate: differences have Student's distribution
+        found.append(chdtri(1, fdtrc(1, 2 * (BLOCKS - 1), discrepancy(series.mean("time"), error))))
+    squares = np.concatenate(found)
+    squares = squares[np.isfinite(squares)]
+    return f"{squares.sum():.0f} of {squares.size}, p = {chdtrc(squares.size, squares.sum()):.2g}"
 
 
-def blocks(series: xr.DataArray, number: int = 5) -> tuple[xr.DataArray, xr.DataArray]:
-    """Mean over time of each row, and its error from so many blocks."""
-    series = series.load().dropna("time", how="all")
-    length = series.sizes["time"] // number
-    each = series.isel(time=slice(length * number)).coarsen(time=length).mean()
-    return series.mean("time"), each.std("time", ddof=1) / np.sqrt(number)
+def discrepancy(values: xr.DataArray, errors: xr.DataArray) -> NDArray[np.float64]:
+    """Square of the difference of two replicas over that of its error."""
+    difference = values.isel(replica=0) - values.isel(replica=1)
+    return (difference**2 / (errors**2).sum("replica")).values
 
 
-def halves(run: xr.Dataset) -> str:
-    """Second half of the coldest runs less the first, in standard errors."""
-    cold = run.isel(temperature=int(run["temperature"].values.argmin()))
-    hops = (cold["hop"] > 0.2).where(cold["hop"].notnull()).mean("particle")
+def hopping(run: xr.Dataset) -> xr.DataArray:
+    """Fraction of particles with p_hop > 0.2, of the frames that have it."""
+    hop = run["hop"].dropna("time", how="all")
+    return (hop > 0.2).where(hop.notnull()).mean("particle").load()
+
+
+def variance(series: xr.DataArray, tau: xr.DataArray) -> xr.DataArray:
+    """σ² of a series with correlations exp(−t/τ), from blocks of it, which resemble one another.
+
+    A mean over t varies by σ² v(t), and n blocks of length b by σ² [v(b) − v(nb)] n/(n − 1).
+    """
+    length = series.sizes["time"] // BLOCKS
+    means = series.isel(time=slice(length * BLOCKS)).coarsen(time=length).mean()
+    b = duration(series) * length / series.sizes["time"]
+    return means.var("time", ddof=1) * (BLOCKS - 1) / BLOCKS / (of_mean(b, tau) - of_mean(BLOCKS * b, tau))
+
+
+def of_mean(t: float, tau: xr.DataArray) -> xr.DataArray:
+    """v(t) = 2 τ/t [1 − τ/t (1 − exp(−t/τ))], the variance of a mean over t in units of σ²."""
+    return 2 * tau / t * (1 - tau / t * (1 - np.exp(-t / tau)))
+
+
+def duration(series: xr.DataArray) -> float:
+    """Time that frames at equal intervals stand for."""
+    return series.sizes["time"] * float(series["time"].diff("time").mean())
+
+
+def halves(run: xr.Dataset, tau: xr.DataArray) -> str:
+    """Second half of the coldest runs less the first, in standard errors: those of halves that are correlated."""
+    coldest = int(run["temperature"].values.argmin())
     found = []
-    for series in (cold["potential_energy"], hops):
-        series = series.load().dropna("time", how="all")
+    for every in (run["potential_energy"], hopping(run)):
+        series, t = every.isel(temperature=coldest), duration(every)
         middle = series.sizes["time"] // 2
-        first, second = (blocks(series.isel(time=part)) for part in (slice(middle), slice(middle, None)))
-        error = np.sqrt(float((first[1] ** 2 + second[1] ** 2).sum())) / run.sizes["replica"]
-        found.append(float((second[0] - first[0]).mean()) / error)
+        first, second = (series.isel(time=part).mean("time") for part in (slice(middle), slice(middle, None)))
+        tau_cold = tau.isel(temperature=coldest)
+        error2 = 4 * variance(series, tau_cold) * (of_mean(t / 2, tau_cold) - of_mean(t, tau_cold))
+        found.append(float((second - first).sum()) / np.sqrt(float(error2.sum())))
     return ", ".join(f"{each:+.1f}".replace("-", "−") for each in found) + " of their errors"
 
 
