@@ -36,6 +36,10 @@ def main() -> None:
     markdown(BY_SYSTEM, [of_system(system) for system in results.systems])
     print("\n### τ_α against T/T_A\n")
     markdown(ONE_CURVE, on_one_curve(results.systems))
+    print("\n### Equal dynamics\n")
+    markdown(EQUAL, equal_dynamics(results.systems))
+    print("\n### Ranges below their own T_A\n")
+    markdown(RANGES, (row for system in results.systems for row in own_ranges(system)))
     print("\n### Claims\n")
     markdown(("claim", "verdict", "numbers"), claims(results))
     folder.mkdir(parents=True, exist_ok=True)
@@ -171,6 +175,50 @@ def relaxation(system: SystemResults, power: float) -> tuple[np.ndarray, np.ndar
     """T_A/T, rising, and ln τ_α T^power."""
     T, tau = system.temperature, system.ensemble["relaxation_time"].values
     return system.onset("softness")[0] / T, np.log(tau * T**power)
+
+
+EQUAL = ("system", "τ_α", "D", "rearranging fraction", "T_A from S", "the paper’s temperatures")
+
+
+def equal_dynamics(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
+    """Temperatures at which a system is as fast as the first one, over those of the first; and the two that should be."""
+    first, *others = systems
+    for system in others:
+        row = [system.name]
+        for name in ("relaxation_time", "diffusivity", "rearranging_fraction"):
+            (x, y), (T, of) = ((each.temperature, np.log(each.ensemble[name].values)) for each in (first, system))
+            order = np.argsort(y)
+            ratio = T / np.interp(of, y[order], x[order], left=np.nan, right=np.nan)
+            row.append(f"{np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}")
+        (T_A, error), (own, own_error) = (each.onset("softness") for each in (first, system))
+        ratio = own / T_A
+        row += [
+            with_error(ratio, ratio * math.hypot(error / T_A, own_error / own)),
+            f"{depth(system) / depth(first):.3f}",
+        ]
+        yield row
+
+
+def depth(system: SystemResults) -> float:
+    """How the paper's temperatures grow with Δ: (ρ/1.2)^(2/3) / (1 − 2^(1/6) Δ)²."""
+    return float(system.ensemble["density"] / 1.2) ** (2 / 3) / (1 - 2 ** (1 / 6) * system.delta) ** 2
+
+
+RANGES = ("system", "strata of", "coldest T that lie below the T_A of their fit, and that T_A")
+FEWEST = 4  # temperatures of a range
+
+
+def own_ranges(system: SystemResults) -> Iterator[list[str]]:
+    """Ranges of temperatures that are supercooled by the T_A that they give, all in the strata of the tables."""
+    for variable, label in (("softness", "S"), ("local_entropy", "local s⁽²⁾")):
+        P = system.fits(variable)[["probability", "events", "probability_err"]].sortby("temperature")
+        T = P["temperature"].values
+        found = []
+        for count in range(FEWEST, T.size + 1):
+            T_A = float(dg.onset_temperature(dg.arrhenius(P.isel(temperature=slice(count)))))
+            if (T_A > T).sum() == count:
+                found.append(f"{count}: {T_A:.3f}")
+        yield [system.name, label, ", ".join(found)]
 
 
 def claims(results: Results) -> Iterator[list[str]]:
