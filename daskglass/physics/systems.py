@@ -308,7 +308,11 @@ def kob_andersen(delta: float) -> Mixture:
     )
 
 
+def temperature_scale(delta: float) -> float:
+    """T(Δ)/T(0) = (ρ/1.2)^{2/3} / (1 − 2^{1/6} Δ)², by which the temperatures of the study grow with Δ."""
+    return float((DENSITY[delta] / DENSITY[0.0]) ** (2.0 / 3.0) / (1.0 - SIXTH_ROOT_OF_TWO * delta) ** 2)
+
+
 def temperatures(delta: float) -> tuple[float, ...]:
-    """T(Δ) = T_ref (ρ/1.2)^{2/3} / (1 − 2^{1/6} Δ)², rounded to 0.01: equal depth of supercooling for every Δ."""
-    scale = (DENSITY[delta] / DENSITY[0.0]) ** (2.0 / 3.0) / (1.0 - SIXTH_ROOT_OF_TWO * delta) ** 2
-    return tuple(round(scale * T, 2) for T in REFERENCE_TEMPERATURES)
+    """Temperatures of the study, from hot to cold, rounded to 0.01."""
+    return tuple(round(temperature_scale(delta) * T, 2) for T in REFERENCE_TEMPERATURES)

@@ -24,7 +24,7 @@ from daskglass.engines.schedules import (
     lag_grid,
     logarithmic_lags,
 )
-from daskglass.physics.systems import DENSITY, SIXTH_ROOT_OF_TWO, Mixture
+from daskglass.physics.systems import DENSITY, Mixture, temperature_scale
 from daskglass.sources import Effort, Feed, Origin, Recording, Simulation
 from daskglass.sources.surveys import ENSEMBLE
 from daskglass.sources.timesteps import folder_of, timestep_of
@@ -38,8 +38,9 @@ PROPENSITIES = ("position", "propensity", "propensity_half", "trajectories", "me
 LONGEST_OF_WHOLE_LINKS = 25.0  # τ_α, the default of relaxation runs then
 RECORDED = ("position", "potential_energy", "pressure")
 # Vogel-Fulcher-Tammann law of τ_α for Δ = 0 (T = 0.70: 4.7, T = 0.55: 28, T = 0.45: about 2000), good to a factor of
-# two; other Δ at the temperature of the same depth of supercooling.
+# two. Temperatures at which other Δ are as fast grow less than those of the study: by this power of their scale.
 TAU, STRENGTH, DIVERGENCE = 0.42, 0.85, 0.35
+AS_FAST = 0.6
 
 
 def simulated(study: Study, system: System, ledger: Ledger) -> Simulated:
@@ -293,8 +294,7 @@ class Simulated:
         mixture = self.mixture
         if not self.system.startswith("ka_") or mixture.density != DENSITY.get(mixture.delta):
             return None
-        depth = (mixture.density / DENSITY[0.0]) ** (2 / 3) / (1 - SIXTH_ROOT_OF_TWO * mixture.delta) ** 2
-        reduced = temperature / depth
+        reduced = temperature / temperature_scale(mixture.delta) ** AS_FAST
         return TAU * math.exp(STRENGTH / (reduced - DIVERGENCE)) if reduced > DIVERGENCE else math.inf
 
     def shortest_edges(self) -> Mapping[Path, float]:

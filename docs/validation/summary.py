@@ -17,7 +17,7 @@ import xarray as xr
 from scipy.optimize import minimize_scalar
 
 import daskglass as dg
-from daskglass.physics.systems import Mixture
+from daskglass.physics.systems import Mixture, temperature_scale
 from daskglass.report.claims import judge
 from daskglass.report.numbers import with_error
 from daskglass.report.page import write_figure
@@ -194,14 +194,9 @@ def equal_dynamics(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
         ratio = own / T_A
         row += [
             with_error(ratio, ratio * math.hypot(error / T_A, own_error / own)),
-            f"{depth(system) / depth(first):.3f}",
+            f"{temperature_scale(system.delta) / temperature_scale(first.delta):.3f}",
         ]
         yield row
-
-
-def depth(system: SystemResults) -> float:
-    """How the paper's temperatures grow with Δ: (ρ/1.2)^(2/3) / (1 − 2^(1/6) Δ)²."""
-    return float(system.ensemble["density"] / 1.2) ** (2 / 3) / (1 - 2 ** (1 / 6) * system.delta) ** 2
 
 
 RANGES = ("system", "strata of", "coldest T that lie below the T_A of their fit, and that T_A")

@@ -39,11 +39,15 @@ from daskglass.pipeline.here import Here
 from daskglass.pipeline.plan import attributes, plan_study
 from daskglass.pipeline.tasks import tasks_of
 from daskglass.report.tasks import figure_tasks
+from daskglass.sources.simulated import simulated
 from daskglass.store.blocks import Block, write_block, write_table
+from daskglass.store.ledger import Ledger
+from daskglass.store.tables import read_tables
 from daskglass.store.template import lay_out
 from daskglass.study.load import load_study
 from tests.studies import FILES, TINY
 
+ROOT = Path(__file__).parents[2]
 SYSTEM = "ka_0.0"
 THERMAL = """\
 study: planned
@@ -356,6 +360,16 @@ def test_what_does_not_fit_into_this_process_is_refused_before_anything_is_writt
 
 def test_without_a_cluster_this_process_has_all_memory():
     assert workers_of(load_profile("none")) == Workers(1, parse_memory_limit("auto", 1, 1, logger=None))
+
+
+def test_relaxation_times_are_foreseen_within_a_factor_of_two(tmp_path):
+    study = load_study(ROOT / "pipelines/validation.yaml")
+    systems = {system.system: system for system in study.systems}
+    for name, tables in read_tables(ROOT / "docs/validation").items():
+        source = simulated(study, systems[name], Ledger(tmp_path / "nothing.zarr"))
+        measured = tables.ensemble["relaxation_time"]
+        foreseen = [source.relaxation_time(T) for T in measured["temperature"].values]
+        assert np.abs(np.log(foreseen / measured)).max() < np.log(2), name
 
 
 def test_the_steps_foreseen_are_those_that_the_engine_will_take(tmp_path):
