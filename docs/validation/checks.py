@@ -150,7 +150,8 @@ def hopping(run: xr.Dataset) -> xr.DataArray:
 def variance(series: xr.DataArray, tau: xr.DataArray) -> xr.DataArray:
     """σ² of a series with correlations exp(−t/τ), from blocks of it, which resemble one another.
 
-    Of a series with a fast part too, the errors that follow are upper bounds. A mean over t varies by σ² v(t), and n blocks of length b by σ² [v(b) − v(nb)] n/(n − 1).
+    A mean over t varies by σ² v(t), and n blocks of length b by σ² [v(b) − v(nb)] n/(n − 1). Of a series with a fast part too,
+    errors that follow are upper bounds.
     """
     length = series.sizes["time"] // BLOCKS
     means = series.isel(time=slice(length * BLOCKS)).coarsen(time=length).mean()
