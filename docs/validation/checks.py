@@ -15,6 +15,7 @@ import daskglass as dg
 from daskglass.physics.motion import relaxation_time_error
 from daskglass.physics.systems import Mixture
 from daskglass.report.results import SystemResults, read_results
+from daskglass.store.ledger import core_seconds_of
 
 FRAMES = 3  # of each run, whose forces are taken pair by pair
 BLOCKS = 5  # of time, whose means say how much those of runs vary
@@ -183,10 +184,23 @@ def halves(run: xr.Dataset, tau: xr.DataArray) -> str:
     return ", ".join(f"{each:+.1f}".replace("-", "−") for each in found) + " of their errors"
 
 
+COST = ("system", "core hours", "of them simulation")
+
+
+def cost(name: str, seconds: dict[str, dict[str, float]]) -> list[str]:
+    """Row of a system, from what the ledger says of each stage."""
+    hours = {stage: of.get(name, 0.0) / 3600 for stage, of in seconds.items()}
+    return [name, f"{sum(hours.values()):.1f}", f"{hours['simulate']:.1f}"]
+
+
 def main() -> None:
-    """Print the checks of every system as Markdown."""
-    tree = dg.open_store(Path(sys.argv[1]))
-    markdown(CHECKS, [checks(system, tree[system.name]) for system in read_results(tree).systems])
+    """Print the checks and the cost of every system as Markdown."""
+    store = Path(sys.argv[1])
+    tree = dg.open_store(store)
+    systems = read_results(tree).systems
+    markdown(CHECKS, [checks(system, tree[system.name]) for system in systems])
+    print()
+    markdown(COST, [cost(system.name, core_seconds_of(store)) for system in systems])
 
 
 if __name__ == "__main__":

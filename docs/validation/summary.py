@@ -19,7 +19,8 @@ from scipy.optimize import minimize_scalar
 import daskglass as dg
 from daskglass.physics.systems import Mixture, temperature_scale
 from daskglass.report.claims import judge
-from daskglass.report.numbers import with_error
+from daskglass.report.claims.strata import fold, spreads
+from daskglass.report.numbers import percent, with_error
 from daskglass.report.page import write_figure
 from daskglass.report.results import Results, SystemResults, read_results
 from daskglass.store.tables import Tables, read_tables
@@ -34,6 +35,8 @@ def main() -> None:
         markdown(BY_TEMPERATURE, by_temperature(system))
     print("\n### Systems\n")
     markdown(BY_SYSTEM, [of_system(system) for system in results.systems])
+    print("\n### At the coldest T\n")
+    markdown(COLDEST, [at_the_coldest(system) for system in results.systems])
     print("\n### τ_α against T/T_A\n")
     markdown(ONE_CURVE, on_one_curve(results.systems))
     print("\n### Equal dynamics\n")
@@ -143,6 +146,27 @@ def of_system(system: SystemResults) -> list[str]:
         f"{float(system.model['accuracy']):.3f}",
         f"{scatter.min():.3f} to {scatter.max():.3f}",
         core(system),
+    ]
+
+
+COLDEST = (
+    "system", "T", "the paper’s", "τ_α", "recall", "P_R between strata of S", "of local s⁽²⁾", "of S over of local s⁽²⁾",
+)  # fmt: skip
+
+
+def at_the_coldest(system: SystemResults) -> list[str]:
+    """Row of a system: what the paper says of its coldest temperature."""
+    row = system.ensemble.isel(temperature=-1)
+    (S, S_err), (x, x_err) = ((of[-1] for of in spreads(system, name)) for name in ("softness", "local_entropy"))
+    return [
+        system.name,
+        f"{system.temperature[-1]:.2f}",
+        f"{system.coldest_of_the_paper():.2f}",
+        value(row, "relaxation_time"),
+        percent(float(row["recall"]), float(row["recall_err"])),
+        fold(S, S_err),
+        fold(x, x_err),
+        with_error(np.exp(S - x), np.exp(S - x) * math.hypot(S_err, x_err)),
     ]
 
 
