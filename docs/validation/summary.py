@@ -190,7 +190,7 @@ def on_one_curve(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
                 inside = (factor * x >= curve[0].min()) & (factor * x <= curve[0].max())
                 return y[inside] - np.interp(factor * x[inside], *curve)
 
-            found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=(0.8, 1.25), method="bounded")
+            found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=(0.6, 1.6), method="bounded")
             row += [with_error(found.x, found.x * math.hypot(*errors)), f"{np.sqrt(found.fun):.3f}"]
         yield row
 
