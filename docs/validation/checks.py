@@ -200,7 +200,8 @@ def main() -> None:
     systems = read_results(tree).systems
     markdown(CHECKS, [checks(system, tree[system.name]) for system in systems])
     print()
-    markdown(COST, [cost(system.name, core_seconds_of(store)) for system in systems])
+    seconds = core_seconds_of(store)
+    markdown(COST, [cost(system.name, seconds) for system in systems])
 
 
 if __name__ == "__main__":

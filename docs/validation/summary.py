@@ -171,6 +171,7 @@ def at_the_coldest(system: SystemResults) -> list[str]:
 
 
 ONE_CURVE = ("system", "T_A/T", "by τ_α: T_A over its own", "rms of ln τ_α", "by τ_α √T", "rms of ln τ_α √T")
+FACTORS = (0.6, 1.6)  # on T_A, to search
 
 
 def on_one_curve(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
@@ -190,7 +191,9 @@ def on_one_curve(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
                 inside = (factor * x >= curve[0].min()) & (factor * x <= curve[0].max())
                 return y[inside] - np.interp(factor * x[inside], *curve)
 
-            found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=(0.6, 1.6), method="bounded")
+            found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=FACTORS, method="bounded")
+            if np.isclose(found.x, FACTORS, rtol=1e-3).any():
+                raise ValueError(f"{system.name}: no factor from {FACTORS[0]} to {FACTORS[1]} is best: widen FACTORS")
             row += [with_error(found.x, found.x * math.hypot(*errors)), f"{np.sqrt(found.fun):.3f}"]
         yield row
 
