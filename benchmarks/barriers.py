@@ -51,30 +51,45 @@ def one_by_one(counts: xr.Dataset, resamples: int = RESAMPLES, seed: int = 0, bl
     happened = P["events"] > 0
     error = (P_err / P["probability"]).where(happened)
     error = error.where(error > 1e-12, 1 / np.sqrt(P["events"].where(happened)))
-    rest = np.log(P["probability"].where(happened))
-    _, _, rest = _lines(rest, error)
-    found = []
+    energy, entropy, rest = _lines(np.log(P["probability"].where(happened)), error)
+    barriers = [_scaled(energy, entropy)]
     for P, z in zip(drawn, np.random.default_rng([seed, 1]).standard_normal((resamples, temperatures)), strict=True):
         y = np.log(P["probability"].where(P["events"] > 0)) + rest * xr.DataArray(z, dims="temperature")
         energy, entropy, _ = _lines(y, error)
-        fit = xr.Dataset({"activation_energy": energy, "activation_entropy": entropy})
-        onset = dg.onset_temperature(fit).reset_coords(drop=True)
-        found.append(xr.merge([fit, onset, dg.collapse(fit, onset).drop_vars("onset_probability")]))
-    values = xr.concat(found, "resample")
+        barriers.append(_scaled(energy, entropy))
+    all_counts, *resampled = barriers
+    values = xr.concat(resampled, "resample")
     outer = [np.log(P["probability"].where(P["events"] > 0).isel(stratum=[-1, 0], drop=True)) for P in drawn]
     ratios = xr.concat(
         [each.isel(stratum=0, drop=True) - each.isel(stratum=1, drop=True) for each in outer], "resample"
     )
     spread = values.std("resample", ddof=1).assign(probability=P_err, spread=ratios.std("resample", ddof=1))
-    spread = spread.rename({name: f"{name}_err" for name in spread.data_vars})
-    for name in ("scaled_entropy", "scaled_energy"):
-        other = values[name].rename(stratum="stratum_2").drop_vars("stratum_2", errors="ignore")
-        apart, from_mean = (
-            each - each.mean("resample") for each in (values[name].drop_vars("stratum", errors="ignore"), other)
+    spread = spread.drop_vars(["reduced_energy", "scale"])
+    covariances = {}
+    for name, barrier in (("scaled_entropy", "activation_entropy"), ("scaled_energy", "reduced_energy")):
+        y = all_counts[barrier] / all_counts["scale"]
+        # the differential of barrier/scale
+        apart = (values[barrier] - all_counts[barrier] - y * (values["scale"] - all_counts["scale"])) / all_counts[
+            "scale"
+        ]
+        spread[name] = apart.std("resample", ddof=1)
+        scaled = values[barrier].where(values["scale"].notnull())
+        terms = xr.concat(
+            [scaled.drop_vars("stratum", errors="ignore"), values["scale"].expand_dims(stratum=1, axis=-1)], "stratum"
         )
-        both = (apart * from_mean).notnull().sum("resample")
-        spread[f"{name}_cov"] = (apart * from_mean).sum("resample") / (both - 1).where(both > 1)
-    return spread
+        terms = terms.rename(stratum="term") / all_counts["scale"]
+        one, another = (each - each.mean("resample") for each in (terms, terms.rename(term="term_2")))
+        both = (one * another).notnull().sum("resample")
+        covariances[f"{name}_terms_cov"] = (one * another).sum("resample") / (both - 1).where(both > 1)
+    return spread.rename({name: f"{name}_err" for name in spread.data_vars}).assign(covariances)
+
+
+def _scaled(energy: xr.DataArray, entropy: xr.DataArray) -> xr.Dataset:
+    """Barriers of the strata, T_A, and what the scaled barriers are ratios of: Σ, ΔE/T_A and ln P_R(T_A)."""
+    fit = xr.Dataset({"activation_energy": energy, "activation_entropy": entropy})
+    onset = dg.onset_temperature(fit).reset_coords(drop=True)
+    scale = np.log(dg.collapse(fit, onset)["onset_probability"])
+    return fit.assign(onset_temperature=onset, reduced_energy=energy / onset, scale=scale)
 
 
 def _lines(y: xr.DataArray, error: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:

@@ -18,6 +18,7 @@ from daskglass.physics.barriers import scaled_barriers
 from daskglass.physics.jackknife import jackknife_error
 from daskglass.report.claims.one_line import APART
 from daskglass.report.fits import Group, one_line
+from daskglass.report.results import DETERMINED
 from daskglass.stages.barriers import fit_barriers
 from daskglass.stages.ensemble import pearson_of
 from daskglass.store.blocks import write_table
@@ -41,6 +42,8 @@ class Truth:
         self.T = table["temperature"].values.astype(np.float64)
         self.energy = table["activation_energy"].values.astype(np.float64)
         self.onset = float(table["onset_temperature"])
+        # the lines of the others are parallel within their errors, and meet where noise lets them
+        self.determined = float(table["onset_temperature_err"]) < DETERMINED * self.onset
         at_onset = float(np.log(table["onset_probability"]))
         self.entropy = at_onset + self.energy / self.onset
         self.frames, self.replicas = table.sizes["time"], table.sizes["replica"]
@@ -126,8 +129,9 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
                 for quantity in ("energy", "entropy"):
                     found = fit[f"activation_{quantity}"], fit[f"activation_{quantity}_err"]
                     hits[f"{system} {name} {quantity}"].append(within(*found, getattr(truth, quantity)))
-                found = fit["onset_temperature"], fit["onset_temperature_err"]
-                hits[f"{system} {name} onset"].append(within(*found, truth.onset))
+                if truth.determined:
+                    found = fit["onset_temperature"], fit["onset_temperature_err"]
+                    hits[f"{system} {name} onset"].append(within(*found, truth.onset))
             groups.append(_group(of_system["softness"], fits.sel(variable="softness"), reference[system], rng))
         if len(groups) > 1:
             line = one_line(groups, APART).line
@@ -142,7 +146,7 @@ def _group(truth: Truth, fit: xr.Dataset, tables: Tables, rng: np.random.Generat
     y, *_ = scaled_barriers(truth.energy, truth.entropy, np.array(truth.onset))
     error = float(np.nanmedian(tables.ensemble["s2_grouped_pooled_err"]))
     s2 = (y - INTERCEPT) / SLOPE + error * rng.standard_normal(y.size)
-    return Group(s2, np.full(y.size, error), fit["scaled_entropy"].values, fit["scaled_entropy_cov"].values)
+    return Group(s2, np.full(y.size, error), fit["scaled_entropy"].values, fit["scaled_entropy_terms_cov"].values)
 
 
 @pytest.mark.validate

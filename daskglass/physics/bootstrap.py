@@ -33,7 +33,7 @@ SPREADS: dict[str, tuple[str, ...]] = {
     "scaled_entropy": ("stratum",),
     "scaled_energy": ("stratum",),
 }
-COVARIANCES = ("scaled_entropy", "scaled_energy")
+RATIOS = ("scaled_entropy", "scaled_energy")
 
 
 def bootstrap(
@@ -50,6 +50,9 @@ def bootstrap(
     line scatter beyond their own errors is resampled too: the share of it in the distance of each temperature from the
     line, the same for all strata, times a random number of zero mean and unit variance [2]_. The scatter is that of the
     range that all counts choose, and none beyond it, nor where two temperatures leave nothing to tell it from.
+
+    y_Σ and y_E are ratios. Where their scale ln P_R(T_A) is 0 within its error, resamples of a ratio have no standard
+    deviation: theirs is of the terms linear in barrier and scale, y dln(barrier) − y dln(scale).
 
     Parameters
     ----------
@@ -74,8 +77,10 @@ def bootstrap(
         Variables `probability_err` (…, [candidate,] temperature, stratum), `spread_err` (…, [candidate,] temperature) of
         ln P_R of the last stratum less that of the first, `activation_energy_err`,
         `activation_entropy_err`, `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err`
-        (…): standard deviations of the resamples that have a value, in the units of what they are errors of; and the
-        covariances `scaled_energy_cov` and `scaled_entropy_cov` (…, stratum, stratum_2), all of whose strata share T_A.
+        (…): standard deviations of the resamples that have a value, in the units of what they are errors of; and
+        `scaled_energy_terms_cov` and `scaled_entropy_terms_cov` (…, term, term_2): covariances of what y_E and y_Σ are
+        ratios of, over ln P_R(T_A) of all counts: the barriers ΔE/T_A or Σ of the strata and, last, ln P_R(T_A) of the
+        resamples, which all strata share.
 
     Raises
     ------
@@ -151,13 +156,16 @@ def bootstrap(
         for samples, events in _drawn(units, resamples, seed):
             z = normal.standard_normal((len(samples), *[1] * (rest.ndim - 1), T.size))
             found.append(_results(T, fit(samples, events, z * rest), chosen))
-        values = dict(zip(SPREADS, map(np.concatenate, zip(*found, strict=True)), strict=True))
+        energy, entropy, onset, *ratios = map(np.concatenate, zip(*found, strict=True))
+        *_, of_entropy, of_energy = _results(T, lines, chosen)
+        scaled_err, terms_cov = zip(*map(_ratio, ratios, (of_entropy, of_energy)), strict=True)
         P_err = P_err.swapaxes(-1, -2)
         return (
             P_err if candidates else P_err[..., 0, :, :],
             spread_err if candidates else spread_err[..., 0, :],
-            *(_deviation(_moments(each)) for each in values.values()),
-            *(_covariance(values[name]) for name in COVARIANCES),
+            *(_deviation(_moments(each)) for each in (energy, entropy, onset)),
+            *scaled_err,
+            *terms_cov,
         )
 
     errors = arrays.apply(
@@ -168,16 +176,17 @@ def bootstrap(
             (*candidates, "temperature", "stratum"),
             (*candidates, "temperature"),
             *SPREADS.values(),
-            *[("stratum", "stratum_2")] * len(COVARIANCES),
+            *[("term", "term_2")] * len(RATIOS),
         ],
-        dtypes=[np.float64] * (2 + len(SPREADS) + len(COVARIANCES)),
-        stratum_2=counts.sizes["stratum"],
+        dtypes=[np.float64] * (2 + len(SPREADS) + len(RATIOS)),
+        term=counts.sizes["stratum"] + 1,
+        term_2=counts.sizes["stratum"] + 1,
     )
     names = (
         "probability_err",
         "spread_err",
         *(f"{name}_err" for name in SPREADS),
-        *(f"{name}_cov" for name in COVARIANCES),
+        *(f"{name}_terms_cov" for name in RATIOS),
     )
     return described(xr.Dataset(dict(zip(names, errors, strict=True))))
 
@@ -238,15 +247,31 @@ def _fit(
 
 
 def _results(T: NDArray[np.float64], lines: Lines, candidate: int | None) -> tuple[NDArray[np.float64], ...]:
-    """What lines (…, candidate, stratum) give, as `SPREADS` has it: those of a candidate, or of the one that T_A chooses."""
+    """ΔE, Σ, T_A and the terms of y_Σ and y_E of lines (…, candidate, stratum): of a candidate, or the one T_A chooses.
+
+    Terms (…, term) are those of a ratio: the barriers Σ or ΔE/T_A of the strata and, last, ln P_R(T_A).
+    """
     onsets, *_ = meeting_temperature(lines.energy, lines.entropy)
     place = _chosen(T, onsets, candidate)
     onset = np.take_along_axis(onsets, place[..., None], axis=-1)[..., 0]
     energy, entropy = (
         np.take_along_axis(each, place[..., None, None], axis=-2)[..., 0, :] for each in (lines.energy, lines.entropy)
     )
-    scaled_entropy, scaled_energy, _ = scaled_barriers(energy, entropy, onset)
-    return energy, entropy, onset, scaled_entropy, scaled_energy
+    *_, P = scaled_barriers(energy, entropy, onset)
+    with np.errstate(divide="ignore"):
+        scale = np.log(P)[..., None]
+    terms = (
+        np.concatenate([np.where(np.isnan(scale), np.nan, barrier), scale], axis=-1)
+        for barrier in (entropy, energy / onset[..., None])
+    )
+    return energy, entropy, onset, *terms
+
+
+def _ratio(terms: NDArray[np.float64], of_all: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard errors of the ratios to first order, and the covariance of their terms (resample, …, term), over the scale."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms, y = terms / of_all[..., -1:], of_all[..., :-1] / of_all[..., -1:]
+    return _deviation(_moments(terms[..., :-1] - y * terms[..., -1:])), _covariance(terms)
 
 
 def _chosen(T: NDArray[np.float64], onsets: NDArray[np.float64], candidate: int | None) -> NDArray[np.int64]:
@@ -291,7 +316,7 @@ def _deviation(moments: _Moments) -> NDArray[np.float64]:
 
 
 def _covariance(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance (…, stratum, stratum) of values (resample, …, stratum), of those where both exist."""
+    """Covariance (…, i, i) of values (resample, …, i), of those where both exist."""
     there = ~np.isnan(values)
     apart = np.where(there, values - _moments(values).mean, 0.0)
     both = np.einsum("r...i,r...j->...ij", there.astype(np.float64), there)

@@ -20,7 +20,8 @@ class Points:
     x : softness-grouped structure at the middle of each stratum: pair excess entropy, or another variable's mean
     x_err : its standard error; NaN where it is unknown
     y_entropy, y_energy : y_Σ and y_E
-    …_cov : their covariances between strata; NaN where they are unknown
+    …_terms_cov : covariances of the barriers of the strata and, last, of their common scale ln P_R(T_A), over that scale;
+        NaN where they are unknown
     deviation : largest |y_E − y_Σ + 1|
     refused : why the scaled barriers mean nothing here; empty where they mean something
     outside : number of strata beyond the softness bins, whose entropy is not known
@@ -29,9 +30,9 @@ class Points:
     x: NDArray[np.float64]
     x_err: NDArray[np.float64]
     y_entropy: NDArray[np.float64]
-    y_entropy_cov: NDArray[np.float64]
+    y_entropy_terms_cov: NDArray[np.float64]
     y_energy: NDArray[np.float64]
-    y_energy_cov: NDArray[np.float64]
+    y_energy_terms_cov: NDArray[np.float64]
     deviation: float
     refused: str
     outside: int
@@ -58,12 +59,12 @@ def points(system: SystemResults, inherent: bool = True, other: StructuralVariab
     x_err = np.sqrt((np.where(weights > 0, weights * grouped_err, 0.0) ** 2).sum(axis=1))
 
     y_entropy, y_energy = (fits[f"scaled_{name}"].values.astype(np.float64) for name in ("entropy", "energy"))
-    y_entropy_cov, y_energy_cov = (
-        known(fits, f"scaled_{name}_cov", (middles.size, middles.size)) for name in ("entropy", "energy")
+    entropy_cov, energy_cov = (
+        known(fits, f"scaled_{name}_terms_cov", (middles.size + 1, middles.size + 1)) for name in ("entropy", "energy")
     )
     apart = np.abs(y_energy - y_entropy + 1)
     return Points(
-        x, x_err, y_entropy, y_entropy_cov, y_energy, y_energy_cov,
+        x, x_err, y_entropy, entropy_cov, y_energy, energy_cov,
         float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan,
         _refused(system, y_entropy, known(fits, "scaled_entropy_err", middles.shape)),
         int(((middles < bins[0]) | (middles > bins[-1])).sum()),

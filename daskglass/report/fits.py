@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 from scipy.optimize import brentq
 from scipy.special import fdtrc
 
 from daskglass.report.statistics import Tested, departure, root_mean_square
+
+HALVINGS = 50  # of the distance to the line that fits its own errors: to rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,11 @@ class OneLine:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Points of one group: x and its standard errors, y and its covariance."""
+    """Points of one group: x and its standard errors; y, and what its errors are made of.
+
+    All y of a group are numbers over one scale: y = a/b. `covariance` is that of the a and, last, of b, over the scale
+    as measured.
+    """
 
     x: NDArray[np.float64]
     x_err: NDArray[np.float64]
@@ -121,21 +128,21 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
     """Test whether groups of points lie on one line, with errors in x and y.
 
     Errors of x count as those of y times the slope of the one line (effective variance); those of different groups are
-    independent.
+    independent. The error of a common scale is that of the line there, not of the points: otherwise it would be small
+    where y came out small, and draw the line to zero; Peelle's puzzle, as in G. D'Agostini, Nuclear Instruments and
+    Methods in Physics Research A 346, 306 (1994).
     """
     x, x_err, y = (np.concatenate([getattr(group, name) for group in groups]) for name in ("x", "x_err", "y"))
     of = np.repeat(np.arange(len(groups)), [group.x.size for group in groups])
-    y_covariance = np.zeros((y.size, y.size))
-    for k, group in enumerate(groups):
-        y_covariance[np.ix_(of == k, of == k)] = group.covariance
     mine = (of[:, None] == np.arange(len(groups))).astype(np.float64)
     away = x - x.mean()
     design = np.column_stack([np.ones_like(x), away])
-    slope = np.polyfit(away, y, 1)[0]
-    for _ in range(20):
-        covariance = y_covariance + np.diag((slope * x_err) ** 2)
+    values = np.polyfit(away, y, 1)[::-1]
+    for _ in range(HALVINGS):
+        covariance = _about(design @ values, of, groups) + np.diag((values[1] * x_err) ** 2)
         one = least_squares(design, y, covariance)
-        slope = one.values[1]
+        # half a step: whole ones may go to and fro
+        values = (values + one.values) / 2
     each = least_squares(np.column_stack([mine, mine * away[:, None]]), y, covariance)
     parabola = least_squares(np.column_stack([design, away**2]), y, covariance)
     spread = np.ptp(each.fitted)
@@ -156,6 +163,12 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
         bent=against(parabola, np.column_stack([design, away**2])),
         deviation=float(np.sqrt(((y - one.fitted) ** 2).mean())),
     )
+
+
+def _about(line: NDArray[np.float64], of: NDArray[np.int64], groups: Sequence[Group]) -> NDArray[np.float64]:
+    """Covariance of y = a/b about the line: of a − line b, over the scale as measured."""
+    rows = [np.column_stack([np.eye(group.y.size), -line[of == k]]) for k, group in enumerate(groups)]
+    return block_diag(*(row @ group.covariance @ row.T for row, group in zip(rows, groups, strict=True)))
 
 
 def _at_zero(line: Fit, origin: float) -> Fit:

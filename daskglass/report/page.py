@@ -198,6 +198,8 @@ def _onsets(system: SystemResults) -> Table:
         P = float(fits["onset_probability"])
         spread = float(fits["onset_temperature_spread"]) if np.isfinite(value) else np.nan
         where = "–" if not np.isfinite(value) else "extrapolated" if system.extrapolated(variable.name) else "within"
+        if not system.determined(variable.name):
+            where = "unknown: strata hardly differ"
         rows.append((
             variable.label, with_error(value, error), with_error(spread), where, with_error(P if np.isfinite(value) else np.nan),
             f"{cold} ({coldest.max():.4g} to {coldest.min():.4g})",

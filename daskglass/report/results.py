@@ -20,6 +20,7 @@ from daskglass.stages.structural import OF_PAPER, StructuralVariable, named
 from daskglass.store.blocks import check_is_store, open_group, readable
 
 GROUPS = ("production", "model", "ensemble")
+DETERMINED = 0.25  # of T_A: the largest standard error that still means something
 BOARD, PREDICTOR = ("isoconfigurational", "scoreboard"), "predictor"
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
@@ -118,6 +119,14 @@ class SystemResults:
         """Whether T_A is outside the simulated temperatures."""
         value, _ = self.onset(variable)
         return bool(np.isfinite(value) and not self.temperature.min() <= value <= self.temperature.max())
+
+    def determined(self, variable: str) -> bool:
+        """Whether strata part enough for T_A: noise lets nearly parallel lines meet amid the temperatures, whatever the truth.
+
+        An inverse T_A is a ratio of differences, whose errors are normal only where they are far smaller than it.
+        """
+        value, error = self.onset(variable)
+        return not error >= DETERMINED * value
 
     def coldest_of_the_paper(self) -> float | None:
         """Coldest temperature in the paper for this mixture; None if the paper lacks it."""

@@ -41,7 +41,7 @@ OF_P = ("probability_err", "spread_err")  # errors of what no fit is needed for
 BARRIERS = (
     *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
     *("onset_probability", "onset_temperature_spread", "scatter", "reduced_chi_squared"),
-    *("scaled_energy_cov", "scaled_entropy_cov", "spread_err"),
+    *("scaled_energy_terms_cov", "scaled_entropy_terms_cov", "spread_err"),
     *(
         name + error
         for name in (

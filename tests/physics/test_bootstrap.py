@@ -49,6 +49,27 @@ def test_bootstrapped_intervals_cover_the_truth():
     assert inside / total > 0.85
 
 
+def test_errors_of_scaled_barriers_have_no_tail_where_the_scale_is_zero_within_its_error():
+    """Single resamples of Σ/ln P_R(T_A) come out a hundred times as large where ln P_R(T_A) = −0.1 ± 0.05."""
+    T = TEMPERATURES[::2]
+    P = 3 * law(T)
+    true = (ENTROPY + np.log(3)) / np.log(0.9)
+    inside, ratios = [], []
+    for seed in range(20):
+        counts = histories_of_counts(seed, samples=20, frames=40, temperatures=T)
+        events = np.random.default_rng([seed, 9]).binomial(counts.samples, P[:, None, None, :])
+        counts = counts.assign(events=(counts.events.dims, events))
+        fit = dg.arrhenius(probability_of(counts))
+        found = dg.collapse(fit, dg.onset_temperature(fit))
+        one, other = (dg.bootstrap(counts, 100, of, block=1).scaled_entropy_err for of in (seed, seed + 100))
+        ratios.append(one / other)
+        inside.append(abs(found.scaled_entropy - true) < 2 * one)
+    assert np.mean(inside) > 0.85
+    # of two seeds; by the resamples of y_Σ themselves it is 12
+    assert np.min(ratios) > 0.5
+    assert np.max(ratios) < 2
+
+
 def test_the_bootstrap_is_seeded():
     counts = histories_of_counts(0, frames=20)
     first, again, other = (dg.bootstrap(counts, 10, seed=seed, block=2) for seed in (1, 1, 2))

@@ -211,9 +211,12 @@ def _barriers(T: np.ndarray, onset: float, middles: np.ndarray, spread: float) -
     scaled = barriers.collapse(fit, T_A)
     half = (middles[1] - middles[0]) / 2
     table = xr.merge([P, fit, scaled], join="exact")
-    covariances = {f"{name}_cov": _covariance(table[name]) for name in ("scaled_entropy", "scaled_energy")}
-    errors = {f"{name[:-4]}_err": np.sqrt(_diagonal(value)) for name, value in covariances.items()}
-    return table.assign(covariances | errors).assign(
+    terms = xr.DataArray(0.01**2 * np.eye(STRATA + 1), dims=("term", "term_2"))
+    return table.assign(
+        scaled_entropy_err=0.01 * np.hypot(1, table["scaled_entropy"]),
+        scaled_energy_err=0.01 * np.hypot(1, table["scaled_energy"]),
+        scaled_entropy_terms_cov=terms,
+        scaled_energy_terms_cov=terms,
         probability_err=0.005 * P["probability"],
         spread_err=0.007 * xr.ones_like(P["probability"].isel(stratum=0, drop=True)),
         scatter=0.0 * table["activation_energy"],
@@ -225,16 +228,6 @@ def _barriers(T: np.ndarray, onset: float, middles: np.ndarray, spread: float) -
         stratum_middle=("stratum", middles),
         supercooled=cold,
     )
-
-
-def _covariance(scaled: xr.DataArray) -> xr.DataArray:
-    """Covariance of scaled barriers: one relative error of all strata, from the scale, and an error of each."""
-    other = scaled.rename(stratum="stratum_2")
-    return (0.01 * scaled) * (0.01 * other) + xr.DataArray(0.01**2 * np.eye(STRATA), dims=("stratum", "stratum_2"))
-
-
-def _diagonal(covariance: xr.DataArray) -> xr.DataArray:
-    return xr.DataArray(np.diagonal(covariance.values), dims="stratum")
 
 
 def with_density(_: str, ensemble: xr.Dataset) -> xr.Dataset:

@@ -91,9 +91,10 @@ def drawn(ensemble: xr.Dataset, rng: np.random.Generator) -> xr.Dataset:
     names = ("probability", "onset_temperature", "pearson_pooled", "s2_grouped_pooled", "s2_grouped_thermal_pooled")
     shaken = {name: ensemble[name] + noise(name) for name in names}
     for name in ("scaled_entropy", "scaled_energy"):
-        covariances = ensemble[f"{name}_cov"].values
-        both = [rng.multivariate_normal(np.zeros(len(one)), one) for one in covariances]
-        shaken[name] = ensemble[name] + xr.DataArray(both, dims=("variable", "stratum"))
+        covariances = ensemble[f"{name}_terms_cov"].values
+        both = np.array([rng.multivariate_normal(np.zeros(len(one)), one) for one in covariances])
+        barriers = ensemble[name] + xr.DataArray(both[:, :-1], dims=("variable", "stratum"))
+        shaken[name] = barriers / (1 + xr.DataArray(both[:, -1], dims="variable"))
     return ensemble.assign(shaken)
 
 
@@ -306,7 +307,7 @@ def test_systems_on_one_line_collapse_and_systems_apart_do_not() -> None:
 
 def test_a_small_shift_that_can_be_told_is_still_a_collapse() -> None:
     def sharp(name: str, ensemble: xr.Dataset) -> xr.Dataset:
-        return shifted(0.05)(name, times(1e-4, "scaled_entropy_cov")(name, ensemble))
+        return shifted(0.05)(name, times(1e-4, "scaled_entropy_terms_cov")(name, ensemble))
 
     found = claim(tree(systems=THREE, change=sharp), "activation entropies")
     assert found.verdict == "confirmed"
@@ -314,7 +315,7 @@ def test_a_small_shift_that_can_be_told_is_still_a_collapse() -> None:
 
 
 def test_noisy_barriers_leave_the_collapse_open() -> None:
-    found = claim(tree(systems=THREE, change=times(1e3, "scaled_entropy_cov")), "activation entropies")
+    found = claim(tree(systems=THREE, change=times(1e3, "scaled_entropy_terms_cov")), "activation entropies")
     assert found.verdict == "not decidable here"
     assert "times as many frames or replicas" in found.remedy
 
@@ -329,7 +330,7 @@ def test_bent_barriers_collapse_on_no_line() -> None:
     assert "parabola" in " ".join(found.reasons)
 
 
-@pytest.mark.parametrize("lost", ["onset_probability", "scaled_entropy_cov"])
+@pytest.mark.parametrize("lost", ["onset_probability", "scaled_entropy_terms_cov"])
 def test_a_system_without_scale_or_errors_leaves_the_collapse_open(lost: str) -> None:
     study = tree(systems=THREE, change=lambda n, e: e.assign({lost: e[lost] * np.nan}) if n == "ka_0.2" else e)
     found = claim(study, "activation entropies")

@@ -300,6 +300,12 @@ def test_two_temperatures_fit_any_line() -> None:
     assert verdict(study, "linear in 1/T") == "not decidable here"
 
 
+def test_an_onset_of_strata_that_hardly_differ_is_unknown() -> None:
+    study = tree(change=lambda _, e: e.assign(onset_temperature_err=0.3 * e["onset_temperature"]))
+    assert "unknown: strata hardly differ" in html_of(study)
+    assert "unknown: strata hardly differ" not in html_of(tree())
+
+
 def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
     study = tree(temperatures=[0.75, 0.7, 0.6, 0.5])
     assert "extrapolated" in texts(figure_of("strata", study))

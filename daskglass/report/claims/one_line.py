@@ -80,11 +80,12 @@ def _distance(tested: Tested) -> str:
 
 def _group(points: collapse.Points, of: str) -> Group | str:
     """Points of a system whose errors are known, or why there are none."""
-    y, covariance = getattr(points, f"y_{of}"), getattr(points, f"y_{of}_cov")
+    y, covariance = getattr(points, f"y_{of}"), getattr(points, f"y_{of}_terms_cov")
     known = np.isfinite(points.x) & np.isfinite(y)
     if known.sum() < ENOUGH_STRATA:
         return f"only {int(known.sum())} strata with barriers and entropy"
-    covariance = covariance[np.ix_(known, known)]
+    terms = np.append(known, True)
+    covariance = covariance[np.ix_(terms, terms)]
     if not (np.isfinite(covariance).all() and np.isfinite(points.x_err[known]).all()):
         return "errors unknown"
     spread = np.linalg.eigvalsh(covariance)
