@@ -17,7 +17,7 @@ from daskglass.physics.systems import Mixture
 from daskglass.report.results import SystemResults, read_results
 from daskglass.store.ledger import core_seconds_of
 
-FRAMES = 3  # of each run, whose forces are taken pair by pair
+FRAMES = 9  # of each run, whose forces are taken pair by pair
 BLOCKS = 5  # of time, whose means say how much those of runs vary
 CHECKS = (
     "system", "configurational T over T", "pressure of pairs less engine's, over its noise",

@@ -34,7 +34,11 @@ def collapsed(results: Results, of: str, other: StructuralVariable) -> tuple[lis
         if points.refused
     ]
     left_out += [
-        Finding(name, f"left out: {group}", remedy="two or more replicas, and resamples enough for a covariance")
+        Finding(
+            name,
+            f"left out: {group}",
+            remedy="two or more replicas, and resamples enough for a covariance; in an older store, barriers run again",
+        )
         for name, group in groups.items()
         if isinstance(group, str)
     ]
