@@ -31,6 +31,7 @@ SIGMAS = 2.0
 COVERED = (
     0.90  # of the draws: two errors hold 95 %, give or take 2 % of a hundred draws, of errors known to a few percent
 )
+TIMID = 0.25  # of an error: by how much what is found differs from the truth, at least
 SLOPE, INTERCEPT = -0.4, -1.5  # of the line on which all systems are made to lie
 
 
@@ -101,10 +102,20 @@ def ensemble_of(truths: dict[str, Truth], rng: np.random.Generator) -> xr.Datase
     )  # fmt: skip
 
 
-def within(
+def pulls(
     found: xr.DataArray | float, error: xr.DataArray | float, truth: NDArray[np.float64] | float
-) -> NDArray[np.bool_]:
-    return np.atleast_1d(np.abs(np.asarray(found) - truth) <= SIGMAS * np.asarray(error))
+) -> NDArray[np.float64]:
+    """Distances from the truth in errors."""
+    return np.atleast_1d((np.asarray(found) - truth) / np.asarray(error))
+
+
+def assert_honest(apart: dict[str, list[NDArray[np.float64]]]) -> None:
+    """Errors are neither too small nor far too large."""
+    covered = {name: float(np.mean(np.abs(np.concatenate(each)) <= SIGMAS)) for name, each in apart.items()}
+    spread = {name: float(np.sqrt(np.mean(np.concatenate(each) ** 2))) for name, each in apart.items()}
+    print("\n".join(f"{name}: {share:.1%}, rms {spread[name]:.2f} errors" for name, share in covered.items()))
+    assert min(covered.values()) >= COVERED
+    assert min(spread.values()) >= TIMID
 
 
 @pytest.mark.validate
@@ -114,7 +125,7 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
         system: {name: Truth(tables, str(name)) for name in tables.ensemble["variable"].values}
         for system, tables in reference.items()
     }
-    hits: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
+    apart: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     for draw in range(DRAWS):
         groups = []
         for number, (system, of_system) in enumerate(truths.items()):
@@ -128,17 +139,20 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
                 fit = fits.sel(variable=name)
                 for quantity in ("energy", "entropy"):
                     found = fit[f"activation_{quantity}"], fit[f"activation_{quantity}_err"]
-                    hits[f"{system} {name} {quantity}"].append(within(*found, getattr(truth, quantity)))
+                    apart[f"{system} {name} {quantity}"].append(pulls(*found, getattr(truth, quantity)))
                 if truth.determined:
                     found = fit["onset_temperature"], fit["onset_temperature_err"]
-                    hits[f"{system} {name} onset"].append(within(*found, truth.onset))
-            groups.append(_group(of_system["softness"], fits.sel(variable="softness"), reference[system], rng))
+                    apart[f"{system} {name} onset"].append(pulls(*found, truth.onset))
+            group = _group(of_system["softness"], fits.sel(variable="softness"), reference[system], rng)
+            # as the page refuses others
+            if group.covariance[-1, -1] < 1:
+                groups.append(group)
         if len(groups) > 1:
             line = one_line(groups, APART).line
-            hits["collapse"].append(within(line.values, np.sqrt(line.covariance.diagonal()), [INTERCEPT, SLOPE]))
-    covered = {name: float(np.mean(each)) for name, each in hits.items()}
-    print("\n".join(f"{name}: {share:.1%}" for name, share in covered.items()))
-    assert min(covered.values()) >= COVERED
+            apart["collapse"].append(
+                pulls(line.values, np.sqrt(line.covariance.diagonal()), np.array([INTERCEPT, SLOPE]))
+            )
+    assert_honest(apart)
 
 
 def _group(truth: Truth, fit: xr.Dataset, tables: Tables, rng: np.random.Generator) -> Group:
@@ -155,15 +169,14 @@ def test_the_correlation_of_two_variables_is_found_again_within_its_error() -> N
     for system, tables in read_tables(REFERENCE).items():
         true = tables.ensemble["pearson"].values.astype(np.float64)
         units = tables.ensemble.sizes["replica"] * -(-tables.ensemble.sizes["time"] // WINDOW)
-        hits = []
+        apart = []
         for draw in range(DRAWS):
             rng = np.random.default_rng(draw)
             x, z = rng.standard_normal((2, true.size, units, particles))
             y = true[:, None, None] * x + np.sqrt(1 - true[:, None, None] ** 2) * z
             sums = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1).sum(axis=2)
-            hits += [
-                within(float(pearson_of(each.sum(axis=0))), float(jackknife_error(pearson_of, each)), r)
+            apart += [
+                pulls(float(pearson_of(each.sum(axis=0))), float(jackknife_error(pearson_of, each)), r)
                 for each, r in zip(sums, true, strict=True)
             ]
-        print(f"{system}: {np.mean(hits):.1%}")
-        assert np.mean(hits) >= COVERED
+        assert_honest({system: apart})

@@ -27,13 +27,15 @@ from daskglass.physics.strata import existing_counts
 from daskglass.variables import described
 
 AT_ONCE = 2**23  # bytes of the resamples that are computed together: memory hardly grows with their number
+RATIOS = {
+    "scaled_entropy": "covariance of Σ and, last, ln P_R(T_A), over ln P_R(T_A)",
+    "scaled_energy": "covariance of ΔE/T_A and, last, ln P_R(T_A), over ln P_R(T_A)",
+}
 SPREADS: dict[str, tuple[str, ...]] = {
     **FIT,
     "onset_temperature": (),
-    "scaled_entropy": ("stratum",),
-    "scaled_energy": ("stratum",),
+    **dict.fromkeys(RATIOS, ("stratum",)),
 }
-RATIOS = ("scaled_entropy", "scaled_energy")
 
 
 def bootstrap(
@@ -51,8 +53,8 @@ def bootstrap(
     line, the same for all strata, times a random number of zero mean and unit variance [2]_. The scatter is that of the
     range that all counts choose, and none beyond it, nor where two temperatures leave nothing to tell it from.
 
-    y_Σ and y_E are ratios. Where their scale ln P_R(T_A) is 0 within its error, resamples of a ratio have no standard
-    deviation: theirs is of the terms linear in barrier and scale, y dln(barrier) − y dln(scale).
+    y_Σ and y_E are ratios of a barrier and the scale ln P_R(T_A). As that may be 0 within its error, where resamples of a
+    ratio have no standard deviation, their errors are to first order: of (d barrier − y d scale)/scale.
 
     Parameters
     ----------
@@ -188,7 +190,10 @@ def bootstrap(
         *(f"{name}_err" for name in SPREADS),
         *(f"{name}_terms_cov" for name in RATIOS),
     )
-    return described(xr.Dataset(dict(zip(names, errors, strict=True))))
+    table = xr.Dataset(dict(zip(names, errors, strict=True)))
+    for name, long_name in RATIOS.items():
+        table[f"{name}_terms_cov"].attrs["long_name"] = long_name
+    return described(table)
 
 
 def _units(counts: NDArray[Any], block: int, candidates: bool) -> NDArray[np.float64]:
@@ -258,8 +263,8 @@ def _results(T: NDArray[np.float64], lines: Lines, candidate: int | None) -> tup
         np.take_along_axis(each, place[..., None, None], axis=-2)[..., 0, :] for each in (lines.energy, lines.entropy)
     )
     *_, P = scaled_barriers(energy, entropy, onset)
-    with np.errstate(divide="ignore"):
-        scale = np.log(P)[..., None]
+    # so improbable that it is 0 is as good as missing
+    scale = np.log(np.where(P > 0, P, np.nan))[..., None]
     terms = (
         np.concatenate([np.where(np.isnan(scale), np.nan, barrier), scale], axis=-1)
         for barrier in (entropy, energy / onset[..., None])
@@ -271,6 +276,7 @@ def _ratio(terms: NDArray[np.float64], of_all: NDArray[np.float64]) -> tuple[NDA
     """Standard errors of the ratios to first order, and the covariance of their terms (resample, …, term), over the scale."""
     with np.errstate(divide="ignore", invalid="ignore"):
         terms, y = terms / of_all[..., -1:], of_all[..., :-1] / of_all[..., -1:]
+    terms[~np.isfinite(terms)] = np.nan
     return _deviation(_moments(terms[..., :-1] - y * terms[..., -1:])), _covariance(terms)
 
 

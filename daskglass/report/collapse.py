@@ -66,7 +66,7 @@ def points(system: SystemResults, inherent: bool = True, other: StructuralVariab
     return Points(
         x, x_err, y_entropy, entropy_cov, y_energy, energy_cov,
         float(np.nanmax(apart)) if np.isfinite(apart).any() else np.nan,
-        _refused(system, y_entropy, known(fits, "scaled_entropy_err", middles.shape)),
+        _refused(system, y_entropy, float(entropy_cov[-1, -1]) ** 0.5),
         int(((middles < bins[0]) | (middles > bins[-1])).sum()),
     )  # fmt: skip
 
@@ -84,7 +84,8 @@ def grouped_by_softness(
     return values, known(ensemble, f"{name}_err", values.shape)
 
 
-def _refused(system: SystemResults, y: NDArray[np.float64], error: NDArray[np.float64]) -> str:
+def _refused(system: SystemResults, y: NDArray[np.float64], error: float) -> str:
+    """Why scaled barriers mean nothing; `error` is that of ln P_R(T_A), relative to it."""
     fits = system.fits("softness")
     onset, _ = system.onset("softness")
     P = float(fits["onset_probability"])
@@ -94,8 +95,7 @@ def _refused(system: SystemResults, y: NDArray[np.float64], error: NDArray[np.fl
         return "no T_A, nothing to scale by"
     if not P < 1:
         return f"extrapolated P_R(T_A) = {P:.2f} is no probability below 1"
-    relative = np.nanmedian(error / np.abs(y)) if np.isfinite(error).any() else 0.0
-    if relative >= 1:
+    if error >= 1:
         logarithm = f"{np.log(P):.2f}".replace("-", "−")
         return f"ln P_R(T_A) = {logarithm} is 0 within its error, so scaled barriers are undetermined"
     return ""

@@ -13,7 +13,7 @@ from scipy.special import fdtrc
 
 from daskglass.report.statistics import Tested, departure, root_mean_square
 
-HALVINGS = 50  # of the distance to the line that fits its own errors: to rounding
+HALVINGS = 50  # of the distance to the line that fits its own errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +114,8 @@ class OneLine:
 class Group:
     """Points of one group: x and its standard errors; y, and what its errors are made of.
 
-    All y of a group are numbers over one scale: y = a/b. `covariance` is that of the a and, last, of b, over the scale
-    as measured.
+    All y of a group are numbers over one scale: y = a/b. `covariance` is that of the a and, last, of b, both over the
+    measured b.
     """
 
     x: NDArray[np.float64]
@@ -128,9 +128,9 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
     """Test whether groups of points lie on one line, with errors in x and y.
 
     Errors of x count as those of y times the slope of the one line (effective variance); those of different groups are
-    independent. The error of a common scale is that of the line there, not of the points: otherwise it would be small
-    where y came out small, and draw the line to zero; Peelle's puzzle, as in G. D'Agostini, Nuclear Instruments and
-    Methods in Physics Research A 346, 306 (1994).
+    independent. The scale of each group is a parameter of the fit, b, and its measured value one point more: y as measured
+    has the error of b in its size and in its weight, which would draw the line to zero; Peelle's puzzle, as in
+    G. D'Agostini, Nuclear Instruments and Methods in Physics Research A 346, 306 (1994).
     """
     x, x_err, y = (np.concatenate([getattr(group, name) for group in groups]) for name in ("x", "x_err", "y"))
     of = np.repeat(np.arange(len(groups)), [group.x.size for group in groups])
@@ -139,12 +139,12 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
     design = np.column_stack([np.ones_like(x), away])
     values = np.polyfit(away, y, 1)[::-1]
     for _ in range(HALVINGS):
-        covariance = _about(design @ values, of, groups) + np.diag((values[1] * x_err) ** 2)
-        one = least_squares(design, y, covariance)
+        seen, covariance = _over_likeliest_scales(groups, design @ values, (values[1] * x_err) ** 2)
+        one = least_squares(design, seen, covariance)
         # half a step: whole ones may go to and fro
         values = (values + one.values) / 2
-    each = least_squares(np.column_stack([mine, mine * away[:, None]]), y, covariance)
-    parabola = least_squares(np.column_stack([design, away**2]), y, covariance)
+    each = least_squares(np.column_stack([mine, mine * away[:, None]]), seen, covariance)
+    parabola = least_squares(np.column_stack([design, away**2]), seen, covariance)
     spread = np.ptp(each.fitted)
 
     def against(fit: Fit, columns: NDArray[np.float64]) -> Tested:
@@ -165,10 +165,24 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
     )
 
 
-def _about(line: NDArray[np.float64], of: NDArray[np.int64], groups: Sequence[Group]) -> NDArray[np.float64]:
-    """Covariance of y = a/b about the line: of a − line b, over the scale as measured."""
-    rows = [np.column_stack([np.eye(group.y.size), -line[of == k]]) for k, group in enumerate(groups)]
-    return block_diag(*(row @ group.covariance @ row.T for row, group in zip(rows, groups, strict=True)))
+def _over_likeliest_scales(
+    groups: Sequence[Group], line: NDArray[np.float64], variance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Y of all groups, each over the scale that is likeliest if it lies on the line, and the covariance of that.
+
+    `variance` is what y has beside the errors of its group.
+    """
+    seen, covariances, first = [], [], 0
+    for group in groups:
+        here = slice(first, first := first + group.y.size)
+        f, C = line[here], group.covariance
+        # a − f b, over the measured b
+        rows = np.column_stack([np.eye(f.size), -f])
+        V, rest = rows @ C @ rows.T + np.diag(variance[here]), group.y - f
+        scale = 1 - C[-1] @ rows.T @ np.linalg.solve(V, rest)
+        seen.append(f + rest / scale)
+        covariances.append(V / scale**2)
+    return np.concatenate(seen), block_diag(*covariances)
 
 
 def _at_zero(line: Fit, origin: float) -> Fit:

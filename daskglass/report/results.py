@@ -121,9 +121,10 @@ class SystemResults:
         return bool(np.isfinite(value) and not self.temperature.min() <= value <= self.temperature.max())
 
     def determined(self, variable: str) -> bool:
-        """Whether strata part enough for T_A: noise lets nearly parallel lines meet amid the temperatures, whatever the truth.
+        """Whether T_A is known to a quarter of it: noise lets nearly parallel lines meet amid the temperatures.
 
-        An inverse T_A is a ratio of differences, whose errors are normal only where they are far smaller than it.
+        An inverse T_A is a ratio of differences, whose errors are normal only where they are far smaller than it. True
+        where its error is not known.
         """
         value, error = self.onset(variable)
         return not error >= DETERMINED * value

@@ -257,6 +257,7 @@ STAGE = Stage(
     (
         Step(
             fit_barriers,
+            revision=2,
             over=WholeSystem(),
             name="fits",
             tables=("ensemble",),

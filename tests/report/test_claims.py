@@ -12,8 +12,10 @@ import xarray as xr
 from daskglass.physics.systems import kob_andersen
 from daskglass.report import statistics
 from daskglass.report.claims import Claim, judge
+from daskglass.report.claims.one_line import group_of
 from daskglass.report.claims.verdicts import Finding, decided
 from daskglass.report.collapse import points
+from daskglass.report.fits import Group
 from daskglass.report.results import read_results
 from daskglass.report.statistics import LEVEL, departure
 from tests.report.synthetic import mixture_of, tree
@@ -328,6 +330,21 @@ def test_bent_barriers_collapse_on_no_line() -> None:
     found = claim(tree(systems=THREE, change=bend), "activation entropies")
     assert found.verdict == "refuted"
     assert "parabola" in " ".join(found.reasons)
+
+
+def test_a_stratum_outside_the_softness_bins_takes_its_errors_along() -> None:
+    found = points(read_results(tree()).systems[0])
+    outside = replace(found, x=np.append(np.nan, found.x[1:]), y_entropy_terms_cov=np.diag([1.0, 2, 3, 4, 5, 6]))
+    group = group_of(outside, "entropy")
+    assert isinstance(group, Group)
+    np.testing.assert_array_equal(group.covariance.diagonal(), [2, 3, 4, 5, 6])
+
+
+def test_a_store_of_an_older_version_says_what_to_do() -> None:
+    study = tree(systems=THREE, change=lambda _, e: e.drop_vars("scaled_entropy_terms_cov"))
+    found = claim(study, "activation entropies")
+    assert found.verdict == "not decidable here"
+    assert "`daskglass run` fits its barriers again" in found.remedy
 
 
 @pytest.mark.parametrize("lost", ["onset_probability", "scaled_entropy_terms_cov"])

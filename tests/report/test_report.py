@@ -302,8 +302,8 @@ def test_two_temperatures_fit_any_line() -> None:
 
 def test_an_onset_of_strata_that_hardly_differ_is_unknown() -> None:
     study = tree(change=lambda _, e: e.assign(onset_temperature_err=0.3 * e["onset_temperature"]))
-    assert "unknown: strata hardly differ" in html_of(study)
-    assert "unknown: strata hardly differ" not in html_of(tree())
+    assert "unknown: error of 30 %" in html_of(study)
+    assert "unknown: error" not in html_of(tree())
 
 
 def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
@@ -358,11 +358,14 @@ def test_a_probability_above_one_refuses_the_collapse() -> None:
     assert "> 1: no probability" in texts(figure_of("strata", study))
 
 
-def test_scaled_barriers_of_unknown_scale_are_refused() -> None:
+@pytest.mark.parametrize(("error", "refused"), [(0.9, False), (1.1, True)])
+def test_scaled_barriers_of_unknown_scale_are_refused(error: float, refused: bool) -> None:
     def change(_: str, ensemble: xr.Dataset) -> xr.Dataset:
-        return ensemble.assign(scaled_entropy_err=30 * abs(ensemble["scaled_entropy"]))
+        terms = ensemble["scaled_entropy_terms_cov"].copy()
+        terms[..., -1, -1] = error**2
+        return ensemble.assign(scaled_entropy_terms_cov=terms)
 
-    assert "is 0 within its error" in texts(figure_of("barriers", tree(change=change)))
+    assert ("is 0 within its error" in texts(figure_of("barriers", tree(change=change)))) is refused
 
 
 def test_a_thermal_study_notes_that_inherent_structures_are_missing() -> None:

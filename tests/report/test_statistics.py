@@ -295,7 +295,7 @@ def test_a_scale_that_the_strata_of_a_group_share_moves_no_verdict() -> None:
     assert share(p <= LEVEL for p in without) > 0.5
 
 
-def test_a_scale_known_to_a_fifth_draws_the_line_by_less_than_its_error() -> None:
+def test_a_scale_known_to_a_fifth_draws_the_line_nowhere() -> None:
     """Peelle's puzzle: errors that are relative to the points draw it to zero, by twice its error."""
     rng = np.random.default_rng(22)
     found = [
@@ -303,5 +303,5 @@ def test_a_scale_known_to_a_fifth_draws_the_line_by_less_than_its_error() -> Non
         for _ in range(REPEATS)
     ]
     apart = np.array([(line.values - [-1, 2]) / np.sqrt(line.covariance.diagonal()) for line in found])
-    assert (abs(apart.mean(axis=0)) < 0.4).all()
-    assert ((abs(apart) < 2).mean(axis=0) > 0.93).all()
+    assert (abs(apart.mean(axis=0)) < 0.2).all()
+    assert (abs(apart.std(axis=0) - 1) < 0.15).all()

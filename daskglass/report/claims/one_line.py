@@ -18,15 +18,15 @@ ENOUGH_STRATA = 3  # of a system: a line goes through two
 SYMBOLS = {"entropy": "y_Σ", "energy": "y_E"}
 
 COLLAPSE = (
-    f"one line against a line for each system, and against a parabola for all; errors of both coordinates and correlations of "
-    f"the strata count; margin: a root-mean-square distance of {percent(APART)} of the range of y"
+    f"one line against a line for each system, and against a parabola for all; errors of both coordinates, of ln P_R(T_A) and "
+    f"their correlations count; margin: a root-mean-square distance of {percent(APART)} of the range of y"
 )
 
 
 def collapsed(results: Results, of: str, other: StructuralVariable) -> tuple[list[Finding], list[str]]:
     """Test whether the scaled entropies or energies of all systems lie on one straight line; and what is worth knowing."""
     found = {system.name: collapse.points(system, results.inherent, other) for system in results.systems}
-    groups = {name: _group(points, of) for name, points in found.items() if not points.refused}
+    groups = {name: group_of(points, of) for name, points in found.items() if not points.refused}
     usable = [group for group in groups.values() if isinstance(group, Group)]
     left_out = [
         Finding(name, f"left out: {points.refused}", remedy="more T, frames or replicas, until ln P_R(T_A) is known")
@@ -37,7 +37,8 @@ def collapsed(results: Results, of: str, other: StructuralVariable) -> tuple[lis
         Finding(
             name,
             f"left out: {group}",
-            remedy="two or more replicas, and resamples enough for a covariance; in an older store, barriers run again",
+            remedy="two or more replicas, and resamples enough for a covariance; in a store of an older version, "
+            "`daskglass run` fits its barriers again",
         )
         for name, group in groups.items()
         if isinstance(group, str)
@@ -82,7 +83,7 @@ def _distance(tested: Tested) -> str:
     return f"{percent(tested.value)} of the range of y (errors alone make {percent(tested.error)})"
 
 
-def _group(points: collapse.Points, of: str) -> Group | str:
+def group_of(points: collapse.Points, of: str) -> Group | str:
     """Points of a system whose errors are known, or why there are none."""
     y, covariance = getattr(points, f"y_{of}"), getattr(points, f"y_{of}_terms_cov")
     known = np.isfinite(points.x) & np.isfinite(y)
@@ -94,5 +95,5 @@ def _group(points: collapse.Points, of: str) -> Group | str:
         return "errors unknown"
     spread = np.linalg.eigvalsh(covariance)
     if spread[0] <= RELATIVE * spread[-1]:
-        return "the covariance of its strata is singular"
+        return "the covariance of its strata and ln P_R(T_A) is singular"
     return Group(points.x[known], points.x_err[known], y[known], covariance)
