@@ -228,6 +228,12 @@ def test_onsets_agree_within_their_errors() -> None:
     assert "times as many frames or replicas" in noisy.remedy
 
 
+def test_an_onset_known_to_no_better_than_a_quarter_decides_nothing() -> None:
+    found = claim(tree(change=lambda _, e: e.assign(onset_temperature_err=0.3 * e["onset_temperature"])), "same onset")
+    assert found.verdict == "not decidable here"
+    assert "unknown from softness and local s⁽²⁾" in found.reasons[0]
+
+
 def test_an_onset_beyond_the_simulated_range_asks_for_temperatures_around_it() -> None:
     found = claim(tree(temperatures=[0.75, 0.7, 0.6, 0.5]), "same onset")
     assert found.verdict == "not decidable here"
