@@ -287,16 +287,26 @@ def resampled(samples, events, temperature):
     total = np.array([samples.sum(axis=(1, 2)), events.sum(axis=(1, 2))])
     P = total[1] / total[0]
     error = np.where(P_err / P > 1e-12, P_err / P, 1 / np.sqrt(total[1]))
-    noise = noise_of(np.where(total[1] > 0, np.log(P), np.nan), error, temperature)
+    y_all = np.where(total[1] > 0, np.log(P), np.nan)
+    noise = noise_of(y_all, error, temperature)
+
+    def barriers_of(y):
+        E, entropy = np.array([fitted(y[:, k], error[:, k], temperature)[:2] for k in range(shape[1])]).T
+        onset = meeting(E, entropy)
+        return E, entropy, onset, np.log(scaled(E, entropy, onset)[2])
+
+    E_all, entropy_all, onset_all, ln_P_all = barriers_of(y_all)
     found = []
     for (samples, events), z in zip(
         drawn, np.random.default_rng([SEED, 1]).standard_normal((RESAMPLES, len(temperature))), strict=True
     ):
         P = events / samples
         y = np.where(events > 0, np.log(P), np.nan) + z[:, None] * noise
-        E, entropy = np.array([fitted(y[:, k], error[:, k], temperature)[:2] for k in range(shape[1])]).T
-        onset = meeting(E, entropy)
-        y_entropy, y_E, _ = scaled(E, entropy, onset)
+        E, entropy, onset, ln_P = barriers_of(y)
+        # y (1 + d ln of the barrier − d ln of the scale)
+        more = 1 - (ln_P - ln_P_all) / ln_P_all
+        y_entropy = entropy_all / ln_P_all * more + (entropy - entropy_all) / ln_P_all
+        y_E = E_all / onset_all / ln_P_all * more + (E / onset - E_all / onset_all) / ln_P_all
         found.append([np.broadcast_to(x, shape) for x in (P, E, entropy, onset, y_entropy, y_E)])
     return np.nanstd(found, axis=0, ddof=1)
 
