@@ -65,19 +65,17 @@ def one_by_one(counts: xr.Dataset, resamples: int = RESAMPLES, seed: int = 0, bl
     )
     spread = values.std("resample", ddof=1).assign(probability=P_err, spread=ratios.std("resample", ddof=1))
     spread = spread.drop_vars(["reduced_energy", "scale"])
-    covariances = {}
+    covariances, scale = {}, all_counts["scale"]
     for name, barrier in (("scaled_entropy", "activation_entropy"), ("scaled_energy", "reduced_energy")):
-        y = all_counts[barrier] / all_counts["scale"]
+        y = all_counts[barrier] / scale
         # the differential of barrier/scale
-        apart = (values[barrier] - all_counts[barrier] - y * (values["scale"] - all_counts["scale"])) / all_counts[
-            "scale"
-        ]
+        apart = (values[barrier] - all_counts[barrier] - y * (values["scale"] - scale)) / scale
         spread[name] = apart.std("resample", ddof=1)
         scaled = values[barrier].where(values["scale"].notnull())
         terms = xr.concat(
             [scaled.drop_vars("stratum", errors="ignore"), values["scale"].expand_dims(stratum=1, axis=-1)], "stratum"
         )
-        terms = terms.rename(stratum="term") / all_counts["scale"]
+        terms = terms.rename(stratum="term") / scale
         one, another = (each - each.mean("resample") for each in (terms, terms.rename(term="term_2")))
         both = (one * another).notnull().sum("resample")
         covariances[f"{name}_terms_cov"] = (one * another).sum("resample") / (both - 1).where(both > 1)

@@ -12,7 +12,7 @@ import xarray as xr
 from daskglass.physics.systems import kob_andersen
 from daskglass.report import statistics
 from daskglass.report.claims import Claim, judge
-from daskglass.report.claims.one_line import group_of
+from daskglass.report.claims.one_line import LeftOut, group_of
 from daskglass.report.claims.verdicts import Finding, decided
 from daskglass.report.collapse import points
 from daskglass.report.fits import Group
@@ -344,6 +344,22 @@ def test_a_stratum_outside_the_softness_bins_takes_its_errors_along() -> None:
     group = group_of(outside, "entropy")
     assert isinstance(group, Group)
     np.testing.assert_array_equal(group.covariance.diagonal(), [2, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "remedy"),
+    [
+        ({"x": [np.nan, np.nan, np.nan, -5.0, -4.0]}, "only 2 strata", "more T"),
+        ({"y_entropy_terms_cov": np.ones((6, 6))}, "is singular", "more resamples"),
+        ({"y_entropy_terms_cov": np.full((6, 6), np.nan)}, "errors unknown", "two or more replicas"),
+    ],
+)
+def test_a_system_that_has_no_part_in_the_line_says_why(change: dict, reason: str, remedy: str) -> None:
+    found = points(read_results(tree()).systems[0])
+    left_out = group_of(replace(found, **change), "entropy")
+    assert isinstance(left_out, LeftOut)
+    assert reason in left_out.reason
+    assert left_out.remedy.startswith(remedy)
 
 
 def test_a_store_of_an_older_version_says_what_to_do() -> None:

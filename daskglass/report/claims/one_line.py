@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from daskglass.report import collapse
@@ -34,14 +36,9 @@ def collapsed(results: Results, of: str, other: StructuralVariable) -> tuple[lis
         if points.refused
     ]
     left_out += [
-        Finding(
-            name,
-            f"left out: {group}",
-            remedy="two or more replicas, and resamples enough for a covariance; in a store of an older version, "
-            "`daskglass run` fits its barriers again",
-        )
+        Finding(name, f"left out: {group.reason}", remedy=group.remedy)
         for name, group in groups.items()
-        if isinstance(group, str)
+        if isinstance(group, LeftOut)
     ]
     apart = [points.deviation for points in found.values() if np.isfinite(points.deviation)]
     notes = [f"y_E = y_Σ − 1 holds to {max(apart):.2g}"] if apart else []
@@ -83,17 +80,27 @@ def _distance(tested: Tested) -> str:
     return f"{percent(tested.value)} of the range of y (errors alone make {percent(tested.error)})"
 
 
-def group_of(points: collapse.Points, of: str) -> Group | str:
+class LeftOut(NamedTuple):
+    """Why a system has no part in the line, and what would give it one."""
+
+    reason: str
+    remedy: str
+
+
+def group_of(points: collapse.Points, of: str) -> Group | LeftOut:
     """Points of a system whose errors are known, or why there are none."""
     y, covariance = getattr(points, f"y_{of}"), getattr(points, f"y_{of}_terms_cov")
     known = np.isfinite(points.x) & np.isfinite(y)
     if known.sum() < ENOUGH_STRATA:
-        return f"only {int(known.sum())} strata with barriers and entropy"
+        return LeftOut(f"only {int(known.sum())} strata with barriers and entropy", "more T, frames or replicas")
     terms = np.append(known, True)
     covariance = covariance[np.ix_(terms, terms)]
     if not (np.isfinite(covariance).all() and np.isfinite(points.x_err[known]).all()):
-        return "errors unknown"
+        return LeftOut(
+            "errors unknown",
+            "two or more replicas; in a store of an older version, `daskglass run` fits its barriers again",
+        )
     spread = np.linalg.eigvalsh(covariance)
     if spread[0] <= RELATIVE * spread[-1]:
-        return "the covariance of its strata and ln P_R(T_A) is singular"
+        return LeftOut("the covariance of its strata and ln P_R(T_A) is singular", "more resamples than strata")
     return Group(points.x[known], points.x_err[known], y[known], covariance)
