@@ -15,18 +15,20 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.physics.barriers import scaled_barriers
+from daskglass.physics.blocks import block_count
 from daskglass.physics.jackknife import jackknife_error
+from daskglass.report.chance import student_sigma
 from daskglass.report.claims.one_line import APART
 from daskglass.report.fits import Group, one_line
 from daskglass.report.results import DETERMINED
 from daskglass.stages.barriers import fit_barriers
-from daskglass.stages.ensemble import pearson_of
+from daskglass.stages.ensemble import block_frames, pearson_of
 from daskglass.store.blocks import write_table
 from daskglass.store.tables import Tables, read_tables
 
 REFERENCE = Path(__file__).parents[1] / "docs/validation"
 DRAWS, RESAMPLES = 100, 100
-WINDOW = 10  # frames that repeat one another
+WINDOW = 10  # frames, of a hop
 SIGMAS = 2.0
 COVERED = (
     0.90  # of the draws: two errors hold 95 %, give or take 2 % of a hundred draws, of errors known to a few percent
@@ -48,7 +50,9 @@ class Truth:
         at_onset = float(np.log(table["onset_probability"]))
         self.entropy = at_onset + self.energy / self.onset
         self.frames, self.replicas = table.sizes["time"], table.sizes["replica"]
-        self.units = self.replicas * -(-self.frames // WINDOW)
+        self.relaxation_time = table["relaxation_time"]
+        # frames of a block repeat one another
+        self.blocks = blocks_of(tables.ensemble)
         P = np.exp(self.entropy - self.energy / self.T[:, None])
         measured = table["probability"].values
         # above the onset, where no law holds, as measured
@@ -57,25 +61,36 @@ class Truth:
         relative = table["probability_err"].values / measured
         counting = (1 - self.P) / (self.samples * self.frames * self.replicas * self.P)
         # of one unit, beyond what counting makes
-        self.noise = np.sqrt(np.maximum(relative**2 - counting, 0.0) * self.units)
+        self.noise = np.sqrt(np.maximum(relative**2 - counting, 0.0) * self.replicas * self.blocks[:, None])
         first, last = relative[:, 0], relative[:, -1]
         shared = (first**2 + last**2 - table["spread_err"].values ** 2) / (2 * first * last)
-        self.shared = np.clip(np.where(np.isfinite(shared), shared, 0.0), 0.0, 1.0)[:, None, None]
+        self.shared = np.clip(np.where(np.isfinite(shared), shared, 0.0), 0.0, 1.0)[:, None, None, None]
 
     def counts(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Samples and events (temperature, replica, time, stratum)."""
-        shape = (self.T.size, self.units, self.energy.size)
-        z = np.sqrt(self.shared) * rng.standard_normal((*shape[:2], 1))
+        shape = (self.T.size, self.replicas, self.blocks.max(), self.energy.size)
+        z = np.sqrt(self.shared) * rng.standard_normal((*shape[:-1], 1))
         z = z + np.sqrt(1 - self.shared) * rng.standard_normal(shape)
-        noise = self.noise[:, None, :]
-        P = np.minimum(self.P[:, None, :] * np.exp(noise * z - noise**2 / 2), 1.0)
-        samples = np.broadcast_to(self.samples[:, None, :], shape)
+        noise = self.noise[:, None, None, :]
+        P = np.minimum(self.P[:, None, None, :] * np.exp(noise * z - noise**2 / 2), 1.0)
+        samples = np.broadcast_to(self.samples[:, None, None, :], shape)
         events = rng.binomial(samples, P)
-        frames = (self.T.size, self.replicas, self.units // self.replicas, self.energy.size)
         samples, events = (
-            each.reshape(frames).repeat(WINDOW, axis=2)[:, :, : self.frames] for each in (samples, events)
+            np.stack([of_T[:, block_of_frame(self.frames, n)] for of_T, n in zip(each, self.blocks, strict=True)])
+            for each in (samples, events)
         )
         return samples, events
+
+
+def blocks_of(ensemble: xr.Dataset) -> NDArray[np.int64]:
+    """Number of blocks of time (temperature,) of each replica of a study."""
+    time = ensemble["time"].values
+    return block_count(time.size, block_frames(WINDOW, ensemble["relaxation_time"], time).values)
+
+
+def block_of_frame(frames: int, blocks: int) -> NDArray[np.intp]:
+    """Block that each frame is in."""
+    return np.searchsorted(frames * np.arange(1, blocks + 1) // blocks, np.arange(frames), "right")
 
 
 def ensemble_of(truths: dict[str, Truth], rng: np.random.Generator) -> xr.Dataset:
@@ -94,6 +109,7 @@ def ensemble_of(truths: dict[str, Truth], rng: np.random.Generator) -> xr.Datase
             "candidate_samples": in_candidates(samples),
             "candidate_events": in_candidates(events),
             "candidate_edges": (("variable", "candidate", "edge"), edges),
+            "relaxation_time": first.relaxation_time.reset_coords(drop=True),
         },
         {
             "variable": list(truths), "temperature": first.T, "replica": np.arange(first.replicas),
@@ -112,7 +128,8 @@ def pulls(
 def assert_honest(apart: dict[str, list[NDArray[np.float64]]]) -> None:
     """Errors are neither too small nor far too large."""
     covered = {name: float(np.mean(np.abs(np.concatenate(each)) <= SIGMAS)) for name, each in apart.items()}
-    spread = {name: float(np.sqrt(np.mean(np.concatenate(each) ** 2))) for name, each in apart.items()}
+    # what a draw does not find is not covered, and has no distance
+    spread = {name: float(np.sqrt(np.nanmean(np.concatenate(each) ** 2))) for name, each in apart.items()}
     print("\n".join(f"{name}: {share:.1%}, rms {spread[name]:.2f} errors" for name, share in covered.items()))
     assert min(covered.values()) >= COVERED
     assert min(spread.values()) >= TIMID
@@ -168,15 +185,19 @@ def test_the_correlation_of_two_variables_is_found_again_within_its_error() -> N
     particles = 1600
     for system, tables in read_tables(REFERENCE).items():
         true = tables.ensemble["pearson"].values.astype(np.float64)
-        units = tables.ensemble.sizes["replica"] * -(-tables.ensemble.sizes["time"] // WINDOW)
+        units = tables.ensemble.sizes["replica"] * blocks_of(tables.ensemble)
         apart = []
         for draw in range(DRAWS):
             rng = np.random.default_rng(draw)
-            x, z = rng.standard_normal((2, true.size, units, particles))
-            y = true[:, None, None] * x + np.sqrt(1 - true[:, None, None] ** 2) * z
-            sums = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1).sum(axis=2)
-            apart += [
+            of_each = []
+            for n, r in zip(units, true, strict=True):
+                x, z = rng.standard_normal((2, n, particles))
+                y = r * x + np.sqrt(1 - r**2) * z
+                of_each.append(np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1).sum(axis=1))
+            t = [
                 pulls(float(pearson_of(each.sum(axis=0))), float(jackknife_error(pearson_of, each)), r)
-                for each, r in zip(sums, true, strict=True)
+                for each, r in zip(of_each, true, strict=True)
             ]
+            # the error over a few units is known that well
+            apart += [student_sigma(each, n - 1.0) for each, n in zip(t, units, strict=True)]
         assert_honest({system: apart})

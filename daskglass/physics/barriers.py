@@ -35,6 +35,7 @@ class Lines(NamedTuple):
     scatter : s, common to all points, beyond their own errors
     reduced_chi_squared : χ² per degree of freedom of the points with their own errors alone
     used : number of points
+    weight : of each point in the fit; 0 where there is none
     rest : ln P less the line, the part that s stands for; 0 where there is no point
     """
 
@@ -45,6 +46,7 @@ class Lines(NamedTuple):
     scatter: NDArray[np.float64]
     reduced_chi_squared: NDArray[np.float64]
     used: NDArray[np.int64]
+    weight: NDArray[np.float64]
     rest: NDArray[np.float64]
 
 
@@ -78,7 +80,7 @@ def arrhenius_lines(
     share *= np.sqrt(used / np.maximum(used - 2, 1))[..., None]
     return Lines(
         -slope, intercept, slope_err, intercept_err, np.where(used > 1, np.sqrt(scatter), np.nan), chi_squared, used,
-        np.where(known & (used > 1)[..., None], share * rest, 0.0),
+        weight, np.where(known & (used > 1)[..., None], share * rest, 0.0),
     )  # fmt: skip
 
 
@@ -201,7 +203,7 @@ def arrhenius(P: xr.Dataset, weights: Weights = "scatter") -> xr.Dataset:
             raise DataError("P.probability must lie between 0 and 1, NaN where it is missing")
         if error is not None and (error < 0).any():
             raise DataError(f"P.{ERROR} must not be negative; NaN where it is missing")
-        return arrhenius_lines(T, *logarithm(probability, events, error), events, weights)[:-1]
+        return arrhenius_lines(T, *logarithm(probability, events, error), events, weights)[:-2]
 
     names = (*FIT, *(f"{name}_err" for name in FIT), "scatter", "reduced_chi_squared")
     *values, used = arrays.apply(
@@ -241,6 +243,17 @@ def meeting_temperature(
     energy: NDArray[np.floating], entropy: NDArray[np.floating]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """T_A of lines over (…, stratum), the spread of the intersections kept, and their number. See `onset_temperature`."""
+    inverse, spread, n = inverse_meeting_temperature(energy, entropy)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # lines that part as they cool, and meet beyond any temperature, have no onset
+        T = np.where(inverse > 0, 1 / inverse, np.nan)
+    return T, spread * T**2, n
+
+
+def inverse_meeting_temperature(
+    energy: NDArray[np.floating], entropy: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Mean of the 1/T_ij kept, of lines over (…, stratum), their spread and their number; of any sign, NaN of parallel lines."""
     energy, entropy = energy.astype(np.float64), entropy.astype(np.float64)
     # a line and itself too, which like parallel ones meet nowhere: so that there is always an entry
     i, j = np.triu_indices(energy.shape[-1])
@@ -252,9 +265,7 @@ def meeting_temperature(
         n = kept.sum(axis=-1)
         mean = np.where(kept, x, 0.0).sum(axis=-1) / n
         spread = np.sqrt((np.where(kept, x - mean[..., None], 0.0) ** 2).sum(axis=-1) / n)
-        # lines that part as they cool, and meet beyond any temperature, have no onset
-        T = np.where(mean > 0, 1 / mean, np.nan)
-    return T, spread * T**2, n
+    return mean, spread, n
 
 
 def _percentile(rising: NDArray[np.float64], percent: float) -> NDArray[np.float64]:

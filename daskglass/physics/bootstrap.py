@@ -14,15 +14,17 @@ from daskglass.errors import DataError
 from daskglass.physics import arrays
 from daskglass.physics.barriers import (
     FIT,
-    Lines,
     Weights,
     arrhenius_lines,
     by_temperature,
+    inverse_meeting_temperature,
     logarithm,
     meeting_temperature,
     scaled_barriers,
     supercooled_count,
+    weighted_lines,
 )
+from daskglass.physics.blocks import block_count, block_sums
 from daskglass.physics.strata import existing_counts
 from daskglass.variables import described
 
@@ -42,19 +44,22 @@ def bootstrap(
     counts: xr.Dataset,
     resamples: int,
     seed: int,
-    block: int,
+    block: int | xr.DataArray,
     weights: Weights = "scatter",
     supercooled: int | None = None,
 ) -> xr.Dataset:
     """Standard errors of P_R, ΔE, Σ, T_A and the collapse, by resampling replicas and blocks of time.
 
-    Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself. What the points of a
-    line scatter beyond their own errors is resampled too: the share of it in the distance of each temperature from the
-    line, the same for all strata, times a random number of zero mean and unit variance [2]_. The scatter is that of the
-    range that all counts choose, and none beyond it, nor where two temperatures leave nothing to tell it from.
+    Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself: one fewer than there are,
+    so that few of them do not vary too little [2]_. What the points of a line scatter beyond their own errors is resampled
+    too: the share of it in the distance of each temperature from the line, the same for all strata, times a random number
+    of zero mean and unit variance [3]_. The scatter is that of the range that all counts choose, and none beyond it, nor
+    where two temperatures leave nothing to tell it from. The weights of a line are those of all counts: a resample varies
+    about these, not about the law, and would find a scatter that is not there.
 
-    y_Σ and y_E are ratios of a barrier and the scale ln P_R(T_A). As that may be 0 within its error, where resamples of a
-    ratio have no standard deviation, their errors are to first order: of (d barrier − y d scale)/scale.
+    T_A, y_Σ and y_E are 1 over 1/T_A, and barriers over the scale ln P_R(T_A). As what they are divided by may be 0 within
+    its error, where resamples of a ratio have no standard deviation, their errors are to first order in those of 1/T_A, ΔE
+    and Σ.
 
     Parameters
     ----------
@@ -66,8 +71,9 @@ def bootstrap(
         Number of bootstrap samples.
     seed : int
         Seed of the resampling.
-    block : int
-        Frames in a block of time; frames closer than a hop window are not independent.
+    block : int or xarray.DataArray
+        Frames in a block of time at least, the same or over (temperature): a replica is cut into as many equal blocks as
+        hold so many, or is one of its own. Frames closer than a hop window are not independent, nor those closer than τ_α.
     weights : {"scatter", "counts", "equal"}, optional
         Weights of the fits, as of `arrhenius`.
     supercooled : int, optional
@@ -81,20 +87,22 @@ def bootstrap(
         `activation_entropy_err`, `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err`
         (…): standard deviations of the resamples that have a value, in the units of what they are errors of; and
         `scaled_energy_terms_cov` and `scaled_entropy_terms_cov` (…, term, term_2): covariances of what y_E and y_Σ are
-        ratios of, over ln P_R(T_A) of all counts: the barriers ΔE/T_A or Σ of the strata and, last, ln P_R(T_A) of the
-        resamples, which all strata share.
+        ratios of, over ln P_R(T_A): the barriers ΔE/T_A or Σ of the strata and, last, ln P_R(T_A), which all strata share.
+        NaN where a temperature has one block alone.
 
     Raises
     ------
     DataError
         If a variable or dimension is missing, temperatures are not positive numbers, each once, there are not as many
-        candidates, or a number is not whole.
+        candidates, a number is not whole, or blocks are not those of the temperatures.
 
     References
     ----------
     .. [1] H. R. Künsch, "The Jackknife and the Bootstrap for General Stationary Observations", The Annals of Statistics
        17, 1217 (1989).
-    .. [2] C. F. J. Wu, "Jackknife, Bootstrap and Other Resampling Methods in Regression Analysis", The Annals of
+    .. [2] J. N. K. Rao and C. F. J. Wu, "Resampling Inference with Complex Survey Data", Journal of the American
+       Statistical Association 83, 231 (1988).
+    .. [3] C. F. J. Wu, "Jackknife, Bootstrap and Other Resampling Methods in Regression Analysis", The Annals of
        Statistics 14, 1261 (1986).
 
     Examples
@@ -110,10 +118,7 @@ def bootstrap(
     >>> 0 < errors.onset_temperature_err.item() < 0.2
     True
     """
-    resamples, seed, block = (
-        arrays.whole(value, name, least)
-        for value, name, least in ((resamples, "resamples", 2), (seed, "seed", 0), (block, "block", 1))
-    )
+    resamples, seed = arrays.whole(resamples, "resamples", 2), arrays.whole(seed, "seed", 0)
     axes: tuple[str, ...] = ("temperature", "replica", "time", "stratum")
     counts = existing_counts(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
     candidates = ["candidate"] if "candidate" in counts.dims else []
@@ -123,6 +128,7 @@ def bootstrap(
         # blocks are of successive frames
         counts = arrays.in_order(counts, "time", "counts")
     counts = arrays.as_labelled(counts, "replica")
+    blocks = block_count(counts.sizes["time"], _block_frames(block, counts))
     T = counts["temperature"].values.astype(np.float64)
     if candidates and counts.sizes["candidate"] != T.size:
         raise DataError(
@@ -134,40 +140,47 @@ def bootstrap(
     chosen = None if candidates and supercooled is None else ranges.tolist().index(coldest)
 
     def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
-        units = tuple(_units(each, block, bool(candidates)) for each in (samples, events))
+        units = tuple(_units(each, blocks, bool(candidates)) for each in (samples, events))
+        number = samples.shape[-3] * blocks
         P_err, spread_err = (
             _deviation(functools.reduce(_merged, moments))
             for moments in zip(
-                *([_moments(each) for each in _outcomes(*drawn)] for drawn in _drawn(units, resamples, seed)),
+                *([_moments(each) for each in _outcomes(*drawn)] for drawn in _drawn(units, number, resamples, seed)),
                 strict=True,
             )
         )
         totals = [each.sum(axis=-2).swapaxes(-1, -2) for each in units]
-        _, error = logarithm(_probability(*totals), totals[1], P_err)
-
-        def fit(
-            samples: NDArray[np.float64], events: NDArray[np.float64], noise: NDArray[np.float64] | float = 0.0
-        ) -> Lines:
-            return _fit(T, samples, events, error, ranges, weights, noise)
-
-        lines = fit(*totals)
-        place = _chosen(T, meeting_temperature(lines.energy, lines.entropy)[0], chosen)
+        y, error = logarithm(_probability(*totals), totals[1], P_err)
+        cold = np.arange(T.size) < ranges[:, None, None]
+        lines = arrhenius_lines(T, np.where(cold, y, np.nan), error, totals[1], weights)
+        place = _range(T, lines.energy, lines.entropy, chosen)
+        energy, entropy = (_at(each, place) for each in (lines.energy, lines.entropy))
         rest = np.take_along_axis(lines.rest, place[..., None, None, None], axis=-3)
         normal = np.random.default_rng([seed, 1])
         found = []
-        for samples, events in _drawn(units, resamples, seed):
-            z = normal.standard_normal((len(samples), *[1] * (rest.ndim - 1), T.size))
-            found.append(_results(T, fit(samples, events, z * rest), chosen))
-        energy, entropy, onset, *ratios = map(np.concatenate, zip(*found, strict=True))
-        *_, of_entropy, of_energy = _results(T, lines, chosen)
-        scaled_err, terms_cov = zip(*map(_ratio, ratios, (of_entropy, of_energy)), strict=True)
+        for drawn in _drawn(units, number, resamples, seed):
+            z = normal.standard_normal((len(drawn[0]), *[1] * (rest.ndim - 1), T.size))
+            y, _ = logarithm(_probability(*drawn), drawn[1])
+            known = ~np.isnan(y)
+            slope, intercept, *_ = weighted_lines(
+                1 / T, np.where(known, y, 0.0) + z * rest, np.where(known, lines.weight, 0.0)
+            )
+            place = _range(T, -slope, intercept, chosen)
+            found.append(_with_inverse_onset(_at(-slope, place), _at(intercept, place)))
+        of_all = _with_inverse_onset(energy, entropy)
+        energy_moved, entropy_moved, inverse_moved = (
+            np.concatenate(each) - value for each, value in zip(zip(*found, strict=True), of_all, strict=True)
+        )
+        onset, *_ = meeting_temperature(energy, entropy)
+        y_moved, terms_moved = zip(
+            *_ratios_moved(energy, entropy, onset, energy_moved, entropy_moved, inverse_moved), strict=True
+        )
         P_err = P_err.swapaxes(-1, -2)
         return (
             P_err if candidates else P_err[..., 0, :, :],
             spread_err if candidates else spread_err[..., 0, :],
-            *(_deviation(_moments(each)) for each in (energy, entropy, onset)),
-            *scaled_err,
-            *terms_cov,
+            *(_deviation(_moments(each)) for each in (energy_moved, entropy_moved, onset**2 * inverse_moved, *y_moved)),
+            *map(_covariance, terms_moved),
         )
 
     errors = arrays.apply(
@@ -196,20 +209,39 @@ def bootstrap(
     return described(table)
 
 
-def _units(counts: NDArray[Any], block: int, candidates: bool) -> NDArray[np.float64]:
-    """Sums (…, candidate, temperature, unit, stratum) over the blocks of counts (…, temperature, replica, time, stratum)."""
-    sums = np.add.reduceat(counts.astype(np.float64), np.arange(0, counts.shape[-2], block), axis=-2)
-    *lead, replicas, blocks, strata = sums.shape
-    sums = sums.reshape(*lead, replicas * blocks, strata)
-    return sums if candidates else sums[..., None, :, :, :]
+def _block_frames(block: int | xr.DataArray, counts: xr.Dataset) -> NDArray[np.int64]:
+    """Frames (temperature,) that a block holds at least."""
+    if not isinstance(block, xr.DataArray):
+        return np.full(counts.sizes["temperature"], arrays.whole(block, "block", 1))
+    block = arrays.array(block, "block", ["temperature"], "code")
+    if more := [str(dim) for dim in block.dims if dim != "temperature"]:
+        raise DataError(f"block must be over (temperature); it varies along {' and '.join(more)} as well")
+    frames = arrays.together({"counts": counts["temperature"], "block": block})["block"].values
+    if not (frames > 0).all():
+        raise DataError(f"block must be 1 frame or more at each temperature; got {frames.tolist()}")
+    return frames
+
+
+def _units(counts: NDArray[Any], blocks: NDArray[np.int64], candidates: bool) -> NDArray[np.float64]:
+    """Sums (…, candidate, temperature, unit, stratum) over blocks of counts (…, temperature, replica, time, stratum).
+
+    Those of all replicas of a temperature first; 0 beyond them, where another temperature has more.
+    """
+    counts = counts.astype(np.float64)
+    *lead, temperatures, replicas, _, strata = counts.shape
+    units = np.zeros((*lead, temperatures, replicas * blocks.max(), strata))
+    for T, n in enumerate(blocks):
+        sums = block_sums(counts[..., T, :, :, :], n, axis=-2)
+        units[..., T, : replicas * n, :] = sums.reshape(*lead, replicas * n, strata)
+    return units if candidates else units[..., None, :, :, :]
 
 
 def _drawn(
-    units: Sequence[NDArray[np.float64]], resamples: int, seed: int
+    units: Sequence[NDArray[np.float64]], number: NDArray[np.int64], resamples: int, seed: int
 ) -> Iterator[tuple[NDArray[np.float64], ...]]:
-    """Sums (resample, …, candidate, stratum, temperature) of units drawn again, a batch of resamples at a time; see `AT_ONCE`.
+    """Sums (resample, …, candidate, stratum, temperature) of units drawn again, one fewer than their number (temperature,).
 
-    Exact, as counts are whole.
+    A batch of resamples at a time; see `AT_ONCE`. Exact, as counts are whole.
     """
     temperatures, n, strata = units[0].shape[-3:]
     # of each four tables of draws are held, a dozen of what is fitted, eight of pairs of strata
@@ -217,10 +249,12 @@ def _drawn(
     batch = max(1, AT_ONCE // each)
     rng = np.random.default_rng(seed)
     for first in range(0, resamples, batch):
-        drawn = rng.integers(n, size=(min(batch, resamples - first), temperatures, n))
-        drawn += n * np.arange(drawn.size // n).reshape(*drawn.shape[:-1], 1)
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        times = times.swapaxes(0, 1).astype(np.float64)
+        drawn = rng.integers(number[:, None], size=(min(batch, resamples - first), temperatures, n - 1))
+        tables = len(drawn) * temperatures
+        drawn += n * np.arange(tables).reshape(-1, temperatures, 1)
+        counted = np.broadcast_to(np.arange(n - 1) < number[:, None] - 1, drawn.shape)
+        times = np.bincount(drawn.ravel(), counted.ravel(), minlength=n * tables).reshape(-1, temperatures, n)
+        times = times.swapaxes(0, 1)
         yield tuple(np.ascontiguousarray(np.moveaxis(times @ each, -2, 0).swapaxes(-1, -2)) for each in units)
 
 
@@ -236,60 +270,61 @@ def _outcomes(samples: NDArray[np.float64], events: NDArray[np.float64]) -> tupl
     return P, outer[..., 1, :] - outer[..., 0, :]
 
 
-def _fit(
-    T: NDArray[np.float64],
-    samples: NDArray[np.float64],
-    events: NDArray[np.float64],
-    error: NDArray[np.float64],
-    ranges: NDArray[np.int64],
-    weights: Weights,
-    noise: NDArray[np.float64] | float,
-) -> Lines:
-    """Fit lines to counts (…, candidate, stratum, temperature), each candidate to the coldest temperatures of its range."""
-    y, _ = logarithm(_probability(samples, events), events)
-    cold = np.arange(T.size) < ranges[:, None, None]
-    return arrhenius_lines(T, np.where(cold, y + noise, np.nan), error, events, weights)
-
-
-def _results(T: NDArray[np.float64], lines: Lines, candidate: int | None) -> tuple[NDArray[np.float64], ...]:
-    """ΔE, Σ, T_A and the terms of y_Σ and y_E of lines (…, candidate, stratum): of a candidate, or the one T_A chooses.
-
-    Terms (…, term) are those of a ratio: the barriers Σ or ΔE/T_A of the strata and, last, ln P_R(T_A).
-    """
-    onsets, *_ = meeting_temperature(lines.energy, lines.entropy)
-    place = _chosen(T, onsets, candidate)
-    onset = np.take_along_axis(onsets, place[..., None], axis=-1)[..., 0]
-    energy, entropy = (
-        np.take_along_axis(each, place[..., None, None], axis=-2)[..., 0, :] for each in (lines.energy, lines.entropy)
-    )
-    *_, P = scaled_barriers(energy, entropy, onset)
-    # so improbable that it is 0 is as good as missing
-    scale = np.log(np.where(P > 0, P, np.nan))[..., None]
-    terms = (
-        np.concatenate([np.where(np.isnan(scale), np.nan, barrier), scale], axis=-1)
-        for barrier in (entropy, energy / onset[..., None])
-    )
-    return energy, entropy, onset, *terms
-
-
-def _ratio(terms: NDArray[np.float64], of_all: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Standard errors of the ratios to first order, and the covariance of their terms (resample, …, term), over the scale."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms, y = terms / of_all[..., -1:], of_all[..., :-1] / of_all[..., -1:]
-    terms[~np.isfinite(terms)] = np.nan
-    return _deviation(_moments(terms[..., :-1] - y * terms[..., -1:])), _covariance(terms)
-
-
-def _chosen(T: NDArray[np.float64], onsets: NDArray[np.float64], candidate: int | None) -> NDArray[np.int64]:
-    """Place (…) of a candidate, or of the one that the onsets (…, candidate) choose."""
+def _range(
+    T: NDArray[np.float64], energy: NDArray[np.float64], entropy: NDArray[np.float64], candidate: int | None
+) -> NDArray[np.int64]:
+    """Place (…) of a candidate, or of the one that the onsets of lines (…, candidate, stratum) choose."""
     if candidate is not None:
-        return np.full(onsets.shape[:-1], candidate)
+        return np.full(energy.shape[:-2], candidate)
 
     def count(row: NDArray[np.float64]) -> int:
         return supercooled_count(T, lambda k: float(row[k - 1]))
 
+    onsets, *_ = meeting_temperature(energy, entropy)
     found = [count(row) for row in onsets.reshape(-1, T.size)]
     return np.array(found, np.int64).reshape(onsets.shape[:-1]) - 1
+
+
+def _at(values: NDArray[np.float64], place: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Values (…, stratum) of those (…, candidate, stratum) at a place (…)."""
+    return np.take_along_axis(values, place[..., None, None], axis=-2)[..., 0, :]
+
+
+def _with_inverse_onset(energy: NDArray[np.float64], entropy: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """ΔE and Σ (…, stratum), and 1/T_A (…), also where it is none or negative."""
+    inverse, *_ = inverse_meeting_temperature(energy, entropy)
+    return energy, entropy, inverse
+
+
+def _ratios_moved(
+    energy: NDArray[np.float64],
+    entropy: NDArray[np.float64],
+    onset: NDArray[np.float64],
+    energy_moved: NDArray[np.float64],
+    entropy_moved: NDArray[np.float64],
+    inverse_onset_moved: NDArray[np.float64],
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """To first order, what y_Σ and y_E move by (resample, …, stratum), and each one's terms (resample, …, term).
+
+    Terms are those of a ratio, over the scale ln P_R(T_A): the barriers Σ or ΔE/T_A of the strata and, last, the scale.
+    """
+    *_, mean = scaled_barriers(energy, entropy, onset)
+    reduced = energy / onset[..., None]
+    reduced_moved = energy_moved / onset[..., None] + energy * inverse_onset_moved[..., None]
+    P = np.exp(entropy - reduced)
+    fitted = ~np.isnan(P)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = np.log(mean)[..., None]
+        # so improbable that P is 0 is as good as missing, and there is no ratio to ln 1
+        scale = np.where(np.isfinite(scale) & (scale != 0), scale, np.nan)
+        share = P / (mean * fitted.sum(axis=-1))[..., None]
+    scale_moved = np.where(fitted, share * (entropy_moved - reduced_moved), 0.0).sum(axis=-1, keepdims=True)
+    for barrier, moved in ((entropy, entropy_moved), (reduced, reduced_moved)):
+        moved = np.where(np.isnan(scale_moved), np.nan, moved)
+        yield (
+            (moved - barrier / scale * scale_moved) / scale,
+            np.concatenate([moved, scale_moved], axis=-1) / scale,
+        )
 
 
 class _Moments(NamedTuple):

@@ -23,7 +23,11 @@ from scipy.special import ndtr, ndtri, stdtr
 
 
 def student(
-    difference: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64], *freedom: float
+    difference: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    first_freedom: NDArray[np.float64] | float,
+    second_freedom: NDArray[np.float64] | float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Student's t of differences, and its degrees of freedom.
 
@@ -35,15 +39,16 @@ def student(
     ----------
     difference : of two numbers each
     first, second : their standard errors
-    freedom : degrees of freedom of the errors of the first and of the second
+    first_freedom, second_freedom : their degrees of freedom, of all or of each
     """
     squares = np.stack([first**2, second**2])
     total = squares.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         # what is the same does not differ, even without errors
         t = np.where(difference == 0, 0.0, difference / np.sqrt(total))
-        shared = total**2 / (squares**2).sum(axis=0) if len(set(freedom)) == 1 else np.ones_like(total)
-    return t, min(freedom) * np.where(total > 0, shared, 1.0)
+        shared = total**2 / (squares**2).sum(axis=0)
+    both = np.equal(first_freedom, second_freedom) & (total > 0)
+    return t, np.minimum(first_freedom, second_freedom) * np.where(both, shared, 1.0)
 
 
 def student_sigma(t: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArray[np.float64]:

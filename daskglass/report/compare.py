@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from daskglass.errors import StudyError
+from daskglass.physics.blocks import block_count
 from daskglass.physics.labels import same
 from daskglass.report.chance import family_bound, student, student_sigma
 from daskglass.report.comparable import GROUPS, MODEL, STRATA, check_meaning, concerned, differing, in_words, settings
+from daskglass.stages.ensemble import block_frames
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES
 from daskglass.store.tables import Tables
 
@@ -204,7 +206,6 @@ def _compare(
     system: str, first: Tables, second: Tables, differs: Mapping[str, tuple[Any, Any]]
 ) -> tuple[list[Row], list[str]]:
     """Rows of a system, and what could not be compared."""
-    freedom = [_freedom(tables) for tables in (first, second)]
     T = [tables.ensemble["temperature"].values for tables in (first, second)]
     here, there = np.nonzero(same(T[0][:, None], T[1]))
     left_out = [
@@ -235,7 +236,8 @@ def _compare(
             for part, values in _parts(quantity, *matched):
                 found, why = None, _conditions(quantity, part, differs)
                 if not why:
-                    found, why = _row(system, quantity, part, values, [each[quantity.resampled] for each in freedom])
+                    freedom = _freedom(first, quantity, here), _freedom(second, quantity, there)
+                    found, why = _row(system, quantity, part, values, freedom)
                 rows += [found] if found is not None else []
                 left_out += [f"{_named(name, part)}: {reason}" for reason in why]
     return rows, left_out
@@ -267,7 +269,7 @@ def _parts(quantity: Quantity, first: xr.Dataset, second: xr.Dataset) -> Iterato
 
 
 def _row(
-    system: str, quantity: Quantity, part: str, values: Values, freedom: Sequence[float]
+    system: str, quantity: Quantity, part: str, values: Values, freedom: Sequence[NDArray[np.float64]]
 ) -> tuple[Row | None, list[str]]:
     """Compare one quantity where both have a value and an error, and say where not."""
     if values[0].shape != values[2].shape:
@@ -290,7 +292,7 @@ def _row(
     if not both.any():
         return None, why
     x, x_err, y, y_err = (each[both] for each in (x, x_err, y, y_err))
-    t, degrees = student(x - y, x_err, y_err, *freedom)
+    t, degrees = student(x - y, x_err, y_err, *(each[both] if each.ndim else each for each in freedom))
     sigma = student_sigma(t, degrees)
     independent = dims == ["temperature"] and not quantity.own_model and sigma.size > 1
     together = float(sigma.sum() / np.sqrt(sigma.size)) if independent else np.nan
@@ -303,11 +305,16 @@ def _row(
     )  # fmt: skip
 
 
-def _freedom(tables: Tables) -> tuple[float, float]:
-    """Degrees of freedom of errors over replicas, and of those by the bootstrap over replicas and blocks of a hop window."""
+def _freedom(tables: Tables, quantity: Quantity, temperatures: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Degrees of freedom of the error of a quantity: one number, or that of each temperature."""
     replicas, time = tables.ensemble.sizes["replica"], tables.ensemble["time"].values
-    windows = 1 + int((time[-1] - time[0]) / float(settings(tables)["hops.window"]))
-    return float(replicas - 1 if replicas > 1 else PARTS - 1), float(max(replicas * windows - 1, 1))
+    if not quantity.resampled:
+        return np.array(float(replicas - 1 if replicas > 1 else PARTS - 1))
+    window = float(settings(tables)["hops.window"])
+    blocks = block_count(time.size, block_frames(window, tables.ensemble["relaxation_time"], time).values)
+    freedom = np.maximum(replicas * blocks - 1.0, 1.0)
+    # what all temperatures have an equal part in, by Welch and Satterthwaite
+    return np.array(freedom.size**2 / (1 / freedom).sum()) if quantity.pooled else freedom[temperatures]
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

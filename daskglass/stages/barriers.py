@@ -30,7 +30,7 @@ from daskglass.stages.declare import (
     WholeSystem,
     reading,
 )
-from daskglass.stages.ensemble import counts_bytes, frames_within
+from daskglass.stages.ensemble import block_frames, counts_bytes
 from daskglass.stages.entropy import RADIAL
 from daskglass.stages.pairs import FINITE, add, held, kinds_of, pairs, seconds_of_pairs
 from daskglass.store.blocks import Block, add_to_table, open_group, read_block, read_table
@@ -77,7 +77,7 @@ def fit_barriers(
 ) -> xr.Dataset:
     """Arrhenius barriers for each structural variable in its self-consistent supercooled range, with errors."""
     ensemble = read_table(path, f"{system}/ensemble")
-    block = frames_within(window, ensemble["time"].values)
+    block = block_frames(window, ensemble["relaxation_time"], ensemble["time"].values).reset_coords(drop=True)
     fits = [
         _fit(ensemble.sel(variable=name), hottest, weights, resamples, seed, block)
         for name in ensemble["variable"].values
@@ -91,7 +91,7 @@ def _fit(
     weights: physics.barriers.Weights,
     resamples: int,
     seed: int,
-    block: int,
+    block: xr.DataArray,
 ) -> xr.Dataset:
     counts = ensemble[["candidate_samples", "candidate_events"]]
     counts = counts.rename(candidate_samples="samples", candidate_events="events").reset_coords(drop=True)
@@ -257,7 +257,7 @@ STAGE = Stage(
     (
         Step(
             fit_barriers,
-            revision=2,
+            revision=3,
             over=WholeSystem(),
             name="fits",
             tables=("ensemble",),

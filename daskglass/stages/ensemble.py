@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from daskglass import physics
 from daskglass.errors import DataError
+from daskglass.physics.blocks import block_count, block_sums
 from daskglass.physics.jackknife import jackknife_error
 from daskglass.stages.declare import (
     MOTION,
@@ -172,7 +173,8 @@ def write_ensemble(
     table = table.assign(_bulk(path, system, production, density, core))
     table["density"] = named(density.mean([dim for dim in density.dims if dim == "replica"]), "density")
     time = production["time"]
-    table = table.assign(_correlations(summaries, n_R, frames_within(window, time.values)))
+    block = block_frames(window, table["relaxation_time"], time.values)
+    table = table.assign(_correlations(summaries, n_R, block_count(time.size, block.values)))
     variables = list(edges)
     rows = np.stack([np.stack([row[name] for row in counts]) for name in variables])
     rows = rows.reshape(len(variables), n_T, n_R, *rows.shape[2:])
@@ -242,24 +244,37 @@ def _over_replicas(name: str, values: xr.DataArray, errors: xr.DataArray | None 
     return {name: mean, f"{name}_err": error}
 
 
-def frames_within(window: float, time: NDArray[np.floating]) -> int:
-    """Number of successive frames that fill a time; at least one."""
-    return max(1, round(window / float(time[1] - time[0]))) if time.size > 1 else 1
+def block_frames(window: float, relaxation_time: xr.DataArray, time: NDArray[np.floating]) -> xr.DataArray:
+    """Frames (temperature) of a block of time, at least, for counts of hops to be independent.
+
+    Hops are counted in windows that overlap, in a structure that lasts for τ_α: blocks hold both twice, or half a run where
+    that is less or τ_α is unknown. The sums over blocks as short as the window itself vary too little by a fifth.
+    """
+    if time.size < 2:
+        return xr.ones_like(relaxation_time, dtype=np.int64)
+    # infinite where unknown
+    length = 2 * (window + relaxation_time.fillna(np.inf)) / float(time[1] - time[0])
+    return xr.apply_ufunc(np.ceil, length).clip(1, time.size // 2).astype(np.int64)
 
 
-def _units(sums: NDArray[Any], replicas: int, block: int) -> NDArray[Any]:
-    """Sums (unit, …) over the blocks of frames (replica and time, …)."""
+def _units(sums: NDArray[Any], replicas: int, blocks: int) -> NDArray[Any]:
+    """Sums (unit, …) over the blocks of each replica, of frames (replica and time, …)."""
     frames = sums.reshape(replicas, -1, sums.shape[-1])
-    units = np.add.reduceat(frames, np.arange(0, frames.shape[1], block), axis=1)
-    return units.reshape(-1, sums.shape[-1])
+    return block_sums(frames, blocks, axis=1).reshape(-1, sums.shape[-1])
 
 
-def _correlations(summaries: Sequence[dict[str, Any]], replicas: int, block: int) -> dict[str, xr.DataArray]:
+def _correlations(
+    summaries: Sequence[dict[str, Any]], replicas: int, blocks: NDArray[np.int64]
+) -> dict[str, xr.DataArray]:
     """Recall and precision of softness, and its correlation with all other structural variables.
 
-    Standard errors are over replicas and blocks of time.
+    Standard errors are over replicas and blocks of time, of a number (temperature,) each.
     """
-    units = [_units(summary["counts"], replicas, block) for summary in summaries]
+
+    def in_units(sums: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        return [_units(each, replicas, n) for each, n in zip(sums, blocks.tolist(), strict=True)]
+
+    units = in_units([summary["counts"] for summary in summaries])
     table = {
         **_with_errors("recall", units, _ratio("soft_and_rearranging", "rearranging"), "recall P(S>0 | R)"),
         **_with_errors("precision", units, _ratio("soft_and_rearranging", "soft"), "precision P(R | S>0)"),
@@ -272,7 +287,7 @@ def _correlations(summaries: Sequence[dict[str, Any]], replicas: int, block: int
     }
     for variable in structural(summaries[0]["with_softness"]):
         pairs = [summary["with_softness"][variable.name] for summary in summaries]
-        units = [_units(pair["moments"], replicas, block) for pair in pairs]
+        units = in_units([pair["moments"] for pair in pairs])
         table = _with_softness(variable, _merge_correlated(pairs)["joint"], units) | table
     return table
 
@@ -422,7 +437,7 @@ STAGE = Stage(
             takes=("summary", "edges", "counts"),
             table="ensemble",
             settings={"core": "radial.core", "window": "hops.window"},
-            revision=2,
+            revision=3,
             memory=lambda plan, run: SMALL + 3 * counts_bytes(plan),
             whole_rows=PRODUCTION,
             seconds=lambda plan, gpu: 0.2,

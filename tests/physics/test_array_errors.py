@@ -390,7 +390,7 @@ def test_percentiles_rise_between_0_and_100(percentiles):
 def test_bootstrapped_errors_are_those_of_a_sample():
     counts = counted()
     # of two resamples: the difference over √2
-    units = np.random.default_rng(5).integers(6, size=(2, 4, 6))
+    units = np.random.default_rng(5).integers(6, size=(2, 4, 5))
     blocks = counts.coarsen(time=2).sum().stack(unit=("replica", "time")).transpose("temperature", "unit", "stratum")
     events, samples = blocks.events.values, blocks.samples.values
     P = [

@@ -323,6 +323,7 @@ def ensemble_of_counts(edges=(-1.25, -0.75, -0.25, 0.25, 0.75, 1.25)):
     table = table.rename(samples="candidate_samples", events="candidate_events").expand_dims(candidate=k)
     boundaries = np.broadcast_to(edges, (len(RANGES), k, len(edges)))
     table["candidate_edges"] = ("variable", "candidate", "edge"), boundaries
+    table["relaxation_time"] = "temperature", np.full(k, 0.5)
     time, replica = np.arange(float(table.sizes["time"])), np.arange(table.sizes["replica"])
     return table.assign_coords(time=time, replica=replica)
 

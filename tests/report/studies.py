@@ -13,7 +13,8 @@ from daskglass.physics.systems import kob_andersen
 from daskglass.store.tables import Tables
 
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)
-STRATA, FRAMES, WINDOW = 5, 101, 10
+STRATA, FRAMES = 5, 101
+BLOCKS = 3  # of time, that twice a window of 10 and τ_α = 3 to 5 fit into
 OVER_REPLICAS = ("potential_energy", "pressure", "s2", "s2_thermal", "relaxation_time", "diffusivity")
 RESAMPLED = {
     "rearranging_fraction": ("temperature",),
@@ -44,10 +45,10 @@ def drawn(
         each = rng.normal((k + 1) * T[:, None], 0.05 * (k + 1), (T.size, replicas))
         error = each.std(axis=1, ddof=1) / np.sqrt(replicas) if replicas > 1 else np.full(T.size, np.nan)
         table[name], table[f"{name}_err"] = ("temperature", each.mean(axis=1)), ("temperature", error)
-    freedom = replicas * -(-FRAMES // WINDOW) - 1
     sizes = {"temperature": T.size, "variable": 2, "stratum": STRATA}
     for name, dims in RESAMPLED.items():
         shape = tuple(sizes[dim] for dim in dims)
+        freedom = (replicas * BLOCKS - 1) * (1 if "temperature" in dims else T.size)
         table[name] = dims, rng.normal(1.0, 0.03, shape)
         table[f"{name}_err"] = dims, 0.03 * np.sqrt(rng.chisquare(freedom, shape) / freedom)
     study = {"study": "drawn", "store": "drawn.zarr", "source": {"simulate": {"engine": "lammps"}}, **(study or {})}

@@ -104,8 +104,8 @@ def test_a_shift_of_known_size_is_found_and_named() -> None:
     beyond = [row for row in found.rows if found.verdict(row) == "beyond"]
     assert [(row.system, row.quantity) for row in beyond] == [("ka_0.0", "activation_energy of local_entropy")]
     label, sigma = beyond[0].largest
-    # two equal errors of 22 blocks each have 42 degrees of freedom
-    assert (label, sigma) == ("stratum 3", pytest.approx(stats.norm.isf(stats.t.sf(9.0, 42))))
+    # two equal errors of 5 temperatures, each with 6 blocks, have 50 degrees of freedom
+    assert (label, sigma) == ("stratum 3", pytest.approx(stats.norm.isf(stats.t.sf(9.0, 50))))
     assert not found.agrees
     assert found.chi_squared[0] == pytest.approx(sigma**2)
 
@@ -151,8 +151,18 @@ def test_what_depends_on_a_model_of_its_own_is_shown_and_not_judged() -> None:
     reference = drawn(0)
     found = of(changed(reference, recall=reference.ensemble["recall"] + 10.0), reference)
     assert found.verdict(row(found, "recall")) == "not judged"
-    assert row(found, "recall").largest[1] > 10
+    assert row(found, "recall").largest[1] > 5
     assert found.agrees
+
+
+def test_errors_over_blocks_of_time_have_the_freedom_of_each_temperature() -> None:
+    tau = xr.DataArray([1.0, 1.0, 1.0, 1000.0, np.nan], dims="temperature")
+    one, other = (changed(drawn(k, temperatures=TEMPERATURES), relaxation_time=tau) for k in (0, 1))
+    for tables in (one, other):
+        tables.ensemble["recall_err"][:] = 0.03
+    freedom = row(of(one, other), "recall").freedom
+    # of two equal errors: four blocks of 22 frames, or two where τ_α is longer than the run or unknown
+    np.testing.assert_allclose(freedom, 2 * np.array([7, 7, 7, 3, 3]))
 
 
 # --- what is not compared ------------------------------------------------------------------------------------------

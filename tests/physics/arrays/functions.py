@@ -219,7 +219,7 @@ def barrier(probability, events, temperature):
     return np.array([*fitted(y, error, temperature), used.sum()])
 
 
-def meeting(activation_energy, activation_entropy):
+def inverse_meeting(activation_energy, activation_entropy):
     inverse = []
     for i, j in itertools.combinations(range(len(activation_energy)), 2):
         inverse.append((activation_entropy[i] - activation_entropy[j]) / (activation_energy[i] - activation_energy[j]))
@@ -227,7 +227,11 @@ def meeting(activation_energy, activation_entropy):
     if inverse.size == 0:
         return np.nan
     low, high = np.percentile(inverse, [10, 90])
-    mean = np.mean([each for each in inverse if abs(each - np.median(inverse)) <= high - low])
+    return np.mean([each for each in inverse if abs(each - np.median(inverse)) <= high - low])
+
+
+def meeting(activation_energy, activation_entropy):
+    mean = inverse_meeting(activation_energy, activation_entropy)
     return 1 / mean if mean > 0 else np.nan
 
 
@@ -272,55 +276,65 @@ def resampled(samples, events, temperature):
     """Standard deviations of resamples, drawn one by one; each (temperature, stratum), though many vary along one alone."""
     there = (samples >= 0) & (events >= 0)
     samples, events = np.where(there, samples, 0), np.where(there, events, 0)
-    units = [(k, t) for k in range(samples.shape[1]) for t in range(0, samples.shape[2], BLOCK)]
+    frames = np.array_split(np.arange(samples.shape[2]), max(samples.shape[2] // BLOCK, 1))
+    units = [(k, block) for k in range(samples.shape[1]) for block in frames]
     shape = (len(temperature), samples.shape[-1])
-    draws = np.random.default_rng(SEED).integers(len(units), size=(RESAMPLES, len(temperature), len(units)))
+    draws = np.random.default_rng(SEED).integers(len(units), size=(RESAMPLES, len(temperature), len(units) - 1))
     drawn = []
     for resample in draws:
         sums = np.zeros((2, *shape))
         for T, k in np.ndindex(resample.shape):
-            replica, first = units[resample[T, k]]
+            replica, block = units[resample[T, k]]
             for which, counts in enumerate((samples, events)):
-                sums[which, T] += counts[T, replica, first : first + BLOCK].sum(axis=0)
+                sums[which, T] += counts[T, replica, block].sum(axis=0)
         drawn.append(sums)
     P_err = np.nanstd([events / samples for samples, events in drawn], axis=0, ddof=1)
     total = np.array([samples.sum(axis=(1, 2)), events.sum(axis=(1, 2))])
     P = total[1] / total[0]
     error = np.where(P_err / P > 1e-12, P_err / P, 1 / np.sqrt(total[1]))
     y_all = np.where(total[1] > 0, np.log(P), np.nan)
-    noise = noise_of(y_all, error, temperature)
+    common, noise = noise_of(y_all, error, temperature)
 
     def barriers_of(y):
-        E, entropy = np.array([fitted(y[:, k], error[:, k], temperature)[:2] for k in range(shape[1])]).T
-        onset = meeting(E, entropy)
-        return E, entropy, onset, np.log(scaled(E, entropy, onset)[2])
+        # of 1/(σ² + s²) of all counts
+        E, entropy = np.full((2, shape[1]), np.nan)
+        for k, used in enumerate(np.isfinite(y.T)):
+            if used.sum() > 1:
+                (minus_E, entropy[k]), _ = line(
+                    1 / temperature[used], y[used, k], 1 / (error[used, k] ** 2 + common[k] ** 2)
+                )
+                E[k] = -minus_E
+        return np.array([E, entropy])
 
-    E_all, entropy_all, onset_all, ln_P_all = barriers_of(y_all)
+    def all_of(barriers, x):
+        return np.array([np.full(shape[1], 1 / x), *scaled(*barriers, 1 / x)[:2]])
+
+    of_all, step = barriers_of(y_all), 1e-6
+    x = inverse_meeting(*of_all)
     found = []
     for (samples, events), z in zip(
         drawn, np.random.default_rng([SEED, 1]).standard_normal((RESAMPLES, len(temperature))), strict=True
     ):
         P = events / samples
-        y = np.where(events > 0, np.log(P), np.nan) + z[:, None] * noise
-        E, entropy, onset, ln_P = barriers_of(y)
-        # y (1 + d ln of the barrier − d ln of the scale)
-        more = 1 - (ln_P - ln_P_all) / ln_P_all
-        y_entropy = entropy_all / ln_P_all * more + (entropy - entropy_all) / ln_P_all
-        y_E = E_all / onset_all / ln_P_all * more + (E / onset - E_all / onset_all) / ln_P_all
-        found.append([np.broadcast_to(x, shape) for x in (P, E, entropy, onset, y_entropy, y_E)])
+        lines = barriers_of(np.where(events > 0, np.log(P), np.nan) + z[:, None] * noise)
+        moved, x_moved = lines - of_all, inverse_meeting(*lines) - x
+        ahead, behind = (all_of(of_all + way * moved, x + way * x_moved) for way in (step, -step))
+        follows = (ahead - behind) / (2 * step)
+        found.append([np.broadcast_to(x, shape) for x in (P, *moved, *follows)])
     return np.nanstd(found, axis=0, ddof=1)
 
 
 def noise_of(y, error, temperature):
-    """Distances (temperature, stratum) from the lines, of what the common scatter is the share."""
-    noise = np.zeros(y.shape)
+    """Common scatter (stratum,), and distances (temperature, stratum) from the lines, of what it is the share."""
+    noise, common = np.zeros(y.shape), np.zeros(y.shape[1])
     for k in range(y.shape[1]):
         E, entropy, _, _, s, _ = fitted(y[:, k], error[:, k], temperature)
         used = ~np.isnan(y[:, k])
         n = used.sum()
         rest = (y[:, k] - entropy + E / temperature) * s / np.sqrt(s**2 + error[:, k] ** 2) * np.sqrt(n / max(n - 2, 1))
         noise[used, k] = np.nan_to_num(rest[used])
-    return noise
+        common[k] = np.nan_to_num(s)
+    return common, noise
 
 
 # --- softness ------------------------------------------------------------------------------------------------------
