@@ -17,7 +17,7 @@ from daskglass.report.boards import about, board_tables, data_of_boards
 from daskglass.report.caption_parts import data
 from daskglass.report.claims import RULE, Claim, judge
 from daskglass.report.figures import drawn, get_figure
-from daskglass.report.numbers import Table, percent, with_error
+from daskglass.report.numbers import Table, with_error
 from daskglass.report.results import Results, SystemResults
 from daskglass.report.saving import save
 from daskglass.stages.registry import FIGURES, names
@@ -198,8 +198,8 @@ def _onsets(system: SystemResults) -> Table:
         P = float(fits["onset_probability"])
         spread = float(fits["onset_temperature_spread"]) if np.isfinite(value) else np.nan
         where = "–" if not np.isfinite(value) else "extrapolated" if system.extrapolated(variable.name) else "within"
-        if not system.determined(variable.name):
-            where = f"unknown: error of {percent(error / value)}"
+        if why := system.unknown_onset(variable.name):
+            where = f"unknown: {why}"
         rows.append((
             variable.label, with_error(value, error), with_error(spread), where, with_error(P if np.isfinite(value) else np.nan),
             f"{cold} ({coldest.max():.4g} to {coldest.min():.4g})",

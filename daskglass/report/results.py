@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
 from daskglass.registry import figures_of
+from daskglass.report.numbers import percent
 from daskglass.stages.structural import OF_PAPER, StructuralVariable, named
 from daskglass.store.blocks import check_is_store, open_group, readable
 
 GROUPS = ("production", "model", "ensemble")
 DETERMINED = 0.25  # of T_A: the largest standard error that still means something
+FEWEST_FITTED = 4  # temperatures: fewer of many are where noise ends the search for the supercooled ones
 BOARD, PREDICTOR = ("isoconfigurational", "scoreboard"), "predictor"
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
@@ -120,19 +122,28 @@ class SystemResults:
         value, _ = self.onset(variable)
         return bool(np.isfinite(value) and not self.temperature.min() <= value <= self.temperature.max())
 
-    def determined(self, variable: str) -> bool:
-        """Whether T_A is known to a quarter of it: noise lets nearly parallel lines meet amid the temperatures.
-
-        An inverse T_A is a ratio of differences, whose errors are normal only where they are far smaller than it. True
-        where its error is not known.
-        """
-        value, error = self.onset(variable)
-        return not error >= DETERMINED * value
+    def unknown_onset(self, variable: str) -> str:
+        """Why T_A is not known, where there is one and it is not."""
+        return unknown_onset(*self.onset(variable), self.cold(variable), self.temperature.size)
 
     def coldest_of_the_paper(self) -> float | None:
         """Coldest temperature in the paper for this mixture; None if the paper lacks it."""
         known = self.delta in DENSITY and self.mixture == kob_andersen(self.delta)
         return temperatures(self.delta)[-1] if known else None
+
+
+def unknown_onset(value: float, error: float, cold: int, temperatures: int) -> str:
+    """Why an onset of the `cold` coldest of all temperatures is not known; empty where it is, or its error is not known.
+
+    Noise lets nearly parallel lines meet amid the temperatures. Then the error is a quarter of the onset or more: that of the
+    inverse of what may be 0 means something only where it is far smaller. Or the search for the supercooled temperatures
+    ends at a few of the coldest.
+    """
+    if error >= DETERMINED * value:
+        return f"error of {percent(error / value)}"
+    if cold < min(FEWEST_FITTED, temperatures):
+        return f"of the {cold} coldest T alone"
+    return ""
 
 
 @dataclass(frozen=True)

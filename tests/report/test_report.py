@@ -303,7 +303,15 @@ def test_two_temperatures_fit_any_line() -> None:
 def test_an_onset_of_strata_that_hardly_differ_is_unknown() -> None:
     study = tree(change=lambda _, e: e.assign(onset_temperature_err=0.3 * e["onset_temperature"]))
     assert "unknown: error of 30 %" in html_of(study)
-    assert "unknown: error" not in html_of(tree())
+    assert "unknown:" not in html_of(tree())
+
+
+def test_an_onset_that_the_search_found_amid_a_few_of_the_coldest_is_unknown() -> None:
+    study = tree(change=lambda _, e: e.assign(supercooled=xr.full_like(e["supercooled"], 3)))
+    assert "unknown: of the 3 coldest T alone" in html_of(study)
+    assert verdict(study, "same onset") == "not decidable here"
+    # where there are no more, nothing was sought
+    assert "unknown:" not in html_of(tree(temperatures=[0.7, 0.6, 0.5]))
 
 
 def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:

@@ -155,7 +155,7 @@ def onset(system: SystemResults, other: StructuralVariable) -> Finding:
     error = float(np.hypot(x_err, y_err))
     if not error > 0:
         return Finding(system.name, f"{numbers}, errors unknown", remedy="two or more replicas")
-    if unknown := [label for variable, label in both.items() if not system.determined(variable)]:
+    if unknown := [label for variable, label in both.items() if system.unknown_onset(variable)]:
         numbers += f", unknown from {' and '.join(unknown)}"
         return Finding(system.name, numbers, remedy="more supercooled T, frames or replicas")
     middle = (x + y) / 2
