@@ -93,6 +93,8 @@ def _refused(system: SystemResults, y: NDArray[np.float64], error: float) -> str
         return "no supercooled fit"
     if not (np.isfinite(onset) and np.isfinite(y).any() and np.isfinite(P)):
         return "no T_A, nothing to scale by"
+    if why := system.unknown_onset("softness"):
+        return f"T_A is unknown ({why})"
     if not P < 1:
         return f"extrapolated P_R(T_A) = {P:.2f} is no probability below 1"
     if error >= 1:

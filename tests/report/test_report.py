@@ -314,6 +314,16 @@ def test_an_onset_that_the_search_found_amid_a_few_of_the_coldest_is_unknown() -
     assert "unknown:" not in html_of(tree(temperatures=[0.7, 0.6, 0.5]))
 
 
+def test_an_onset_that_is_unknown_is_drawn_nowhere() -> None:
+    study = tree(change=lambda _, e: e.assign(onset_temperature_err=0.3 * e["onset_temperature"]))
+    known, unknown = (texts(figure_of("strata", of)) for of in (tree(), study))
+    assert unknown.count("T_A unknown: error of 30 %") == 2
+    assert "1/T_A" in known
+    assert "1/T_A" not in unknown
+    assert "T_A unknown from S and s^(2)_i" in texts(figure_of("correlation", study))
+    assert "T_A is unknown (error of 30 %)" in texts(figure_of("barriers", study))
+
+
 def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
     study = tree(temperatures=[0.75, 0.7, 0.6, 0.5])
     assert "extrapolated" in texts(figure_of("strata", study))

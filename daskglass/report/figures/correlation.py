@@ -30,6 +30,7 @@ from daskglass.report.style import (
 )
 
 TITLE = "Softness against local pair excess entropy"
+BOTH = {"softness": "$S$", "local_entropy": "$s^{(2)}_i$"}
 
 
 def draw(results: Results) -> Figure:
@@ -146,13 +147,17 @@ def _onsets(ax: Axes, results: Results, which: str) -> None:
     said, drawn, open_ones = [], [], False
     named: list[Named] = []
     for system in results.systems:
-        x, x_err = system.onset("softness")
-        y, y_err = system.onset("local_entropy")
+        (x, x_err), (y, y_err) = map(system.onset, BOTH)
         name = f"{system.label}: " if len(results.systems) > 1 else ""
         hottest = FAR_ONSET * system.temperature.max()
         if not (np.isfinite(x) and np.isfinite(y)):
-            without = " and ".join(what for what, value in (("$S$", x), ("$s^{(2)}_i$", y)) if not np.isfinite(value))
+            without = " and ".join(
+                symbol for symbol, value in zip(BOTH.values(), (x, y), strict=True) if not np.isfinite(value)
+            )
             said.append(rf"{name}no $T_\mathrm{{A}}$ from {without}")
+            continue
+        if unknown := [symbol for variable, symbol in BOTH.items() if system.unknown_onset(variable)]:
+            said.append(rf"{name}$T_\mathrm{{A}}$ unknown from {' and '.join(unknown)}")
             continue
         if max(x, y) > hottest:
             said.append(rf"{name}$T_\mathrm{{A}}$ far outside the simulated range: not drawn")
