@@ -68,7 +68,8 @@ def one_by_one(counts: xr.Dataset, resamples: int = RESAMPLES, seed: int = 0, bl
     ratios = xr.concat(
         [each.isel(stratum=0, drop=True) - each.isel(stratum=1, drop=True) for each in outer], "resample"
     )
-    follows = _to_first_order(fit, moved, _inverse_onset(xr.concat(lines, "resample")) - _inverse_onset(fit))
+    inverse_onset = _inverse_onset(xr.concat(lines, "resample"))
+    follows = _to_first_order(fit, moved, inverse_onset - _inverse_onset(fit))
     names = ["onset_temperature", "scaled_entropy", "scaled_energy"]
     spread = xr.merge([moved, follows[names]], join="exact").std("resample", ddof=1)
     spread = spread.assign(probability=P_err, spread=ratios.std("resample", ddof=1))
@@ -82,7 +83,8 @@ def one_by_one(counts: xr.Dataset, resamples: int = RESAMPLES, seed: int = 0, bl
         one, another = (each - each.mean("resample") for each in (terms, terms.rename(term="term_2")))
         both = (one * another).notnull().sum("resample")
         covariances[f"{name}_terms_cov"] = (one * another).sum("resample") / (both - 1).where(both > 1)
-    return spread.rename({name: f"{name}_err" for name in spread.data_vars}).assign(covariances)
+    spread = spread.rename({name: f"{name}_err" for name in spread.data_vars})
+    return spread.assign({**covariances, "inverse_onset_temperature": inverse_onset})
 
 
 def _barriers(energy: xr.DataArray, entropy: xr.DataArray) -> xr.Dataset:

@@ -87,8 +87,10 @@ def bootstrap(
         `activation_entropy_err`, `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err`
         (…): standard deviations of the resamples that have a value, in the units of what they are errors of; and
         `scaled_energy_terms_cov` and `scaled_entropy_terms_cov` (…, term, term_2): covariances of what y_E and y_Σ are
-        ratios of, over ln P_R(T_A): the barriers ΔE/T_A or Σ of the strata and, last, ln P_R(T_A), which all strata share.
-        NaN where a temperature has one block alone.
+        ratios of, over ln P_R(T_A): the barriers ΔE/T_A or Σ of the strata and, last, ln P_R(T_A), which all strata share;
+        and `inverse_onset_temperature` (…, resample), 1/T_A of each resample, also where it is negative. Counts over the
+        same temperatures, replicas and frames have the same draws: so differences between the onsets of two structural
+        variables in the same runs have errors of their own. NaN where a temperature has one block alone.
 
     Raises
     ------
@@ -171,6 +173,7 @@ def bootstrap(
         energy_moved, entropy_moved, inverse_moved = (
             np.concatenate(each) - value for each, value in zip(zip(*found, strict=True), of_all, strict=True)
         )
+        *_, inverse = of_all
         onset, *_ = meeting_temperature(energy, entropy)
         y_moved, terms_moved = zip(
             *_ratios_moved(energy, entropy, onset, energy_moved, entropy_moved, inverse_moved), strict=True
@@ -181,6 +184,7 @@ def bootstrap(
             spread_err if candidates else spread_err[..., 0, :],
             *(_deviation(_moments(each)) for each in (energy_moved, entropy_moved, onset**2 * inverse_moved, *y_moved)),
             *map(_covariance, terms_moved),
+            np.moveaxis(inverse_moved + inverse, 0, -1),
         )
 
     errors = arrays.apply(
@@ -192,20 +196,24 @@ def bootstrap(
             (*candidates, "temperature"),
             *SPREADS.values(),
             *[("term", "term_2")] * len(RATIOS),
+            ("resample",),
         ],
-        dtypes=[np.float64] * (2 + len(SPREADS) + len(RATIOS)),
+        dtypes=[np.float64] * (3 + len(SPREADS) + len(RATIOS)),
         term=counts.sizes["stratum"] + 1,
         term_2=counts.sizes["stratum"] + 1,
+        resample=resamples,
     )
     names = (
         "probability_err",
         "spread_err",
         *(f"{name}_err" for name in SPREADS),
         *(f"{name}_terms_cov" for name in RATIOS),
+        "inverse_onset_temperature",
     )
     table = xr.Dataset(dict(zip(names, errors, strict=True)))
     for name, long_name in RATIOS.items():
         table[f"{name}_terms_cov"].attrs["long_name"] = long_name
+    table["inverse_onset_temperature"].attrs = {"long_name": "1/T_A of the resamples", "units": "k_B/epsilon"}
     return described(table)
 
 

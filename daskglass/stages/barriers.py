@@ -41,7 +41,7 @@ OF_P = ("probability_err", "spread_err")  # errors of what no fit is needed for
 BARRIERS = (
     *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
     *("onset_probability", "onset_temperature_spread", "scatter", "reduced_chi_squared"),
-    *("scaled_energy_terms_cov", "scaled_entropy_terms_cov", "spread_err"),
+    *("scaled_energy_terms_cov", "scaled_entropy_terms_cov", "spread_err", "onset_temperature_cov"),
     *(
         name + error
         for name in (
@@ -82,7 +82,14 @@ def fit_barriers(
         _fit(ensemble.sel(variable=name), hottest, weights, resamples, seed, block)
         for name in ensemble["variable"].values
     ]
-    return xr.concat(fits, ensemble["variable"])
+    table = xr.concat(fits, ensemble["variable"])
+    inverse = table["inverse_onset_temperature"]
+    # their resamples are of the same blocks
+    covariance = xr.cov(inverse, inverse.rename(variable="variable_2"), dim="resample")
+    squares = table["onset_temperature"] ** 2
+    table["onset_temperature_cov"] = covariance * squares * squares.rename(variable="variable_2")
+    table["onset_temperature_cov"].attrs["long_name"] = "covariance of T_A from strata of two variables, to first order"
+    return table.drop_vars(["inverse_onset_temperature", "variable_2"])
 
 
 def _fit(

@@ -335,6 +335,24 @@ def fitted(folder, hottest):
     )
 
 
+def test_onsets_of_two_variables_have_the_covariance_of_their_resamples(tmp_path):
+    found = fitted(tmp_path, None)
+    covariance = found.onset_temperature_cov.transpose("variable", "variable_2").values
+    np.testing.assert_allclose(np.diag(covariance), found.onset_temperature_err**2)
+    np.testing.assert_allclose(covariance, covariance.T, rtol=1e-12)
+    one, other = (
+        dg.bootstrap(
+            ensemble_of_counts()
+            .sel(variable=name)[["candidate_samples", "candidate_events"]]
+            .rename(candidate_samples="samples", candidate_events="events"),
+            10, seed=0, block=21,
+        ).inverse_onset_temperature
+        for name in RANGES
+    )  # fmt: skip
+    expected = np.cov(one, other)[0, 1] * np.prod(found.onset_temperature.values**2)
+    assert covariance[0, 1] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("hottest", [0.6, 0.7, 1.2, None])
 def test_temperatures_above_the_supercooled_ones_have_probabilities_that_no_fit_uses(tmp_path, hottest):
     fits = fitted(tmp_path, hottest)

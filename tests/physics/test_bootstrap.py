@@ -155,8 +155,11 @@ def test_units_that_are_all_alike_on_one_line_have_no_errors():
     samples = xr.full_like(histories_of_counts(0, frames=20).samples, 10**6)
     events = (samples * xr.DataArray(law(), dims=("temperature", "stratum"))).round().astype(np.int64)
     errors = dg.bootstrap(xr.Dataset({"samples": samples, "events": events}), 10, seed=1, block=5)
+    errors["inverse_onset_temperature"] -= 1 / ONSET
     for name, values in errors.items():
-        np.testing.assert_allclose(values, 0.0, atol=1e-12, err_msg=name)
+        # counts are whole
+        rounded = 1e-3 if name == "inverse_onset_temperature" else 1e-12
+        np.testing.assert_allclose(values, 0.0, atol=rounded, err_msg=name)
 
 
 def scattered(seed, scatter, temperatures=TEMPERATURES, together=False):
@@ -186,6 +189,28 @@ def test_errors_hold_what_the_points_scatter_beyond_their_own_errors(together):
     assert 0.6 < float(stated.onset_temperature_err) / np.std(onsets, ddof=1) < 1.5
     if together:
         assert float(stated.onset_temperature_err) < 0.01
+
+
+def test_onsets_of_the_same_frames_differ_by_what_their_resamples_differ_by():
+    """Frames in which all strata of both rearrange more often move both onsets together."""
+    T = TEMPERATURES[::3]
+    onsets, stated, alone = [], [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        each = [histories_of_counts(seed, frames=20, temperatures=T) for _ in range(2)]
+        slow = rng.normal(size=(T.size, 3, 20, 1)) * np.linspace(0.4, -0.4, 5)
+        P = np.minimum(law(T)[:, None, None, :] * np.exp(slow), 1)
+        each = [of.assign(events=(of.events.dims, rng.binomial(2000, P))) for of in each]
+        found = [dg.bootstrap(of, 60, seed=seed, block=1, weights="counts") for of in each]
+        fits = [dg.arrhenius(probability_of(of), weights="counts") for of in each]
+        onsets.append([float(dg.onset_temperature(fit)) for fit in fits])
+        one, other = (of.inverse_onset_temperature for of in found)
+        stated.append(np.square(onsets[-1][0] ** 2 * (one - other).std(ddof=1)))
+        alone.append(sum(float(of.onset_temperature_err) ** 2 for of in found))
+    differences = np.diff(onsets, axis=1).std(ddof=1)
+    # never too small; and a third too large, as a pair of strata that counts for one may not count for the other
+    assert 0.6 < differences / np.sqrt(np.mean(stated)) < 1.1
+    assert differences < 0.2 * np.sqrt(np.mean(alone))
 
 
 # --- a range for each resample -------------------------------------------------------------------------------------
@@ -262,7 +287,7 @@ def agree(found, expected, rtol=1e-12):
     """Assert that errors are the same, to the last digits but two or three; or to `rtol`, where they are to first order."""
     assert set(found) == set(expected)
     for name, values in expected.items():
-        counted = str(name).startswith(("probability", "spread", "activation"))
+        counted = str(name).startswith(("probability", "spread", "activation", "inverse"))
         # a covariance is a sum of terms of both signs
         small = rtol * float(abs(values).max()) if str(name).endswith("_cov") else 0.0
         np.testing.assert_allclose(

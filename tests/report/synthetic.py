@@ -186,7 +186,15 @@ def _ensemble(
         _barriers(T, onset, middles_of, spread)
         for middles_of, spread in ((np.linspace(-0.6, 0.6, STRATA), 1.0), (np.linspace(-4.2, -2.7, STRATA), 0.4))
     ]
-    return xr.merge([table, xr.concat(fits, table["variable"])], join="exact")
+    return with_onset_covariance(xr.merge([table, xr.concat(fits, table["variable"])], join="exact"))
+
+
+def with_onset_covariance(ensemble: xr.Dataset, correlation: float = 0.0) -> xr.Dataset:
+    """Ensemble with the covariance of its onsets, all of one correlation."""
+    error = ensemble["onset_temperature_err"]
+    same = np.eye(error.size) + correlation * (1 - np.eye(error.size))
+    covariance = error * error.rename(variable="variable_2").drop_vars("variable_2")
+    return ensemble.assign(onset_temperature_cov=covariance * xr.DataArray(same, dims=("variable", "variable_2")))
 
 
 def _radial(r: np.ndarray, height: float) -> np.ndarray:
@@ -232,13 +240,15 @@ def _barriers(T: np.ndarray, onset: float, middles: np.ndarray, spread: float) -
 
 def with_density(_: str, ensemble: xr.Dataset) -> xr.Dataset:
     """Ensemble with strata of a third structural variable, which falls as softness rises."""
+    ensemble = ensemble.drop_vars("onset_temperature_cov")
     fit = _barriers(ensemble["temperature"].values, 0.85, np.linspace(91, 95, STRATA), -0.6)
     fitted = [name for name, values in ensemble.data_vars.items() if "variable" in values.dims]
     both = xr.concat([ensemble[fitted], fit.expand_dims(variable=["local_density"])], "variable")
     S = ensemble["softness_bin"].values
     means = np.stack([S, -4 + S, 93 - 2 * S - 0.1 * S**2])
     error = xr.zeros_like(ensemble["pearson"]) + 0.01
-    return xr.merge([ensemble.drop_vars([*fitted, "variable"]), both], join="exact").assign(
+    more = xr.merge([ensemble.drop_vars([*fitted, "variable"]), both], join="exact")
+    return with_onset_covariance(more).assign(
         mean_grouped_pooled=(("variable", "softness_bin"), means),
         mean_grouped_pooled_err=(("variable", "softness_bin"), np.full(means.shape, 0.005)),
         pearson_local_density=-ensemble["pearson"], pearson_local_density_err=error,

@@ -18,7 +18,7 @@ from daskglass.report.collapse import points
 from daskglass.report.fits import Group
 from daskglass.report.results import read_results
 from daskglass.report.statistics import LEVEL, departure
-from tests.report.synthetic import mixture_of, tree
+from tests.report.synthetic import mixture_of, tree, with_onset_covariance
 
 Change = Callable[[str, xr.Dataset], xr.Dataset]
 THREE = {f"ka_{delta}": kob_andersen(delta) for delta in (0.0, 0.2, 0.4)}
@@ -214,9 +214,11 @@ def test_the_extrapolated_ratio_is_that_of_the_law() -> None:
     assert value == pytest.approx(np.exp(1.8 * (1 / 0.45 - 1 / 0.85)), rel=0.02)
 
 
-def onsets(*values: float, error: float) -> Change:
+def onsets(*values: float, error: float, correlation: float = 0.0) -> Change:
     T = xr.DataArray(list(values), dims="variable")
-    return lambda _, ensemble: ensemble.assign(onset_temperature=T, onset_temperature_err=error * T)
+    return lambda _, ensemble: with_onset_covariance(
+        ensemble.assign(onset_temperature=T, onset_temperature_err=error * T), correlation
+    )
 
 
 def test_onsets_agree_within_their_errors() -> None:
@@ -226,6 +228,19 @@ def test_onsets_agree_within_their_errors() -> None:
     noisy = claim(tree(change=onsets(0.8, 0.81, error=0.02)), "same onset")
     assert noisy.verdict == "not decidable here"
     assert "times as many frames or replicas" in noisy.remedy
+
+
+def test_onsets_whose_errors_go_together_differ_by_less() -> None:
+    assert verdict(tree(change=onsets(0.8, 0.81, error=0.02, correlation=0.98)), "same onset") == "confirmed"
+    assert verdict(tree(change=onsets(0.6, 0.68, error=0.05)), "same onset") == "not decidable here"
+    assert verdict(tree(change=onsets(0.6, 0.68, error=0.05, correlation=0.95)), "same onset") == "refuted"
+
+
+def test_a_store_without_the_covariance_of_its_onsets_fits_again() -> None:
+    found = claim(tree(change=lambda _, e: e.drop_vars("onset_temperature_cov")), "same onset")
+    assert found.verdict == "not decidable here"
+    assert "error of their difference unknown" in found.reasons[0]
+    assert "`daskglass run` fits its barriers again" in found.remedy
 
 
 def test_an_onset_known_to_no_better_than_a_quarter_decides_nothing() -> None:

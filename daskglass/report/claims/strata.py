@@ -10,7 +10,7 @@ from daskglass.physics.barriers import logarithm
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
-from daskglass.report.results import SystemResults
+from daskglass.report.results import SystemResults, known
 from daskglass.report.statistics import departure
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 
@@ -34,8 +34,8 @@ TEN = (
     f"ratio rises as T falls, so it refutes only where T is as cold as the paper’s"
 )
 ONSET = (
-    f"relative difference of the two T_A, two-sided; margin: {percent(ALIKE)}; errors add in quadrature, as their correlation "
-    f"is not known"
+    f"relative difference of the two T_A, two-sided; margin: {percent(ALIKE)}; its error knows that both come from the same "
+    f"frames"
 )
 
 
@@ -152,9 +152,10 @@ def onset(system: SystemResults, other: StructuralVariable) -> Finding:
             remedy="more supercooled T, frames or replicas",
         )
     numbers = f"{with_error(x, x_err)} from softness and {with_error(y, y_err)} from {words(other)}"
-    error = float(np.hypot(x_err, y_err))
+    error = _difference_error(system, *both)
     if not error > 0:
-        return Finding(system.name, f"{numbers}, errors unknown", remedy="two or more replicas")
+        remedy = "two or more replicas; in a store of an older version, `daskglass run` fits its barriers again"
+        return Finding(system.name, f"{numbers}, error of their difference unknown", remedy=remedy)
     if unknown := [label for variable, label in both.items() if system.unknown_onset(variable)]:
         numbers += f", unknown from {' and '.join(unknown)}"
         return Finding(system.name, numbers, remedy="more supercooled T, frames or replicas")
@@ -165,6 +166,15 @@ def onset(system: SystemResults, other: StructuralVariable) -> Finding:
         numbers += f", but outside the simulated T from {' and '.join(outside)}"
         return Finding(system.name, numbers, remedy=f"simulated T on both sides of {min(x, y):.2f} to {max(x, y):.2f}")
     return Finding(system.name, numbers, (test,), lambda size: f"a difference of {percent(size)}")
+
+
+def _difference_error(system: SystemResults, one: str, other: str) -> float:
+    """Standard error of the difference between the T_A of two variables, which come from the same frames."""
+    names = system.ensemble["variable"].values.tolist()
+    pair = [names.index(variable) for variable in (one, other)]
+    (a, ab), (_, b) = known(system.ensemble, "onset_temperature_cov", (len(names), len(names)))[np.ix_(pair, pair)]
+    variance = a + b - 2 * ab
+    return float(np.sqrt(variance)) if variance > 0 else np.nan
 
 
 def fold(log: float, error: float) -> str:
