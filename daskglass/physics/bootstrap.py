@@ -14,6 +14,7 @@ from daskglass.errors import DataError
 from daskglass.physics import arrays
 from daskglass.physics.barriers import (
     FIT,
+    Lines,
     Weights,
     arrhenius_lines,
     by_temperature,
@@ -157,23 +158,11 @@ def bootstrap(
         lines = arrhenius_lines(T, np.where(cold, y, np.nan), error, totals[1], weights)
         place = _range(T, lines.energy, lines.entropy, chosen)
         energy, entropy = (_at(each, place) for each in (lines.energy, lines.entropy))
-        rest = np.take_along_axis(lines.rest, place[..., None, None, None], axis=-3)
-        normal = np.random.default_rng([seed, 1])
-        found = []
-        for drawn in _drawn(units, number, resamples, seed):
-            z = normal.standard_normal((len(drawn[0]), *[1] * (rest.ndim - 1), T.size))
-            y, _ = logarithm(_probability(*drawn), drawn[1])
-            known = ~np.isnan(y)
-            slope, intercept, *_ = weighted_lines(
-                1 / T, np.where(known, y, 0.0) + z * rest, np.where(known, lines.weight, 0.0)
-            )
-            place = _range(T, -slope, intercept, chosen)
-            found.append(_with_inverse_onset(_at(-slope, place), _at(intercept, place)))
         of_all = _with_inverse_onset(energy, entropy)
+        resampled = _resampled(T, units, number, lines, place, chosen, resamples, seed)
         energy_moved, entropy_moved, inverse_moved = (
-            np.concatenate(each) - value for each, value in zip(zip(*found, strict=True), of_all, strict=True)
+            each - value for each, value in zip(resampled, of_all, strict=True)
         )
-        *_, inverse = of_all
         onset, *_ = meeting_temperature(energy, entropy)
         y_moved, terms_moved = zip(
             *_ratios_moved(energy, entropy, onset, energy_moved, entropy_moved, inverse_moved), strict=True
@@ -184,7 +173,7 @@ def bootstrap(
             spread_err if candidates else spread_err[..., 0, :],
             *(_deviation(_moments(each)) for each in (energy_moved, entropy_moved, onset**2 * inverse_moved, *y_moved)),
             *map(_covariance, terms_moved),
-            np.moveaxis(inverse_moved + inverse, 0, -1),
+            np.moveaxis(resampled[-1], 0, -1),
         )
 
     errors = arrays.apply(
@@ -276,6 +265,31 @@ def _outcomes(samples: NDArray[np.float64], events: NDArray[np.float64]) -> tupl
     P = _probability(samples, events)
     outer = np.log(np.where(P[..., [0, -1], :] > 0, P[..., [0, -1], :], np.nan))
     return P, outer[..., 1, :] - outer[..., 0, :]
+
+
+def _resampled(
+    T: NDArray[np.float64],
+    units: Sequence[NDArray[np.float64]],
+    number: NDArray[np.int64],
+    lines: Lines,
+    place: NDArray[np.int64],
+    chosen: int | None,
+    resamples: int,
+    seed: int,
+) -> list[NDArray[np.float64]]:
+    """ΔE and Σ (resample, …, stratum), and 1/T_A (resample, …), of units drawn again, with the weights of the given lines."""
+    rest = np.take_along_axis(lines.rest, place[..., None, None, None], axis=-3)
+    normal = np.random.default_rng([seed, 1])
+    found = []
+    for drawn in _drawn(units, number, resamples, seed):
+        z = normal.standard_normal((len(drawn[0]), *[1] * (rest.ndim - 1), T.size))
+        y, _ = logarithm(_probability(*drawn), drawn[1])
+        known = ~np.isnan(y)
+        y = np.where(known, y, 0.0) + z * rest
+        slope, intercept, *_ = weighted_lines(1 / T, y, np.where(known, lines.weight, 0.0))
+        place = _range(T, -slope, intercept, chosen)
+        found.append(_with_inverse_onset(_at(-slope, place), _at(intercept, place)))
+    return [np.concatenate(each) for each in zip(*found, strict=True)]
 
 
 def _range(
