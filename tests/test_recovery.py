@@ -46,7 +46,7 @@ class Truth:
         self.energy = table["activation_energy"].values.astype(np.float64)
         self.onset = float(table["onset_temperature"])
         # the lines of others are parallel within their errors, and meet where noise lets them
-        self.known = not unknown(table)
+        self.known = not unknown_onset(table)
         at_onset = float(np.log(table["onset_probability"]))
         self.entropy = at_onset + self.energy / self.onset
         self.frames, self.replicas = table.sizes["time"], table.sizes["replica"]
@@ -80,12 +80,6 @@ class Truth:
             for each in (samples, events)
         )
         return samples, events
-
-
-def unknown(fit: xr.Dataset) -> str:
-    """Why the page of a study calls its T_A unknown."""
-    onset, error, cold = (float(fit[name]) for name in ("onset_temperature", "onset_temperature_err", "supercooled"))
-    return unknown_onset(onset, error, int(cold), fit.sizes["temperature"])
 
 
 def blocks_of(ensemble: xr.Dataset) -> NDArray[np.int64]:
@@ -163,7 +157,7 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
                 for quantity in ("energy", "entropy"):
                     found = fit[f"activation_{quantity}"], fit[f"activation_{quantity}_err"]
                     apart[f"{system} {name} {quantity}"].append(pulls(*found, getattr(truth, quantity)))
-                if truth.known and not unknown(fit):
+                if truth.known and not unknown_onset(fit):
                     found = fit["onset_temperature"], fit["onset_temperature_err"]
                     apart[f"{system} {name} onset"].append(pulls(*found, truth.onset))
             group = _group(of_system["softness"], fits.sel(variable="softness"), reference[system], rng)
@@ -176,8 +170,10 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
                 pulls(line.values, np.sqrt(line.covariance.diagonal()), np.array([INTERCEPT, SLOPE]))
             )
     assert_honest(apart)
-    # what one study knows, another of its size does
-    assert all(len(each) > DRAWS / 2 for name, each in apart.items() if name.endswith(("onset", "collapse")))
+    # what one study knows of softness, another of its size does
+    assert all(
+        len(apart[name]) > DRAWS / 2 for name in ("collapse", *(f"{system} softness onset" for system in truths))
+    )
 
 
 def _group(truth: Truth, fit: xr.Dataset, tables: Tables, rng: np.random.Generator) -> Group:

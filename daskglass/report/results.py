@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from daskglass.errors import StoreError
 from daskglass.physics.systems import DENSITY, Mixture, kob_andersen, temperatures
 from daskglass.registry import figures_of
-from daskglass.report.numbers import percent
 from daskglass.stages.structural import OF_PAPER, StructuralVariable, named
 from daskglass.store.blocks import check_is_store, open_group, readable
 
 GROUPS = ("production", "model", "ensemble")
-DETERMINED = 0.25  # of T_A: the largest standard error that still means something
-FEWEST_FITTED = 4  # temperatures: fewer of many are where noise ends the search for the supercooled ones
+DISTINCT = 3.0  # standard errors that the barriers of strata must differ by, to tell where their lines meet
 BOARD, PREDICTOR = ("isoconfigurational", "scoreboard"), "predictor"
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
@@ -124,7 +122,7 @@ class SystemResults:
 
     def unknown_onset(self, variable: str) -> str:
         """Why T_A is not known, where there is one and it is not."""
-        return unknown_onset(*self.onset(variable), self.cold(variable), self.temperature.size)
+        return unknown_onset(self.fits(variable))
 
     def coldest_of_the_paper(self) -> float | None:
         """Coldest temperature in the paper for this mixture; None if the paper lacks it."""
@@ -132,18 +130,23 @@ class SystemResults:
         return temperatures(self.delta)[-1] if known else None
 
 
-def unknown_onset(value: float, error: float, cold: int, temperatures: int) -> str:
-    """Why an onset of the `cold` coldest of all temperatures is not known; empty where it is, or its error is not known.
+def unknown_onset(fits: xr.Dataset) -> str:
+    """Why the onset of the strata of a variable is not known; empty where it is, or errors are not known.
 
-    Noise lets nearly parallel lines meet amid the temperatures. Then the error is a quarter of the onset or more: that of the
-    inverse of what may be 0 means something only where it is far smaller. Or the search for the supercooled temperatures
-    ends at a few of the coldest.
+    1/T_A is a ratio, of differences of Σ to those of ΔE. Where these may be 0 it may be anything, by Fieller's theorem: lines
+    that are parallel within their errors meet where noise lets them, and the search for the supercooled temperatures ends
+    at a few of the coldest.
     """
-    if error >= DETERMINED * value:
-        return f"error of {percent(error / value)}"
-    if cold < min(FEWEST_FITTED, temperatures):
-        return f"of the {cold} coldest T alone"
-    return ""
+    y = fits["scaled_energy"].values.astype(np.float64)
+    covariance = known(fits, "scaled_energy_terms_cov", (y.size + 1, y.size + 1))
+    fitted = np.flatnonzero(np.isfinite(y))
+    if not fitted.size:
+        return ""
+    first, last = fitted[[0, -1]]
+    variance = covariance[first, first] + covariance[last, last] - 2 * covariance[first, last]
+    if not variance * DISTINCT**2 > (y[first] - y[last]) ** 2:
+        return ""
+    return f"ΔE of the outer strata differ by {abs(y[first] - y[last]) / np.sqrt(variance):.1f} of its error"
 
 
 @dataclass(frozen=True)
