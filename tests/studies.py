@@ -34,7 +34,7 @@ source:
     production: {frames: 21, interval: 1.0}
     training: {frames: 41, interval: 1.0, temperature: 0.8}
     relaxation: {origins: 2, points: 16, longest: 5}
-inherent: {engine: lammps, minimizer: fire}
+inherent: {engine: native}
 hops: {window: 10.0, hard: 0.08, hard_separation: 20.0}
 softness: {train_on: {run: training, temperature: 0.8}, samples_per_class: 500}
 radial: {r_max: 3.5, bin_width: 0.05, softness_bins: 4}
@@ -108,13 +108,15 @@ def on(client: Client, **options) -> Start:
     return lambda seconds: OnDask(client, **options)
 
 
-def run_here(folder: Path, monkeypatch, text: str = FILES, workers: int = 0) -> pipeline.Outcome:
-    """Run a study within this process, with so many threads as workers if any, and draw nothing."""
+def run_here(
+    folder: Path, monkeypatch, text: str = FILES, workers: int = 0, stage: str | None = None
+) -> pipeline.Outcome:
+    """Run a study, or a stage of it, within this process, with so many threads as workers if any, and draw nothing."""
     monkeypatch.chdir(folder)
     path = folder / "study.yaml"
     path.write_text(text)
     study = load_study(path)
     if not workers:
-        return pipeline.run(study, lambda seconds: Here(), draw=lambda plans, tasks: [])
+        return pipeline.run(study, lambda seconds: Here(), draw=lambda plans, tasks: [], stage=stage)
     with Client(n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None) as client:
-        return pipeline.run(study, on(client), draw=lambda plans, tasks: [])
+        return pipeline.run(study, on(client), draw=lambda plans, tasks: [], stage=stage)
