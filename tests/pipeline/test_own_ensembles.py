@@ -174,7 +174,7 @@ def test_positions_that_are_no_longer_kept_are_gone(finished):
         STUDY.replace("trajectories: 4", "trajectories: 6").replace("positions: true", "positions: false")
     )
 
-    done = command_here("run", "study.yaml", "--cluster", "none", folder=finished)
+    done = command_here("run", "study.yaml", "--cluster", "none", "--system", "ka_0.0", folder=finished)
 
     assert done.returncode == 0, done.stderr
     ensembles = dg.open_store(finished / "own.zarr")["ka_0.0/isoconfigurational"].dataset
