@@ -206,6 +206,7 @@ def _compare(
     system: str, first: Tables, second: Tables, differs: Mapping[str, tuple[Any, Any]]
 ) -> tuple[list[Row], list[str]]:
     """Rows of a system, and what could not be compared."""
+    freedoms = [_freedom(tables) for tables in (first, second)]
     T = [tables.ensemble["temperature"].values for tables in (first, second)]
     here, there = np.nonzero(same(T[0][:, None], T[1]))
     left_out = [
@@ -236,7 +237,10 @@ def _compare(
             for part, values in _parts(quantity, *matched):
                 found, why = None, _conditions(quantity, part, differs)
                 if not why:
-                    freedom = _freedom(first, quantity, here), _freedom(second, quantity, there)
+                    freedom = [
+                        _freedom_of(quantity, *of_table, shared)
+                        for of_table, shared in zip(freedoms, (here, there), strict=True)
+                    ]
                     found, why = _row(system, quantity, part, values, freedom)
                 rows += [found] if found is not None else []
                 left_out += [f"{_named(name, part)}: {reason}" for reason in why]
@@ -305,16 +309,24 @@ def _row(
     )  # fmt: skip
 
 
-def _freedom(tables: Tables, quantity: Quantity, temperatures: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Degrees of freedom of the error of a quantity: one number, or that of each temperature."""
+def _freedom(tables: Tables) -> tuple[float, NDArray[np.float64]]:
+    """Degrees of freedom of errors over replicas, and of those over replicas and blocks of time, of each temperature."""
     replicas, time = tables.ensemble.sizes["replica"], tables.ensemble["time"].values
-    if not quantity.resampled:
-        return np.array(float(replicas - 1 if replicas > 1 else PARTS - 1))
     window = float(settings(tables)["hops.window"])
     blocks = block_count(time.size, block_frames(window, tables.ensemble["relaxation_time"], time).values)
-    freedom = np.maximum(replicas * blocks - 1.0, 1.0)
+    return float(replicas - 1 if replicas > 1 else PARTS - 1), np.maximum(replicas * blocks - 1.0, 1.0)
+
+
+def _freedom_of(
+    quantity: Quantity, over_replicas: float, over_blocks: NDArray[np.float64], temperatures: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Degrees of freedom of the error of a quantity: one number, or that of each of the temperatures."""
+    if not quantity.resampled:
+        return np.array(over_replicas)
+    if not quantity.pooled:
+        return over_blocks[temperatures]
     # what all temperatures have an equal part in, by Welch and Satterthwaite
-    return np.array(freedom.size**2 / (1 / freedom).sum()) if quantity.pooled else freedom[temperatures]
+    return np.array(over_blocks.size**2 / (1 / over_blocks).sum())
 
 
 # --- words ---------------------------------------------------------------------------------------------------------
