@@ -39,24 +39,10 @@ def jit(function: Function) -> Function:
     return cast(Function, compiled)
 
 
-class _InCache:
-    """A place in `CACHE`, whose name tells all that code depends on: any copy of the same kernels finds it there."""
-
-    def get_cache_path(self) -> str:
-        return str(CACHE)
-
-    def get_source_stamp(self) -> str:
-        return ""
-
-
 class _Place(FunctionCache._impl_class):  # type: ignore[valid-type, misc]
     """Nowhere but in `CACHE`: other places that Numba tries know nothing of the files that a kernel calls."""
 
-    _locator_classes = [  # noqa: RUF012
-        type("_Locator", (_InCache, each), {})
-        for each in FunctionCache._impl_class._locator_classes
-        if "UserProvided" in each.__name__
-    ]
+    _locator_classes = [each for each in FunctionCache._impl_class._locator_classes if "UserProvided" in each.__name__]  # noqa: RUF012
 
 
 class _Cache(FunctionCache):

@@ -94,19 +94,6 @@ def test_it_lies_in_a_folder_of_the_user_alone_and_is_found_again(package, tmp_p
     assert not list(folder.rglob("*.nbc"))
 
 
-def test_another_copy_of_the_same_kernels_finds_it(kept, kept_once, tmp_path):
-    made, _ = kept_once
-    other = shutil.copytree(made, tmp_path / "other" / "daskglass")
-    for file in (other / "kernels").iterdir():
-        # as of another day
-        os.utime(file, (0, 0))
-    own = tmp_path / f"tmp/daskglass-{os.getuid()}"
-    before = {file: file.stat().st_mtime_ns for file in own.rglob("*.nb?")}
-    assert before
-    assert python(other, tmp_path / "tmp", MEAN).stdout == "[2.0, 0.0, 0.0]\n"
-    assert {file: file.stat().st_mtime_ns for file in own.rglob("*.nb?")} == before
-
-
 def test_a_folder_that_others_may_write_to_is_not_used(package, tmp_path):
     _, run = package
     own = tmp_path / f"tmp/daskglass-{os.getuid()}"
