@@ -58,9 +58,9 @@ def bootstrap(
     where two temperatures leave nothing to tell it from. The weights of a line are those of all counts: a resample varies
     about these, not about the law, and would find a scatter that is not there.
 
-    T_A, y_Σ and y_E are 1 over 1/T_A, and barriers over the scale ln P_R(T_A). As what they are divided by may be 0 within
-    its error, where resamples of a ratio have no standard deviation, their errors are to first order in those of 1/T_A, ΔE
-    and Σ.
+    Lines give 1/T_A, and y_Σ and y_E are barriers over the scale ln P_R(T_A). As 1/T_A and the scale may be 0 within their
+    errors, where resamples of what is divided by them have no standard deviation, the errors of T_A, y_Σ and y_E are to
+    first order in those of 1/T_A, ΔE and Σ.
 
     Parameters
     ----------

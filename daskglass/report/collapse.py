@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daskglass.report.results import SystemResults, known
+from daskglass.report.results import SystemResults, known, unknown_onset
 from daskglass.stages.structural import LOCAL_ENTROPY, StructuralVariable
 
 
@@ -93,7 +93,7 @@ def _refused(system: SystemResults, y: NDArray[np.float64], error: float) -> str
         return "no supercooled fit"
     if not (np.isfinite(onset) and np.isfinite(y).any() and np.isfinite(P)):
         return "no T_A, nothing to scale by"
-    if why := system.unknown_onset("softness"):
+    if why := unknown_onset(system.fits("softness")):
         return f"T_A is unknown ({why})"
     if not P < 1:
         return f"extrapolated P_R(T_A) = {P:.2f} is no probability below 1"

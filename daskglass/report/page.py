@@ -18,7 +18,7 @@ from daskglass.report.caption_parts import data
 from daskglass.report.claims import RULE, Claim, judge
 from daskglass.report.figures import drawn, get_figure
 from daskglass.report.numbers import Table, with_error
-from daskglass.report.results import Results, SystemResults
+from daskglass.report.results import Results, SystemResults, unknown_onset
 from daskglass.report.saving import save
 from daskglass.stages.registry import FIGURES, names
 
@@ -198,7 +198,7 @@ def _onsets(system: SystemResults) -> Table:
         P = float(fits["onset_probability"])
         spread = float(fits["onset_temperature_spread"]) if np.isfinite(value) else np.nan
         where = "–" if not np.isfinite(value) else "extrapolated" if system.extrapolated(variable.name) else "within"
-        if why := system.unknown_onset(variable.name):
+        if why := unknown_onset(system.fits(variable.name)):
             where = f"unknown: {why}"
         rows.append((
             variable.label, with_error(value, error), with_error(spread), where, with_error(P if np.isfinite(value) else np.nan),

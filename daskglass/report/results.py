@@ -120,10 +120,6 @@ class SystemResults:
         value, _ = self.onset(variable)
         return bool(np.isfinite(value) and not self.temperature.min() <= value <= self.temperature.max())
 
-    def unknown_onset(self, variable: str) -> str:
-        """Why T_A is not known, where there is one and it is not."""
-        return unknown_onset(self.fits(variable))
-
     def coldest_of_the_paper(self) -> float | None:
         """Coldest temperature in the paper for this mixture; None if the paper lacks it."""
         known = self.delta in DENSITY and self.mixture == kob_andersen(self.delta)
@@ -133,9 +129,9 @@ class SystemResults:
 def unknown_onset(fits: xr.Dataset) -> str:
     """Why the onset of the strata of a variable is not known; empty where it is, or errors are not known.
 
-    1/T_A is a ratio, of differences of Σ to those of ΔE. Where these may be 0 it may be anything, by Fieller's theorem: lines
-    that are parallel within their errors meet where noise lets them, and the search for the supercooled temperatures ends
-    at a few of the coldest.
+    1/T_A is a ratio, of differences of Σ to those of ΔE, which are taken over T_A here. Where these may be 0 it may be
+    anything, by Fieller's theorem: lines that are parallel within their errors meet where noise lets them, and the search
+    for the supercooled temperatures ends at a few of the coldest.
     """
     y = fits["scaled_energy"].values.astype(np.float64)
     covariance = known(fits, "scaled_energy_terms_cov", (y.size + 1, y.size + 1))

@@ -10,7 +10,7 @@ from daskglass.physics.barriers import logarithm
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
-from daskglass.report.results import SystemResults, known
+from daskglass.report.results import SystemResults, known, unknown_onset
 from daskglass.report.statistics import departure
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 
@@ -156,7 +156,7 @@ def onset(system: SystemResults, other: StructuralVariable) -> Finding:
     if not error > 0:
         remedy = "two or more replicas; in a store of an older version, `daskglass run` fits its barriers again"
         return Finding(system.name, f"{numbers}, error of their difference unknown", remedy=remedy)
-    if unknown := [label for variable, label in both.items() if system.unknown_onset(variable)]:
+    if unknown := [label for variable, label in both.items() if unknown_onset(system.fits(variable))]:
         numbers += f", unknown from {' and '.join(unknown)}"
         return Finding(system.name, numbers, remedy="more supercooled T, frames or replicas")
     middle = (x + y) / 2

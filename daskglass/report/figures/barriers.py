@@ -66,6 +66,8 @@ def _math(text: str) -> str:
         ("ln P_R(T_A)", r"$\ln P_\mathrm{R}(T_\mathrm{A})$"),
         (" P_R(T_A)", r" $P_\mathrm{R}(T_\mathrm{A})$"),
         ("no T_A", r"no $T_\mathrm{A}$"),
+        ("T_A is", r"$T_\mathrm{A}$ is"),
+        ("ΔE", r"$\Delta E$"),
     ):
         text = text.replace(symbol, typeset)
     return text

@@ -16,7 +16,7 @@ from daskglass import plot
 from daskglass.plot.panel import GREY, error_bars
 from daskglass.report.beside import Named, Names, legend
 from daskglass.report.caption_parts import of_each
-from daskglass.report.results import Results, known, tex
+from daskglass.report.results import Results, known, tex, unknown_onset
 from daskglass.report.style import (
     FAR_ONSET,
     SMALL,
@@ -156,7 +156,7 @@ def _onsets(ax: Axes, results: Results, which: str) -> None:
             )
             said.append(rf"{name}no $T_\mathrm{{A}}$ from {without}")
             continue
-        if unknown := [symbol for variable, symbol in BOTH.items() if system.unknown_onset(variable)]:
+        if unknown := [symbol for variable, symbol in BOTH.items() if unknown_onset(system.fits(variable))]:
             said.append(rf"{name}$T_\mathrm{{A}}$ unknown from {' and '.join(unknown)}")
             continue
         if max(x, y) > hottest:

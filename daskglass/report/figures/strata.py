@@ -14,7 +14,7 @@ from daskglass import plot
 from daskglass.plot.panel import log_y, number
 from daskglass.registry import listed
 from daskglass.report.caption_parts import of_each
-from daskglass.report.results import Results, SystemResults
+from daskglass.report.results import Results, SystemResults, unknown_onset
 from daskglass.report.style import (
     FAR_ONSET,
     in_rows,
@@ -97,7 +97,7 @@ def _strata(ax: Axes, system: SystemResults, variable: str) -> tuple[list[str], 
     happened = fits["events"].transpose("temperature", "stratum").values > 0
     hot = T.size - system.cold(variable)
     onset, _ = system.onset(variable)
-    near = np.isfinite(onset) and onset <= FAR_ONSET * T.max() and not system.unknown_onset(variable)
+    near = np.isfinite(onset) and onset <= FAR_ONSET * T.max() and not unknown_onset(system.fits(variable))
     x = 1 / T
     left, right = min(x.min(), 1 / onset if near else np.inf), x.max()
     span = max(right - left, 0.08 * right)
@@ -131,7 +131,7 @@ def _said_of_onset(system: SystemResults, variable: str) -> str:
     onset, error = system.onset(variable)
     if not np.isfinite(onset):
         return r"no $T_\mathrm{A}$: the strata do not meet"
-    if why := system.unknown_onset(variable):
+    if why := unknown_onset(system.fits(variable)):
         return rf"$T_\mathrm{{A}}$ unknown: {why}".replace("ΔE", r"$\Delta E$")
     value = _pm(onset, error).replace("±", r"\pm")
     text = rf"$T_\mathrm{{A}} = {value}$"  # mathematics, in which no line breaks
