@@ -142,7 +142,7 @@ def unknown_onset(fits: xr.Dataset) -> str:
     variance = covariance[first, first] + covariance[last, last] - 2 * covariance[first, last]
     if not variance * DISTINCT**2 > (y[first] - y[last]) ** 2:
         return ""
-    return f"ΔE of the outer strata differ by {abs(y[first] - y[last]) / np.sqrt(variance):.1f} of its error"
+    return f"ΔE of the outer strata differ by {abs(y[first] - y[last]) / np.sqrt(variance):.1f} errors"
 
 
 @dataclass(frozen=True)

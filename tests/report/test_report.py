@@ -309,7 +309,7 @@ def alike(_: str, ensemble: xr.Dataset) -> xr.Dataset:
 
 def test_an_onset_of_strata_that_hardly_differ_is_unknown() -> None:
     study = tree(change=alike)
-    assert "unknown: ΔE of the outer strata differ by 2.0 of its error" in html_of(study)
+    assert "unknown: ΔE of the outer strata differ by 2.0 errors" in html_of(study)
     assert verdict(study, "same onset") == "not decidable here"
     assert "unknown:" not in html_of(tree())
 
@@ -317,7 +317,7 @@ def test_an_onset_of_strata_that_hardly_differ_is_unknown() -> None:
 def test_an_onset_that_is_unknown_is_drawn_nowhere() -> None:
     study = tree(change=alike)
     known, unknown = (texts(figure_of("strata", of)) for of in (tree(), study))
-    assert unknown.count("T_A unknown: Delta E of the outer strata differ by 2.0 of its error") == 2
+    assert unknown.count("T_A unknown: Delta E of the outer strata differ by 2.0 errors") == 2
     assert "1/T_A" in known
     assert "1/T_A" not in unknown
     assert "T_A unknown from S and s^(2)_i" in texts(figure_of("correlation", study))
