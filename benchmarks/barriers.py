@@ -52,27 +52,36 @@ def one_by_one(counts: xr.Dataset, resamples: int = RESAMPLES, seed: int = 0, bl
         probability_of(blocks.isel(unit=xr.DataArray(units, dims=("temperature", "unit"))).sum("unit"))
         for units in draws
     ]
-    P_err = xr.concat([P["probability"] for P in drawn], "resample").std("resample", ddof=1)
+    of_blocks = xr.concat([P["probability"] for P in drawn], "resample").std("resample", ddof=1)
     P = probability_of(blocks.sum("unit"))
+    counting = np.sqrt(P["probability"] * (1 - P["probability"]) / P["samples"])
+    P_err = of_blocks.where(~(of_blocks < counting), counting)
     happened = P["events"] > 0
     error = (P_err / P["probability"]).where(happened)
     error = error.where(error > 1e-12, 1 / np.sqrt(P["events"].where(happened)))
     energy, entropy, weight, rest = _lines(np.log(P["probability"].where(happened)), error)
     fit = _barriers(energy, entropy)
+    lacking = (np.sqrt(P_err**2 - of_blocks**2) / P["probability"]).fillna(0).transpose(..., "stratum", "temperature")
     lines = []
-    for P, z in zip(drawn, np.random.default_rng([seed, 1]).standard_normal((resamples, temperatures)), strict=True):
-        y = np.log(P["probability"].where(P["events"] > 0)) + rest * xr.DataArray(z, dims="temperature")
+    shared, own = (np.random.default_rng([seed, stream]) for stream in (1, 2))
+    for each in drawn:
+        z = xr.DataArray(shared.standard_normal(temperatures), dims="temperature")
+        noise = xr.DataArray(own.standard_normal(lacking.shape[-2:]), dims=("stratum", "temperature"))
+        y = np.log(each["probability"].where(each["events"] > 0)) + rest * z + noise * lacking
         lines.append(_barriers(*_weighted_lines(y, weight)))
     moved = xr.concat(lines, "resample") - fit
-    outer = [np.log(P["probability"].where(P["events"] > 0).isel(stratum=[-1, 0], drop=True)) for P in drawn]
-    ratios = xr.concat(
-        [each.isel(stratum=0, drop=True) - each.isel(stratum=1, drop=True) for each in outer], "resample"
+    relative = xr.concat([each["probability"] / P["probability"] for each in drawn], "resample").where(happened)
+    ratios = relative.isel(stratum=-1, drop=True) - relative.isel(stratum=0, drop=True)
+    outer = P.isel(stratum=[0, -1] if P.sizes["stratum"] > 1 else [], drop=True)
+    floor = np.sqrt(
+        ((1 - outer["probability"]) / outer["events"].where(outer["events"] > 0)).sum("stratum", skipna=False)
     )
     inverse_onset = _inverse_onset(xr.concat(lines, "resample"))
     follows = _to_first_order(fit, moved, inverse_onset - _inverse_onset(fit))
     names = ["onset_temperature", "scaled_entropy", "scaled_energy"]
     spread = xr.merge([moved, follows[names]], join="exact").std("resample", ddof=1)
-    spread = spread.assign(probability=P_err, spread=ratios.std("resample", ddof=1))
+    apart = ratios.std("resample", ddof=1)
+    spread = spread.assign(probability=P_err, spread=apart.where(~(apart < floor), floor))
     covariances = {}
     for name, barrier in (("scaled_entropy", "activation_entropy"), ("scaled_energy", "reduced_energy")):
         terms = xr.concat(

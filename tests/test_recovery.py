@@ -1,7 +1,7 @@
 """What a study finds is what its data were made of: drawn with the counts and correlations of the reference.
 
-The tables of docs/validation say how many particles each stratum has, how much its P_R varies beyond counting, and how
-much of that all strata have in common. Run by `make validate`.
+The tables of docs/validation say how many particles each stratum has, how much its P_R varies beyond counting, how much
+of that all strata have in common, and how far temperatures lie from the line. Run by `make validate`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Truth:
         # above the onset, where no law holds, as measured
         self.P = np.where(self.T[:, None] < self.onset, P, measured)
         self.samples = np.maximum(table["samples"].values // (self.frames * self.replicas), 1)
+        # what ln P_R of a temperature departs from the law by, in all of its frames
+        self.scatter = np.where(self.T[:, None] < self.onset, np.nan_to_num(table["scatter"].values), 0.0)
         relative = table["probability_err"].values / measured
         counting = (1 - self.P) / (self.samples * self.frames * self.replicas * self.P)
         # of one unit, beyond what counting makes
@@ -72,13 +74,12 @@ class Truth:
         z = np.sqrt(self.shared) * rng.standard_normal((*shape[:-1], 1))
         z = z + np.sqrt(1 - self.shared) * rng.standard_normal(shape)
         noise = self.noise[:, None, None, :]
-        P = np.minimum(self.P[:, None, None, :] * np.exp(noise * z - noise**2 / 2), 1.0)
-        samples = np.broadcast_to(self.samples[:, None, None, :], shape)
-        events = rng.binomial(samples, P)
-        samples, events = (
-            np.stack([of_T[:, block_of_frame(self.frames, n)] for of_T, n in zip(each, self.blocks, strict=True)])
-            for each in (samples, events)
-        )
+        law = self.P * np.exp(self.scatter * rng.standard_normal((self.T.size, 1)))
+        P = np.minimum(law[:, None, None, :] * np.exp(noise * z - noise**2 / 2), 1.0)
+        samples = np.broadcast_to(self.samples[:, None, None, :], (*shape[:2], self.frames, shape[-1]))
+        events = np.stack([
+            events_of_frames(rng, self.samples[T], P[T, :, :n], self.frames) for T, n in enumerate(self.blocks.tolist())
+        ])  # fmt: skip
         return samples, events
 
 
@@ -91,6 +92,18 @@ def blocks_of(ensemble: xr.Dataset) -> NDArray[np.int64]:
 def block_of_frame(frames: int, blocks: int) -> NDArray[np.intp]:
     """Block that each frame is in."""
     return np.searchsorted(frames * np.arange(1, blocks + 1) // blocks, np.arange(frames), "right")
+
+
+def events_of_frames(
+    rng: np.random.Generator, samples: NDArray[np.int64], P: NDArray[np.float64], frames: int
+) -> NDArray[np.int64]:
+    """Events (replica, time, stratum) of blocks (replica, block, stratum), drawn for a block and shared out among its frames."""
+    of_frame = block_of_frame(frames, P.shape[1])
+    length = np.bincount(of_frame)
+    events = rng.binomial(samples * length[:, None], P)
+    place = (np.arange(frames) - np.searchsorted(of_frame, of_frame))[:, None]
+    whole, more = (each[:, of_frame] for each in np.divmod(events, length[:, None]))
+    return whole + (place < more)
 
 
 def ensemble_of(truths: dict[str, Truth], rng: np.random.Generator) -> xr.Dataset:

@@ -331,7 +331,7 @@ def onset_temperature(fit: xr.Dataset) -> xr.DataArray:
     return named(onset.assign_coords(spread=spread, intersections=intersections), "onset_temperature")
 
 
-def supercooled(P: xr.Dataset) -> xr.Dataset:
+def supercooled(P: xr.Dataset, weights: Weights = "scatter") -> xr.Dataset:
     """Select the temperatures below the onset temperature that they themselves give.
 
     The search starts from the ten coldest temperatures.
@@ -340,6 +340,8 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
     ----------
     P : xarray.Dataset
         Variables `probability` and `events` over (temperature, stratum), as `rearrangement_probability` returns them.
+    weights : {"scatter", "counts", "equal"}, optional
+        Weights of the fits that find T_A, as of `arrhenius`.
 
     Returns
     -------
@@ -349,8 +351,8 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     DataError
-        If temperatures are not positive numbers, one is there twice, a probability is none, or there are other
-        dimensions: each system has a range of its own.
+        If temperatures are not positive numbers, one is there twice, a probability is none, the weights are none of
+        these, or there are other dimensions: each system has a range of its own.
 
     Examples
     --------
@@ -367,7 +369,7 @@ def supercooled(P: xr.Dataset) -> xr.Dataset:
     P = _probabilities(P)
     if more := [dim for dim in P["probability"].dims if dim not in ("temperature", "stratum")]:
         raise DataError(f"P must be over (temperature, stratum); select one {' and '.join(map(str, more))} first")
-    count = supercooled_count(P["temperature"].values, lambda k: onset_of(P.isel(temperature=slice(k))))
+    count = supercooled_count(P["temperature"].values, lambda k: onset_of(P.isel(temperature=slice(k)), weights))
     return P.isel(temperature=slice(count))
 
 

@@ -52,11 +52,13 @@ def bootstrap(
     """Standard errors of P_R, ΔE, Σ, T_A and the collapse, by resampling replicas and blocks of time.
 
     Blocks of successive frames are drawn with replacement [1]_, at each temperature for itself: one fewer than there are,
-    so that few of them do not vary too little [2]_. What the points of a line scatter beyond their own errors is resampled
-    too: the share of it in the distance of each temperature from the line, the same for all strata, times a random number
-    of zero mean and unit variance [3]_. The scatter is that of the range that all counts choose, and none beyond it, nor
-    where two temperatures leave nothing to tell it from. The weights of a line are those of all counts: a resample varies
-    about these, not about the law, and would find a scatter that is not there.
+    so that few of them do not vary too little [2]_. Few may still be alike by chance, so P_R varies no less than counting
+    alone makes it, √(P_R (1 − P_R)/samples): where blocks vary less, the rest is added as noise of each point. What the
+    points of a line scatter beyond their own errors is resampled too: the share of it in the distance of each temperature
+    from the line, the same for all strata, times a random number of zero mean and unit variance [3]_. The scatter is that
+    of the range that all counts choose, and none beyond it, nor where two temperatures leave nothing to tell it from. The
+    weights of a line are those of all counts: a resample varies about these, not about the law, and would find a scatter
+    that is not there.
 
     Lines give 1/T_A, and y_Σ and y_E are barriers over the scale ln P_R(T_A). As 1/T_A and the scale may be 0 within their
     errors, where resamples of what is divided by them have no standard deviation, the errors of T_A, y_Σ and y_E are to
@@ -84,14 +86,15 @@ def bootstrap(
     -------
     xarray.Dataset
         Variables `probability_err` (…, [candidate,] temperature, stratum), `spread_err` (…, [candidate,] temperature) of
-        ln P_R of the last stratum less that of the first, `activation_energy_err`,
+        ln P_R of the last stratum less that of the first, to first order, `activation_energy_err`,
         `activation_entropy_err`, `scaled_energy_err` and `scaled_entropy_err` (…, stratum), and `onset_temperature_err`
         (…): standard deviations of the resamples that have a value, in the units of what they are errors of; and
         `scaled_energy_terms_cov` and `scaled_entropy_terms_cov` (…, term, term_2): covariances of what y_E and y_Σ are
         ratios of, over ln P_R(T_A): the barriers ΔE/T_A or Σ of the strata and, last, ln P_R(T_A), which all strata share;
         and `inverse_onset_temperature` (…, resample), 1/T_A of each resample, also where it is negative. Counts over the
         same temperatures, replicas and frames have the same draws: so differences between the onsets of two structural
-        variables in the same runs have errors of their own. NaN where a temperature has one block alone.
+        variables in the same runs have errors of their own. NaN of a temperature that has one block alone, and of lines
+        through it.
 
     Raises
     ------
@@ -126,12 +129,14 @@ def bootstrap(
     counts = existing_counts(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
     candidates = ["candidate"] if "candidate" in counts.dims else []
     axes = (*candidates, *axes)
-    counts = by_temperature(counts, "counts")
+    # in the order that they were given in
+    counts = by_temperature(counts.assign_coords(block=("temperature", _block_frames(block, counts))), "counts")
     if "time" in counts.indexes:
         # blocks are of successive frames
         counts = arrays.in_order(counts, "time", "counts")
     counts = arrays.as_labelled(counts, "replica")
-    blocks = block_count(counts.sizes["time"], _block_frames(block, counts))
+    blocks = block_count(counts.sizes["time"], counts["block"].values)
+    counts = counts.drop_vars("block")
     T = counts["temperature"].values.astype(np.float64)
     if candidates and counts.sizes["candidate"] != T.size:
         raise DataError(
@@ -145,21 +150,29 @@ def bootstrap(
     def compute(samples: NDArray[Any], events: NDArray[Any]) -> tuple[NDArray[np.float64], ...]:
         units = tuple(_units(each, blocks, bool(candidates)) for each in (samples, events))
         number = samples.shape[-3] * blocks
-        P_err, spread_err = (
+        totals = [each.sum(axis=-2).swapaxes(-1, -2) for each in units]
+        P = _probability(*totals)
+        of_blocks = [
             _deviation(functools.reduce(_merged, moments))
             for moments in zip(
-                *([_moments(each) for each in _outcomes(*drawn)] for drawn in _drawn(units, number, resamples, seed)),
+                *(
+                    [_moments(each) for each in _outcomes(P, *drawn)]
+                    for drawn in _drawn(units, number, resamples, seed)
+                ),
                 strict=True,
             )
-        )
-        totals = [each.sum(axis=-2).swapaxes(-1, -2) for each in units]
-        y, error = logarithm(_probability(*totals), totals[1], P_err)
+        ]
+        counting = _counting_errors(P, totals[0])
+        P_err, spread_err = (np.maximum(*both) for both in zip(of_blocks, counting, strict=True))
+        y, error = logarithm(P, totals[1], P_err)
         cold = np.arange(T.size) < ranges[:, None, None]
         lines = arrhenius_lines(T, np.where(cold, y, np.nan), error, totals[1], weights)
         place = _range(T, lines.energy, lines.entropy, chosen)
         energy, entropy = (_at(each, place) for each in (lines.energy, lines.entropy))
         of_all = _with_inverse_onset(energy, entropy)
-        resampled = _resampled(T, units, number, lines, place, chosen, resamples, seed)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lacking = np.nan_to_num(np.sqrt(P_err**2 - of_blocks[0] ** 2) / P)
+        resampled = _resampled(T, units, number, lines, lacking, place, chosen, resamples, seed)
         energy_moved, entropy_moved, inverse_moved = (
             each - value for each, value in zip(resampled, of_all, strict=True)
         )
@@ -260,11 +273,26 @@ def _probability(samples: NDArray[np.float64], events: NDArray[np.float64]) -> N
         return events / samples
 
 
-def _outcomes(samples: NDArray[np.float64], events: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """P of all strata, and ln P of the last one less that of the first, NaN where either has no event."""
-    P = _probability(samples, events)
-    outer = np.log(np.where(P[..., [0, -1], :] > 0, P[..., [0, -1], :], np.nan))
-    return P, outer[..., 1, :] - outer[..., 0, :]
+def _outcomes(
+    P: NDArray[np.float64], samples: NDArray[np.float64], events: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """P of resamples, and ln P of their last stratum less that of the first, less those of all counts, to first order.
+
+    An outer stratum may have no event in some resamples, which then have no logarithm: the others would vary too little.
+    """
+    drawn = _probability(samples, events)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first, last = (drawn[..., k, :] / P[..., k, :] for k in (0, -1))
+        return drawn, last - first
+
+
+def _counting_errors(P: NDArray[np.float64], samples: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """What counting alone makes of the errors of P, and of ln P of the last stratum less that of the first."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = P * (1 - P) / samples
+        relative = variance / P**2
+        apart = relative[..., 0, :] + relative[..., -1, :] if P.shape[-2] > 1 else 0 * relative[..., 0, :]
+        return np.sqrt(variance), np.sqrt(apart)
 
 
 def _resampled(
@@ -272,21 +300,30 @@ def _resampled(
     units: Sequence[NDArray[np.float64]],
     number: NDArray[np.int64],
     lines: Lines,
+    lacking: NDArray[np.float64],
     place: NDArray[np.int64],
     chosen: int | None,
     resamples: int,
     seed: int,
 ) -> list[NDArray[np.float64]]:
-    """ΔE and Σ (resample, …, stratum), and 1/T_A (resample, …), of units drawn again, with the weights of the given lines."""
+    """ΔE and Σ (resample, …, stratum), and 1/T_A (resample, …), of units drawn again, with the weights of the given lines.
+
+    `lacking` (…, candidate, stratum, temperature) is the noise of ln P that units have too little of. NaN of lines through
+    temperatures of one unit.
+    """
     rest = np.take_along_axis(lines.rest, place[..., None, None, None], axis=-3)
-    normal = np.random.default_rng([seed, 1])
+    shared, own = (np.random.default_rng([seed, stream]) for stream in (1, 2))
+    ones = [1] * (rest.ndim - 2)
+    single = (number < 2) & (lines.weight > 0)
     found = []
     for drawn in _drawn(units, number, resamples, seed):
-        z = normal.standard_normal((len(drawn[0]), *[1] * (rest.ndim - 1), T.size))
+        z = shared.standard_normal((len(drawn[0]), *ones, 1, T.size))
+        noise = own.standard_normal((len(drawn[0]), *ones, *rest.shape[-2:]))
         y, _ = logarithm(_probability(*drawn), drawn[1])
         known = ~np.isnan(y)
-        y = np.where(known, y, 0.0) + z * rest
-        slope, intercept, *_ = weighted_lines(1 / T, y, np.where(known, lines.weight, 0.0))
+        y = np.where(known, y + noise * lacking, 0.0) + z * rest
+        y = np.where(single, np.nan, y)
+        slope, intercept, *_ = weighted_lines(1 / T, y, np.where(known | single, lines.weight, 0.0))
         place = _range(T, -slope, intercept, chosen)
         found.append(_with_inverse_onset(_at(-slope, place), _at(intercept, place)))
     return [np.concatenate(each) for each in zip(*found, strict=True)]

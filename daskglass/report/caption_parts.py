@@ -14,7 +14,7 @@ def standard_errors(results: Results) -> str:
     """Say what error bars are."""
     if max(system.replicas for system in results.systems) > 1:
         return "Error bars are standard errors over replicas"
-    return "One replica: standard errors over replicas are not known"
+    return "Error bars are standard errors over parts of the one run; those of entropies are not known"
 
 
 def structure(results: Results) -> str:

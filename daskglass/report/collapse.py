@@ -96,7 +96,7 @@ def _refused(system: SystemResults, y: NDArray[np.float64], error: float) -> str
     if why := unknown_onset(system.fits("softness")):
         return f"T_A is unknown ({why})"
     if not P < 1:
-        return f"extrapolated P_R(T_A) = {P:.2f} is no probability below 1"
+        return f"P_R(T_A) = {P:.2f} is no probability below 1"
     if error >= 1:
         logarithm = f"{np.log(P):.2f}".replace("-", "−")
         return f"ln P_R(T_A) = {logarithm} is 0 within its error, so scaled barriers are undetermined"

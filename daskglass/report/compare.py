@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from scipy.special import chdtrc
 
 from daskglass.errors import StudyError
-from daskglass.physics.blocks import block_count
 from daskglass.physics.labels import same
+from daskglass.physics.motion import PARTS
 from daskglass.report.chance import family_bound, student, student_sigma
-from daskglass.report.comparable import GROUPS, MODEL, STRATA, check_meaning, concerned, differing, in_words, settings
-from daskglass.stages.ensemble import block_frames
+from daskglass.report.comparable import GROUPS, MODEL, STRATA, check_meaning, concerned, differing, in_words
+from daskglass.report.results import unknown_onset
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES
 from daskglass.store.tables import Tables
 
-PARTS = 5  # of the time of one replica, over which `physics.motion` has its errors
+OF_ONSET = ("onset_temperature", "scaled_energy", "scaled_entropy")
+OLDER = "errors of an older version: `daskglass run` fits its barriers again"
 TOGETHER = "all T together"
 SIDES = ("here", "in the reference")
 Verdict = Literal["agrees", "beyond", "not judged"]
@@ -206,7 +207,6 @@ def _compare(
     system: str, first: Tables, second: Tables, differs: Mapping[str, tuple[Any, Any]]
 ) -> tuple[list[Row], list[str]]:
     """Rows of a system, and what could not be compared."""
-    freedoms = [_freedom(tables) for tables in (first, second)]
     T = [tables.ensemble["temperature"].values for tables in (first, second)]
     here, there = np.nonzero(same(T[0][:, None], T[1]))
     left_out = [
@@ -235,13 +235,11 @@ def _compare(
             left_out.append(f"{name}: of all temperatures together, which differ")
         else:
             for part, values in _parts(quantity, *matched):
-                found, why = None, _conditions(quantity, part, differs)
+                found, why = None, _conditions(quantity, part, differs) + _undefined(quantity, part, matched)
                 if not why:
-                    freedom = [
-                        _freedom_of(quantity, *of_table, shared)
-                        for of_table, shared in zip(freedoms, (here, there), strict=True)
-                    ]
-                    found, why = _row(system, quantity, part, values, freedom)
+                    found, why = _row(
+                        system, quantity, part, values, [_freedom(quantity, part, table) for table in matched]
+                    )
                 rows += [found] if found is not None else []
                 left_out += [f"{_named(name, part)}: {reason}" for reason in why]
     return rows, left_out
@@ -251,6 +249,22 @@ def _conditions(quantity: Quantity, part: str, differs: Mapping[str, tuple[Any, 
     """Why the studies do not have a quantity in common, if they do not: the settings that it needs and that differ."""
     keys = (*quantity.needs, *MODEL) if part == SOFTNESS.name else quantity.needs
     return [f"{key}: {in_words(differs[key])}" for key in concerned(differs, keys)]
+
+
+def _undefined(quantity: Quantity, part: str, tables: Sequence[xr.Dataset]) -> list[str]:
+    """Why the errors of a quantity say nothing of how far it may be off, if they do not."""
+    why = []
+    for side, table in zip(SIDES, tables, strict=True):
+        if quantity.resampled and "blocks" not in table:
+            why.append(f"{OLDER} ({side})")
+        elif quantity.name in OF_ONSET and (unknown := unknown_onset(table.isel(variable=_place(table, part)))):
+            why.append(f"T_A is unknown {side}: {unknown}")
+    return why
+
+
+def _place(table: xr.Dataset, part: str) -> int:
+    names: list[str] = table["variable"].values.tolist()
+    return names.index(part)
 
 
 Values = Sequence[xr.DataArray]  # value and error of the first, then those of the second
@@ -309,23 +323,19 @@ def _row(
     )  # fmt: skip
 
 
-def _freedom(tables: Tables) -> tuple[float, NDArray[np.float64]]:
-    """Degrees of freedom of errors over replicas, and of those over replicas and blocks of time, of each temperature."""
-    replicas, time = tables.ensemble.sizes["replica"], tables.ensemble["time"].values
-    window = float(settings(tables)["hops.window"])
-    blocks = block_count(time.size, block_frames(window, tables.ensemble["relaxation_time"], time).values)
-    return float(replicas - 1 if replicas > 1 else PARTS - 1), np.maximum(replicas * blocks - 1.0, 1.0)
-
-
-def _freedom_of(
-    quantity: Quantity, over_replicas: float, over_blocks: NDArray[np.float64], temperatures: NDArray[np.intp]
-) -> NDArray[np.float64]:
-    """Degrees of freedom of the error of a quantity: one number, or that of each of the temperatures."""
+def _freedom(quantity: Quantity, part: str, table: xr.Dataset) -> NDArray[np.float64]:
+    """Degrees of freedom of the errors of a quantity: one number, or that of each of the temperatures."""
     if not quantity.resampled:
-        return np.array(over_replicas)
+        replicas = table.sizes["replica"]
+        return np.array(float(replicas - 1 if replicas > 1 else PARTS - 1))
+    over_blocks = np.maximum(table["blocks"].values - 1.0, 1.0)
     if not quantity.pooled:
-        return over_blocks[temperatures]
-    # what all temperatures have an equal part in, by Welch and Satterthwaite
+        return over_blocks
+    if quantity.needs == STRATA:
+        # barriers are of the coldest temperatures alone, whose blocks are the fewest
+        cold = int(table["supercooled"].isel(variable=_place(table, part)))
+        over_blocks = over_blocks[np.argsort(table["temperature"].values)[:cold]]
+    # what all of them have an equal part in, by Welch and Satterthwaite
     return np.array(over_blocks.size**2 / (1 / over_blocks).sum())
 
 

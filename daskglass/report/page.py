@@ -180,7 +180,18 @@ def _temperatures(system: SystemResults) -> Table:
     if system.inherent:
         columns["inherent s⁽²⁾ (k_B)"] = column("s2")
     columns |= {"Pearson r": column("pearson"), "mean softness": column("mean_softness")}
-    notes = ["± are standard errors over replicas" if system.replicas > 1 else "one replica: errors unknown"]
+    if system.replicas > 1:
+        over = "replicas; those of recall, precision, the fraction rearranging and r also over blocks of time"
+    else:
+        over = "parts of the one run; those of s⁽²⁾ are unknown"
+    notes = [f"± are standard errors over {over}"]
+    time = system.production["time"].values
+    # also where it is unknown
+    slow = ~(ensemble["relaxation_time"].values <= (time[-1] - time[0]) / 2)
+    if slow.any():
+        notes.append(
+            f"where τ_α is longer than half the run, T ≤ {system.temperature[slow].max():.4g}, those over blocks are too small"
+        )
     if (~np.isfinite(ensemble["diffusivity"].values)).any():
         notes.append("D – : not diffusive within the run")
     if (~np.isfinite(ensemble["relaxation_time"].values)).any():

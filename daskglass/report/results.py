@@ -20,7 +20,7 @@ from daskglass.stages.structural import OF_PAPER, StructuralVariable, named
 from daskglass.store.blocks import check_is_store, open_group, readable
 
 GROUPS = ("production", "model", "ensemble")
-DISTINCT = 3.0  # standard errors that the barriers of strata must differ by, to tell where their lines meet
+DISTINCT = 3.0  # standard errors that Σ of the outer strata must differ by, to tell where their lines meet
 BOARD, PREDICTOR = ("isoconfigurational", "scoreboard"), "predictor"
 # one variable of each step of the analysis represents all variables of the step
 STEPS = {
@@ -129,12 +129,13 @@ class SystemResults:
 def unknown_onset(fits: xr.Dataset) -> str:
     """Why the onset of the strata of a variable is not known; empty where it is, or errors are not known.
 
-    1/T_A is a ratio, of differences of Σ to those of ΔE, which are taken over T_A here. Where these may be 0 it may be
-    anything, by Fieller's theorem: lines that are parallel within their errors meet where noise lets them, and the search
-    for the supercooled temperatures ends at a few of the coldest.
+    T_A is a ratio, of differences of ΔE to those of Σ. Where these may be 0 it may be anything, by Fieller's theorem: lines
+    that are parallel within their errors meet where noise lets them, and the search for the supercooled temperatures ends
+    at a few of the coldest.
     """
-    y = fits["scaled_energy"].values.astype(np.float64)
-    covariance = known(fits, "scaled_energy_terms_cov", (y.size + 1, y.size + 1))
+    # over the same scale as their covariance
+    y = fits["scaled_entropy"].values.astype(np.float64)
+    covariance = known(fits, "scaled_entropy_terms_cov", (y.size + 1, y.size + 1))
     fitted = np.flatnonzero(np.isfinite(y))
     if not fitted.size:
         return ""
@@ -142,7 +143,7 @@ def unknown_onset(fits: xr.Dataset) -> str:
     variance = covariance[first, first] + covariance[last, last] - 2 * covariance[first, last]
     if not variance * DISTINCT**2 > (y[first] - y[last]) ** 2:
         return ""
-    return f"ΔE of the outer strata differ by {abs(y[first] - y[last]) / np.sqrt(variance):.1f} errors"
+    return f"Σ of the outer strata differ by {abs(y[first] - y[last]) / np.sqrt(variance):.1f} errors"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from daskglass import physics
 from daskglass.errors import StudyError
+from daskglass.physics.blocks import block_count
 from daskglass.physics.labels import SAME
 from daskglass.stages.declare import (
     CELLS,
@@ -41,7 +42,7 @@ OF_P = ("probability_err", "spread_err")  # errors of what no fit is needed for
 BARRIERS = (
     *("temperatures_used", "events", "samples", "supercooled", "softness_bin", "stratum_edges", "stratum_middle"),
     *("onset_probability", "onset_temperature_spread", "scatter", "reduced_chi_squared"),
-    *("scaled_energy_terms_cov", "scaled_entropy_terms_cov", "spread_err", "onset_temperature_cov"),
+    *("scaled_energy_terms_cov", "scaled_entropy_terms_cov", "spread_err", "onset_temperature_cov", "blocks"),
     *(
         name + error
         for name in (
@@ -77,7 +78,8 @@ def fit_barriers(
 ) -> xr.Dataset:
     """Arrhenius barriers for each structural variable in its self-consistent supercooled range, with errors."""
     ensemble = read_table(path, f"{system}/ensemble")
-    block = block_frames(window, ensemble["relaxation_time"], ensemble["time"].values).reset_coords(drop=True)
+    time = ensemble["time"].values
+    block = block_frames(window, ensemble["relaxation_time"], time).reset_coords(drop=True)
     fits = [
         _fit(ensemble.sel(variable=name), hottest, weights, resamples, seed, block)
         for name in ensemble["variable"].values
@@ -89,6 +91,11 @@ def fit_barriers(
     squares = table["onset_temperature"] ** 2
     table["onset_temperature_cov"] = covariance * squares * squares.rename(variable="variable_2")
     table["onset_temperature_cov"].attrs["long_name"] = "covariance of T_A from strata of two variables, to first order"
+    table["blocks"] = xr.Variable(
+        "temperature",
+        ensemble.sizes["replica"] * block_count(time.size, block.values),
+        {"long_name": "blocks of time of all replicas, over which errors are", "units": "1"},
+    )
     return table.drop_vars(["inverse_onset_temperature", "variable_2"])
 
 
@@ -264,7 +271,7 @@ STAGE = Stage(
     (
         Step(
             fit_barriers,
-            revision=3,
+            revision=4,
             over=WholeSystem(),
             name="fits",
             tables=("ensemble",),

@@ -248,7 +248,8 @@ def block_frames(window: float, relaxation_time: xr.DataArray, time: NDArray[np.
     """Frames (temperature) of a block of time, at least, for counts of hops to be independent.
 
     Hops are counted in windows that overlap, in a structure that lasts for τ_α: blocks hold both twice, or half a run where
-    that is less or τ_α is unknown. The sums over blocks as short as the window itself vary too little by a fifth.
+    that is less or τ_α is unknown. The sums over blocks as short as the window itself vary too little by a fifth; halves of
+    a run shorter than τ_α by up to a third, but one block of each of two replicas would leave no error worth the name.
     """
     if time.size < 2:
         return xr.ones_like(relaxation_time, dtype=np.int64)

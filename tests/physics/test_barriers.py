@@ -297,6 +297,18 @@ def test_supercooled_temperatures_do_not_depend_on_their_order():
     np.testing.assert_array_equal(backwards.temperature, dg.supercooled(P).temperature)
 
 
+def test_the_range_is_that_of_the_weights():
+    """Strata that bend, so that the hottest temperature of a range, with most events, gives another onset."""
+    T = np.linspace(0.5, 1.4, 10)
+    P = np.minimum(np.exp(ENERGY * (0.9**-1.3 - T[:, None] ** -1.3) - 1), 1)
+    bent = counted(np.round(1e6 * P).astype(int), 10**6, T)
+    found = {weights: dg.supercooled(bent, weights) for weights in ("counts", "equal")}
+    for weights, chosen in found.items():
+        onset = float(dg.onset_temperature(dg.arrhenius(chosen, weights)))
+        assert chosen.sizes["temperature"] == (onset > T).sum()
+    assert found["counts"].sizes["temperature"] == found["equal"].sizes["temperature"] + 1
+
+
 def test_a_search_that_cycles_ends_at_the_smallest_range_of_its_cycle():
     temperatures = np.arange(1, 11) / 10
     # from ten down to three, from there up into a cycle of eight and nine

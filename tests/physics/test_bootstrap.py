@@ -39,8 +39,12 @@ def test_each_temperature_has_blocks_of_its_own_length():
     cold = slow.temperature < 0.6
     block = xr.where(cold, 20, 1)
     counts = slow.where(cold, fast).astype(int)
-    # in any order
+    # in any order, or in that of the counts
     found = dg.bootstrap(counts, 60, seed=1, block=block[::-1])
+    unlabelled = dg.bootstrap(
+        counts[dict(temperature=slice(None, None, -1))], 60, seed=1, block=block[::-1].drop_vars("temperature")
+    )
+    xr.testing.assert_identical(found, unlabelled)
     slow_err, fast_err = (
         dg.bootstrap(each, 60, seed=1, block=length).probability_err for each, length in ((slow, 20), (fast, 1))
     )
@@ -54,8 +58,8 @@ def test_each_temperature_has_blocks_of_its_own_length():
 def test_few_units_vary_no_less_than_many():
     truth, found = [], []
     for seed in range(60):
-        counts = histories_of_counts(seed, replicas=1, frames=2, temperatures=TEMPERATURES[:2])
-        found.append(dg.bootstrap(counts, 40, seed, block=1).probability_err ** 2)
+        counts = histories_of_counts(seed, block=20, replicas=1, frames=40, temperatures=TEMPERATURES[:2])
+        found.append(dg.bootstrap(counts, 40, seed, block=20).probability_err ** 2)
         truth.append(probability_of(counts).probability)
     ratio = xr.concat(found, "seed").mean("seed") / xr.concat(truth, "seed").var("seed", ddof=1)
     # of ten variances, known to 18 % each, by 60 of one degree of freedom; of two units drawn twice it is 1/2
@@ -151,15 +155,61 @@ def test_the_bootstrap_takes_a_last_block_that_is_shorter():
     assert np.isfinite(dg.bootstrap(counts, 10, seed=1, block=7).activation_energy_err).all()
 
 
-def test_units_that_are_all_alike_on_one_line_have_no_errors():
-    samples = xr.full_like(histories_of_counts(0, frames=20).samples, 10**6)
+def alike(samples=10**6):
+    """Counts that are the same in all frames, on one line."""
+    samples = xr.full_like(histories_of_counts(0, frames=20).samples, samples)
     events = (samples * xr.DataArray(law(), dims=("temperature", "stratum"))).round().astype(np.int64)
-    errors = dg.bootstrap(xr.Dataset({"samples": samples, "events": events}), 10, seed=1, block=5)
-    errors["inverse_onset_temperature"] -= 1 / ONSET
-    for name, values in errors.items():
-        # counts are whole
-        rounded = 1e-3 if name == "inverse_onset_temperature" else 1e-12
-        np.testing.assert_allclose(values, 0.0, atol=rounded, err_msg=name)
+    return xr.Dataset({"samples": samples, "events": events})
+
+
+def test_units_that_are_all_alike_have_the_errors_of_counting():
+    counts = alike().sortby("temperature")
+    P, errors = probability_of(counts), dg.bootstrap(counts, 400, seed=1, block=5)
+    binomial = np.sqrt(P.probability * (1 - P.probability) / P.samples)
+    xr.testing.assert_allclose(errors.probability_err, binomial.transpose(*errors.probability_err.dims), rtol=1e-12)
+    lines = dg.arrhenius(P.assign(probability_err=binomial))
+    for name in ("activation_energy_err", "activation_entropy_err"):
+        # of 400 resamples, known to 3.5 %
+        np.testing.assert_allclose(errors[name] / lines[name], 1.0, atol=0.15)
+    relative = binomial / P.probability
+    outer = np.hypot(relative.isel(stratum=0), relative.isel(stratum=-1))
+    np.testing.assert_allclose(errors.spread_err, outer, rtol=1e-12)
+
+
+def test_events_in_one_block_alone_leave_an_error_of_their_number():
+    counts = histories_of_counts(0, replicas=1, frames=20, temperatures=TEMPERATURES[:2])
+    counts.events[dict(stratum=0)] = 0
+    counts.events[dict(stratum=0, time=0)] = 3
+    errors = dg.bootstrap(counts, 200, seed=0, block=10)
+    # one of two blocks is drawn: all of the events twice, or none
+    assert (errors.spread_err > 1 / np.sqrt(3)).all()
+    assert (errors.spread_err < 1.5).all()
+
+
+def test_few_units_give_errors_that_hold_the_truth():
+    """Two halves of one run, or of two: alike by chance, one temperature would rule the line with an error of nothing."""
+    for replicas, covered in ((1, 0.85), (2, 0.89)):
+        pulls = []
+        for seed in range(40):
+            counts = histories_of_counts(seed, replicas=replicas, frames=2, temperatures=TEMPERATURES[::2])
+            errors = dg.bootstrap(counts, 60, seed, block=1)
+            fit = dg.arrhenius(probability_of(counts).assign(probability_err=errors.probability_err))
+            pulls.append((fit.activation_energy - ENERGY) / errors.activation_energy_err)
+        assert np.mean(np.abs(pulls) < 2) > covered
+        assert np.max(np.abs(pulls)) < 6
+
+
+def test_a_temperature_of_one_unit_leaves_no_error_of_the_lines_through_it():
+    counts = in_candidates(histories_of_counts(0, replicas=1, frames=20, temperatures=TEMPERATURES[::3]))
+    n = counts.sizes["temperature"]
+    # the hottest, which is the first here
+    block = xr.DataArray(np.r_[20, np.full(n - 1, 5)], dims="temperature")
+    through, beside = (dg.bootstrap(counts, 20, 0, block, supercooled=k) for k in (n, n - 1))
+    assert through.probability_err.isel(temperature=-1).isnull().all()
+    assert through.probability_err.isel(temperature=slice(-1)).notnull().all()
+    for name, values in through.drop_vars(["probability_err", "spread_err"]).items():
+        assert values.isnull().all(), name
+        assert beside[name].notnull().all(), name
 
 
 def scattered(seed, scatter, temperatures=TEMPERATURES, together=False):

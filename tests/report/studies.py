@@ -14,7 +14,7 @@ from daskglass.store.tables import Tables
 
 TEMPERATURES = (1.0, 0.9, 0.8, 0.7, 0.6)
 STRATA, FRAMES = 5, 101
-BLOCKS = 3  # of time, that twice a window of 10 and τ_α = 3 to 5 fit into
+BLOCKS = 3  # of time
 OVER_REPLICAS = ("potential_energy", "pressure", "s2", "s2_thermal", "relaxation_time", "diffusivity")
 RESAMPLED = {
     "rearranging_fraction": ("temperature",),
@@ -51,6 +51,8 @@ def drawn(
         freedom = (replicas * BLOCKS - 1) * (1 if "temperature" in dims else T.size)
         table[name] = dims, rng.normal(1.0, 0.03, shape)
         table[f"{name}_err"] = dims, 0.03 * np.sqrt(rng.chisquare(freedom, shape) / freedom)
+    table["blocks"] = "temperature", np.full(T.size, replicas * BLOCKS)
+    table["supercooled"] = "variable", np.full(2, T.size)
     study = {"study": "drawn", "store": "drawn.zarr", "source": {"simulate": {"engine": "lammps"}}, **(study or {})}
     given = {
         "study": json.dumps(study), "versions": json.dumps({"daskglass": "0.1.0"}), "timestep": 0.004, "particles": 2000,

@@ -186,6 +186,7 @@ def _ensemble(
         _barriers(T, onset, middles_of, spread)
         for middles_of, spread in ((np.linspace(-0.6, 0.6, STRATA), 1.0), (np.linspace(-4.2, -2.7, STRATA), 0.4))
     ]
+    table["blocks"] = "temperature", np.full(T.size, 20)
     return with_onset_covariance(xr.merge([table, xr.concat(fits, table["variable"])], join="exact"))
 
 

@@ -244,7 +244,7 @@ def test_a_store_without_the_covariance_of_its_onsets_fits_again() -> None:
 
 
 def test_an_onset_of_strata_that_hardly_differ_decides_nothing() -> None:
-    found = claim(tree(change=times(1e6, "scaled_energy_terms_cov")), "same onset")
+    found = claim(tree(change=times(1e6, "scaled_entropy_terms_cov")), "same onset")
     assert found.verdict == "not decidable here"
     assert "unknown from softness and local s⁽²⁾" in found.reasons[0]
 
@@ -338,7 +338,7 @@ def test_a_small_shift_that_can_be_told_is_still_a_collapse() -> None:
 
 
 def test_noisy_barriers_leave_the_collapse_open() -> None:
-    found = claim(tree(systems=THREE, change=times(1e3, "scaled_entropy_terms_cov")), "activation entropies")
+    found = claim(tree(systems=THREE, change=times(300, "scaled_entropy_terms_cov")), "activation entropies")
     assert found.verdict == "not decidable here"
     assert "times as many frames or replicas" in found.remedy
 

@@ -13,11 +13,10 @@ from scipy import stats
 from daskglass.errors import StoreError, StudyError
 from daskglass.physics import motion
 from daskglass.physics.systems import kob_andersen
-from daskglass.report import compare as module
 from daskglass.report.chance import family_bound, student, student_sigma
 from daskglass.report.compare import TOGETHER, Comparison, Row, compare
 from daskglass.store.tables import Tables
-from tests.report.studies import TEMPERATURES, changed, drawn
+from tests.report.studies import STRATA, TEMPERATURES, changed, drawn
 
 
 def of(first: Tables, second: Tables, **options: Any) -> Comparison:
@@ -136,14 +135,13 @@ def test_strata_are_not_put_together_as_if_they_were_independent() -> None:
 
 
 def test_one_replica_has_the_errors_of_the_parts_of_its_time() -> None:
-    assert module.PARTS == motion.PARTS
     one, other = drawn(0, replicas=1), drawn(1, replicas=1)
     known = [
         changed(tables, relaxation_time_err=xr.full_like(tables.ensemble["relaxation_time"], 0.1))
         for tables in (one, other)
     ]
     found = of(*known)
-    np.testing.assert_allclose(row(found, "relaxation_time").freedom, 2 * (module.PARTS - 1))
+    np.testing.assert_allclose(row(found, "relaxation_time").freedom, 2 * (motion.PARTS - 1))
     assert "ka_0.0: potential_energy: no error on either side" in found.left_out
 
 
@@ -156,13 +154,44 @@ def test_what_depends_on_a_model_of_its_own_is_shown_and_not_judged() -> None:
 
 
 def test_errors_over_blocks_of_time_have_the_freedom_of_each_temperature() -> None:
-    tau = xr.DataArray([1.0, 1.0, 1.0, 1000.0, np.nan], dims="temperature")
-    one, other = (changed(drawn(k, temperatures=TEMPERATURES), relaxation_time=tau) for k in (0, 1))
+    blocks = xr.DataArray([8, 8, 8, 4, 4], dims="temperature")
+    cold = xr.DataArray([2, 5], dims="variable")
+    one, other = (changed(drawn(k, temperatures=TEMPERATURES), blocks=blocks, supercooled=cold) for k in (0, 1))
     for tables in (one, other):
-        tables.ensemble["recall_err"][:] = 0.03
-    freedom = row(of(one, other), "recall").freedom
-    # of two equal errors: four blocks of 22 frames, or two where τ_α is longer than the run or unknown
-    np.testing.assert_allclose(freedom, 2 * np.array([7, 7, 7, 3, 3]))
+        for name in ("recall_err", "onset_temperature_err"):
+            tables.ensemble[name][:] = 0.03
+    found = of(one, other)
+    # of two equal errors
+    np.testing.assert_allclose(row(found, "recall").freedom, 2 * np.array([7, 7, 7, 3, 3]))
+    # barriers are of the coldest temperatures alone
+    assert row(found, "onset_temperature of softness").freedom == pytest.approx(2 * 2 * 3)
+    assert row(found, "onset_temperature of local_entropy").freedom == pytest.approx(2 * 25 / (3 / 7 + 2 / 3))
+
+
+def test_errors_of_an_unknown_number_of_blocks_are_not_compared() -> None:
+    older = drawn(1)
+    older = Tables(older.attrs, older.ensemble.drop_vars("blocks"), older.model)
+    found = of(drawn(0), older)
+    assert (
+        "ka_0.0: recall: errors of an older version: `daskglass run` fits its barriers again (in the reference)"
+        in found.left_out
+    )
+    # those over replicas are
+    assert np.isfinite(row(found, "potential_energy").sigma).all()
+
+
+def test_an_onset_that_is_unknown_is_not_compared() -> None:
+    """Where lines are parallel within their errors, T_A that comes out low has a small error."""
+    tables = drawn(0)
+    y = tables.ensemble["scaled_entropy"]
+    apart = (y.isel(stratum=-1) - y.isel(stratum=0)) / 2
+    one = xr.DataArray(np.diag([1.0] + [0.0] * STRATA), dims=("term", "term_2"))
+    parallel = changed(tables, scaled_entropy_terms_cov=apart**2 * one)
+    found = of(parallel, drawn(1))
+    where = "ka_0.0: onset_temperature of softness: T_A is unknown here: Σ of the outer strata differ by 2.0 errors"
+    assert where in found.left_out
+    assert not any(each.quantity.startswith(("onset", "scaled")) for each in found.rows)
+    assert any(each.quantity.startswith("activation_energy") for each in found.rows)
 
 
 # --- what is not compared ------------------------------------------------------------------------------------------

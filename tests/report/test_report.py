@@ -301,15 +301,15 @@ def test_two_temperatures_fit_any_line() -> None:
 
 
 def alike(_: str, ensemble: xr.Dataset) -> xr.Dataset:
-    """Strata whose outer ones have ΔE that differ by two standard errors."""
-    apart = ensemble["scaled_energy"].isel(stratum=-1) - ensemble["scaled_energy"].isel(stratum=0)
+    """Strata whose outer ones have Σ that differ by two standard errors."""
+    apart = ensemble["scaled_entropy"].isel(stratum=-1) - ensemble["scaled_entropy"].isel(stratum=0)
     one = xr.DataArray(np.diag([1.0] + [0.0] * STRATA), dims=("term", "term_2"))
-    return ensemble.assign(scaled_energy_terms_cov=(apart / 2) ** 2 * one)
+    return ensemble.assign(scaled_entropy_terms_cov=(apart / 2) ** 2 * one)
 
 
 def test_an_onset_of_strata_that_hardly_differ_is_unknown() -> None:
     study = tree(change=alike)
-    assert "unknown: ΔE of the outer strata differ by 2.0 errors" in html_of(study)
+    assert "unknown: Σ of the outer strata differ by 2.0 errors" in html_of(study)
     assert verdict(study, "same onset") == "not decidable here"
     assert "unknown:" not in html_of(tree())
 
@@ -317,7 +317,7 @@ def test_an_onset_of_strata_that_hardly_differ_is_unknown() -> None:
 def test_an_onset_that_is_unknown_is_drawn_nowhere() -> None:
     study = tree(change=alike)
     known, unknown = (texts(figure_of("strata", of)) for of in (tree(), study))
-    assert unknown.count("T_A unknown: Delta E of the outer strata differ by 2.0 errors") == 2
+    assert unknown.count("T_A unknown: Sigma of the outer strata differ by 2.0 errors") == 2
     assert "1/T_A" in known
     assert "1/T_A" not in unknown
     assert "T_A unknown from S and s^(2)_i" in texts(figure_of("correlation", study))
@@ -394,9 +394,20 @@ def test_a_thermal_study_notes_that_inherent_structures_are_missing() -> None:
     assert "inherent s^" not in said
 
 
-def test_one_replica_has_no_errors_over_replicas() -> None:
+def test_it_says_where_blocks_are_too_short_for_their_errors() -> None:
+    def lasting(cold: float) -> Callable[[str, xr.Dataset], xr.Dataset]:
+        return lambda _, e: e.assign(relaxation_time=xr.where(e["temperature"] > 0.55, 0.1, cold))
+
+    assert "too small" not in html_of(tree(change=lasting(0.1)))
+    said = "is longer than half the run, T ≤ 0.5, those over blocks are too small"
+    assert said in html_of(tree(change=lasting(1000.0)))
+    assert said in html_of(tree(change=lasting(np.nan)))
+
+
+def test_it_says_what_errors_are_over() -> None:
     html = html_of(tree(replicas=1))
-    assert "one replica: errors unknown" in html
+    assert "standard errors over parts of the one run; those of s⁽²⁾ are unknown" in html
+    assert "those of recall, precision, the fraction rearranging and r also over blocks of time" in html_of(tree())
     assert "nan" not in html.lower()
 
 

@@ -21,17 +21,19 @@ NEARLY = 8.0  # the least that is still called ten-fold, a number of one digit
 DEPTH = 1.02  # the coldest temperature, relative to the paper's, up to which their spreads compare
 ALIKE = 0.03  # of T_A: half the usual distance between simulated temperatures, so no method could tell them apart
 
+FITS_AGAIN = "two or more blocks of time; in a store of an older version, `daskglass run` fits its barriers again"
+
 ARRHENIUS = (
     f"a parabola in 1/T against a line in every stratum, weighted by errors and the scatter between temperatures; margin: "
     f"they part by {percent(STRAIGHT)} of the change of ln P_R over the fitted range"
 )
 WIDER = (
-    "ratios of P_R between the highest and the lowest stratum, one-sided, no margin; their errors add in quadrature, though "
-    "both come from the same frames"
+    "ratios of P_R between the highest and the lowest stratum, one-sided, no margin, by Student’s t of as many blocks as their "
+    "errors are of; these add in quadrature, though both come from the same frames"
 )
 TEN = (
-    f"ratio of P_R between the highest and the lowest stratum, one-sided; margin: {NEARLY:g}-fold is still called ten-fold. The "
-    f"ratio rises as T falls, so it refutes only where T is as cold as the paper’s"
+    f"ratio of P_R between the highest and the lowest stratum, one-sided, by Student’s t; margin: {NEARLY:g}-fold is still "
+    f"called ten-fold. The ratio rises as T falls, so it refutes only where T is as cold as the paper’s"
 )
 ONSET = (
     f"relative difference of the two T_A, two-sided; margin: {percent(ALIKE)}; its error knows that both come from the same "
@@ -98,12 +100,15 @@ def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], 
 
 def wider(system: SystemResults, other: StructuralVariable) -> Finding:
     """Test whether P_R varies more over softness than over another variable at the coldest temperature."""
+    freedom = _freedom(system)
     (S, S_err), (x, x_err) = ((values[-1] for values in spreads(system, each.name)) for each in (SOFTNESS, other))
     T = system.temperature.min()
     if not np.isfinite(S + x):
         return _eventless(system)
     numbers = f"{fold(S, S_err)} for softness, {fold(x, x_err)} for {words(other)} at T = {T:g}"
-    test = departure(x - S, float(np.hypot(S_err, x_err)), 0.0, signed=True)
+    if not freedom > 0:
+        return Finding(system.name, numbers, remedy=FITS_AGAIN)
+    test = departure(x - S, float(np.hypot(S_err, x_err)), 0.0, signed=True, freedom=freedom)
     return Finding(system.name, numbers, (test,), lambda log: f"a factor of {np.exp(log):.2f}")
 
 
@@ -113,9 +118,13 @@ def tenfold(system: SystemResults, variable: StructuralVariable) -> Finding:
     T, paper = float(system.temperature.min()), system.coldest_of_the_paper()
     if not np.isfinite(ratios[-1]):
         return _eventless(system)
-    numbers = f"{fold(ratios[-1], errors[-1])} at T = {T:g}"
+    numbers, freedom = f"{fold(ratios[-1], errors[-1])} at T = {T:g}", _freedom(system)
+    if not freedom > 0:
+        return Finding(system.name, numbers, remedy=FITS_AGAIN)
     comparable = paper is not None and paper * DEPTH >= T
-    test = departure(np.log(TENFOLD) - ratios[-1], errors[-1], np.log(TENFOLD / NEARLY), True, refutes=comparable)
+    test = departure(
+        np.log(TENFOLD) - ratios[-1], errors[-1], np.log(TENFOLD / NEARLY), True, freedom, refutes=comparable
+    )
     if comparable:
         return Finding(system.name, numbers, (test,), lambda log: f"a ratio of {TENFOLD * np.exp(-log):.1f}")
     if paper is None:
@@ -154,8 +163,7 @@ def onset(system: SystemResults, other: StructuralVariable) -> Finding:
     numbers = f"{with_error(x, x_err)} from softness and {with_error(y, y_err)} from {words(other)}"
     error = _difference_error(system, *both)
     if not error > 0:
-        remedy = "two or more replicas; in a store of an older version, `daskglass run` fits its barriers again"
-        return Finding(system.name, f"{numbers}, error of their difference unknown", remedy=remedy)
+        return Finding(system.name, f"{numbers}, error of their difference unknown", remedy=FITS_AGAIN)
     if unknown := [label for variable, label in both.items() if unknown_onset(system.fits(variable))]:
         numbers += f", unknown from {' and '.join(unknown)}"
         return Finding(system.name, numbers, remedy="more supercooled T, frames or replicas")
@@ -175,6 +183,11 @@ def _difference_error(system: SystemResults, one: str, other: str) -> float:
     (a, ab), (_, b) = known(system.ensemble, "onset_temperature_cov", (len(names), len(names)))[np.ix_(pair, pair)]
     variance = a + b - 2 * ab
     return float(np.sqrt(variance)) if variance > 0 else np.nan
+
+
+def _freedom(system: SystemResults) -> float:
+    """Degrees of freedom of the errors at the coldest temperature; NaN where their blocks are not known."""
+    return float(known(system.ensemble, "blocks", system.temperature.shape)[-1]) - 1
 
 
 def fold(log: float, error: float) -> str:

@@ -13,7 +13,7 @@ from daskglass.report.fits import least_squares, scatter
 from daskglass.report.numbers import percent, with_error
 from daskglass.report.results import Results, SystemResults, known
 from daskglass.report.statistics import Tested, departure
-from daskglass.stages.structural import LOCAL_ENTROPY, StructuralVariable
+from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 from daskglass.variables import UNITS
 
 HALF, ABOUT = 0.5, 0.1  # the correlation that the paper calls about 0.5, and what is still about that
@@ -95,7 +95,9 @@ def monotonic(system: SystemResults, other: StructuralVariable) -> Finding:
             return Finding(system.name, "; ".join(numbers), remedy=ERRORS)
         steps, step_errors = np.diff(pooled) / np.ptp(pooled), np.hypot(error[1:], error[:-1]) / np.ptp(pooled)
         numbers[-1] += f", smallest step {_smallest(steps, step_errors, lambda *step: f'{percent(*step)} of that')}"
-        tests += [departure(-step, e, STEP, signed=True) for step, e in zip(steps, step_errors, strict=True)]
+        # replicas vary about the mean of their temperature
+        freedom = system.cold(SOFTNESS.name) * (system.replicas - 1)
+        tests += [departure(-step, e, STEP, True, freedom) for step, e in zip(steps, step_errors, strict=True)]
     return Finding(system.name, "; ".join(numbers), tuple(tests), lambda fall: f"a fall of {percent(fall)} of the rise")
 
 

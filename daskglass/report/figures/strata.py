@@ -132,7 +132,7 @@ def _said_of_onset(system: SystemResults, variable: str) -> str:
     if not np.isfinite(onset):
         return r"no $T_\mathrm{A}$: the strata do not meet"
     if why := unknown_onset(system.fits(variable)):
-        return rf"$T_\mathrm{{A}}$ unknown: {why}".replace("ΔE", r"$\Delta E$")
+        return rf"$T_\mathrm{{A}}$ unknown: {why}".replace("Σ", r"$\Sigma$")
     value = _pm(onset, error).replace("±", r"\pm")
     text = rf"$T_\mathrm{{A}} = {value}$"  # mathematics, in which no line breaks
     if onset > FAR_ONSET * system.temperature.max():
