@@ -20,7 +20,7 @@ from daskglass.physics.jackknife import jackknife_error
 from daskglass.report.chance import student_sigma
 from daskglass.report.claims.one_line import APART
 from daskglass.report.fits import Group, one_line
-from daskglass.report.results import unknown_onset
+from daskglass.report.results import lines_freedom, unknown_onset
 from daskglass.stages.barriers import fit_barriers
 from daskglass.stages.ensemble import block_frames, pearson_of
 from daskglass.store.blocks import write_table
@@ -172,15 +172,17 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
             )  # fmt: skip
             for name, truth in of_system.items():
                 fit = fits.sel(variable=name)
+                freedom = lines_freedom(int(fit["supercooled"]))
                 for quantity in ("energy", "entropy"):
                     found = fit[f"activation_{quantity}"], fit[f"activation_{quantity}_err"]
-                    apart[f"{system} {name} {quantity}"].append(pulls(*found, getattr(truth, quantity)))
+                    t = pulls(*found, getattr(truth, quantity))
+                    apart[f"{system} {name} {quantity}"].append(student_sigma(t, freedom))
                 # of strata that meet nowhere the page says that they have none
                 if truth.known and np.isfinite(fit["onset_temperature"]) and not unknown_onset(fit):
                     found = fit["onset_temperature"], fit["onset_temperature_err"]
                     # of some others a few draws alone know it
                     whose = f"{system} softness" if name == "softness" else "other"
-                    apart[f"{whose} onset"].append(pulls(*found, truth.onset))
+                    apart[f"{whose} onset"].append(student_sigma(pulls(*found, truth.onset), freedom))
             group = _group(of_system["softness"], fits.sel(variable="softness"), reference[system], rng)
             # as the page refuses others
             if group.covariance[-1, -1] < 1:

@@ -20,7 +20,7 @@ from daskglass.physics.labels import same
 from daskglass.physics.motion import PARTS
 from daskglass.report.chance import family_bound, student, student_sigma
 from daskglass.report.comparable import GROUPS, MODEL, STRATA, check_meaning, concerned, differing, in_words
-from daskglass.report.results import unknown_onset
+from daskglass.report.results import lines_freedom, unknown_onset
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES
 from daskglass.store.tables import Tables
 
@@ -331,12 +331,14 @@ def _freedom(quantity: Quantity, part: str, table: xr.Dataset) -> NDArray[np.flo
     over_blocks = np.maximum(table["blocks"].values - 1.0, 1.0)
     if not quantity.pooled:
         return over_blocks
+    scatter = np.inf
     if quantity.needs == STRATA:
-        # barriers are of the coldest temperatures alone, whose blocks are the fewest
+        # barriers are of the coldest temperatures alone, whose blocks are the fewest, and of their scatter about lines
         cold = int(table["supercooled"].isel(variable=_place(table, part)))
         over_blocks = over_blocks[np.argsort(table["temperature"].values)[:cold]]
+        scatter = lines_freedom(cold)
     # what all of them have an equal part in, by Welch and Satterthwaite
-    return np.array(over_blocks.size**2 / (1 / over_blocks).sum())
+    return np.array(min(over_blocks.size**2 / (1 / over_blocks).sum(), scatter))
 
 
 # --- words ---------------------------------------------------------------------------------------------------------

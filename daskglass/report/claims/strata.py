@@ -10,7 +10,7 @@ from daskglass.physics.barriers import logarithm
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
-from daskglass.report.results import SystemResults, known, unknown_onset
+from daskglass.report.results import SystemResults, known, lines_freedom, unknown_onset
 from daskglass.report.statistics import departure
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 
@@ -36,8 +36,8 @@ TEN = (
     f"called ten-fold. The ratio rises as T falls, so it refutes only where T is as cold as the paper’s"
 )
 ONSET = (
-    f"relative difference of the two T_A, two-sided; margin: {percent(ALIKE)}; its error knows that both come from the same "
-    f"frames"
+    f"relative difference of the two T_A, two-sided, by Student’s t; margin: {percent(ALIKE)}; its error knows that both come "
+    f"from the same frames"
 )
 
 
@@ -168,7 +168,8 @@ def onset(system: SystemResults, other: StructuralVariable) -> Finding:
         numbers += f", unknown from {' and '.join(unknown)}"
         return Finding(system.name, numbers, remedy="more supercooled T, frames or replicas")
     middle = (x + y) / 2
-    test = departure((x - y) / middle, error / middle, ALIKE)
+    freedom = min(lines_freedom(system.cold(variable)) for variable in both)
+    test = departure((x - y) / middle, error / middle, ALIKE, freedom=freedom)
     numbers += f", differ by {percent(test.value, test.error)}"
     if outside := [label for variable, label in both.items() if system.extrapolated(variable)]:
         numbers += f", but outside the simulated T from {' and '.join(outside)}"
