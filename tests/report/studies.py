@@ -49,6 +49,9 @@ def drawn(
     for name, dims in RESAMPLED.items():
         shape = tuple(sizes[dim] for dim in dims)
         freedom = (replicas * BLOCKS - 1) * (1 if "temperature" in dims else T.size)
+        if "variable" in dims and T.size > 2:
+            # of lines through all temperatures
+            freedom = T.size - 2
         table[name] = dims, rng.normal(1.0, 0.03, shape)
         table[f"{name}_err"] = dims, 0.03 * np.sqrt(rng.chisquare(freedom, shape) / freedom)
     table["blocks"] = "temperature", np.full(T.size, replicas * BLOCKS)
