@@ -167,6 +167,29 @@ def test_a_spread_is_compared_with_its_error() -> None:
     assert verdict(tree(change=swap), "varies more") == "refuted"
 
 
+@pytest.mark.parametrize("words", ["varies more", "varies ten-fold"])
+def test_errors_of_few_blocks_decide_less(words: str) -> None:
+    def over(blocks: int) -> Change:
+        def change(name: str, ensemble: xr.Dataset) -> xr.Dataset:
+            if "ten" in words:
+                ensemble = spread(np.log(16.0))(name, ensemble)
+            ensemble = times(30, "spread_err")(name, ensemble)
+            return ensemble.assign(blocks=xr.full_like(ensemble["blocks"], blocks))
+
+        return change
+
+    assert verdict(tree(change=over(20)), words) == "confirmed"
+    assert verdict(tree(change=over(2)), words) == "not decidable here"
+
+
+@pytest.mark.parametrize("words", ["varies more", "varies ten-fold"])
+def test_a_store_without_the_number_of_its_blocks_fits_again(words: str) -> None:
+    found = claim(tree(change=lambda _, e: e.drop_vars("blocks")), words)
+    assert found.verdict == "not decidable here"
+    assert "over an unknown number of blocks" in found.reasons[0]
+    assert "`daskglass run` fits its barriers again" in found.remedy
+
+
 def spread(log: float) -> Change:
     """Change of a store: logarithm of the ratio of the outermost strata at every temperature."""
 

@@ -107,7 +107,7 @@ def wider(system: SystemResults, other: StructuralVariable) -> Finding:
         return _eventless(system)
     numbers = f"{fold(S, S_err)} for softness, {fold(x, x_err)} for {words(other)} at T = {T:g}"
     if not freedom > 0:
-        return Finding(system.name, numbers, remedy=FITS_AGAIN)
+        return Finding(system.name, f"{numbers}, errors over an unknown number of blocks", remedy=FITS_AGAIN)
     test = departure(x - S, float(np.hypot(S_err, x_err)), 0.0, signed=True, freedom=freedom)
     return Finding(system.name, numbers, (test,), lambda log: f"a factor of {np.exp(log):.2f}")
 
@@ -120,7 +120,7 @@ def tenfold(system: SystemResults, variable: StructuralVariable) -> Finding:
         return _eventless(system)
     numbers, freedom = f"{fold(ratios[-1], errors[-1])} at T = {T:g}", _freedom(system)
     if not freedom > 0:
-        return Finding(system.name, numbers, remedy=FITS_AGAIN)
+        return Finding(system.name, f"{numbers}, errors over an unknown number of blocks", remedy=FITS_AGAIN)
     comparable = paper is not None and paper * DEPTH >= T
     test = departure(
         np.log(TENFOLD) - ratios[-1], errors[-1], np.log(TENFOLD / NEARLY), True, freedom, refutes=comparable
