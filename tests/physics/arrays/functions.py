@@ -288,9 +288,11 @@ def resampled(samples, events, temperature):
             for which, counts in enumerate((samples, events)):
                 sums[which, T] += counts[T, replica, block].sum(axis=0)
         drawn.append(sums)
-    P_err = np.nanstd([events / samples for samples, events in drawn], axis=0, ddof=1)
+    of_units = np.nanstd([events / samples for samples, events in drawn], axis=0, ddof=1)
     total = np.array([samples.sum(axis=(1, 2)), events.sum(axis=(1, 2))])
     P = total[1] / total[0]
+    P_err = np.maximum(of_units, np.sqrt(P * (1 - P) / total[0]))
+    lacking = np.nan_to_num(np.sqrt(P_err**2 - of_units**2) / P)
     error = np.where(P_err / P > 1e-12, P_err / P, 1 / np.sqrt(total[1]))
     y_all = np.where(total[1] > 0, np.log(P), np.nan)
     common, noise = noise_of(y_all, error, temperature)
@@ -312,16 +314,16 @@ def resampled(samples, events, temperature):
     of_all, step = barriers_of(y_all), 1e-6
     x = inverse_meeting(*of_all)
     found = []
-    for (samples, events), z in zip(
-        drawn, np.random.default_rng([SEED, 1]).standard_normal((RESAMPLES, len(temperature))), strict=True
-    ):
+    shared, own = (np.random.default_rng([SEED, stream]) for stream in (1, 2))
+    for samples, events in drawn:
         P = events / samples
-        lines = barriers_of(np.where(events > 0, np.log(P), np.nan) + z[:, None] * noise)
+        y = np.where(events > 0, np.log(P), np.nan) + own.standard_normal(shape[::-1]).T * lacking
+        lines = barriers_of(y + shared.standard_normal(len(temperature))[:, None] * noise)
         moved, x_moved = lines - of_all, inverse_meeting(*lines) - x
         ahead, behind = (all_of(of_all + way * moved, x + way * x_moved) for way in (step, -step))
         follows = (ahead - behind) / (2 * step)
-        found.append([np.broadcast_to(x, shape) for x in (P, *moved, *follows)])
-    return np.nanstd(found, axis=0, ddof=1)
+        found.append([np.broadcast_to(x, shape) for x in (*moved, *follows)])
+    return np.concatenate([P_err[None], np.nanstd(found, axis=0, ddof=1)])
 
 
 def noise_of(y, error, temperature):
