@@ -190,11 +190,11 @@ def stores(tmp_path_factory):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of a process")
 @pytest.mark.parametrize("function", MEASURED)
 def test_the_memory_of_a_task_is_foreseen(stores, function):
-    # one peak may hold the compiler too, and the kernel counts pages by core: the median of five fresh processes tells
+    # one peak may hold the compiler too, and the kernel counts pages by core: the median of three fresh processes tells
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
     with processes.Pool(1, maxtasksperchild=1) as fresh:
-        peak = statistics.median(fresh.starmap(grown, 5 * [(*stores, function)], chunksize=1))
+        peak = statistics.median(fresh.starmap(grown, 3 * [(*stores, function)], chunksize=1))
     assert 0.7 < nbytes_of(thermal(stores[1], *LARGE), function) / peak < 1.45
 
 
