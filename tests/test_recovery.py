@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from daskglass.physics.barriers import scaled_barriers
 from daskglass.physics.blocks import block_count
 from daskglass.physics.jackknife import jackknife_error
-from daskglass.report.chance import student_sigma
+from daskglass.report.chance import lines_freedom, student_sigma
 from daskglass.report.claims.one_line import APART
 from daskglass.report.fits import Group, one_line
-from daskglass.report.results import lines_freedom, unknown_onset
+from daskglass.report.results import unknown_onset
 from daskglass.stages.barriers import fit_barriers
 from daskglass.stages.ensemble import block_frames, pearson_of
 from daskglass.store.blocks import write_table

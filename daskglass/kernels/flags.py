@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numba
 import numpy as np
@@ -42,7 +42,9 @@ def jit(function: Function) -> Function:
 class _Place(FunctionCache._impl_class):  # type: ignore[valid-type, misc]
     """Nowhere but in `CACHE`: other places that Numba tries know nothing of the files that a kernel calls."""
 
-    _locator_classes = [each for each in FunctionCache._impl_class._locator_classes if "UserProvided" in each.__name__]  # noqa: RUF012
+    _locator_classes: ClassVar = [
+        each for each in FunctionCache._impl_class._locator_classes if "UserProvided" in each.__name__
+    ]
 
 
 class _Cache(FunctionCache):

@@ -131,7 +131,7 @@ def logarithm(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ln P and its standard error; NaN where nothing happened.
 
-    Where no error of P is known, or it is 0 as of a single event, the error is that of a Poissonian count, 1/√events.
+    Where no error of P is known, or it is 0 but for rounding, the error is that of a Poissonian count, 1/√events.
     """
     known = (events > 0) & (probability > 0)
     P = np.where(known, probability, np.nan).astype(np.float64)

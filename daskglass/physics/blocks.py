@@ -1,4 +1,4 @@
-"""Blocks of time: sums over successive frames, so many that they vary as if they were independent."""
+"""Blocks of time: sums over frames that follow one another, long enough to count as independent."""
 
 from __future__ import annotations
 

@@ -129,14 +129,14 @@ def bootstrap(
     counts = existing_counts(arrays.table(counts, "counts", {"samples": axes, "events": axes}))
     candidates = ["candidate"] if "candidate" in counts.dims else []
     axes = (*candidates, *axes)
-    # in the order that they were given in
-    counts = by_temperature(counts.assign_coords(block=("temperature", _block_frames(block, counts))), "counts")
+    # without labels they are in the order of the counts
+    frames = _block_frames(block, counts)[np.argsort(counts["temperature"].values)]
+    counts = by_temperature(counts, "counts")
     if "time" in counts.indexes:
         # blocks are of successive frames
         counts = arrays.in_order(counts, "time", "counts")
     counts = arrays.as_labelled(counts, "replica")
-    blocks = block_count(counts.sizes["time"], counts["block"].values)
-    counts = counts.drop_vars("block")
+    blocks = block_count(counts.sizes["time"], frames)
     T = counts["temperature"].values.astype(np.float64)
     if candidates and counts.sizes["candidate"] != T.size:
         raise DataError(

@@ -58,6 +58,11 @@ def student_sigma(t: NDArray[np.float64], freedom: NDArray[np.float64]) -> NDArr
     return np.sign(t) * np.minimum(-ndtri(stdtr(freedom, -size)), size)
 
 
+def lines_freedom(points: int) -> float:
+    """Degrees of freedom that tell how far the points of a line scatter beyond their own errors; ∞ where none tell it."""
+    return points - 2.0 if points > 2 else np.inf
+
+
 def family_bound(sigma: float, number: int) -> float:
     """Bound, in σ, that the largest of `number` differences exceeds as rarely as one alone exceeds `sigma`, by Šidák [4]_.
 

@@ -18,9 +18,9 @@ from scipy.special import chdtrc
 from daskglass.errors import StudyError
 from daskglass.physics.labels import same
 from daskglass.physics.motion import PARTS
-from daskglass.report.chance import family_bound, student, student_sigma
+from daskglass.report.chance import family_bound, lines_freedom, student, student_sigma
 from daskglass.report.comparable import GROUPS, MODEL, STRATA, check_meaning, concerned, differing, in_words
-from daskglass.report.results import lines_freedom, unknown_onset
+from daskglass.report.results import unknown_onset
 from daskglass.stages.structural import SOFTNESS, STRUCTURAL_VARIABLES
 from daskglass.store.tables import Tables
 
@@ -257,14 +257,9 @@ def _undefined(quantity: Quantity, part: str, tables: Sequence[xr.Dataset]) -> l
     for side, table in zip(SIDES, tables, strict=True):
         if quantity.resampled and "blocks" not in table:
             why.append(f"{OLDER} ({side})")
-        elif quantity.name in OF_ONSET and (unknown := unknown_onset(table.isel(variable=_place(table, part)))):
+        elif quantity.name in OF_ONSET and (unknown := unknown_onset(table.sel(variable=part))):
             why.append(f"T_A is unknown {side}: {unknown}")
     return why
-
-
-def _place(table: xr.Dataset, part: str) -> int:
-    names: list[str] = table["variable"].values.tolist()
-    return names.index(part)
 
 
 Values = Sequence[xr.DataArray]  # value and error of the first, then those of the second
@@ -332,9 +327,9 @@ def _freedom(quantity: Quantity, part: str, table: xr.Dataset) -> NDArray[np.flo
     if not quantity.pooled:
         return over_blocks
     scatter = np.inf
-    if quantity.needs == STRATA:
+    if part:
         # barriers are of the coldest temperatures alone, whose blocks are the fewest, and of their scatter about lines
-        cold = int(table["supercooled"].isel(variable=_place(table, part)))
+        cold = int(table["supercooled"].sel(variable=part))
         over_blocks = over_blocks[np.argsort(table["temperature"].values)[:cold]]
         scatter = lines_freedom(cold)
     # what all of them have an equal part in, by Welch and Satterthwaite

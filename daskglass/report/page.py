@@ -183,7 +183,7 @@ def _temperatures(system: SystemResults) -> Table:
     if system.replicas > 1:
         over = "replicas; those of recall, precision, the fraction rearranging and r also over blocks of time"
     else:
-        over = "parts of the one run; those of s⁽²⁾ are unknown"
+        over = "blocks of time of the one run; those of s⁽²⁾ are unknown"
     notes = [f"± are standard errors over {over}"]
     time = system.production["time"].values
     # also where it is unknown

@@ -146,11 +146,6 @@ def unknown_onset(fits: xr.Dataset) -> str:
     return f"Σ of the outer strata differ by {abs(y[first] - y[last]) / np.sqrt(variance):.1f} errors"
 
 
-def lines_freedom(temperatures: int) -> float:
-    """Degrees of freedom that tell how far the points of a line scatter beyond their own errors; ∞ where none tell it."""
-    return temperatures - 2.0 if temperatures > 2 else np.inf
-
-
 @dataclass(frozen=True)
 class Board:
     """Isoconfigurational ensembles of one system, and how well indicators foresee propensity there.

@@ -155,15 +155,10 @@ def test_the_bootstrap_takes_a_last_block_that_is_shorter():
     assert np.isfinite(dg.bootstrap(counts, 10, seed=1, block=7).activation_energy_err).all()
 
 
-def alike(samples=10**6):
-    """Counts that are the same in all frames, on one line."""
-    samples = xr.full_like(histories_of_counts(0, frames=20).samples, samples)
-    events = (samples * xr.DataArray(law(), dims=("temperature", "stratum"))).round().astype(np.int64)
-    return xr.Dataset({"samples": samples, "events": events})
-
-
 def test_units_that_are_all_alike_have_the_errors_of_counting():
-    counts = alike().sortby("temperature")
+    samples = xr.full_like(histories_of_counts(0, frames=20).samples, 10**6)
+    events = (samples * xr.DataArray(law(), dims=("temperature", "stratum"))).round().astype(np.int64)
+    counts = xr.Dataset({"samples": samples, "events": events}).sortby("temperature")
     P, errors = probability_of(counts), dg.bootstrap(counts, 400, seed=1, block=5)
     binomial = np.sqrt(P.probability * (1 - P.probability) / P.samples)
     xr.testing.assert_allclose(errors.probability_err, binomial.transpose(*errors.probability_err.dims), rtol=1e-12)

@@ -321,7 +321,7 @@ def test_an_onset_that_is_unknown_is_drawn_nowhere() -> None:
     assert "1/T_A" in known
     assert "1/T_A" not in unknown
     assert "T_A unknown from S and s^(2)_i" in texts(figure_of("correlation", study))
-    assert "T_A is unknown" in texts(figure_of("barriers", study))
+    assert "T_A is unknown (Sigma of the outer strata differ by 2.0 errors)" in texts(figure_of("barriers", study))
 
 
 def test_an_onset_beyond_the_simulated_range_is_extrapolated() -> None:
@@ -406,7 +406,7 @@ def test_it_says_where_blocks_are_too_short_for_their_errors() -> None:
 
 def test_it_says_what_errors_are_over() -> None:
     html = html_of(tree(replicas=1))
-    assert "standard errors over parts of the one run; those of s⁽²⁾ are unknown" in html
+    assert "standard errors over blocks of time of the one run; those of s⁽²⁾ are unknown" in html
     assert "those of recall, precision, the fraction rearranging and r also over blocks of time" in html_of(tree())
     assert "nan" not in html.lower()
 

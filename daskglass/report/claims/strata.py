@@ -7,10 +7,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from daskglass.physics.barriers import logarithm
+from daskglass.report.chance import lines_freedom
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
-from daskglass.report.results import SystemResults, known, lines_freedom, unknown_onset
+from daskglass.report.results import SystemResults, known, unknown_onset
 from daskglass.report.statistics import departure
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 
@@ -100,14 +101,14 @@ def spreads(system: SystemResults, variable: str) -> tuple[NDArray[np.float64], 
 
 def wider(system: SystemResults, other: StructuralVariable) -> Finding:
     """Test whether P_R varies more over softness than over another variable at the coldest temperature."""
-    freedom = _freedom(system)
     (S, S_err), (x, x_err) = ((values[-1] for values in spreads(system, each.name)) for each in (SOFTNESS, other))
     T = system.temperature.min()
     if not np.isfinite(S + x):
         return _eventless(system)
     numbers = f"{fold(S, S_err)} for softness, {fold(x, x_err)} for {words(other)} at T = {T:g}"
+    freedom = _freedom(system)
     if not freedom > 0:
-        return Finding(system.name, f"{numbers}, errors over an unknown number of blocks", remedy=FITS_AGAIN)
+        return _blockless(system, numbers)
     test = departure(x - S, float(np.hypot(S_err, x_err)), 0.0, signed=True, freedom=freedom)
     return Finding(system.name, numbers, (test,), lambda log: f"a factor of {np.exp(log):.2f}")
 
@@ -120,7 +121,7 @@ def tenfold(system: SystemResults, variable: StructuralVariable) -> Finding:
         return _eventless(system)
     numbers, freedom = f"{fold(ratios[-1], errors[-1])} at T = {T:g}", _freedom(system)
     if not freedom > 0:
-        return Finding(system.name, f"{numbers}, errors over an unknown number of blocks", remedy=FITS_AGAIN)
+        return _blockless(system, numbers)
     comparable = paper is not None and paper * DEPTH >= T
     test = departure(
         np.log(TENFOLD) - ratios[-1], errors[-1], np.log(TENFOLD / NEARLY), True, freedom, refutes=comparable
@@ -194,6 +195,10 @@ def _freedom(system: SystemResults) -> float:
 def fold(log: float, error: float) -> str:
     """Write a ratio by its logarithm and the error of that."""
     return f"({with_error(np.exp(log), np.exp(log) * error)})-fold"
+
+
+def _blockless(system: SystemResults, numbers: str) -> Finding:
+    return Finding(system.name, f"{numbers}, errors over an unknown number of blocks", remedy=FITS_AGAIN)
 
 
 def _eventless(system: SystemResults) -> Finding:

@@ -82,6 +82,8 @@ def monotonic(system: SystemResults, other: StructuralVariable) -> Finding:
     """Test whether the structure of softness bins falls anywhere; of what falls with softness, whether it rises."""
     tests: list[Tested] = []
     numbers: list[str] = []
+    # replicas vary about the mean of their temperature
+    freedom = system.cold(SOFTNESS.name) * (system.replicas - 1)
     kinds = ("thermal", "inherent") if system.inherent and other == LOCAL_ENTROPY else (_kind(system),)
     for kind in kinds:
         pooled, error = grouped_by_softness(system, other, kind == "inherent")
@@ -95,8 +97,6 @@ def monotonic(system: SystemResults, other: StructuralVariable) -> Finding:
             return Finding(system.name, "; ".join(numbers), remedy=ERRORS)
         steps, step_errors = np.diff(pooled) / np.ptp(pooled), np.hypot(error[1:], error[:-1]) / np.ptp(pooled)
         numbers[-1] += f", smallest step {_smallest(steps, step_errors, lambda *step: f'{percent(*step)} of that')}"
-        # replicas vary about the mean of their temperature
-        freedom = system.cold(SOFTNESS.name) * (system.replicas - 1)
         tests += [departure(-step, e, STEP, True, freedom) for step, e in zip(steps, step_errors, strict=True)]
     return Finding(system.name, "; ".join(numbers), tuple(tests), lambda fall: f"a fall of {percent(fall)} of the rise")
 

@@ -64,10 +64,10 @@ def _math(text: str) -> str:
     """Text of a refusal with its symbols set as mathematics."""
     for symbol, typeset in (
         ("ln P_R(T_A)", r"$\ln P_\mathrm{R}(T_\mathrm{A})$"),
-        (" P_R(T_A)", r" $P_\mathrm{R}(T_\mathrm{A})$"),
+        ("P_R(T_A)", r"$P_\mathrm{R}(T_\mathrm{A})$"),
         ("no T_A", r"no $T_\mathrm{A}$"),
         ("T_A is", r"$T_\mathrm{A}$ is"),
-        ("ΔE", r"$\Delta E$"),
+        ("Σ", r"$\Sigma$"),
     ):
         text = text.replace(symbol, typeset)
     return text
