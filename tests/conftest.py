@@ -1,6 +1,7 @@
 """Small real data, and small random mixtures, as the datasets the science functions take."""
 
 import fcntl
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests import studies
 # compiling a kernel takes longer than any deadline
 settings.register_profile("daskglass", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("daskglass")
+
+# as in workers: the processes of the tests share their cores, and OpenMP reads this when it is loaded
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 # a shell ignores Ctrl-C for what it runs in the background, and nohup a hang-up, and so would all that tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -25,7 +25,7 @@ from distributed.system import MEMORY_LIMIT
 
 from daskglass.cluster.folders import private_folder
 from daskglass.cluster.guardian import guarded
-from daskglass.cluster.job_script import LOOPBACK, MALLOC, Profile, check_plain, cluster_class, job_options
+from daskglass.cluster.job_script import ENVIRONMENT, LOOPBACK, Profile, check_plain, cluster_class, job_options
 from daskglass.cluster.jobs import Jobs
 from daskglass.cluster.keys import make_keys, security_of
 from daskglass.cluster.servers import PrivateScheduler, PrivateWorker
@@ -38,7 +38,7 @@ SETTINGS = {
     "distributed.scheduler.allowed-failures": MOST_DEATHS - 1,
     # jobs are kept by `Jobs` alone: Dask would forget lost ones without replacing them
     "distributed.deploy.lost-worker-timeout": "1000 days",
-    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in MALLOC.items()},
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ENVIRONMENT.items()},
 }
 
 

@@ -29,6 +29,8 @@ DEPRECATED = {
 }
 # Dask has glibc give back all freed memory at once: kernels would pay for the pages of their results again and again
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": 2**26, "MALLOC_MMAP_THRESHOLD_": 2**25}
+# the threads of a simulation wait for one another at every step: one that spins may hold the core which the other needs
+ENVIRONMENT = MALLOC | {"OMP_WAIT_POLICY": "passive"}  # of workers
 OPERATORS = ";&|<>()`"
 _SECONDS = {"D": 86400, "H": 3600, "M": 60, "S": 1}
 _BELOW = {"H": 24, "M": 60, "S": 60}
@@ -180,7 +182,7 @@ def job_options(profile: Profile) -> dict[str, Any]:
     shell = shell or dask.config.get(f"{configured}.env-extra", None) or []
     # what follows becomes part of a line of shell
     given["python"] = command(given.get("python", shlex.quote(sys.executable)))
-    exports = [f"export {name}={value}" for name, value in MALLOC.items()]
+    exports = [f"export {name}={value}" for name, value in ENVIRONMENT.items()]
     parent = given.get("local_directory") or dask.config.get(f"{configured}.local-directory", None)
     return (
         {"processes": given["cores"]}

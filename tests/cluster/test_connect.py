@@ -75,6 +75,12 @@ def test_workers_keep_the_memory_of_a_result_for_the_next(profile, tmp_path, mon
         assert connection.client.submit(pages_of_results).result() < 64
 
 
+def test_threads_of_a_simulation_sleep_while_they_wait(profile, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with connect(profile("type: local, workers: 1"), tmp_path / "store.zarr") as connection:
+        assert connection.client.submit(os.getenv, "OMP_WAIT_POLICY").result() == "passive"
+
+
 def test_a_running_cluster_is_joined_with_its_keys_and_left_running(profile, tmp_path):
     _, security = make_keys(tmp_path, tmp_path / "theirs")
     with LocalCluster(

@@ -398,10 +398,9 @@ def test_a_mistake_in_another_profile_does_not_matter(tmp_path):
 
 
 def test_lines_of_shell_of_a_profile_or_of_dask_s_configuration_come_after_ours_and_win(load):
-    ours = "export MALLOC_TRIM_THRESHOLD_=67108864\n"
-    assert f"{ours}export MALLOC_MMAP_THRESHOLD_=33554432\nmodule load x\n" in job_script(
-        load(job_script_prologue=["module load x"])
-    )
+    ours = "export MALLOC_TRIM_THRESHOLD_=67108864\nexport MALLOC_MMAP_THRESHOLD_=33554432\n"
+    ours += "export OMP_WAIT_POLICY=passive\n"
+    assert f"{ours}module load x\n" in job_script(load(job_script_prologue=["module load x"]))
     with dask.config.set({"jobqueue.slurm.job-script-prologue": ["module load y"]}):
         script = job_script(load(job_script_prologue=...))
     with (

@@ -35,8 +35,6 @@ def test_energy_is_conserved_without_thermostat(threads, delta):
     assert abs(np.polyfit(np.arange(20), energies, 1)[0] * 20) < 1e-3
 
 
-# threads that share their cores with other tests wait for one another at every step
-@pytest.mark.long
 @pytest.mark.parametrize("threads", [TWO])
 def test_threads_sample_the_canonical_ensemble(threads):
     contract.test_thermostat_samples_the_canonical_kinetic_temperature(get_engine("lammps", threads))
