@@ -12,7 +12,7 @@ from scipy.special import chdtrc, chdtri, fdtrc
 from summary import markdown
 
 import daskglass as dg
-from daskglass.physics.motion import relaxation_time_error
+from daskglass.physics.motion import PARTS, diffusivity_error, relaxation_time_error
 from daskglass.physics.systems import Mixture
 from daskglass.report.results import SystemResults, read_results
 from daskglass.store.ledger import core_seconds_of
@@ -21,16 +21,14 @@ FRAMES = 9  # of each run, whose forces are taken pair by pair
 BLOCKS = 5  # of time, whose means say how much those of runs vary
 CHECKS = (
     "system", "configurational T over T", "pressure of pairs less engine's, over its noise",
-    "U(T) = a + b T^0.6 above T_A: R²", "D of production over that of relaxation", "replicas: χ² of τ_α, U, P, hops",
-    "halves at the coldest T: U, hops",
+    "U(T) = a + b T^0.6 above T_A: R²", "D of production over that of relaxation", "halves at the coldest T",
 )  # fmt: skip
 
 
 def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
     """Row of a system."""
     run, relaxation = node["production"].dataset, node["relaxation"].dataset
-    scattering, error = relaxation["scattering"].load(), relaxation["scattering_err"].load()
-    tau = dg.relaxation_time(scattering)
+    tau = dg.relaxation_time(relaxation["scattering"].load())
     ratios, apart = zip(*(forces_of(run, k, system.mixture) for k in range(run.sizes["temperature"])), strict=True)
     return [
         system.name,
@@ -38,7 +36,6 @@ def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
         f"{np.sqrt(np.mean(np.square(apart))):.2f}",
         straightness(system),
         diffusion(run, relaxation),
-        between_replicas(run, tau, relaxation_time_error(scattering, error)),
         halves(run, tau),
     ]
 
@@ -124,28 +121,57 @@ def lags_of(run: xr.Dataset) -> NDArray[np.float64]:
     return time[: time.size // 2 + 1] - time[0]
 
 
-def between_replicas(run: xr.Dataset, tau: xr.DataArray, tau_error: xr.DataArray) -> str:
-    """χ² of what two replicas differ by in τ_α, U, P and hops, at all temperatures."""
-    found = [discrepancy(tau, tau_error)]
-    for series in (run["potential_energy"], run["pressure"], hopping(run)):
+REPLICAS = (
+    "system", "τ_α", "D", "U", "P", "local s⁽²⁾", "rearranging", "recall", "precision", "Pearson", "all", "p",
+)  # fmt: skip
+
+
+def between_replicas(name: str, node: xr.DataTree) -> list[str]:
+    """Row of a system: χ² of what two replicas differ by in each quantity, over the temperatures that have it."""
+    run, relaxation = node["production"].dataset, node["relaxation"].dataset
+    scattering, msd = relaxation[["scattering", "scattering_err"]].load(), relaxation[["msd", "msd_err"]].load()
+    tau = dg.relaxation_time(scattering["scattering"])
+    squares = {
+        "τ_α": discrepancy(tau, relaxation_time_error(scattering["scattering"], scattering["scattering_err"]), PARTS),
+        "D": discrepancy(dg.diffusivity(msd["msd"]), diffusivity_error(msd["msd"], msd["msd_err"]), PARTS),
+    }
+    for quantity, series in series_of(run).items():
         error = np.sqrt(variance(series, tau) * of_mean(duration(series), tau))
-        # errors of so few blocks fluctuate: differences have Student's distribution
-        found.append(chdtri(1, fdtrc(1, 2 * (BLOCKS - 1), discrepancy(series.mean("time"), error))))
-    squares = np.concatenate(found)
-    squares = squares[np.isfinite(squares)]
-    return f"{squares.sum():.0f} of {squares.size}, p = {chdtrc(squares.size, squares.sum()):.2g}"
+        squares[quantity] = discrepancy(series.mean("time"), error, BLOCKS)
+    squares["all"] = np.concatenate([squares[quantity] for quantity in REPLICAS[1:-2]])
+    known = {quantity: of[np.isfinite(of)] for quantity, of in squares.items()}
+    each = [f"{known[quantity].sum():.0f} of {known[quantity].size}" for quantity in REPLICAS[1:-1]]
+    return [name, *each, f"{chdtrc(known['all'].size, known['all'].sum()):.2g}"]
 
 
-def discrepancy(values: xr.DataArray, errors: xr.DataArray) -> NDArray[np.float64]:
-    """Square of the difference of two replicas over that of its error."""
+def series_of(run: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Quantities of the page, frame by frame: their means over time are those of a replica."""
+    S, entropy, hop = run["softness"].load(), run["local_entropy"].load(), run["hop"].dropna("time", how="all").load()
+    # under other names frames and replicas stay apart
+    each = {"time": "frame", "replica": "run"}
+    of = dg.recall_precision(S.sel(time=hop["time"]).rename(each), hop.rename(each)).rename(frame="time", run="replica")
+    return {
+        "U": run["potential_energy"].load(),
+        "P": run["pressure"].load(),
+        "local s⁽²⁾": entropy.mean("particle"),
+        "rearranging": ratio(of["rearranging"], of["samples"]),
+        "recall": ratio(of["soft_and_rearranging"], of["rearranging"]),
+        "precision": ratio(of["soft_and_rearranging"], of["soft"]),
+        "Pearson": xr.corr(S, entropy, "particle"),
+    }
+
+
+def ratio(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
+    """Series whose mean over time is the ratio of two sums, and which varies as that does, to first order."""
+    of_all = part.sum("time") / whole.sum("time")
+    return of_all + (part - of_all * whole) / whole.mean("time")
+
+
+def discrepancy(values: xr.DataArray, errors: xr.DataArray, parts: int) -> NDArray[np.float64]:
+    """χ² of the difference of two replicas, whose errors are over few parts of time: it has Student's distribution."""
     difference = values.isel(replica=0) - values.isel(replica=1)
-    return (difference**2 / (errors**2).sum("replica")).values
-
-
-def hopping(run: xr.Dataset) -> xr.DataArray:
-    """Fraction of particles with p_hop > 0.2, of the frames that have it."""
-    hop = run["hop"].dropna("time", how="all")
-    return (hop > 0.2).where(hop.notnull()).mean("particle").load()
+    squares = difference**2 / (errors**2).sum("replica", skipna=False)
+    return chdtri(1, fdtrc(1, 2 * (parts - 1), squares.values))
 
 
 def variance(series: xr.DataArray, tau: xr.DataArray) -> xr.DataArray:
@@ -174,14 +200,14 @@ def halves(run: xr.Dataset, tau: xr.DataArray) -> str:
     """Second half of the coldest runs less the first, in standard errors: those of halves that are correlated."""
     coldest = int(run["temperature"].values.argmin())
     found = []
-    for every in (run["potential_energy"], hopping(run)):
-        series, t = every.isel(temperature=coldest), duration(every)
+    for name, series in series_of(run.isel(temperature=coldest)).items():
+        t = duration(series)
         middle = series.sizes["time"] // 2
         first, second = (series.isel(time=part).mean("time") for part in (slice(middle), slice(middle, None)))
         tau_cold = tau.isel(temperature=coldest)
         error2 = 4 * variance(series, tau_cold) * (of_mean(t / 2, tau_cold) - of_mean(t, tau_cold))
-        found.append(float((second - first).sum()) / np.sqrt(float(error2.sum())))
-    return ", ".join(f"{each:+.1f}".replace("-", "−") for each in found) + " of their errors"
+        found.append(f"{name} {float((second - first).sum()) / np.sqrt(float(error2.sum())):+.1f}".replace("-", "−"))
+    return ", ".join(found)
 
 
 COST = ("system", "core hours", "of them simulation")
@@ -199,6 +225,8 @@ def main() -> None:
     tree = dg.open_store(store)
     systems = read_results(tree).systems
     markdown(CHECKS, [checks(system, tree[system.name]) for system in systems])
+    print()
+    markdown(REPLICAS, [between_replicas(system.name, tree[system.name]) for system in systems])
     print()
     seconds = core_seconds_of(store)
     markdown(COST, [cost(system.name, seconds) for system in systems])
