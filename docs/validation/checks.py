@@ -18,17 +18,16 @@ from daskglass.report.results import SystemResults, read_results
 from daskglass.store.ledger import core_seconds_of
 
 FRAMES = 9  # of each run, whose forces are taken pair by pair
-BLOCKS = 5  # of time, whose means say how much those of runs vary
+BLOCKS = 5  # of a run, or of half of one, whose means say how much it varies
 CHECKS = (
     "system", "configurational T over T", "pressure of pairs less engine's, over its noise",
-    "U(T) = a + b T^0.6 above T_A: R²", "D of production over that of relaxation", "halves at the coldest T",
+    "R² of U(T) = a + b T^0.6 above T_A, at all T", "D of production over that of relaxation", "halves at the coldest T",
 )  # fmt: skip
 
 
 def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
     """Row of a system."""
     run, relaxation = node["production"].dataset, node["relaxation"].dataset
-    tau = dg.relaxation_time(relaxation["scattering"].load())
     ratios, apart = zip(*(forces_of(run, k, system.mixture) for k in range(run.sizes["temperature"])), strict=True)
     return [
         system.name,
@@ -36,7 +35,7 @@ def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
         f"{np.sqrt(np.mean(np.square(apart))):.2f}",
         straightness(system),
         diffusion(run, relaxation),
-        halves(run, tau),
+        halves(run, relaxation),
     ]
 
 
@@ -89,14 +88,16 @@ def pair_sums(
 
 
 def straightness(system: SystemResults) -> str:
-    """R² of U against T^0.6 at the temperatures above the onset."""
+    """R² of U against T^0.6 at the temperatures above the onset, and at all."""
     T, U = system.ensemble["temperature"].values, system.ensemble["potential_energy"].values
     hot = system.onset("softness")[0] < T
-    if hot.sum() < 3:
-        return f"{hot.sum()} temperatures above T_A"
-    x = T[hot] ** 0.6
-    rest = U[hot] - np.polyval(np.polyfit(x, U[hot], 1), x)
-    return f"{1 - (rest**2).sum() / ((U[hot] - U[hot].mean()) ** 2).sum():.5f} ({hot.sum()} T)"
+    return f"{of_line(T[hot] ** 0.6, U[hot]):.5f} ({hot.sum()} T), {of_line(T**0.6, U):.5f} ({T.size} T)"
+
+
+def of_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """R² of a line; NaN of fewer than three points."""
+    rest = y - np.polyval(np.polyfit(x, y, 1), x) if x.size > 2 else np.nan
+    return float(1 - np.sum(rest**2) / np.sum((y - y.mean()) ** 2))
 
 
 def diffusion(run: xr.Dataset, relaxation: xr.Dataset) -> str:
@@ -182,8 +183,12 @@ def variance(series: xr.DataArray, tau: xr.DataArray) -> xr.DataArray:
     """
     length = series.sizes["time"] // BLOCKS
     means = series.isel(time=slice(length * BLOCKS)).coarsen(time=length).mean()
-    b = duration(series) * length / series.sizes["time"]
-    return means.var("time", ddof=1) * (BLOCKS - 1) / BLOCKS / (of_mean(b, tau) - of_mean(BLOCKS * b, tau))
+    return of_blocks(means.var("time", ddof=1), duration(series) * length / series.sizes["time"], tau)
+
+
+def of_blocks(squares: xr.DataArray, b: float, tau: xr.DataArray) -> xr.DataArray:
+    """σ² of a series from the variance of the means of its blocks of length b."""
+    return squares * (BLOCKS - 1) / BLOCKS / (of_mean(b, tau) - of_mean(BLOCKS * b, tau))
 
 
 def of_mean(t: float, tau: xr.DataArray) -> xr.DataArray:
@@ -196,18 +201,43 @@ def duration(series: xr.DataArray) -> float:
     return series.sizes["time"] * float(series["time"].diff("time").mean())
 
 
-def halves(run: xr.Dataset, tau: xr.DataArray) -> str:
-    """Second half of the coldest runs less the first, in standard errors: those of halves that are correlated."""
+def halves(run: xr.Dataset, relaxation: xr.Dataset) -> str:
+    """Second half of the coldest runs less the first, in standard errors: from how far blocks of one half vary.
+
+    A drift makes both halves differ by more than their blocks do. Energy and pressure are those of the relaxation run, which
+    is the longest.
+    """
     coldest = int(run["temperature"].values.argmin())
-    found = []
-    for name, series in series_of(run.isel(temperature=coldest)).items():
-        t = duration(series)
-        middle = series.sizes["time"] // 2
-        first, second = (series.isel(time=part).mean("time") for part in (slice(middle), slice(middle, None)))
-        tau_cold = tau.isel(temperature=coldest)
-        error2 = 4 * variance(series, tau_cold) * (of_mean(t / 2, tau_cold) - of_mean(t, tau_cold))
-        found.append(f"{name} {float((second - first).sum()) / np.sqrt(float(error2.sum())):+.1f}".replace("-", "−"))
-    return ", ".join(found)
+    run, relaxation = run.isel(temperature=coldest), relaxation.isel(temperature=coldest)
+    tau = dg.relaxation_time(relaxation["scattering"].load())
+    found = {name: apart(*blocks_of(series), tau) for name, series in series_of(run).items()}
+    for name, variable in (("U", "potential_energy"), ("P", "pressure")):
+        found[name] = apart(*uneven_blocks_of(relaxation[variable].load(), relaxation["time"].load()), tau)
+    return ", ".join(f"{name} {each:+.1f}".replace("-", "−") for name, each in found.items())
+
+
+def apart(means: xr.DataArray, b: float, tau: xr.DataArray) -> float:
+    """Second half of a series of blocks of length b less the first, in standard errors, of all replicas."""
+    each = means.coarsen(block=BLOCKS).construct(block=("half", "block"))
+    sigma2 = of_blocks(each.var("block", ddof=1).mean("half"), b, tau)
+    h = BLOCKS * b
+    error2 = 4 * sigma2 * (of_mean(h, tau) - of_mean(2 * h, tau))
+    return float(each.mean("block").diff("half").sum() / np.sqrt(error2.sum()))
+
+
+def blocks_of(series: xr.DataArray) -> tuple[xr.DataArray, float]:
+    """Means of the blocks of both halves of a series of frames at equal intervals, and the length of a block."""
+    length = series.sizes["time"] // (2 * BLOCKS)
+    means = series.isel(time=slice(length * 2 * BLOCKS)).coarsen(time=length).mean()
+    return means.rename(time="block"), duration(series) * length / series.sizes["time"]
+
+
+def uneven_blocks_of(series: xr.DataArray, time: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """The same of frames at the times of each replica, which may be uneven."""
+    elapsed = time - time.min("time")
+    b = elapsed.max("time") / (2 * BLOCKS)
+    block = np.floor(np.minimum(elapsed / b, 2 * BLOCKS - 1))
+    return xr.concat([series.where(block == k).mean("time") for k in range(2 * BLOCKS)], "block"), b
 
 
 COST = ("system", "core hours", "of them simulation")
@@ -224,12 +254,12 @@ def main() -> None:
     store = Path(sys.argv[1])
     tree = dg.open_store(store)
     systems = read_results(tree).systems
-    markdown(CHECKS, [checks(system, tree[system.name]) for system in systems])
+    print(markdown(CHECKS, [checks(system, tree[system.name]) for system in systems]))
     print()
-    markdown(REPLICAS, [between_replicas(system.name, tree[system.name]) for system in systems])
+    print(markdown(REPLICAS, [between_replicas(system.name, tree[system.name]) for system in systems]))
     print()
     seconds = core_seconds_of(store)
-    markdown(COST, [cost(system.name, seconds) for system in systems])
+    print(markdown(COST, [cost(system.name, seconds) for system in systems]))
 
 
 if __name__ == "__main__":

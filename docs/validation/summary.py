@@ -1,59 +1,69 @@
-"""Tables of docs/validation.md and figures of all systems, from their tables alone.
+"""Tables of docs/validation.md, and figures of all systems, from their tables alone.
 
-`python docs/validation/summary.py docs/validation FIGURES` prints Markdown, and draws into a folder. Systems are run one after
-the other, in stores of their own; only the first figure, which shows particles, needs such a store.
+`python docs/validation/summary.py TABLES PAGE FIGURES` writes the tables into a page, each between `<!-- name -->` and
+`<!-- end -->`, and draws into a folder. Systems are run one after the other, in stores of their own; only the first figure,
+which shows particles, needs such a store.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import stdtr
 
 import daskglass as dg
 from daskglass.physics.systems import Mixture, temperature_scale
-from daskglass.report.claims import judge
-from daskglass.report.claims.strata import fold, spreads
+from daskglass.report import collapse
+from daskglass.report.chance import lines_freedom
+from daskglass.report.claims import RULE, judge
+from daskglass.report.claims.one_line import group_of
+from daskglass.report.claims.strata import arrhenius, fold, spreads
+from daskglass.report.claims.verdicts import decided
+from daskglass.report.fits import Group, least_squares, one_line
 from daskglass.report.numbers import percent, with_error
 from daskglass.report.page import write_figure
 from daskglass.report.results import Results, SystemResults, read_results
+from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS
 from daskglass.store.tables import Tables, read_tables
+
+VARIABLES = (SOFTNESS, LOCAL_ENTROPY)
 
 
 def main() -> None:
-    """Print all tables, and draw the figures."""
-    tables, folder = map(Path, sys.argv[1:3])
+    """Write all tables, and draw the figures."""
+    tables, page, folder = map(Path, sys.argv[1:])
     results = together(read_tables(tables))
-    for system in results.systems:
-        print(f"\n### {system.name}\n")
-        markdown(BY_TEMPERATURE, by_temperature(system))
-    print("\n### Systems\n")
-    markdown(BY_SYSTEM, [of_system(system) for system in results.systems])
-    print("\n### At the coldest T\n")
-    markdown(COLDEST, [at_the_coldest(system) for system in results.systems])
-    print("\n### τ_α against T/T_A\n")
-    markdown(ONE_CURVE, on_one_curve(results.systems))
-    print("\n### Equal dynamics\n")
-    markdown(EQUAL, equal_dynamics(results.systems))
-    print("\n### Ranges below their own T_A\n")
-    markdown(RANGES, (row for system in results.systems for row in own_ranges(system)))
-    print("\n### Claims\n")
-    markdown(("claim", "verdict", "numbers"), claims(results))
+    page.write_text(written(page.read_text(encoding="utf-8"), results), encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(2, len(results.figures) + 1):
         write_figure(results, number, folder)
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table."""
-    for cells in (head, ["---"] * len(head), *rows):
-        print(f"| {' | '.join(cells)} |")
+def written(page: str, results: Results) -> str:
+    """Page with the tables of some results."""
+    for name, text_of in TABLES.items():
+        text = text_of(results)
+        page, count = re.subn(
+            f"(?<=<!-- {name} -->\n\n).*?(?=\n\n<!-- end -->)", lambda _, text=text: text, page, flags=re.DOTALL
+        )
+        if count != 1:
+            raise ValueError(f"the page has {count} places for {name}")
+    return page
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 def together(tables: dict[str, Tables]) -> Results:
@@ -81,22 +91,217 @@ def without_particles(tables: Tables) -> xr.Dataset:
     )  # fmt: skip
 
 
-# --- results -------------------------------------------------------------------------------------------------------
+# --- claims --------------------------------------------------------------------------------------------------------
+
+
+def claims(results: Results) -> str:
+    """Verdict of each claim, with its rule, its numbers and what would decide it."""
+    parts = [RULE]
+    for number, claim in enumerate(judge(results), start=1):
+        more = [f"{text}." for text in (claim.power, claim.remedy) if text]
+        parts += [
+            f"### {number}. {claim.text}: {claim.verdict}",
+            "\n".join(f"- {reason}" for reason in claim.reasons),
+            " ".join([f"Tested: {claim.rule}.", *more]),
+        ]
+    return "\n\n".join(parts)
+
+
+DROPPED = (0, 1, 2)  # of the hottest temperatures of a fit
+BENDS = ("system", "all T of the fit", "without the hottest", "without the two hottest")
+
+
+def bends(results: Results) -> Iterator[list[str]]:
+    """Largest bend of a stratum of each system, and the verdict, with and without the hottest temperatures of the fits."""
+    for system in results.systems:
+        row = [system.name]
+        for dropped in DROPPED:
+            fewer = system.ensemble.assign(supercooled=system.ensemble["supercooled"] - dropped)
+            found = arrhenius(replace(system, ensemble=fewer), *VARIABLES)
+            verdict = decided("", "", [found]).verdict
+            row.append(
+                f"{percent(*max(((t.value, t.error) for t in found.tests), key=lambda t: abs(t[0])))}, {verdict}"
+            )
+        yield row
+
+
+COLDEST = (
+    "system", "T", "the paper’s", "τ_α", "recall", "P_R between strata of S", "of local s⁽²⁾", "of S over of local s⁽²⁾",
+)  # fmt: skip
+
+
+def coldest(results: Results) -> Iterator[list[str]]:
+    """What the paper says of its coldest temperature."""
+    for system in results.systems:
+        row = system.ensemble.isel(temperature=-1)
+        (S, S_err), (x, x_err) = ((of[-1] for of in spreads(system, each.name)) for each in VARIABLES)
+        yield [
+            system.name,
+            f"{system.temperature[-1]:.2f}",
+            f"{system.coldest_of_the_paper():.2f}",
+            value(row, "relaxation_time"),
+            percent(float(row["recall"]), float(row["recall_err"])),
+            fold(S, S_err),
+            fold(x, x_err),
+            with_error(np.exp(S - x), np.exp(S - x) * math.hypot(S_err, x_err)),
+        ]
+
+
+LINES = ("system", "slope of y_Σ", "slope of y_E", "strata", "rms distance from the line, y_Σ", "y_E")
+
+
+def lines(results: Results) -> Iterator[list[str]]:
+    """Lines of the scaled barriers in s⁽²⁾, of each system and of all, and how far strata are from them."""
+    found = {
+        name: [group_of(collapse.points(system, results.inherent), of) for of in ("entropy", "energy")]
+        for name, system in ((system.name, system) for system in results.systems)
+    }
+    known = {name: groups for name, groups in found.items() if all(isinstance(group, Group) for group in groups)}
+    for name, groups in found.items():
+        if name in known:
+            slopes, apart = zip(*map(line_of, groups), strict=True)
+            yield [name, *slopes, str(groups[0].x.size), *apart]
+        else:
+            yield [name, *("errors unknown" for _ in range(2)), "–", "–", "–"]
+    ones = [one_line([groups[k] for groups in known.values()], 1.0) for k in range(2)]
+    slopes = [with_error(one.line.values[1], np.sqrt(one.line.covariance[1, 1])) for one in ones]
+    strata = sum(groups[0].x.size for groups in known.values())
+    yield ["one line", *slopes, str(strata), *(f"{one.deviation:.2f}" for one in ones)]
+
+
+def line_of(group: Group) -> tuple[str, str]:
+    """Slope of the line of a system with its error, to first order, and the rms distance of its strata from it."""
+    design = np.column_stack([np.ones_like(group.x), group.x])
+    terms = np.column_stack([np.eye(group.y.size), -group.y])
+    slope = np.polyfit(group.x, group.y, 1)[0]
+    fit = least_squares(design, group.y, terms @ group.covariance @ terms.T + np.diag((slope * group.x_err) ** 2))
+    apart = np.sqrt(np.mean((group.y - fit.fitted) ** 2))
+    return with_error(fit.values[1], np.sqrt(fit.excess * fit.covariance[1, 1])), f"{apart:.2f}"
+
+
+# --- dynamics ------------------------------------------------------------------------------------------------------
+
+# header, and what two systems have in common where they move alike
+ALIKE: dict[str, Callable[[SystemResults], xr.DataArray]] = {
+    "τ_α": lambda system: system.ensemble["relaxation_time"],
+    "τ_α √T": lambda system: system.ensemble["relaxation_time"] * np.sqrt(system.temperature),
+    "D": lambda system: system.ensemble["diffusivity"],
+    "rearranging": lambda system: system.ensemble["rearranging_fraction"],
+}
+ONE_CURVE = ("system", *(f"by {name}" for name in ALIKE), "T_A from S", "T_A from local s⁽²⁾", "the paper’s T")
+FACTORS = (1.0, 4.0)  # of temperatures, to search
+
+
+def one_curve(results: Results) -> Iterator[list[str]]:
+    """Factors on T that bring what moves onto the curve of the first system, beside those of T_A and of the paper."""
+    first, *others = results.systems
+    for system in others:
+        factors = {name: factor(first, system, quantity) for name, quantity in ALIKE.items()}
+        ratio = temperature_scale(system.delta) / temperature_scale(first.delta)
+        yield [
+            system.name,
+            *(f"{found:.2f}, rms {apart:.2f}" for found, apart in factors.values()),
+            *(of_onsets(first, system, each.name, factors["τ_α"][0]) for each in VARIABLES),
+            f"{ratio:.2f}",
+        ]
+
+
+def factor(
+    first: SystemResults, system: SystemResults, quantity: Callable[[SystemResults], xr.DataArray]
+) -> tuple[float, float]:
+    """Factor on T after which ln of a quantity lies closest to that of the first system, and rms of what is left."""
+    (x, y), (u, v) = ((1 / each.temperature, np.log(quantity(each).values)) for each in (first, system))
+
+    def apart(factor: float) -> NDArray[np.float64]:
+        inside = (factor * u >= x.min()) & (factor * u <= x.max())
+        return v[inside] - np.interp(factor * u[inside], x, y)
+
+    found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=FACTORS, method="bounded")
+    if np.isclose(found.x, FACTORS, rtol=1e-3).any():
+        raise ValueError(f"{system.name}: no factor from {FACTORS[0]} to {FACTORS[1]} is best: widen FACTORS")
+    return float(found.x), float(np.sqrt(found.fun))
+
+
+def of_onsets(first: SystemResults, system: SystemResults, variable: str, factor: float) -> str:
+    """Ratio of two T_A, and the p-value, by Student's t, of the factor that it should be."""
+    (T_0, error_0), (T, error) = (each.onset(variable) for each in (first, system))
+    relative = math.hypot(error_0 / T_0, error / T)
+    freedom = min(lines_freedom(each.cold(variable)) for each in (first, system))
+    p = 2 * stdtr(freedom, -abs(np.log(T / T_0 / factor)) / relative)
+    return f"{with_error(T / T_0, T / T_0 * relative)}, p = {p:.2g}"
+
+
+RANGES = ("system", "strata of", "coldest T that lie below the T_A of their fit, and that T_A")
+FEWEST = 4  # temperatures of a range
+
+
+def ranges(results: Results) -> Iterator[list[str]]:
+    """Ranges of temperatures that are supercooled by the T_A that they give, all in the strata of the tables."""
+    for system in results.systems:
+        for variable, label in zip(VARIABLES, ("S", "local s⁽²⁾"), strict=True):
+            P = system.fits(variable.name)[["probability", "events", "probability_err"]].sortby("temperature")
+            T = P["temperature"].values
+            found = []
+            for count in range(FEWEST, T.size + 1):
+                T_A = float(dg.onset_temperature(dg.arrhenius(P.isel(temperature=slice(count)))))
+                if (T_A > T).sum() == count:
+                    found.append(f"{count}: {T_A:.3f}")
+            yield [system.name, label, ", ".join(found)]
+
+
+# --- systems and temperatures --------------------------------------------------------------------------------------
+
+SYSTEMS = (
+    "system", "time step", "T in the fits of S, of local s⁽²⁾", "T_A from S", "T_A from local s⁽²⁾", "P_R(T_A) from S",
+    "P_R(T_A) from local s⁽²⁾", "Pearson, pooled", "held-out accuracy", "common scatter s of ln P_R",
+)  # fmt: skip
+
+
+def systems(results: Results) -> Iterator[list[str]]:
+    """What is one number for each system."""
+    for system in results.systems:
+        scatter = system.fits("softness")["scatter"].values
+        yield [
+            system.name,
+            f"{system.production.attrs['timestep']:.5g}",
+            ", ".join(str(system.cold(each.name)) for each in VARIABLES),
+            *(with_error(*system.onset(each.name)) for each in VARIABLES),
+            *(onset_probability(system.fits(each.name)) for each in VARIABLES),
+            value(system.ensemble, "pearson_pooled"),
+            f"{float(system.model['accuracy']):.3f}",
+            f"{scatter.min():.3f} to {scatter.max():.3f}",
+        ]
+
+
+def onset_probability(fits: xr.Dataset) -> str:
+    """P_R(T_A), with the error of its logarithm, which is the last of the terms of the scaled barriers, over itself."""
+    P = float(fits["onset_probability"])
+    error = np.sqrt(fits["scaled_entropy_terms_cov"].values[-1, -1]) if "scaled_entropy_terms_cov" in fits else np.nan
+    return with_error(P, P * abs(np.log(P)) * error)
+
 
 # header, variable and what it is multiplied by
 QUANTITIES = (
     ("τ_α", "relaxation_time", 1), ("10³ D", "diffusivity", 1000), ("U", "potential_energy", 1), ("P", "pressure", 1),
-    ("s⁽²⁾", "s2", 1), ("rearranging", "rearranging_fraction", 1), ("recall", "recall", 1), ("precision", "precision", 1),
-    ("Pearson", "pearson", 1),
+    ("s⁽²⁾", "s2", 1), ("thermal s⁽²⁾", "s2_thermal", 1), ("rearranging", "rearranging_fraction", 1), ("recall", "recall", 1),
+    ("precision", "precision", 1), ("Pearson", "pearson", 1),
 )  # fmt: skip
-BY_TEMPERATURE = ("T", *(head for head, _, _ in QUANTITIES))
+WITHOUT_CORE = ("s⁽²⁾, core omitted", "thermal s⁽²⁾, core omitted")
+BY_TEMPERATURE = ("T", *(head for head, _, _ in QUANTITIES), *WITHOUT_CORE)
 
 
-def by_temperature(system: SystemResults) -> Iterator[list[str]]:
-    """Rows of a system, from hot to cold."""
-    for k, T in enumerate(system.temperature):
-        row = system.ensemble.isel(temperature=k)
-        yield [f"{T:.2f}", *(brief(row, name, factor) for _, name, factor in QUANTITIES)]
+def by_temperature(results: Results) -> str:
+    """A table for each system, from hot to cold."""
+    parts = []
+    for system in results.systems:
+        rows = []
+        for k, T in enumerate(system.temperature):
+            row = system.ensemble.isel(temperature=k)
+            numbers = [brief(row, name, factor) for _, name, factor in QUANTITIES]
+            omitted = [f"{without_core(system, row[name]):.3f}".replace("-", "−") for name in ("g", "g_thermal")]
+            rows.append([f"{T:.2f}", *numbers, *omitted])
+        parts += [f"### Δ = {system.delta:g}", markdown(BY_TEMPERATURE, rows)]
+    return "\n\n".join(parts)
 
 
 def brief(row: xr.Dataset, name: str, factor: float) -> str:
@@ -111,13 +316,11 @@ def brief(row: xr.Dataset, name: str, factor: float) -> str:
     return text.replace("-", "−")
 
 
-def core(system: SystemResults) -> str:
-    """What s⁽²⁾ gains where the core is left out, as the published curves have it: its range over the temperatures."""
+def without_core(system: SystemResults, g: xr.DataArray) -> float:
+    """s⁽²⁾ as the published curves have it."""
     counts = np.bincount(system.production["species"].values)
-    g = system.ensemble["g"].assign_coords(fraction=("neighbor", counts / counts.sum()))
-    density = float(system.ensemble["density"])
-    gained = dg.excess_entropy(g, density, core="omit") - dg.excess_entropy(g, density)
-    return " to ".join(dict.fromkeys(f"{float(end):.4f}" for end in (gained.min(), gained.max())))
+    g = g.assign_coords(fraction=("neighbor", counts / counts.sum()))
+    return float(dg.excess_entropy(g, float(system.ensemble["density"]), core="omit"))
 
 
 def value(row: xr.Dataset, name: str) -> str:
@@ -125,128 +328,16 @@ def value(row: xr.Dataset, name: str) -> str:
     return with_error(float(row[name]), float(row[f"{name}_err"]))
 
 
-BY_SYSTEM = (
-    "system", "time step", "supercooled T", "T_A from S", "T_A from local s⁽²⁾", "Pearson, pooled",
-    "P_R(T_A)", "held-out accuracy", "common scatter s of ln P_R", "core",
-)  # fmt: skip
-
-
-def of_system(system: SystemResults) -> list[str]:
-    """Row of a system."""
-    fits = system.fits("softness")
-    scatter = fits["scatter"].values
-    return [
-        system.name,
-        f"{system.production.attrs['timestep']:.5g}",
-        str(system.cold("softness")),
-        with_error(*system.onset("softness")),
-        with_error(*system.onset("local_entropy")),
-        value(system.ensemble, "pearson_pooled"),
-        f"{float(fits['onset_probability']):.3f}",
-        f"{float(system.model['accuracy']):.3f}",
-        f"{scatter.min():.3f} to {scatter.max():.3f}",
-        core(system),
-    ]
-
-
-COLDEST = (
-    "system", "T", "the paper’s", "τ_α", "recall", "P_R between strata of S", "of local s⁽²⁾", "of S over of local s⁽²⁾",
-)  # fmt: skip
-
-
-def at_the_coldest(system: SystemResults) -> list[str]:
-    """Row of a system: what the paper says of its coldest temperature."""
-    row = system.ensemble.isel(temperature=-1)
-    (S, S_err), (x, x_err) = ((of[-1] for of in spreads(system, name)) for name in ("softness", "local_entropy"))
-    return [
-        system.name,
-        f"{system.temperature[-1]:.2f}",
-        f"{system.coldest_of_the_paper():.2f}",
-        value(row, "relaxation_time"),
-        percent(float(row["recall"]), float(row["recall_err"])),
-        fold(S, S_err),
-        fold(x, x_err),
-        with_error(np.exp(S - x), np.exp(S - x) * math.hypot(S_err, x_err)),
-    ]
-
-
-ONE_CURVE = ("system", "T_A/T", "by τ_α: T_A over its own", "rms of ln τ_α", "by τ_α √T", "rms of ln τ_α √T")
-FACTORS = (0.6, 1.6)  # on T_A, to search
-
-
-def on_one_curve(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
-    """How far τ_α(T/T_A) is from that of the first system: what T_A had to be for it to lie there, and what is left then.
-
-    The error is of the ratio of the two T_A, from softness.
-    """
-    first, *others = systems
-    for system in others:
-        errors = [error / T_A for T_A, error in (each.onset("softness") for each in (first, system))]
-        inverse, _ = relaxation(system, 0.0)
-        row = [system.name, f"{inverse.min():.2f} to {inverse.max():.2f}"]
-        for power in (0.0, 0.5):
-            curve, (x, y) = relaxation(first, power), relaxation(system, power)
-
-            def apart(factor: float, curve=curve, x=x, y=y) -> np.ndarray:
-                inside = (factor * x >= curve[0].min()) & (factor * x <= curve[0].max())
-                return y[inside] - np.interp(factor * x[inside], *curve)
-
-            found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=FACTORS, method="bounded")
-            if np.isclose(found.x, FACTORS, rtol=1e-3).any():
-                raise ValueError(f"{system.name}: no factor from {FACTORS[0]} to {FACTORS[1]} is best: widen FACTORS")
-            row += [with_error(found.x, found.x * math.hypot(*errors)), f"{np.sqrt(found.fun):.3f}"]
-        yield row
-
-
-def relaxation(system: SystemResults, power: float) -> tuple[np.ndarray, np.ndarray]:
-    """T_A/T, rising, and ln τ_α T^power."""
-    T, tau = system.temperature, system.ensemble["relaxation_time"].values
-    return system.onset("softness")[0] / T, np.log(tau * T**power)
-
-
-EQUAL = ("system", "τ_α", "D", "rearranging fraction", "T_A from S", "the paper’s temperatures")
-
-
-def equal_dynamics(systems: Sequence[SystemResults]) -> Iterator[list[str]]:
-    """Temperatures at which a system is as fast as the first one, over those of the first; and the two that should be."""
-    first, *others = systems
-    for system in others:
-        row = [system.name]
-        for name in ("relaxation_time", "diffusivity", "rearranging_fraction"):
-            (x, y), (T, of) = ((each.temperature, np.log(each.ensemble[name].values)) for each in (first, system))
-            order = np.argsort(y)
-            ratio = T / np.interp(of, y[order], x[order], left=np.nan, right=np.nan)
-            row.append(f"{np.nanmin(ratio):.3f} to {np.nanmax(ratio):.3f}")
-        (T_A, error), (own, own_error) = (each.onset("softness") for each in (first, system))
-        ratio = own / T_A
-        row += [
-            with_error(ratio, ratio * math.hypot(error / T_A, own_error / own)),
-            f"{temperature_scale(system.delta) / temperature_scale(first.delta):.3f}",
-        ]
-        yield row
-
-
-RANGES = ("system", "strata of", "coldest T that lie below the T_A of their fit, and that T_A")
-FEWEST = 4  # temperatures of a range
-
-
-def own_ranges(system: SystemResults) -> Iterator[list[str]]:
-    """Ranges of temperatures that are supercooled by the T_A that they give, all in the strata of the tables."""
-    for variable, label in (("softness", "S"), ("local_entropy", "local s⁽²⁾")):
-        P = system.fits(variable)[["probability", "events", "probability_err"]].sortby("temperature")
-        T = P["temperature"].values
-        found = []
-        for count in range(FEWEST, T.size + 1):
-            T_A = float(dg.onset_temperature(dg.arrhenius(P.isel(temperature=slice(count)))))
-            if (T_A > T).sum() == count:
-                found.append(f"{count}: {T_A:.3f}")
-        yield [system.name, label, ", ".join(found)]
-
-
-def claims(results: Results) -> Iterator[list[str]]:
-    """What the page says of each claim."""
-    for claim in judge(results):
-        yield [claim.text, claim.verdict, "; ".join(claim.reasons)]
+TABLES: dict[str, Callable[[Results], str]] = {
+    "claims": claims,
+    "bends": lambda results: markdown(BENDS, bends(results)),
+    "coldest": lambda results: markdown(COLDEST, coldest(results)),
+    "lines": lambda results: markdown(LINES, lines(results)),
+    "one curve": lambda results: markdown(ONE_CURVE, one_curve(results)),
+    "ranges": lambda results: markdown(RANGES, ranges(results)),
+    "systems": lambda results: markdown(SYSTEMS, systems(results)),
+    "by temperature": by_temperature,
+}
 
 
 if __name__ == "__main__":

@@ -294,6 +294,7 @@ def pearson(*values: float, error: float = 0.01) -> Change:
         ((0.5, 0.3, 0.1), 0.01, "refuted"),
         ((0.1, 0.2, 0.25), 0.01, "refuted"),  # not to 0.5
         ((0.1, 0.6, 0.45), 0.01, "refuted"),  # falls
+        ((0.54, 0.525, 0.57), 0.001, "refuted"),  # falls by as much as it rises in each step on average
         ((0.1, 0.31, 0.5), 0.1, "not decidable here"),
     ],
 )

@@ -17,13 +17,13 @@ from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVaria
 from daskglass.variables import UNITS
 
 HALF, ABOUT = 0.5, 0.1  # the correlation that the paper calls about 0.5, and what is still about that
-DIP = 0.05  # fall of the correlation between neighbours: a tenth of its rise to 0.5
+DIP = 0.5  # fall of the correlation between neighbouring Δ, of the average rise between them
 ENOUGH_SYSTEMS = 3
 STEP = 0.05  # of the whole rise of s⁽²⁾: a fall between neighbouring bins of half their average rise
 
 CORRELATION = (
-    f"three tests: the slope in Δ is above 0; margin of a fall between neighbouring Δ: {DIP:g}; the largest Δ lies within "
-    f"{HALF:g} ± {ABOUT:g}"
+    f"three tests: the slope in Δ is above 0; margin of a fall between neighbouring Δ: half the average rise "
+    f"between them; the largest Δ lies within {HALF:g} ± {ABOUT:g}"
 )
 MONOTONIC = (
     f"steps between neighbouring softness bins, one-sided; margin of a fall: {percent(STEP)} of the whole rise; errors of bins "
@@ -49,7 +49,8 @@ def correlation(results: Results, other: StructuralVariable) -> list[Finding]:
     if not (np.isfinite(r) & (error > 0)).all():
         return [Finding("", values, remedy=ERRORS)]
     steps, step_errors = np.diff(r), np.hypot(error[1:], error[:-1])
-    falls = tuple(departure(-step, e, DIP, signed=True) for step, e in zip(steps, step_errors, strict=True))
+    margin = DIP * max(0.0, steps.mean())
+    falls = tuple(departure(-step, e, margin, signed=True) for step, e in zip(steps, step_errors, strict=True))
     last = departure(r[-1] - HALF, error[-1], ABOUT)
     return [
         _slope(np.array([s.delta for s in systems]), r, error, values, remedy),
