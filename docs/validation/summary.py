@@ -1,8 +1,8 @@
 """Tables of docs/validation.md, and figures of all systems, from their tables alone.
 
 `python docs/validation/summary.py TABLES PAGE FIGURES` writes the tables into a page, each between `<!-- name -->` and
-`<!-- end -->`, and draws into a folder. Systems are run one after the other, in stores of their own; only the first figure,
-which shows particles, needs such a store.
+`<!-- end -->`, and draws into a folder, with s⁽²⁾ as in the published curves. Only the first figure, which shows particles,
+needs a store.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ def main() -> None:
     results = together(read_tables(tables))
     page.write_text(written(page.read_text(encoding="utf-8"), results), encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
+    published = replace(results, systems=tuple(as_published(system) for system in results.systems))
     for number in range(2, len(results.figures) + 1):
-        write_figure(results, number, folder)
+        write_figure(published, number, folder)
 
 
 def written(page: str, results: Results) -> str:
@@ -89,6 +90,20 @@ def without_particles(tables: Tables) -> xr.Dataset:
         inherent, axes | {"time": np.arange(frames), "species": ("particle", np.repeat(np.arange(counts.size), counts))},
         dict(tables.attrs),
     )  # fmt: skip
+
+
+def as_published(system: SystemResults) -> SystemResults:
+    """A system whose entropies leave the core out, as the published curves do; errors stay as they are."""
+    ensemble, counts = system.ensemble, np.bincount(system.production["species"].values)
+    entropies = {
+        name.replace("g", "s2", 1): dg.excess_entropy(
+            ensemble[name].assign_coords(fraction=("neighbor", counts / counts.sum())),
+            float(ensemble["density"]),
+            core="omit",
+        )
+        for name in ("g", "g_thermal", "g_grouped_pooled", "g_grouped_thermal_pooled")
+    }
+    return replace(system, ensemble=ensemble.assign(entropies))
 
 
 # --- claims --------------------------------------------------------------------------------------------------------
@@ -294,11 +309,11 @@ def by_temperature(results: Results) -> str:
     """A table for each system, from hot to cold."""
     parts = []
     for system in results.systems:
-        rows = []
+        rows, published = [], as_published(system).ensemble
         for k, T in enumerate(system.temperature):
             row = system.ensemble.isel(temperature=k)
             numbers = [brief(row, name, factor) for _, name, factor in QUANTITIES]
-            omitted = [f"{without_core(system, row[name]):.3f}".replace("-", "−") for name in ("g", "g_thermal")]
+            omitted = [f"{float(published[name][k]):.3f}".replace("-", "−") for name in ("s2", "s2_thermal")]
             rows.append([f"{T:.2f}", *numbers, *omitted])
         parts += [f"### Δ = {system.delta:g}", markdown(BY_TEMPERATURE, rows)]
     return "\n\n".join(parts)
@@ -314,13 +329,6 @@ def brief(row: xr.Dataset, name: str, factor: float) -> str:
     shown = f"{error:.{digits}f}"
     text = f"{value:.{digits}f}({shown if error >= 1 else shown.replace('.', '').lstrip('0')})"
     return text.replace("-", "−")
-
-
-def without_core(system: SystemResults, g: xr.DataArray) -> float:
-    """s⁽²⁾ as the published curves have it."""
-    counts = np.bincount(system.production["species"].values)
-    g = g.assign_coords(fraction=("neighbor", counts / counts.sum()))
-    return float(dg.excess_entropy(g, float(system.ensemble["density"]), core="omit"))
 
 
 def value(row: xr.Dataset, name: str) -> str:
