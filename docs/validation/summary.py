@@ -17,8 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import stdtr
 
 import daskglass as dg
@@ -204,7 +202,7 @@ ALIKE: dict[str, Callable[[SystemResults], xr.DataArray]] = {
     "rearranging": lambda system: system.ensemble["rearranging_fraction"],
 }
 ONE_CURVE = ("system", *(f"by {name}" for name in ALIKE), "T_A from S", "T_A from local s⁽²⁾", "the paper’s T")
-FACTORS = (1.0, 4.0)  # of temperatures, to search
+FACTORS = np.linspace(1, 4, 3001)  # of temperatures, to search
 
 
 def one_curve(results: Results) -> Iterator[list[str]]:
@@ -227,15 +225,14 @@ def factor(
     """Factor on T after which ln of a quantity lies closest to that of the first system, and rms of what is left."""
     (x, y), (u, v) = ((1 / each.temperature, np.log(quantity(each).values)) for each in (first, system))
 
-    def apart(factor: float) -> NDArray[np.float64]:
+    def apart(factor: float) -> float:
         inside = (factor * u >= x.min()) & (factor * u <= x.max())
         # a few points at an end of the curve say little
-        return v[inside] - np.interp(factor * u[inside], x, y) if inside.mean() >= 0.5 else np.array([np.inf])
+        if inside.mean() < 0.5:
+            return np.inf
+        return float(np.sqrt(np.mean((v[inside] - np.interp(factor * u[inside], x, y)) ** 2)))
 
-    found = minimize_scalar(lambda factor: np.mean(apart(factor) ** 2), bounds=FACTORS, method="bounded")
-    if np.isclose(found.x, FACTORS, rtol=1e-3).any():
-        raise ValueError(f"{system.name}: no factor from {FACTORS[0]} to {FACTORS[1]} is best: widen FACTORS")
-    return float(found.x), float(np.sqrt(found.fun))
+    return min(((factor, apart(factor)) for factor in FACTORS), key=lambda found: found[1])
 
 
 def of_onsets(first: SystemResults, system: SystemResults, variable: str, factor: float) -> str:
