@@ -29,4 +29,4 @@ def test_a_study_of_minutes_agrees_with_the_reference(tmp_path: Path) -> None:
     assert compared.returncode == 0, compared.stdout + compared.stderr
     found = pd.read_csv(tmp_path / "differences.csv").dropna(subset="value")
     numbers = found[found["system"] == "ka_0.0"].groupby("quantity").size()
-    assert {name: numbers.get(name) for name in COMPARED} == dict.fromkeys(COMPARED, 3)
+    assert {name: numbers.get(name) for name in COMPARED} == dict.fromkeys(COMPARED, 7)
