@@ -195,8 +195,7 @@ def test_bins_of_a_joint_histogram_have_the_units_of_their_variables(ensemble):
 # --- whoever computes it ---
 
 
-# of blocks of two frames, the last has one
-@pytest.mark.parametrize(("workers", "chunk"), [(1, 5), (2, 2)])
+@pytest.mark.parametrize(("workers", "chunk"), [(1, 5), (2, 1)])
 def test_results_do_not_depend_on_workers_or_chunks(finished_once, files, monkeypatch, workers, chunk):
     monkeypatch.setattr(layout, "CHUNK_FRAMES", chunk)
     assert not run_here(files, monkeypatch, workers=workers).failures
