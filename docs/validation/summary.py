@@ -27,7 +27,7 @@ from daskglass.report.claims import RULE, judge
 from daskglass.report.claims.one_line import group_of
 from daskglass.report.claims.strata import arrhenius, fold, spreads
 from daskglass.report.claims.verdicts import decided
-from daskglass.report.fits import Group, least_squares, one_line
+from daskglass.report.fits import Group, one_line
 from daskglass.report.numbers import percent, with_error
 from daskglass.report.page import write_figure
 from daskglass.report.results import Results, SystemResults, read_results
@@ -183,13 +183,17 @@ def lines(results: Results) -> Iterator[list[str]]:
 
 
 def line_of(group: Group) -> tuple[str, str]:
-    """Slope of the line of a system with its error, to first order, and the rms distance of its strata from it."""
+    """Slope of the line of a system with its error, to first order, and the rms distance of its strata from it.
+
+    All strata count alike: errors that they share, those of T_A and of the scale, would move a weighted line off all of them.
+    """
     design = np.column_stack([np.ones_like(group.x), group.x])
-    terms = np.column_stack([np.eye(group.y.size), -group.y])
-    slope = np.polyfit(group.x, group.y, 1)[0]
-    fit = least_squares(design, group.y, terms @ group.covariance @ terms.T + np.diag((slope * group.x_err) ** 2))
-    apart = np.sqrt(np.mean((group.y - fit.fitted) ** 2))
-    return with_error(fit.values[1], np.sqrt(fit.excess * fit.covariance[1, 1])), f"{apart:.2f}"
+    inverse = np.linalg.pinv(design)
+    line = inverse @ group.y
+    # y are numbers over one scale
+    gradient = np.append(inverse[1], -line[1])
+    variance = gradient @ group.covariance @ gradient + np.sum((inverse[1] * line[1] * group.x_err) ** 2)
+    return with_error(line[1], np.sqrt(variance)), f"{np.sqrt(np.mean((group.y - design @ line) ** 2)):.2f}"
 
 
 # --- dynamics ------------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ ENOUGH_SYSTEMS = 3
 STEP = 0.05  # of the whole rise of s⁽²⁾: a fall between neighbouring bins of half their average rise
 
 CORRELATION = (
-    f"three tests: the slope in Δ is above 0; margin of a fall between neighbouring Δ: half the average rise "
-    f"between them; the largest Δ lies within {HALF:g} ± {ABOUT:g}"
+    f"three tests: the slope in Δ is above 0; margin of a fall between neighbouring Δ: {percent(DIP)} of "
+    f"the average rise between them; the largest Δ lies within {HALF:g} ± {ABOUT:g}"
 )
 MONOTONIC = (
     f"steps between neighbouring softness bins, one-sided; margin of a fall: {percent(STEP)} of the whole rise; errors of bins "
