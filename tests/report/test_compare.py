@@ -126,6 +126,18 @@ def test_a_small_shift_of_all_temperatures_is_found_by_all_of_them_together() ->
     assert not found.agrees
 
 
+@pytest.mark.parametrize(
+    ("temperatures", "numbers", "shift", "found"), [(13, 200, 2.0, 0.65), (7, 56, 3.5, 0.8), (3, 28, 14.0, 0.83)]
+)
+def test_of_two_replicas_a_shift_is_found_as_often_as_the_docs_say(temperatures, numbers, shift, found) -> None:
+    x = np.random.default_rng(0).standard_normal((2, 4000, temperatures, 2)) * np.sqrt(2)
+    means, errors = x.mean(axis=-1), x.std(axis=-1, ddof=1) / np.sqrt(2)
+    t, freedom = student(means[0] - means[1] + shift * np.sqrt(2), *errors, 1.0, 1.0)
+    sigma = student_sigma(t, freedom)
+    largest = np.maximum(np.abs(sigma).max(axis=1), np.abs(sigma.sum(axis=1)) / np.sqrt(temperatures))
+    assert np.mean(largest > family_bound(3.0, numbers)) == pytest.approx(found, abs=0.03)
+
+
 def test_strata_are_not_put_together_as_if_they_were_independent() -> None:
     found = of(drawn(0), drawn(1))
     assert TOGETHER in row(found, "potential_energy").differences
