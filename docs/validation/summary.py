@@ -1,8 +1,8 @@
 """Tables of docs/validation.md, and figures of all systems, from their tables alone.
 
-`python docs/validation/summary.py TABLES PAGE FIGURES` writes the tables into a page, each between `<!-- name -->` and
-`<!-- end -->`, and draws into a folder, with s⁽²⁾ as in the published curves. Only the first figure, which shows particles,
-needs a store.
+`python docs/validation/summary.py TABLES PAGE FIGURES [STORE]` writes the tables into a page, each between `<!-- name -->` and
+`<!-- end -->`, and draws into a folder, with s⁽²⁾ as in the published curves. The first figure, which shows particles of the
+first system, is drawn where a store that has them is given.
 """
 
 from __future__ import annotations
@@ -30,22 +30,25 @@ from daskglass.report.claims.verdicts import decided
 from daskglass.report.fits import Group, one_line
 from daskglass.report.numbers import percent, with_error
 from daskglass.report.page import write_figure
-from daskglass.report.results import Results, SystemResults, read_results
+from daskglass.report.results import Results, SystemResults, open_results, read_results
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS
 from daskglass.store.tables import Tables, read_tables
 
 VARIABLES = (SOFTNESS, LOCAL_ENTROPY)
+FIGURES = 6  # of the paper
 
 
 def main() -> None:
     """Write all tables, and draw the figures."""
-    tables, page, folder = map(Path, sys.argv[1:])
+    tables, page, folder, *store = map(Path, sys.argv[1:])
     results = together(read_tables(tables))
     page.write_text(written(page.read_text(encoding="utf-8"), results), encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
     published = replace(results, systems=tuple(as_published(system) for system in results.systems))
-    for number in range(2, len(results.figures) + 1):
+    for number in range(2, FIGURES + 1):
         write_figure(published, number, folder)
+    if store:
+        write_figure(with_particles(published, open_results(*store)), 1, folder)
 
 
 def written(page: str, results: Results) -> str:
@@ -88,6 +91,13 @@ def without_particles(tables: Tables) -> xr.Dataset:
         inherent, axes | {"time": np.arange(frames), "species": ("particle", np.repeat(np.arange(counts.size), counts))},
         dict(tables.attrs),
     )  # fmt: skip
+
+
+def with_particles(results: Results, store: Results) -> Results:
+    """Results whose first system has the frames of a store."""
+    first, *rest = results.systems
+    (production,) = (system.production for system in store.systems if system.name == first.name)
+    return replace(results, systems=(replace(first, production=production), *rest))
 
 
 def as_published(system: SystemResults) -> SystemResults:
