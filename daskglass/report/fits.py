@@ -95,15 +95,18 @@ class OneLine:
 
     Attributes
     ----------
-    line : the one line, intercept and slope, with errors widened where they do not explain its squares
+    line : the likeliest line if all points lie on one, intercept and slope, with errors widened where they do not explain
+        its squares
+    through : the line through the points as measured, all of which count alike
     p : p-value of the F test of one line against one for each group
     apart : root mean square distance of the lines of the groups from the one line, at the points, relative to the
         range of y that the lines of the groups cover
     bent : the same of a parabola from the one line
-    deviation : root mean square distance of the points from the one line, in units of y
+    deviation : root mean square distance of the points from the line through them, in units of y
     """
 
     line: Fit
+    through: NDArray[np.float64]
     p: float
     apart: Tested
     bent: Tested
@@ -137,7 +140,8 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
     mine = (of[:, None] == np.arange(len(groups))).astype(np.float64)
     away = x - x.mean()
     design = np.column_stack([np.ones_like(x), away])
-    values = np.polyfit(away, y, 1)[::-1]
+    through = np.polyfit(x, y, 1)[::-1]
+    values = np.array([through @ [1, x.mean()], through[1]])
     for _ in range(HALVINGS):
         seen, covariance = _over_likeliest_scales(groups, design @ values, (values[1] * x_err) ** 2)
         one = least_squares(design, seen, covariance)
@@ -158,10 +162,11 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
     F = (one.squares - each.squares) / more / each.excess
     return OneLine(
         line=_at_zero(one, x.mean()),
+        through=through,
         p=float(fdtrc(more, each.freedom, max(F, 0.0))),
         apart=against(each, np.column_stack([mine, mine * away[:, None]])),
         bent=against(parabola, np.column_stack([design, away**2])),
-        deviation=float(np.sqrt(((y - one.fitted) ** 2).mean())),
+        deviation=float(np.sqrt(((y - through[0] - through[1] * x) ** 2).mean())),
     )
 
 

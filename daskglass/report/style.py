@@ -191,7 +191,8 @@ def strata_bar(
     alike = all(np.allclose(edges, other) for other, _ in strata)
     if not alike:
         middles = np.arange(1, middles.size + 1)
-        edges, text = np.arange(middles.size + 1) + 0.5, f"{text}, low to high"
+        # places have no unit
+        edges, text = np.arange(middles.size + 1) + 0.5, f"{text.partition(' (')[0]}, low to high"
     count = len(edges) - 1
     bar = figure.colorbar(
         ScalarMappable(BoundaryNorm(edges, count), strata_colours(count)),

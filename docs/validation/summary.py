@@ -27,9 +27,10 @@ from daskglass.report.claims import RULE, judge
 from daskglass.report.claims.one_line import group_of
 from daskglass.report.claims.strata import arrhenius, fold, spreads
 from daskglass.report.claims.verdicts import decided
-from daskglass.report.fits import Group, one_line
+from daskglass.report.figures import get_figure
+from daskglass.report.fits import Group
 from daskglass.report.numbers import percent, with_error
-from daskglass.report.page import write_figure
+from daskglass.report.page import file_name, write_figure
 from daskglass.report.results import Results, SystemResults, open_results, read_results
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS
 from daskglass.store.tables import Tables, read_tables
@@ -182,40 +183,45 @@ def lines(results: Results) -> Iterator[list[str]]:
     known = {name: groups for name, groups in found.items() if all(isinstance(group, Group) for group in groups)}
     for name, groups in found.items():
         if name in known:
-            slopes, apart = zip(*map(line_of, groups), strict=True)
+            slopes, apart = zip(*(line_of([group]) for group in groups), strict=True)
             yield [name, *slopes, str(groups[0].x.size), *apart]
         else:
             yield [name, *("errors unknown" for _ in range(2)), "–", "–", "–"]
-    ones = [one_line([groups[k] for groups in known.values()], 1.0) for k in range(2)]
-    slopes = [with_error(one.line.values[1], np.sqrt(one.line.covariance[1, 1])) for one in ones]
+    slopes, apart = zip(*(line_of([groups[k] for groups in known.values()]) for k in range(2)), strict=True)
     strata = sum(groups[0].x.size for groups in known.values())
-    yield ["one line", *slopes, str(strata), *(f"{one.deviation:.2f}" for one in ones)]
+    yield ["all", *slopes, str(strata), *apart]
 
 
-def line_of(group: Group) -> tuple[str, str]:
-    """Slope of the line of a system with its error, to first order, and the rms distance of its strata from it.
+def line_of(groups: Sequence[Group]) -> tuple[str, str]:
+    """Slope of the line through strata of systems with its error, to first order, and their rms distance from it.
 
     All strata count alike: errors that they share, those of T_A and of the scale, would move a weighted line off all of them.
     """
-    design = np.column_stack([np.ones_like(group.x), group.x])
+    x, x_err, y = (np.concatenate([getattr(group, name) for group in groups]) for name in ("x", "x_err", "y"))
+    design = np.column_stack([np.ones_like(x), x])
     inverse = np.linalg.pinv(design)
-    line = inverse @ group.y
-    # y are numbers over one scale
-    gradient = np.append(inverse[1], -line[1])
-    variance = gradient @ group.covariance @ gradient + np.sum((inverse[1] * line[1] * group.x_err) ** 2)
-    return with_error(line[1], np.sqrt(variance)), f"{np.sqrt(np.mean((group.y - design @ line) ** 2)):.2f}"
+    line = inverse @ y
+    variance, first = np.sum((inverse[1] * line[1] * x_err) ** 2), 0
+    for group in groups:
+        here = slice(first, first := first + group.y.size)
+        # y are numbers over one scale
+        gradient = np.append(inverse[1, here], -inverse[1, here] @ group.y)
+        variance += gradient @ group.covariance @ gradient
+    return with_error(line[1], np.sqrt(variance)), f"{np.sqrt(np.mean((y - design @ line) ** 2)):.2f}"
 
 
 # --- dynamics ------------------------------------------------------------------------------------------------------
 
+Quantity = Callable[[SystemResults], xr.DataArray]
+
 # header, and what two systems have in common where they move alike
-ALIKE: dict[str, Callable[[SystemResults], xr.DataArray]] = {
+ALIKE: dict[str, Quantity] = {
     "τ_α": lambda system: system.ensemble["relaxation_time"],
     "τ_α √T": lambda system: system.ensemble["relaxation_time"] * np.sqrt(system.temperature),
     "D": lambda system: system.ensemble["diffusivity"],
     "rearranging": lambda system: system.ensemble["rearranging_fraction"],
 }
-ONE_CURVE = ("system", *(f"by {name}" for name in ALIKE), "T_A from S", "T_A from local s⁽²⁾", "the paper’s T")
+ONE_CURVE = ("system", *(f"by {name}" for name in ALIKE), "by T_A from S", "by T_A from local s⁽²⁾", "the paper’s T")
 FACTORS = np.linspace(1, 4, 3001)  # of temperatures, to search
 
 
@@ -223,7 +229,7 @@ def one_curve(results: Results) -> Iterator[list[str]]:
     """Factors on T that bring what moves onto the curve of the first system, beside those of T_A and of the paper."""
     first, *others = results.systems
     for system in others:
-        factors = {name: factor(first, system, quantity) for name, quantity in ALIKE.items()}
+        factors = {name: closest(first, system, quantity) for name, quantity in ALIKE.items()}
         ratio = temperature_scale(system.delta) / temperature_scale(first.delta)
         yield [
             system.name,
@@ -233,29 +239,29 @@ def one_curve(results: Results) -> Iterator[list[str]]:
         ]
 
 
-def factor(
-    first: SystemResults, system: SystemResults, quantity: Callable[[SystemResults], xr.DataArray]
-) -> tuple[float, float]:
+def closest(first: SystemResults, system: SystemResults, quantity: Quantity) -> tuple[float, float]:
     """Factor on T after which ln of a quantity lies closest to that of the first system, and rms of what is left."""
+    return min(((factor, apart(first, system, quantity, factor)) for factor in FACTORS), key=lambda found: found[1])
+
+
+def apart(first: SystemResults, system: SystemResults, quantity: Quantity, factor: float) -> float:
+    """Rms of ln of a quantity from that of the first system, after a factor on T."""
     (x, y), (u, v) = ((1 / each.temperature, np.log(quantity(each).values)) for each in (first, system))
-
-    def apart(factor: float) -> float:
-        inside = (factor * u >= x.min()) & (factor * u <= x.max())
-        # a few points at an end of the curve say little
-        if inside.mean() < 0.5:
-            return np.inf
-        return float(np.sqrt(np.mean((v[inside] - np.interp(factor * u[inside], x, y)) ** 2)))
-
-    return min(((factor, apart(factor)) for factor in FACTORS), key=lambda found: found[1])
+    inside = (factor * u >= x.min()) & (factor * u <= x.max())
+    # a few points at an end of the curve say little
+    if inside.mean() < 0.5:
+        return np.inf
+    return float(np.sqrt(np.mean((v[inside] - np.interp(factor * u[inside], x, y)) ** 2)))
 
 
 def of_onsets(first: SystemResults, system: SystemResults, variable: str, factor: float) -> str:
-    """Ratio of two T_A, and the p-value, by Student's t, of the factor that it should be."""
+    """Ratio of two T_A, rms of ln τ_α over T/T_A, and the p-value, by Student's t, of the factor that it should be."""
     (T_0, error_0), (T, error) = (each.onset(variable) for each in (first, system))
     relative = math.hypot(error_0 / T_0, error / T)
     freedom = min(lines_freedom(each.cold(variable)) for each in (first, system))
     p = 2 * stdtr(freedom, -abs(np.log(T / T_0 / factor)) / relative)
-    return f"{with_error(T / T_0, T / T_0 * relative)}, p = {p:.2g}"
+    left = apart(first, system, ALIKE["τ_α"], T / T_0)
+    return f"{with_error(T / T_0, T / T_0 * relative)}, rms {left:.2f}, p = {p:.2g}"
 
 
 RANGES = ("system", "strata of", "coldest T that lie below the T_A of their fit, and that T_A")
@@ -348,6 +354,19 @@ def value(row: xr.Dataset, name: str) -> str:
     return with_error(float(row[name]), float(row[f"{name}_err"]))
 
 
+# --- figures -------------------------------------------------------------------------------------------------------
+
+
+def figures(results: Results) -> str:
+    """Figures and their captions."""
+    parts = []
+    for number, name in enumerate(results.figures[:FIGURES], start=1):
+        figure = get_figure(name)
+        image = f"![{figure.TITLE}](validation/figures/{file_name(name, number)}.png)"
+        parts += [image, f"Figure {number}. {figure.caption(results)}"]
+    return "\n\n".join(parts)
+
+
 TABLES: dict[str, Callable[[Results], str]] = {
     "claims": claims,
     "bends": lambda results: markdown(BENDS, bends(results)),
@@ -357,6 +376,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "ranges": lambda results: markdown(RANGES, ranges(results)),
     "systems": lambda results: markdown(SYSTEMS, systems(results)),
     "by temperature": by_temperature,
+    "figures": figures,
 }
 
 

@@ -250,6 +250,19 @@ def test_errors_along_x_count_as_errors_along_y_times_the_slope() -> None:
     assert error(0.02, 0.03) == pytest.approx(error(0.0, 0.05))
 
 
+def test_the_line_through_the_points_counts_them_all_alike() -> None:
+    x = np.linspace(-6, -4.5, 5)
+
+    def group(above: float, error: float) -> Group:
+        return Group(x, np.full(5, error), -1 + 2 * x + above, error**2 * np.diag([1.0, 1, 1, 1, 1, 0]))
+
+    found = one_line([group(1.0, 0.1), group(-1.0, 0.4)], MARGIN)
+    np.testing.assert_allclose(found.through, [-1, 2])
+    assert found.deviation == pytest.approx(1)
+    # the likeliest is closer to what is known better
+    assert found.line.values[0] > -0.5
+
+
 def test_groups_apart_by_the_margin_are_seldom_called_closer_or_farther() -> None:
     def shift(k: int, x: np.ndarray) -> np.ndarray:
         return size * np.array([1, -2, 1, 1, -1])[k] + 0 * x

@@ -49,11 +49,13 @@ def collapsed(results: Results, of: str, other: StructuralVariable) -> tuple[lis
     result = one_line(usable, APART)
     (intercept, slope), errors = result.line.values, np.sqrt(result.line.covariance.diagonal())
     points = sum(group.x.size for group in usable)
-    line = (
-        f"{SYMBOLS[of]} = ({with_error(intercept, errors[0])}) + ({with_error(slope, errors[1])}) {_abscissa(results, other)}; "
-        f"{points} strata of {count(len(usable), 'system')} scatter about it by {result.deviation:.2g}"
-    )
-    return [*_tested(result), *left_out], [line, *notes]
+    lines = [
+        f"the likeliest line, if all lie on one: {SYMBOLS[of]} = ({with_error(intercept, errors[0])}) + "
+        f"({with_error(slope, errors[1])}) {_abscissa(results, other)}",
+        f"{points} strata of {count(len(usable), 'system')}, as measured, scatter by {result.deviation:.2g} about "
+        f"the line through them, of slope {result.through[1]:.2f}".replace("-", "−"),
+    ]
+    return [*_tested(result), *left_out], [*lines, *notes]
 
 
 def _abscissa(results: Results, other: StructuralVariable) -> str:
