@@ -23,7 +23,8 @@ STEP = 0.05  # of the whole rise of s⁽²⁾: a fall between neighbouring bins 
 
 CORRELATION = (
     f"three tests: the slope in Δ is above 0; margin of a fall between neighbouring Δ: {percent(DIP)} of "
-    f"the average rise between them; the largest Δ lies within {HALF:g} ± {ABOUT:g}"
+    f"the average rise between them; the largest Δ lies within {HALF:g} ± {ABOUT:g}; errors know "
+    f"nothing of what another training set would change"
 )
 MONOTONIC = (
     f"steps between neighbouring softness bins, one-sided; margin of a fall: {percent(STEP)} of the whole rise; errors of bins "
