@@ -15,7 +15,7 @@ quickstart: .venv/installed
 test: .venv/installed-test
 	$(BIN)/python -m $(TESTS)
 
-# A study of about ten minutes on two cores, compared with the tables of docs/validation.
+# About twenty minutes on two cores: a study, compared with the tables of docs/validation, and blind recovery of what data are made of.
 validate: .venv/installed-test
 	$(BIN)/python -m pytest -n 0 -s -m validate
 
