@@ -45,8 +45,9 @@ def main() -> None:
     results = together(read_tables(tables))
     page.write_text(written(page.read_text(encoding="utf-8"), results), encoding="utf-8")
     folder.mkdir(parents=True, exist_ok=True)
+    drawn = published(results)
     for number in range(2, FIGURES + 1):
-        write_figure(published(results), number, folder)
+        write_figure(drawn, number, folder)
     if store:
         write_figure(with_particles(results, open_results(*store)), 1, folder)
 
