@@ -55,10 +55,10 @@ def bootstrap(
     so that few of them do not vary too little [2]_. Few may still be alike by chance, so P_R varies no less than counting
     alone makes it, √(P_R (1 − P_R)/samples): where blocks vary less, the rest is added as noise of each point. What the
     points of a line scatter beyond their own errors is resampled too: the share of it in the distance of each temperature
-    from the line, the same for all strata, times a random number of zero mean and unit variance [3]_. The scatter is that
-    of the range that all counts choose, and none beyond it, nor where two temperatures leave nothing to tell it from. The
-    weights of a line are those of all counts: a resample varies about these, not about the law, and would find a scatter
-    that is not there.
+    from the line, the same for all strata, times a random number of zero mean and unit variance [3]_. The lines are those
+    of the range that all counts choose; hotter temperatures, which a resample may add to it, scatter by the s that these
+    lines have. Two temperatures leave no scatter to tell. The weights of a line are those of all counts: a resample varies
+    about these, not about the law, and would find a scatter that is not there.
 
     Lines give 1/T_A, and y_Σ and y_E are barriers over the scale ln P_R(T_A). As 1/T_A and the scale may be 0 within their
     errors, where resamples of what is divided by them have no standard deviation, the errors of T_A, y_Σ and y_E are to
@@ -172,7 +172,8 @@ def bootstrap(
         of_all = _with_inverse_onset(energy, entropy)
         with np.errstate(divide="ignore", invalid="ignore"):
             lacking = np.nan_to_num(np.sqrt(P_err**2 - of_blocks[0] ** 2) / P)
-        resampled = _resampled(T, units, number, lines, lacking, place, chosen, resamples, seed)
+        scatter = _scatter(lines, place, ranges)
+        resampled = _resampled(T, units, number, lines.weight, scatter, lacking, chosen, resamples, seed)
         energy_moved, entropy_moved, inverse_moved = (
             each - value for each, value in zip(resampled, of_all, strict=True)
         )
@@ -299,34 +300,45 @@ def _resampled(
     T: NDArray[np.float64],
     units: Sequence[NDArray[np.float64]],
     number: NDArray[np.int64],
-    lines: Lines,
+    weight: NDArray[np.float64],
+    scatter: NDArray[np.float64],
     lacking: NDArray[np.float64],
-    place: NDArray[np.int64],
     chosen: int | None,
     resamples: int,
     seed: int,
 ) -> list[NDArray[np.float64]]:
-    """ΔE and Σ (resample, …, stratum), and 1/T_A (resample, …), of units drawn again, with the weights of the given lines.
+    """ΔE and Σ (resample, …, stratum), and 1/T_A (resample, …), of units drawn again, with the given weights of the lines.
 
-    `lacking` (…, candidate, stratum, temperature) is the noise of ln P that units have too little of. NaN of lines through
-    temperatures of one unit.
+    ln P varies by `scatter` (…, stratum, temperature) beyond what units hold, and by `lacking`
+    (…, candidate, stratum, temperature), the noise that they have too little of. NaN of lines through temperatures of one
+    unit.
     """
-    rest = np.take_along_axis(lines.rest, place[..., None, None, None], axis=-3)
+    scatter = scatter[..., None, :, :]
     shared, own = (np.random.default_rng([seed, stream]) for stream in (1, 2))
-    ones = [1] * (rest.ndim - 2)
-    single = (number < 2) & (lines.weight > 0)
+    ones = [1] * (scatter.ndim - 2)
+    single = (number < 2) & (weight > 0)
     found = []
     for drawn in _drawn(units, number, resamples, seed):
         z = shared.standard_normal((len(drawn[0]), *ones, 1, T.size))
-        noise = own.standard_normal((len(drawn[0]), *ones, *rest.shape[-2:]))
+        noise = own.standard_normal((len(drawn[0]), *ones, *scatter.shape[-2:]))
         y, _ = logarithm(_probability(*drawn), drawn[1])
         known = ~np.isnan(y)
-        y = np.where(known, y + noise * lacking, 0.0) + z * rest
+        y = np.where(known, y + noise * lacking, 0.0) + z * scatter
         y = np.where(single, np.nan, y)
-        slope, intercept, *_ = weighted_lines(1 / T, y, np.where(known | single, lines.weight, 0.0))
+        slope, intercept, *_ = weighted_lines(1 / T, y, np.where(known | single, weight, 0.0))
         place = _range(T, -slope, intercept, chosen)
         found.append(_with_inverse_onset(_at(-slope, place), _at(intercept, place)))
     return [np.concatenate(each) for each in zip(*found, strict=True)]
+
+
+def _scatter(lines: Lines, place: NDArray[np.int64], ranges: NDArray[np.int64]) -> NDArray[np.float64]:
+    """What ln P (…, stratum, temperature) scatters beyond its own error, about the lines of the candidate at a place (…).
+
+    Temperatures beyond its range do not lie on these lines: theirs is the common scatter s.
+    """
+    within = np.take_along_axis(lines.rest, place[..., None, None, None], axis=-3)[..., 0, :, :]
+    beyond = np.arange(within.shape[-1]) >= ranges[place][..., None, None]
+    return np.where(beyond, np.nan_to_num(_at(lines.scatter, place))[..., None], within)
 
 
 def _range(

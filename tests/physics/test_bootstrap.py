@@ -11,6 +11,7 @@ import daskglass as dg
 from benchmarks.barriers import one_by_one
 from daskglass.errors import DataError
 from daskglass.physics import bootstrap
+from daskglass.physics.barriers import supercooled_count
 from daskglass.physics.strata import probability_of
 from tests.physics.counts import ENERGY, ENTROPY, ONSET, TEMPERATURES, histories_of_counts, law
 
@@ -288,6 +289,35 @@ def test_a_range_that_all_resamples_find_has_the_errors_of_that_range():
     found = dg.bootstrap(in_candidates(counts), 20, seed=1, block=2)
     fixed = dg.bootstrap(in_candidates(counts), 20, seed=1, block=2, supercooled=7)
     xr.testing.assert_identical(found, fixed)
+
+
+def test_hotter_temperatures_scatter_as_those_of_the_range():
+    """Counts without noise of their own, so that a resample is a line through points that the scatter alone moves."""
+    T = np.concatenate([TEMPERATURES[::3], [0.84, 0.88, 0.92]])
+    z = np.random.default_rng(0).normal(size=(T.size, 5))
+    dims = ("temperature", "stratum")
+    events = xr.DataArray(1e12 * law(T) * np.exp(0.15 * z), {"temperature": T}, dims).round().astype(np.int64)
+    events = events.sortby("temperature").expand_dims(replica=1, time=4)
+    counts = xr.Dataset({"samples": xr.full_like(events, 10**12), "events": events})
+    found = dg.bootstrap(in_candidates(counts), 60, seed=1, block=1).inverse_onset_temperature
+
+    P = probability_of(counts)
+    T, y = P.temperature.values, np.log(P.probability).transpose(*dims).values
+    fit = dg.arrhenius(dg.supercooled(P))
+    n = int(fit.temperatures_used[0])
+    apart = y - (fit.activation_entropy - fit.activation_energy / P.temperature).transpose(*dims).values
+    moved = np.where(np.arange(T.size)[:, None] < n, apart * np.sqrt(n / (n - 2)), fit.scatter.values)
+    ranges, expected = [], []
+    for shared in np.random.default_rng([1, 1]).standard_normal((60, T.size)):
+        onsets = [np.nan]
+        for k in range(2, T.size + 1):
+            slope, intercept = np.polyfit(1 / T[:k], (y + shared[:, None] * moved)[:k], 1)
+            barriers = {"activation_energy": ("stratum", -slope), "activation_entropy": ("stratum", intercept)}
+            onsets.append(float(dg.onset_temperature(xr.Dataset(barriers))))
+        ranges.append(supercooled_count(T, lambda k, onsets=onsets: onsets[k - 1]))
+        expected.append(1 / onsets[ranges[-1] - 1])
+    assert min(ranges) < n < max(ranges)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_as_many_candidates_as_temperatures_are_needed():
