@@ -23,6 +23,16 @@ def test_its_tables_are_those_of_its_files():
     assert summary.written(page, summary.together(read_tables(ROOT / "docs/validation"))) == page
 
 
+def test_rows_of_a_store_take_the_place_of_those_of_its_systems():
+    checks, summary = (importlib.import_module(name) for name in ("checks", "summary"))
+    page = "<!-- cost -->\n\n| system | hours |\n| --- | --- |\n| ka_0.1 | 1.0 |\n| ka_0.2 | 2.0 |\n\n<!-- end -->\n"
+    rows = [["ka_0.2", "3.0"], ["ka_0.0", "4.0"]]
+    found = summary.replaced(page, "cost", lambda there: checks.with_rows(there, ("system", "hours"), rows))
+    assert found == page.replace("| ka_0.1", "| ka_0.0 | 4.0 |\n| ka_0.1").replace("2.0", "3.0")
+    with pytest.raises(ValueError, match="the page has 0 places for checks"):
+        summary.replaced(page, "checks", str)
+
+
 TAU = 5.0
 
 

@@ -1,15 +1,19 @@
-"""Checks that the runs of a study must pass whatever the physics of the glass: `python docs/validation/checks.py STORE`."""
+"""Checks that the runs of a study must pass whatever the physics of the glass, and what they cost.
+
+`python docs/validation/checks.py STORE PAGE` writes the rows of the systems of a store into the tables of a page.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.special import chdtrc, chdtri, fdtrc
-from summary import markdown
+from summary import markdown, replaced
 
 import daskglass as dg
 from daskglass.physics.motion import PARTS, diffusivity_error, relaxation_time_error
@@ -20,7 +24,7 @@ from daskglass.store.ledger import core_seconds_of
 FRAMES = 9  # of each run, whose forces are taken pair by pair
 BLOCKS = 5  # of a run, or of half of one, whose means say how much it varies
 CHECKS = (
-    "system", "configurational T over T", "pressure of pairs less engine's, over its noise",
+    "system", "configurational T over T", "each run, less 1", "pressure of pairs less engine's, over its noise",
     "R² of U(T) = a + b T^0.6 above T_A, at all T", "D of production over that of relaxation", "halves at the coldest T",
 )  # fmt: skip
 
@@ -28,33 +32,43 @@ CHECKS = (
 def checks(system: SystemResults, node: xr.DataTree) -> list[str]:
     """Row of a system."""
     run, relaxation = node["production"].dataset, node["relaxation"].dataset
-    ratios, apart = zip(*(forces_of(run, k, system.mixture) for k in range(run.sizes["temperature"])), strict=True)
+    ratio, error, apart = np.array([forces_of(run.isel(at), system.mixture) for at in runs_of(run)]).T
+    t = (ratio - 1) / error
+    squares = chdtri(1, fdtrc(1, FRAMES - 1, t**2))
     return [
         system.name,
-        f"{np.mean(ratios):.4f} ± {np.std(ratios, ddof=1) / np.sqrt(len(ratios)):.4f}",
-        f"{np.sqrt(np.mean(np.square(apart))):.2f}",
+        f"{ratio.mean():.4f} ± {ratio.std(ddof=1) / np.sqrt(ratio.size):.4f}",
+        f"χ² {squares.sum():.0f} of {ratio.size} (p = {chdtrc(ratio.size, squares.sum()):.2g}), "
+        f"at most {np.max(np.abs(ratio - 1)):.1%}",
+        f"{np.sqrt(np.mean(np.square(apart))):.2f} of {apart.size} runs, at most {np.max(np.abs(apart)):.1f}",
         straightness(system),
         diffusion(run, relaxation),
         halves(run, relaxation),
     ]
 
 
-def forces_of(run: xr.Dataset, k: int, mixture: Mixture) -> tuple[float, float]:
-    """Configurational temperature ⟨F²⟩/⟨∇²U⟩ over T, and how far the pressure of its pairs is from the engine's.
+def runs_of(run: xr.Dataset) -> list[dict[str, int]]:
+    """Where each temperature and replica stands."""
+    dims = ("temperature", "replica")
+    return [dict(zip(dims, at, strict=True)) for at in np.ndindex(*(run.sizes[dim] for dim in dims))]
+
+
+def forces_of(run: xr.Dataset, mixture: Mixture) -> tuple[float, float, float]:
+    """Of one run, ⟨F²⟩/⟨∇²U⟩ over T, its error, and how far the pressure of its pairs is from the engine's.
 
     The engine's has the kinetic energy of the moment, which fluctuates: in units of that.
     """
-    T = float(run["temperature"][k])
-    squares, laplacian, apart = 0.0, 0.0, []
-    for replica in range(run.sizes["replica"]):
-        for frame in np.linspace(0, run.sizes["time"] - 1, FRAMES).astype(int):
-            at = run.isel(temperature=k, replica=replica, time=frame)
-            F, trace, virial = pair_sums(at["position"].values, run["species"].values, run["box"].values, mixture)
-            squares, laplacian = squares + (F**2).sum(), laplacian + trace
-            volume = float(run["box"].prod())
-            apart.append((len(F) * T + virial / 3) / volume - float(at["pressure"]))
-    noise = run.sizes["particle"] / volume * T * np.sqrt(2 / (3 * run.sizes["particle"] * len(apart)))
-    return squares / laplacian / T, float(np.mean(apart) / noise)
+    T, N, volume = float(run["temperature"]), run.sizes["particle"], float(run["box"].prod())
+    squares, laplacian, apart = np.empty((3, FRAMES))
+    for k, frame in enumerate(np.linspace(0, run.sizes["time"] - 1, FRAMES).astype(int)):
+        at = run.isel(time=frame)
+        F, laplacian[k], virial = pair_sums(at["position"].values, run["species"].values, run["box"].values, mixture)
+        squares[k] = (F**2).sum()
+        apart[k] = (N * T + virial / 3) / volume - float(at["pressure"])
+    ratio = squares.sum() / laplacian.sum()
+    error = np.std(squares - ratio * laplacian, ddof=1) / np.sqrt(FRAMES) / laplacian.mean()
+    noise = N / volume * T * np.sqrt(2 / (3 * N * FRAMES))
+    return ratio / T, error / T, apart.mean() / noise
 
 
 def pair_sums(
@@ -250,16 +264,26 @@ def cost(name: str, seconds: dict[str, dict[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Print the checks and the cost of every system as Markdown."""
-    store = Path(sys.argv[1])
+    """Write the rows of every system."""
+    store, page = map(Path, sys.argv[1:])
     tree = dg.open_store(store)
-    systems = read_results(tree).systems
-    print(markdown(CHECKS, [checks(system, tree[system.name]) for system in systems]))
-    print()
-    print(markdown(REPLICAS, [between_replicas(system.name, tree[system.name]) for system in systems]))
-    print()
-    seconds = core_seconds_of(store)
-    print(markdown(COST, [cost(system.name, seconds) for system in systems]))
+    systems, seconds = read_results(tree).systems, core_seconds_of(store)
+    tables = {
+        "checks": (CHECKS, [checks(system, tree[system.name]) for system in systems]),
+        "replicas": (REPLICAS, [between_replicas(system.name, tree[system.name]) for system in systems]),
+        "cost": (COST, [cost(system.name, seconds) for system in systems]),
+    }
+    text = page.read_text(encoding="utf-8")
+    for name, (head, rows) in tables.items():
+        text = replaced(text, name, lambda there, head=head, rows=rows: with_rows(there, head, rows))
+    page.write_text(text, encoding="utf-8")
+
+
+def with_rows(table: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Table with some rows, and those of other systems that are there."""
+    there = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in table.splitlines()[2:]]
+    of = {row[0]: row for row in (*there, *rows)}
+    return markdown(head, [of[name] for name in sorted(of)])
 
 
 if __name__ == "__main__":
