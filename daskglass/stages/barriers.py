@@ -271,7 +271,7 @@ STAGE = Stage(
     (
         Step(
             fit_barriers,
-            revision=4,
+            revision=5,
             over=WholeSystem(),
             name="fits",
             tables=("ensemble",),
