@@ -16,8 +16,11 @@ from daskglass.errors import DataError
 from daskglass.physics.blocks import block_count, block_sums
 from daskglass.physics.jackknife import jackknife_error
 from daskglass.stages.declare import (
+    CELLS,
     MOTION,
     MOVING,
+    POSITION,
+    POSITIONS,
     PRODUCTION,
     SMALL,
     STRUCTURAL,
@@ -37,7 +40,8 @@ from daskglass.stages.declare import (
 from daskglass.stages.motion import CURVES, ERRORS, MovingRows, bulk_dynamics, memory, moving, seconds
 from daskglass.stages.structural import SOFTNESS, StructuralVariable
 from daskglass.stages.structural import named as structural
-from daskglass.store.blocks import Block, open_group, read_block, write_table
+from daskglass.stages.structure import examples_bytes, frame_bytes
+from daskglass.store.blocks import Block, open_group, read_block, read_table, write_table
 from daskglass.variables import VARIABLES, named
 
 AVERAGES = ("g", "g_thermal", *CURVES, *ERRORS, "potential_energy", "pressure")  # over particles, of each row
@@ -45,6 +49,7 @@ JOINT = 1.0 / 16.0  # bin width of the joint histograms of softness and other st
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
 SPAN = 2**15  # of its bins along one axis at most, so that one integer names a cell
 SUMMING = 54  # bytes: two variables in double precision, the cells they fall in, and those sorted
+TRAININGS = 20  # of softness, so that errors from it are known to a sixth
 COUNTING = 32  # bytes: strata, and the place of each value in a table of frames and strata
 
 
@@ -75,16 +80,19 @@ def _correlated(S: NDArray[np.floating], values: NDArray[np.floating]) -> dict[s
             raise DataError(
                 f"structural variables beyond {JOINT * SPAN / 2:g} have no joint histogram; got {largest:g}"
             )
-    x, y = (np.where(known, each, 0.0).astype(np.float64) for each in (S, values))
-    cells = _cell(x[known]) * SPAN + _cell(y[known]) + SPAN // 2
+    cells = _cell(S[known].astype(np.float64)) * SPAN + _cell(values[known].astype(np.float64)) + SPAN // 2
     found, counts = np.unique(cells, return_counts=True)
-    moments = [known, x, y, x * x, y * y, x * y]
     return {
         "joint": np.column_stack([found // SPAN, found % SPAN - SPAN // 2, counts]),
-        "moments": np.stack([each.sum(axis=-1, dtype=np.float64) for each in moments], axis=-1).reshape(
-            -1, len(moments)
-        ),
+        "moments": _moments(S, values).reshape(-1, 6),
     }
+
+
+def _moments(S: NDArray[np.floating], values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sums (…, 6) over particles of 1, x, y, x², y² and xy, of softness and another variable."""
+    known = np.isfinite(S) & np.isfinite(values)
+    x, y = (np.where(known, each, 0.0).astype(np.float64) for each in (S, values))
+    return np.stack([each.sum(axis=-1, dtype=np.float64) for each in (known, x, y, x * x, y * y, x * y)], axis=-1)
 
 
 def _cell(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -158,23 +166,66 @@ def join_counts(*parts: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.in
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
+def training_errors(
+    path: Path,
+    system: str,
+    *,
+    positions: str,
+    variables: Sequence[str],
+    mu: Sequence[float],
+    width: float,
+    samples_per_class: int,
+    C: float,
+    seed: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Standard errors of the correlations with softness from its training: the plane is fitted to examples drawn again.
+
+    For each structural variable (temperature + 1,), pooled last; of the particles of one frame of every row, which all
+    planes share.
+    """
+    examples = read_table(path, f"{system}/examples")
+    classes = [np.flatnonzero(examples["label"].values == label) for label in physics.softness.CLASSES.values()]
+    rng = np.random.default_rng([seed, TRAININGS])
+    planes = []
+    for _ in range(TRAININGS):
+        drawn = np.concatenate([rng.choice(those, those.size) for those in classes])
+        planes.append(physics.softness.Softness.fit(examples.isel(example=drawn), seed, samples_per_class, C))
+    production, radii = open_group(path, f"{system}/production"), physics.structure.mu_grid(*mu)
+    middle = production.sizes["time"] // 2
+    others = [name for name in variables if name != SOFTNESS.name]
+    moments = {name: np.zeros((production.sizes["temperature"], TRAININGS, 6)) for name in others}
+    for k, T in enumerate(production["temperature"].values.tolist()):
+        for replica in production["replica"].values.tolist():
+            block = Block(system, "production", T, replica, middle, middle + 1)
+            frame = read_block(path, block, [positions, *variables])
+            G = physics.structure.structure_functions(frame[positions], frame["species"], frame["box"], radii, width)
+            S = np.concatenate([plane.transform(G).values for plane in planes])
+            for name in others:
+                values = frame[name].where(frame["softness"].notnull()).values
+                moments[name][k] += _moments(S, np.broadcast_to(values, S.shape))
+    return {
+        name: pearson_of(np.concatenate([each, each.sum(axis=0, keepdims=True)])).std(axis=-1, ddof=1)
+        for name, each in moments.items()
+    }
+
+
 def write_ensemble(
     path: Path, system: str, *results: Any, core: Literal["limit", "omit"], window: float
 ) -> dict[str, Any]:
     """Write the averages of a system: entropies, dynamics, and the counts from which the barriers follow.
 
-    `results`: the merged summary of each temperature, then the edges, then the joined counts of each row.
+    `results`: the merged summary of each temperature, the edges, the joined counts of each row, and the training errors.
     """
     production = _averages(path, f"{system}/production")
     n_T, n_R = production.sizes["temperature"], production.sizes["replica"]
-    summaries, edges, counts = results[:n_T], results[n_T], results[n_T + 1 :]
+    summaries, edges, counts, training = results[:n_T], results[n_T], results[n_T + 1 : -1], results[-1]
     table = xr.Dataset(coords={"temperature": production["temperature"]})
     density = _density(production)
     table = table.assign(_bulk(path, system, production, density, core))
     table["density"] = named(density.mean([dim for dim in density.dims if dim == "replica"]), "density")
     time = production["time"]
     block = block_frames(window, table["relaxation_time"], time.values)
-    table = table.assign(_correlations(summaries, n_R, block_count(time.size, block.values)))
+    table = table.assign(_correlations(summaries, n_R, block_count(time.size, block.values), training))
     variables = list(edges)
     rows = np.stack([np.stack([row[name] for row in counts]) for name in variables])
     rows = rows.reshape(len(variables), n_T, n_R, *rows.shape[2:])
@@ -265,11 +316,15 @@ def _units(sums: NDArray[Any], replicas: int, blocks: int) -> NDArray[Any]:
 
 
 def _correlations(
-    summaries: Sequence[dict[str, Any]], replicas: int, blocks: NDArray[np.int64]
+    summaries: Sequence[dict[str, Any]],
+    replicas: int,
+    blocks: NDArray[np.int64],
+    training: dict[str, NDArray[np.float64]],
 ) -> dict[str, xr.DataArray]:
     """Recall and precision of softness, and its correlation with all other structural variables.
 
-    Standard errors are over replicas and blocks of time, of a number (temperature,) each.
+    Standard errors are over replicas and blocks of time, of a number (temperature,) each; those of correlations are over
+    trainings as well.
     """
 
     def in_units(sums: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -289,7 +344,7 @@ def _correlations(
     for variable in structural(summaries[0]["with_softness"]):
         pairs = [summary["with_softness"][variable.name] for summary in summaries]
         units = in_units([pair["moments"] for pair in pairs])
-        table = _with_softness(variable, _merge_correlated(pairs)["joint"], units) | table
+        table = _with_softness(variable, _merge_correlated(pairs)["joint"], units, training[variable.name]) | table
     return table
 
 
@@ -308,10 +363,11 @@ def _with_errors(
     units: Sequence[NDArray[Any]],
     function: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     long_name: str,
+    training: NDArray[np.float64] | float = 0.0,
 ) -> dict[str, xr.DataArray]:
-    """A function of the sums of each temperature, and its standard error."""
+    """A function of the sums of each temperature, and its standard error, that from the training of softness beside."""
     values = np.array([function(each.sum(axis=0).astype(np.float64)) for each in units])
-    errors = np.array([jackknife_error(function, each) for each in units])
+    errors = np.hypot([jackknife_error(function, each) for each in units], training)
     return {name: _over_T(values, long_name), f"{name}_err": _over_T(errors, f"standard error of the {long_name}")}
 
 
@@ -320,7 +376,10 @@ def _over_T(values: NDArray, long_name: str, units: str = "1") -> xr.DataArray:
 
 
 def _with_softness(
-    variable: StructuralVariable, joint: NDArray[np.int64], units: Sequence[NDArray[np.float64]]
+    variable: StructuralVariable,
+    joint: NDArray[np.int64],
+    units: Sequence[NDArray[np.float64]],
+    training: NDArray[np.float64],
 ) -> dict[str, xr.DataArray]:
     """Means, Pearson correlation and joint histogram of softness and another structural variable."""
     moments = np.array([each.sum(axis=0) for each in units])
@@ -333,9 +392,9 @@ def _with_softness(
     return {
         f"mean_softness{suffix}": _over_T(x / n, "mean softness of A"),
         f"mean_{name}": _over_T(y / n, f"mean {variable.label} of A", variable.units),
-        **_with_errors(f"pearson{suffix}", units, pearson_of, f"Pearson correlation of {pair}"),
+        **_with_errors(f"pearson{suffix}", units, pearson_of, f"Pearson correlation of {pair}", training[:-1]),
         f"pearson_pooled{suffix}": xr.DataArray(pearson_of(moments.sum(axis=0))),
-        f"pearson_pooled{suffix}_err": xr.DataArray(jackknife_error(pearson_of, *units)),
+        f"pearson_pooled{suffix}_err": xr.DataArray(np.hypot(jackknife_error(pearson_of, *units), training[-1])),
         f"joint{suffix}": xr.DataArray(
             image,
             dims=axes,
@@ -372,6 +431,13 @@ def _memory_of_values(each: int) -> Callable[[Plan, str], int]:
         return held + max(reading(layout, layout.block_frames, VALUE), n * each)
 
     return memory
+
+
+def _memory_to_train(plan: Plan, run: str) -> int:
+    layout, N = plan.layouts["production"], plan.source.particles
+    read = reading(layout, 1, POSITION) + len(plan.settings[STRUCTURAL]) * reading(layout, 1, VALUE)
+    softness = TRAININGS * N * (VALUE + SUMMING)
+    return SMALL + max(10 * examples_bytes(plan), read + 3 * frame_bytes(plan) + softness + N * CELLS)
 
 
 def counts_bytes(plan: Plan) -> int:
@@ -432,13 +498,31 @@ STAGE = Stage(
             memory=lambda plan, run: SMALL + 2 * counts_bytes(plan) // plan.layouts["production"].rows,
         ),
         Step(
+            training_errors,
+            over=WholeSystem(),
+            name="training",
+            reads=(POSITIONS, STRUCTURAL),
+            tables=("examples",),
+            settings={
+                "positions": POSITIONS,
+                "variables": STRUCTURAL,
+                "mu": "structure.mu",
+                "width": "structure.width",
+                "samples_per_class": "softness.samples_per_class",
+                "C": "softness.C",
+                "seed": "softness.seed",
+            },
+            memory=_memory_to_train,
+            seconds=lambda plan, gpu: TRAININGS * 1e-5 * plan.settings["softness.samples_per_class"],
+        ),
+        Step(
             write_ensemble,
             over=WholeSystem(),
             reads=AVERAGES,
-            takes=("summary", "edges", "counts"),
+            takes=("summary", "edges", "counts", "training"),
             table="ensemble",
             settings={"core": "radial.core", "window": "hops.window"},
-            revision=3,
+            revision=4,
             memory=lambda plan, run: SMALL + 3 * counts_bytes(plan),
             whole_rows=PRODUCTION,
             seconds=lambda plan, gpu: 0.2,

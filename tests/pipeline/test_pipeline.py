@@ -15,8 +15,11 @@ import xarray as xr
 import daskglass as dg
 from daskglass.engines import get_minimizer
 from daskglass.errors import StoreError, StudyError, TrajectoryError
+from daskglass.physics.blocks import block_count, block_sums
+from daskglass.physics.jackknife import jackknife_error
 from daskglass.pipeline import run as pipeline
 from daskglass.stages import registry
+from daskglass.stages.ensemble import block_frames, pearson_of
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study
@@ -153,6 +156,36 @@ def test_correlation_recall_and_precision_are_those_of_the_particles(production,
         predicted = dg.recall_precision(row["softness"], row["hop"])
         assert float(predicted["recall"]) == pytest.approx(float(ensemble["recall"][k]))
         assert float(predicted["precision"]) == pytest.approx(float(ensemble["precision"][k]))
+
+
+def test_errors_of_correlations_hold_frames_and_training(tiny, production, ensemble):
+    tree = dg.open_store(tiny / "tiny.zarr")
+    examples, middle = tree["ka_0.0/examples"].to_dataset().load(), production.isel(time=production.sizes["time"] // 2)
+    rng, correlations = np.random.default_rng([0, 20]), []
+    for _ in range(20):
+        hard, soft = (
+            rng.choice(those, those.size) for those in (np.flatnonzero(examples["label"] == k) for k in (0, 1))
+        )
+        drawn = examples.isel(example=np.concatenate([hard, soft]))
+        model = dg.Softness.fit(drawn, seed=0, samples_per_class=500)
+        S = model.transform(dg.structure_functions(middle["inherent"], middle["species"], middle["box"]))
+        of_T = xr.corr(S, middle["local_entropy"], ["replica", "particle"]).values
+        correlations.append([*of_T, float(xr.corr(S, middle["local_entropy"]))])
+    training = np.std(correlations, axis=0, ddof=1)
+
+    S, entropy = (production[name].where(production["softness"].notnull()) for name in ("softness", "local_entropy"))
+    sums = [each.sum("particle") for each in (S.notnull(), S, entropy, S**2, entropy**2, S * entropy)]
+    sums = xr.concat(sums, "sum").transpose("temperature", "replica", "time", "sum").values
+    blocks = block_count(
+        sums.shape[2], block_frames(10.0, ensemble["relaxation_time"], production["time"].values).values
+    )
+    units = [block_sums(of_T, n, axis=1).reshape(-1, 6) for of_T, n in zip(sums, blocks.tolist(), strict=True)]
+    frames = [*(jackknife_error(pearson_of, each) for each in units), jackknife_error(pearson_of, *units)]
+
+    errors = [*ensemble["pearson_err"].values, float(ensemble["pearson_pooled_err"])]
+    np.testing.assert_allclose(errors, np.hypot(frames, training), rtol=1e-5)
+    # either would be missed
+    assert (np.minimum(frames, training) > 0.03 * np.maximum(frames, training)).all()
 
 
 def test_the_joint_histogram_counts_every_A_particle_once(production, ensemble):

@@ -23,13 +23,14 @@ STEP = 0.05  # of the whole rise of s⁽²⁾: a fall between neighbouring bins 
 
 CORRELATION = (
     f"three tests: the slope in Δ is above 0; margin of a fall between neighbouring Δ: {percent(DIP)} of "
-    f"the average rise between them; the largest Δ lies within {HALF:g} ± {ABOUT:g}; errors know "
-    f"nothing of what another training set would change"
+    f"the average rise between them; the largest Δ lies within {HALF:g} ± {ABOUT:g}; errors hold "
+    f"what other training examples would change"
 )
 MONOTONIC = (
     f"steps between neighbouring softness bins, one-sided; margin of a fall: {percent(STEP)} of the whole rise; errors of bins "
     f"add in quadrature"
 )
+TRAINED = "frames or replicas, of production and training"
 ERRORS = "two or more replicas, as errors are unknown"
 
 
@@ -55,8 +56,20 @@ def correlation(results: Results, other: StructuralVariable) -> list[Finding]:
     last = departure(r[-1] - HALF, error[-1], ABOUT)
     return [
         _slope(np.array([s.delta for s in systems]), r, error, values, remedy),
-        Finding("", f"smallest step {_smallest(steps, step_errors)}", falls, lambda fall: f"a fall of {fall:.2g}"),
-        Finding("", f"{with_error(r[-1], error[-1])} at the largest Δ", (last,), lambda d: f"{d:.2g} from {HALF:g}"),
+        Finding(
+            "",
+            f"smallest step {_smallest(steps, step_errors)}",
+            falls,
+            lambda fall: f"a fall of {fall:.2g}",
+            more=TRAINED,
+        ),
+        Finding(
+            "",
+            f"{with_error(r[-1], error[-1])} at the largest Δ",
+            (last,),
+            lambda d: f"{d:.2g} from {HALF:g}",
+            more=TRAINED,
+        ),
     ]
 
 
@@ -70,7 +83,7 @@ def _slope(
     fit = least_squares(design, r, np.diag(error**2 + common))
     slope, slope_err = float(fit.values[1]), float(np.sqrt(fit.covariance[1, 1]))
     test = departure(-slope, slope_err, 0.0, signed=True, freedom=fit.freedom)
-    more = "frames or replicas" if common < (error**2).mean() else "Δ, as they scatter about a line"
+    more = TRAINED if common < (error**2).mean() else "Δ, as they scatter about a line"
     return Finding(
         "",
         f"{values}: slope {with_error(slope, slope_err)}",
