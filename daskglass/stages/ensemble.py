@@ -181,7 +181,7 @@ def training_errors(
     """Standard errors of the correlations with softness from its training: the plane is fitted to examples drawn again.
 
     For each structural variable (temperature + 1,), pooled last; of the particles of one frame of every row, which all
-    planes share.
+    planes share: the one nearest to the middle of those that have a softness.
     """
     examples = read_table(path, f"{system}/examples")
     classes = [np.flatnonzero(examples["label"].values == label) for label in physics.softness.CLASSES.values()]
@@ -191,13 +191,18 @@ def training_errors(
         drawn = np.concatenate([rng.choice(those, those.size) for those in classes])
         planes.append(physics.softness.Softness.fit(examples.isel(example=drawn), seed, samples_per_class, C))
     production, radii = open_group(path, f"{system}/production"), physics.structure.mu_grid(*mu)
-    middle = production.sizes["time"] // 2
+    frames = production.sizes["time"]
+    outwards = sorted(range(frames), key=lambda k: abs(k - frames // 2))
     others = [name for name in variables if name != SOFTNESS.name]
     moments = {name: np.zeros((production.sizes["temperature"], TRAININGS, 6)) for name in others}
     for k, T in enumerate(production["temperature"].values.tolist()):
         for replica in production["replica"].values.tolist():
-            block = Block(system, "production", T, replica, middle, middle + 1)
-            frame = read_block(path, block, [positions, *variables])
+            for time in outwards:
+                frame = read_block(
+                    path, Block(system, "production", T, replica, time, time + 1), [positions, *variables]
+                )
+                if frame["softness"].notnull().any():
+                    break
             G = physics.structure.structure_functions(frame[positions], frame["species"], frame["box"], radii, width)
             S = np.concatenate([plane.transform(G).values for plane in planes])
             for name in others:
@@ -437,7 +442,14 @@ def _memory_to_train(plan: Plan, run: str) -> int:
     layout, N = plan.layouts["production"], plan.source.particles
     read = reading(layout, 1, POSITION) + len(plan.settings[STRUCTURAL]) * reading(layout, 1, VALUE)
     softness = TRAININGS * N * (VALUE + SUMMING)
-    return SMALL + max(10 * examples_bytes(plan), read + 3 * frame_bytes(plan) + softness + N * CELLS)
+    examples = examples_bytes(plan)
+    # those drawn again beside all
+    return SMALL + max(11 * examples, 2 * examples + read + 3 * frame_bytes(plan) + softness + N * CELLS)
+
+
+def _seconds_to_train(plan: Plan, gpu: bool) -> float:
+    layout = plan.layouts["production"]
+    return TRAININGS * 1e-5 * plan.settings["softness.samples_per_class"] + 5e-6 * layout.rows * plan.source.particles
 
 
 def counts_bytes(plan: Plan) -> int:
@@ -513,7 +525,7 @@ STAGE = Stage(
                 "seed": "softness.seed",
             },
             memory=_memory_to_train,
-            seconds=lambda plan, gpu: TRAININGS * 1e-5 * plan.settings["softness.samples_per_class"],
+            seconds=_seconds_to_train,
         ),
         Step(
             write_ensemble,
