@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 import daskglass as dg
 from daskglass.engines import get_minimizer
@@ -19,7 +21,7 @@ from daskglass.physics.blocks import block_count, block_sums
 from daskglass.physics.jackknife import jackknife_error
 from daskglass.pipeline import run as pipeline
 from daskglass.stages import registry
-from daskglass.stages.ensemble import block_frames, pearson_of
+from daskglass.stages.ensemble import block_frames, pearson_of, training_errors
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study
@@ -186,6 +188,20 @@ def test_errors_of_correlations_hold_frames_and_training(tiny, production, ensem
     np.testing.assert_allclose(errors, np.hypot(frames, training), rtol=1e-5)
     # either would be missed
     assert (np.minimum(frames, training) > 0.03 * np.maximum(frames, training)).all()
+
+
+def test_errors_from_training_skip_a_frame_without_softness(tiny, tmp_path):
+    path = Path(shutil.copytree(tiny / "tiny.zarr", tmp_path / "tiny.zarr"))
+    settings = {"positions": "inherent", "variables": ["softness", "local_entropy"], "width": 0.1}
+    radii = dg.open_store(path)["ka_0.0/examples"]["mu"].values
+    settings |= {"mu": [radii[0], radii[-1], radii[1] - radii[0]], "samples_per_class": 500, "C": 1.0, "seed": 0}
+    whole = training_errors(path, "ka_0.0", **settings)["local_entropy"]
+    softness = zarr.open_array(path, path="ka_0.0/production/softness", mode="r+")
+    softness[..., softness.shape[-2] // 2, :] = np.nan
+    without = training_errors(path, "ka_0.0", **settings)["local_entropy"]
+    assert np.isfinite(without).all()
+    np.testing.assert_allclose(without, whole, rtol=0.3)
+    assert (without != whole).all()
 
 
 def test_the_joint_histogram_counts_every_A_particle_once(production, ensemble):
