@@ -128,9 +128,8 @@ def _tasks_of_sum(plan: Plan, stage: str, reduce: Reduce, before: _Before) -> It
 
 def _after(plan: Plan, step: Step, item: Item, writers: Iterable[_Made], made: _Made) -> Iterator[str]:
     """Tasks that a task waits for: they write what it reads, or its step goes through its places in order."""
-    places = step.reach(plan, item.place) if isinstance(item.place, Block) else (item.place,)
     for writer in writers:
-        for place in places:
+        for place in step.reach(plan, item.place):
             yield from writer.at(place)
     for place in item.follows:
         yield made.keys[place]

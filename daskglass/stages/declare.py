@@ -231,8 +231,8 @@ class WholeSystem:
 # --- steps and stages ----------------------------------------------------------------------------------------------
 
 
-def _itself(plan: Plan, block: Block) -> Sequence[Block]:
-    return (block,)
+def _itself(plan: Plan, place: Any) -> Sequence[Any]:
+    return (place,)
 
 
 def _small(plan: Plan, run: str) -> int:
@@ -276,7 +276,7 @@ class Step:
     over: Over
     name: str = ""
     reads: tuple[str, ...] = ()
-    reach: Callable[[Plan, Block], Sequence[Block]] = _itself
+    reach: Callable[[Plan, Any], Sequence[Any]] = _itself
     tables: tuple[str, ...] = ()
     takes: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()

@@ -514,6 +514,7 @@ STAGE = Stage(
             over=WholeSystem(),
             name="training",
             reads=(POSITIONS, STRUCTURAL),
+            reach=lambda plan, place: plan.blocks(PRODUCTION),
             tables=("examples",),
             settings={
                 "positions": POSITIONS,
