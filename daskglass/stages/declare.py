@@ -255,7 +255,7 @@ class Step:
     over : what there is one task for each of
     name : told from other steps of the stage by this, in keys of tasks
     reads : variables of runs; the task waits for all tasks that write them there
-    reach : frames that it reads, as blocks; those of the block itself by default
+    reach : blocks whose variables it reads; by default the block itself, or all of a system that it is for as a whole
     tables : groups of the system that it reads
     takes : names of steps, in order, whose results it is called with
     writes : variables of the run; or, of a `table`, those it adds to it
