@@ -22,7 +22,8 @@ from daskglass.report.claims.one_line import APART
 from daskglass.report.fits import Group, one_line
 from daskglass.report.results import unknown_onset
 from daskglass.stages.barriers import fit_barriers
-from daskglass.stages.ensemble import block_frames, pearson_of
+from daskglass.stages.correlation import pearson_of
+from daskglass.stages.ensemble import block_frames
 from daskglass.stages.structural import OF_PAPER
 from daskglass.store.blocks import write_table
 from daskglass.store.tables import Tables, read_tables

@@ -15,11 +15,10 @@ from daskglass import physics
 from daskglass.errors import DataError
 from daskglass.physics.blocks import block_count, block_sums
 from daskglass.physics.jackknife import jackknife_error
+from daskglass.stages.correlation import SUMS, memory_to_train, moments, pearson_of, seconds_to_train, training_errors
 from daskglass.stages.declare import (
-    CELLS,
     MOTION,
     MOVING,
-    POSITION,
     POSITIONS,
     PRODUCTION,
     SMALL,
@@ -40,8 +39,7 @@ from daskglass.stages.declare import (
 from daskglass.stages.motion import CURVES, ERRORS, MovingRows, bulk_dynamics, memory, moving, seconds
 from daskglass.stages.structural import SOFTNESS, StructuralVariable
 from daskglass.stages.structural import named as structural
-from daskglass.stages.structure import examples_bytes, frame_bytes
-from daskglass.store.blocks import Block, open_group, read_block, read_table, write_table
+from daskglass.store.blocks import Block, open_group, read_block, write_table
 from daskglass.variables import VARIABLES, named
 
 AVERAGES = ("g", "g_thermal", *CURVES, *ERRORS, "potential_energy", "pressure")  # over particles, of each row
@@ -49,7 +47,6 @@ JOINT = 1.0 / 16.0  # bin width of the joint histograms of softness and other st
 PREDICTED = ("soft_and_rearranging", "rearranging", "soft", "samples")  # what recall and precision are counted from
 SPAN = 2**15  # of its bins along one axis at most, so that one integer names a cell
 SUMMING = 54  # bytes: two variables in double precision, the cells they fall in, and those sorted
-TRAININGS = 20  # of softness, so that errors from it are known to a sixth
 COUNTING = 32  # bytes: strata, and the place of each value in a table of frames and strata
 
 
@@ -84,15 +81,8 @@ def _correlated(S: NDArray[np.floating], values: NDArray[np.floating]) -> dict[s
     found, counts = np.unique(cells, return_counts=True)
     return {
         "joint": np.column_stack([found // SPAN, found % SPAN - SPAN // 2, counts]),
-        "moments": _moments(S, values).reshape(-1, 6),
+        "moments": moments(S, values).reshape(-1, SUMS),
     }
-
-
-def _moments(S: NDArray[np.floating], values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Sums (…, 6) over particles of 1, x, y, x², y² and xy, of softness and another variable."""
-    known = np.isfinite(S) & np.isfinite(values)
-    x, y = (np.where(known, each, 0.0).astype(np.float64) for each in (S, values))
-    return np.stack([each.sum(axis=-1, dtype=np.float64) for each in (known, x, y, x * x, y * y, x * y)], axis=-1)
 
 
 def _cell(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -164,54 +154,6 @@ def count_strata(
 def join_counts(*parts: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
     """Put the counts of successive blocks of a row behind one another."""
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-
-
-def training_errors(
-    path: Path,
-    system: str,
-    *,
-    positions: str,
-    variables: Sequence[str],
-    mu: Sequence[float],
-    width: float,
-    samples_per_class: int,
-    C: float,
-    seed: int,
-) -> dict[str, NDArray[np.float64]]:
-    """Standard errors of the correlations with softness from its training: the plane is fitted to examples drawn again.
-
-    For each structural variable (temperature + 1,), pooled last; of the particles of one frame of every row, which all
-    planes share: the one nearest to the middle of those that have a softness.
-    """
-    examples = read_table(path, f"{system}/examples")
-    classes = [np.flatnonzero(examples["label"].values == label) for label in physics.softness.CLASSES.values()]
-    rng = np.random.default_rng([seed, TRAININGS])
-    planes = []
-    for _ in range(TRAININGS):
-        drawn = np.concatenate([rng.choice(those, those.size) for those in classes])
-        planes.append(physics.softness.Softness.fit(examples.isel(example=drawn), seed, samples_per_class, C))
-    production, radii = open_group(path, f"{system}/production"), physics.structure.mu_grid(*mu)
-    frames = production.sizes["time"]
-    outwards = sorted(range(frames), key=lambda k: abs(k - frames // 2))
-    others = [name for name in variables if name != SOFTNESS.name]
-    moments = {name: np.zeros((production.sizes["temperature"], TRAININGS, 6)) for name in others}
-    for k, T in enumerate(production["temperature"].values.tolist()):
-        for replica in production["replica"].values.tolist():
-            for time in outwards:
-                frame = read_block(
-                    path, Block(system, "production", T, replica, time, time + 1), [positions, *variables]
-                )
-                if frame["softness"].notnull().any():
-                    break
-            G = physics.structure.structure_functions(frame[positions], frame["species"], frame["box"], radii, width)
-            S = np.concatenate([plane.transform(G).values for plane in planes])
-            for name in others:
-                values = frame[name].where(frame["softness"].notnull()).values
-                moments[name][k] += _moments(S, np.broadcast_to(values, S.shape))
-    return {
-        name: pearson_of(np.concatenate([each, each.sum(axis=0, keepdims=True)])).std(axis=-1, ddof=1)
-        for name, each in moments.items()
-    }
 
 
 def write_ensemble(
@@ -416,12 +358,6 @@ def _with_softness(
     }
 
 
-def pearson_of(moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pearson correlation from the sums (…, 6) of 1, x, y, x², y² and xy."""
-    n, x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
-    return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
-
-
 def _seconds_of_counts(plan: Plan, gpu: bool) -> float:
     candidates = plan.layouts["production"].sizes["temperature"]
     return 6e-8 * len(plan.settings[STRUCTURAL]) * candidates * particle_frames(plan, PRODUCTION)
@@ -436,20 +372,6 @@ def _memory_of_values(each: int) -> Callable[[Plan, str], int]:
         return held + max(reading(layout, layout.block_frames, VALUE), n * each)
 
     return memory
-
-
-def _memory_to_train(plan: Plan, run: str) -> int:
-    layout, N = plan.layouts["production"], plan.source.particles
-    read = reading(layout, 1, POSITION) + len(plan.settings[STRUCTURAL]) * reading(layout, 1, VALUE)
-    softness = TRAININGS * N * (VALUE + SUMMING)
-    examples = examples_bytes(plan)
-    # those drawn again beside all
-    return SMALL + max(11 * examples, 2 * examples + read + 3 * frame_bytes(plan) + softness + N * CELLS)
-
-
-def _seconds_to_train(plan: Plan, gpu: bool) -> float:
-    layout = plan.layouts["production"]
-    return TRAININGS * 1e-5 * plan.settings["softness.samples_per_class"] + 5e-6 * layout.rows * plan.source.particles
 
 
 def counts_bytes(plan: Plan) -> int:
@@ -525,8 +447,8 @@ STAGE = Stage(
                 "C": "softness.C",
                 "seed": "softness.seed",
             },
-            memory=_memory_to_train,
-            seconds=_seconds_to_train,
+            memory=memory_to_train,
+            seconds=seconds_to_train,
         ),
         Step(
             write_ensemble,

@@ -21,7 +21,8 @@ from daskglass.physics.blocks import block_count, block_sums
 from daskglass.physics.jackknife import jackknife_error
 from daskglass.pipeline import run as pipeline
 from daskglass.stages import registry
-from daskglass.stages.ensemble import block_frames, pearson_of, training_errors
+from daskglass.stages.correlation import pearson_of, training_errors
+from daskglass.stages.ensemble import block_frames
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study
