@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # modules are compiled as they are imported: that of all takes half of the time
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
-TESTS := pytest --numprocesses 2 -m "not long and not validate and not wheel and not slurm and not gridengine"
+# a test that hangs ends its process, which names it: the slowest takes a minute
+TESTS := pytest --numprocesses 2 -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true \
+	-m "not long and not validate and not wheel and not slurm and not gridengine"
 
 SITE := -c docs/site build/site/pages
 

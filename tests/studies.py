@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
 
@@ -73,6 +73,16 @@ def command(*arguments: str | Path, folder: Path, timeout: float = 600, **option
         [sys.executable, "-m", "daskglass", *map(str, arguments)],
         cwd=folder, capture_output=True, text=True, timeout=timeout, **options,
     )  # fmt: skip
+
+
+@contextmanager
+def started(*arguments: str | Path, **options) -> Iterator[subprocess.Popen]:
+    """Process of Python that is gone afterwards, however the test ends: a test that waits for ever does not say what failed."""
+    with subprocess.Popen([sys.executable, *map(str, arguments)], **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def command_here(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -72,18 +71,26 @@ class Here:
     def _ticking(self) -> Iterator[None]:
         """Tick while something runs that takes longer than that; what stops a tick is raised at the end."""
         over = threading.Event()
+        stopped: list[BaseException] = []
 
         def ticks() -> None:
-            while not over.wait(TICK):
-                self.tick()
-
-        with ThreadPoolExecutor(1) as pool:
-            ticking = pool.submit(ticks)
             try:
-                yield
-            finally:
-                over.set()
-            ticking.result()
+                while not over.wait(TICK):
+                    self.tick()
+            except BaseException as error:
+                stopped.append(error)
+
+        # Ctrl-C may come at any point here: a thread that was not told that it is over must not keep the process from its end
+        ticking = threading.Thread(target=ticks, daemon=True)
+        try:
+            ticking.start()
+            yield
+        finally:
+            over.set()
+            if ticking.is_alive():
+                ticking.join()
+        if stopped:
+            raise stopped[0]
 
 
 def _try(handed: Call) -> Result | Exception:

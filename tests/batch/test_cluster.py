@@ -5,11 +5,10 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -26,7 +25,7 @@ from daskglass.registry import FIGURES, OTHER_FIGURES
 from daskglass.store.ledger import Ledger
 from tests.cluster.test_strangers import stranger
 from tests.pipeline.test_pipeline import assert_same_store
-from tests.studies import BRIEF, command
+from tests.studies import BRIEF, command, started
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 
@@ -73,18 +72,10 @@ def workers(folder, kinds=(NANNY, WORKER)):
     return found
 
 
-@contextmanager
 def running(folder, *arguments):
     """Process that runs the study on Slurm."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "daskglass", "run", "brief.yaml", "--cluster", "slurm", "--quiet", *arguments],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+    arguments = ("-m", "daskglass", "run", "brief.yaml", "--cluster", "slurm", "--quiet", *arguments)
+    return started(*arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def done_tasks(folder):

@@ -6,7 +6,6 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import textwrap
 import time
@@ -24,6 +23,7 @@ from daskglass.cluster.connect import connect
 from daskglass.cluster.keys import make_keys
 from daskglass.cluster.profiles import load_profile
 from daskglass.errors import ClusterError
+from tests.studies import started
 
 
 @pytest.fixture
@@ -148,9 +148,7 @@ def guarded_process(folder):
     """Process with keys and two jobs, one of them over, in a session of its own; and its guardian."""
     (folder / "keys").mkdir()
     (folder / "cancel.py").write_text(CANCEL)
-    with subprocess.Popen(
-        [sys.executable, "-c", GUARDED], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with started("-c", GUARDED, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         (guardian,) = psutil.Process(process.pid).children()
         yield process, guardian

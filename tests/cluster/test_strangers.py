@@ -27,6 +27,7 @@ from daskglass.cluster.keys import make_keys
 from daskglass.cluster.profiles import load_profile
 from daskglass.store.lock import locked
 from tests.kernels.test_cache import MEAN
+from tests.studies import started
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user")
@@ -159,9 +160,8 @@ def test_a_stranger_can_do_nothing_to_a_run(shared):
 @needs_root
 def test_a_stranger_can_do_nothing_to_a_cluster_that_is_tried(shared):
     environment = os.environ | {"TMPDIR": str(shared / "tmp")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "daskglass", "cluster", "local"], stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    arguments = ["-m", "daskglass", "cluster", "local"]
+    with started(*arguments, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout.readline().startswith("dashboard: ")
             assert "workers" in process.stdout.readline()
@@ -169,6 +169,7 @@ def test_a_stranger_can_do_nothing_to_a_cluster_that_is_tried(shared):
             assert not done
         finally:
             process.terminate()
+            process.wait(timeout=60)
 
 
 @needs_root

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from contextlib import contextmanager
@@ -282,3 +284,24 @@ def test_ctrl_c_stops_a_task_in_this_process(ledger):
     with pytest.raises(KeyboardInterrupt):
         work(HERE, [task("a"), task("b", interrupt, after=keys("a"))], ledger)
     assert set(ledger.marks) == set(keys("a"))
+
+
+INTERRUPTED = """
+import signal, threading
+from daskglass.pipeline.here import Here
+
+start = threading.Thread.start
+
+def interrupted(thread):
+    start(thread)
+    signal.raise_signal(signal.SIGINT)
+
+threading.Thread.start = interrupted
+list(Here().map(abs, [[1]]))
+"""
+
+
+def test_ctrl_c_as_a_task_begins_ends_this_process():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], timeout=60, stderr=subprocess.PIPE, text=True)
+    assert done.stderr.endswith("KeyboardInterrupt\n")
+    assert done.returncode == -signal.SIGINT

@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from daskglass.stages.ensemble import block_frames
 from daskglass.store import template as layout
 from daskglass.store.ledger import Ledger
 from daskglass.study.load import load_study
-from tests.studies import FILES, TINY, command_here, run_here
+from tests.studies import FILES, TINY, command_here, run_here, started
 
 # one worker runs the tiny study once, for all of them
 pytestmark = pytest.mark.xdist_group("tiny")
@@ -389,12 +388,8 @@ def test_fewer_frames_than_a_window_is_said(files, monkeypatch):
 
 def stop(folder, study, how, when, cluster) -> None:
     """Run a study, stop it as soon as `when()` is true, and check how it let go."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "daskglass", "run", study, "--quiet", "--cluster", cluster],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    arguments = ["-m", "daskglass", "run", study, "--quiet", "--cluster", cluster]
+    with started(*arguments, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         while not when():
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)

@@ -14,6 +14,7 @@ from daskglass.store import lock as lock_module
 from daskglass.store.ledger import Ledger
 from daskglass.store.lock import holder_of, is_dead, locked, process_identity
 from daskglass.study.paths import ledger_path, lock_path
+from tests.studies import started
 
 ABC = {"hops": "abc"}
 
@@ -64,9 +65,7 @@ def test_a_store_that_another_process_writes_to_is_refused(store):
         "import sys\nfrom pathlib import Path\nfrom daskglass.store.lock import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", hold, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
+    with started("-c", hold, store, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(StoreError, match=f"process {other.pid} .* is writing to this store"), locked(store):
             pass
@@ -142,7 +141,7 @@ def test_a_process_differs_from_a_later_one_of_its_number():
 
 def test_the_ticks_of_a_process_are_those_at_which_it_began():
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    with started("-c", "input()", stdin=subprocess.PIPE) as child:
         after = time.clock_gettime(time.CLOCK_BOOTTIME)
         began = int(process_identity(child.pid).partition(":")[2]) / os.sysconf("SC_CLK_TCK")
         child.communicate(b"\n")
