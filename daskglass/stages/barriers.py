@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from daskglass import physics
 from daskglass.errors import StudyError
-from daskglass.physics.blocks import block_count
 from daskglass.physics.labels import SAME
 from daskglass.stages.declare import (
     CELLS,
@@ -31,7 +30,7 @@ from daskglass.stages.declare import (
     WholeSystem,
     reading,
 )
-from daskglass.stages.ensemble import block_frames, counts_bytes
+from daskglass.stages.ensemble import block_frames, counts_bytes, independent_blocks
 from daskglass.stages.entropy import RADIAL
 from daskglass.stages.pairs import FINITE, add, held, kinds_of, pairs, seconds_of_pairs
 from daskglass.store.blocks import Block, add_to_table, open_group, read_block, read_table
@@ -93,8 +92,8 @@ def fit_barriers(
     table["onset_temperature_cov"].attrs["long_name"] = "covariance of T_A from strata of two variables, to first order"
     table["blocks"] = xr.Variable(
         "temperature",
-        ensemble.sizes["replica"] * block_count(time.size, block.values),
-        {"long_name": "blocks of time of all replicas, over which errors are", "units": "1"},
+        ensemble.sizes["replica"] * independent_blocks(window, ensemble["relaxation_time"], time).values,
+        {"long_name": "independent blocks of time of all replicas", "units": "1"},
     )
     return table.drop_vars(["inverse_onset_temperature", "variable_2"])
 
@@ -271,7 +270,7 @@ STAGE = Stage(
     (
         Step(
             fit_barriers,
-            revision=5,
+            revision=6,
             over=WholeSystem(),
             name="fits",
             tables=("ensemble",),

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from daskglass.physics.blocks import block_count, block_sums
-from daskglass.stages.ensemble import block_frames
+from daskglass.stages.ensemble import block_frames, independent_blocks
 
 WINDOW = 10.0
 
@@ -31,6 +31,18 @@ def test_blocks_hold_twice_a_window_and_the_relaxation_time_or_half_a_run(tau, f
     found = block_frames(WINDOW, over_temperature(tau), interval * np.arange(frames))
     assert found.dtype == np.int64
     assert found.values.tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("tau", "frames", "interval", "expected"),
+    [(0.5, 101, 1.0, 4), (9.8, 101, 1.0, 2), (40.0, 101, 1.0, 1), (40.0, 101, 2.0, 2), (np.nan, 101, 1.0, 1)],
+)  # fmt: skip
+def test_no_more_blocks_are_independent_than_are_that_long(tau, frames, interval, expected):
+    time, tau = interval * np.arange(frames), over_temperature(tau)
+    found = independent_blocks(WINDOW, tau, time)
+    assert found.dtype == np.int64
+    assert found.values.tolist() == [expected]
+    assert found.item() <= block_count(frames, block_frames(WINDOW, tau, time).values)
 
 
 def test_each_temperature_has_its_own():
