@@ -251,19 +251,20 @@ def block_frames(window: float, relaxation_time: xr.DataArray, time: NDArray[np.
     """
     if time.size < 2:
         return xr.ones_like(relaxation_time, dtype=np.int64)
-    return np.ceil(_independent_frames(window, relaxation_time, time)).clip(1, time.size // 2).astype(np.int64)
+    return _independent_frames(window, relaxation_time, time).clip(1, time.size // 2).astype(np.int64)
 
 
 def independent_blocks(window: float, relaxation_time: xr.DataArray, time: NDArray[np.floating]) -> xr.DataArray:
     """Number (temperature) of blocks of a run between which counts of hops are independent: one where the run is no longer."""
     if time.size < 2:
         return xr.ones_like(relaxation_time, dtype=np.int64)
-    return (time.size // np.ceil(_independent_frames(window, relaxation_time, time))).clip(min=1).astype(np.int64)
+    return (time.size // _independent_frames(window, relaxation_time, time)).clip(min=1).astype(np.int64)
 
 
 def _independent_frames(window: float, relaxation_time: xr.DataArray, time: NDArray[np.floating]) -> xr.DataArray:
     """Frames (temperature) that hold two windows and two τ_α; infinite where τ_α is unknown."""
-    return 2 * (window + relaxation_time.fillna(np.inf)) / float(time[1] - time[0])
+    length = 2 * (window + relaxation_time.fillna(np.inf)) / float(time[1] - time[0])
+    return xr.apply_ufunc(np.ceil, length)
 
 
 def _units(sums: NDArray[Any], replicas: int, blocks: int) -> NDArray[Any]:
