@@ -21,6 +21,7 @@ from daskglass.report.chance import lines_freedom, student_sigma
 from daskglass.report.claims.one_line import APART
 from daskglass.report.fits import Group, one_line
 from daskglass.report.results import unknown_onset
+from daskglass.report.statistics import LEVEL
 from daskglass.stages.barriers import fit_barriers
 from daskglass.stages.correlation import pearson_of
 from daskglass.stages.ensemble import block_frames
@@ -34,6 +35,7 @@ WINDOW = 10  # frames, of a hop
 SIGMAS = 2.0
 # of the draws: two errors hold 95 %, give or take 1 % by chance, of errors known to a few percent
 COVERED = 0.90
+FALSE_ALARMS = 0.07  # of the F test at 5 %, give or take 1 % by chance
 TIMID = 0.25  # of an error: by how much what is found differs from the truth, at least
 SLOPE, INTERCEPT = 2.5, 9.0  # of the line on which all systems are made to lie, as the reference has it
 
@@ -160,6 +162,7 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
         for system, tables in reference.items()
     }
     apart: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    chance: list[float] = []
     for draw in range(DRAWS):
         groups = []
         for number, (system, of_system) in enumerate(truths.items()):
@@ -185,10 +188,14 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
             if group.covariance[-1, -1] < 1:
                 groups.append(group)
         if len(groups) > 1:
-            line = one_line(groups, APART).line
+            found = one_line(groups, APART)
+            chance.append(found.p)
+            line = found.line
             apart["collapse"].append(
                 pulls(line.values, np.sqrt(line.covariance.diagonal()), np.array([INTERCEPT, SLOPE]))
             )
+    print(f"collapse: F test refutes the one line in {np.mean(np.array(chance) <= LEVEL):.1%} of {len(chance)}")
+    assert np.mean(np.array(chance) <= LEVEL) <= FALSE_ALARMS
     assert_honest(apart)
     onsets = {f"{system} {variable.name} onset" for system in truths for variable in OF_PAPER}
     assert {"collapse", *onsets} <= set(apart)

@@ -11,7 +11,7 @@ import typer
 from daskglass.cli.fitted import Fitted
 from daskglass.cli.options import Debug, Store, expanded
 from daskglass.cli.tables import out, remark, say
-from daskglass.errors import StudyError
+from daskglass.errors import StoreError, StudyError, reason
 
 if TYPE_CHECKING:
     from daskglass.report.compare import Comparison, Row
@@ -69,7 +69,13 @@ def compare(
     for option, path, endings in (("--out", output, (".csv",)), ("--figure", figure, PICTURES)):
         if path is not None and path.suffix not in endings:
             raise StudyError(f"{option} {path}: the name must end in {' or '.join(endings)}")
-    found = hold_against(read_tables(store), read_tables(reference), sigma)
+        if path is not None and not path.parent.is_dir():
+            raise StudyError(f"{option} {path}: the folder {path.parent} does not exist")
+    try:
+        found = hold_against(read_tables(store), read_tables(reference), sigma)
+    except (StoreError, OSError) as error:
+        # what was not compared does not disagree
+        raise StudyError(reason(error) if isinstance(error, OSError) else str(error)) from error
     _print(found)
     if output is not None:
         _write(found, output)
@@ -112,7 +118,7 @@ def _notes(found: Comparison) -> Iterator[str]:
     )
     yield f"χ² = {squares:.1f} of {number} numbers, as large by chance in {chance:.2%} of studies, were all of them independent"
     if any(row.own_model for row in found.rows):
-        yield "not judged: what depends on a softness of its own in either study, of whose training errors know nothing"
+        yield "not judged: what depends on a softness of its own in either study, whose training errors know in part at most"
     for text in found.differs:
         yield f"differs: {text}"
     for text in found.left_out:

@@ -34,7 +34,7 @@ SYMBOLS = {
     "s2_thermal": "$s^{(2)}$, thermal",
     "relaxation_time": r"$\tau_\alpha$",
     "diffusivity": "$D$",
-    "rearranging_fraction": "$P_R$",
+    "rearranging_fraction": "rearranging",
     "pearson": "Pearson",
     "pearson_pooled": "Pearson, pooled",
     "onset_temperature": "$T_A$",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.optimize import brentq
-from scipy.special import fdtrc
+from scipy.special import fdtrc, fdtri, ncfdtr
 
-from daskglass.report.statistics import Tested, departure, root_mean_square
+from daskglass.report.statistics import LEVEL, MOST, POWER, Tested, departure, root_mean_square
 
 HALVINGS = 50  # of the distance to the line that fits its own errors
 
@@ -100,8 +100,8 @@ class OneLine:
     through : the line through the points as measured, all of which count alike
     p : p-value of the F test of one line against one for each group
     apart : root mean square distance of the lines of the groups from the one line, at the points, relative to the
-        range of y that the lines of the groups cover
-    bent : the same of a parabola from the one line
+        range of y that the lines of the groups cover; beyond the margin where the F test finds it, and it is not surely within
+    bent : the same of a parabola from the one line, without the F test
     deviation : root mean square distance of the points from the line through them, in units of y
     """
 
@@ -160,14 +160,53 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
 
     more = one.freedom - each.freedom
     F = (one.squares - each.squares) / more / each.excess
+    p = float(fdtrc(more, each.freedom, max(F, 0.0)))
     return OneLine(
         line=_at_zero(one, x.mean()),
         through=through,
-        p=float(fdtrc(more, each.freedom, max(F, 0.0))),
-        apart=against(each, np.column_stack([mine, mine * away[:, None]])),
+        p=p,
+        apart=_found_by_F(
+            against(each, np.column_stack([mine, mine * away[:, None]])),
+            p,
+            seen=F * more,
+            of_shift=_seen_of_shifts(mine, design, covariance).min() * spread**2 / each.excess,
+            freedoms=(more, each.freedom),
+        ),
         bent=against(parabola, np.column_stack([design, away**2])),
         deviation=float(np.sqrt(((y - through[0] - through[1] * x) ** 2).mean())),
     )
+
+
+def _found_by_F(apart: Tested, p: float, seen: float, of_shift: float, freedoms: tuple[int, int]) -> Tested:
+    """A distance that an F test finds, unless it is surely within the margin: F weighs most what is known best.
+
+    `seen` is the noncentrality with that of noise, `of_shift` that of one group whose line is shifted by the range of y, which
+    is what is said to be found.
+    """
+    more, freedom = freedoms
+
+    def needed(level: float) -> float:
+        """Noncentrality that is found with the usual power."""
+        critical = fdtri(more, freedom, 1 - level)
+        return float(brentq(lambda size: ncfdtr(more, freedom, size, critical) - (1 - POWER), 0.0, MOST))
+
+    def times(level: float) -> float:
+        return min(apart.times(level), needed(level) / (seen - more) if seen > more else np.inf)
+
+    return replace(
+        apart,
+        beyond=p if apart.within > LEVEL else 1.0,
+        found=lambda level: float(np.sqrt(needed(level) / of_shift)),
+        times=times,
+    )
+
+
+def _seen_of_shifts(
+    mine: NDArray[np.float64], design: NDArray[np.float64], covariance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weighted squares (group,) that a shift of one group by 1 leaves beside the one line."""
+    left = np.column_stack([shift - least_squares(design, shift, covariance).fitted for shift in mine.T])
+    return np.einsum("pg,pg->g", left, np.linalg.solve(covariance, left))
 
 
 def _over_likeliest_scales(

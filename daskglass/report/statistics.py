@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,17 @@ def departure(
     other = 0.0 if signed else above((size + margin) / error)
     beyond = min(1.0, above(t) + other) if refutes else 1.0
     return Tested(value, error, above(-t), beyond, lambda level: margin + quantiles(level) * error, times)
+
+
+def in_each(tests: Sequence[Tested]) -> Tested:
+    """The first of several tests of one departure, made under choices that are as good as each other: sure where all are."""
+    return replace(
+        tests[0],
+        within=max(test.within for test in tests),
+        beyond=max(test.beyond for test in tests),
+        found=lambda level: max(test.found(level) for test in tests),
+        times=lambda level: max(test.times(level) for test in tests),
+    )
 
 
 def root_mean_square(

@@ -23,9 +23,9 @@ import daskglass as dg
 from daskglass.physics.systems import Mixture, temperature_scale
 from daskglass.report import collapse
 from daskglass.report.chance import lines_freedom
-from daskglass.report.claims import RULE, judge
+from daskglass.report.claims import RULE, judge, strata
 from daskglass.report.claims.one_line import group_of
-from daskglass.report.claims.strata import arrhenius, fold, spreads
+from daskglass.report.claims.strata import fold, spreads, straight
 from daskglass.report.claims.verdicts import decided
 from daskglass.report.figures import get_figure
 from daskglass.report.fits import Group
@@ -150,8 +150,7 @@ def bends(results: Results) -> Iterator[list[str]]:
     for system in results.systems:
         row = [system.name]
         for dropped in DROPPED:
-            fewer = system.ensemble.assign(supercooled=system.ensemble["supercooled"] - dropped)
-            found = arrhenius(replace(system, ensemble=fewer), *VARIABLES)
+            found = straight(system, {each: [system.cold(each.name) - dropped] for each in VARIABLES})
             verdict = decided("", "", [found]).verdict
             row.append(
                 f"{percent(*max(((t.value, t.error) for t in found.tests), key=lambda t: abs(t[0])))}, {verdict}"
@@ -198,8 +197,8 @@ def lines(results: Results) -> Iterator[list[str]]:
         else:
             yield [name, *("errors unknown" for _ in range(2)), "–", "–", "–"]
     slopes, apart = zip(*(line_of([groups[k] for groups in known.values()]) for k in range(2)), strict=True)
-    strata = sum(groups[0].x.size for groups in known.values())
-    yield ["all", *slopes, str(strata), *apart]
+    points = sum(groups[0].x.size for groups in known.values())
+    yield ["all", *slopes, str(points), *apart]
 
 
 def line_of(groups: Sequence[Group]) -> tuple[str, str]:
@@ -227,7 +226,9 @@ Quantity = Callable[[SystemResults], xr.DataArray]
 # header, and what two systems have in common where they move alike
 ALIKE: dict[str, Quantity] = {
     "τ_α": lambda system: system.ensemble["relaxation_time"],
-    "τ_α √T": lambda system: system.ensemble["relaxation_time"] * np.sqrt(system.temperature),
+    "τ_α ρ^⅓ √T": lambda system: (
+        system.ensemble["relaxation_time"] * system.ensemble["density"] ** (1 / 3) * np.sqrt(system.temperature)
+    ),
     "D": lambda system: system.ensemble["diffusivity"],
     "rearranging": lambda system: system.ensemble["rearranging_fraction"],
 }
@@ -275,21 +276,14 @@ def of_onsets(first: SystemResults, system: SystemResults, variable: str, factor
 
 
 RANGES = ("system", "strata of", "coldest T that lie below the T_A of their fit, and that T_A")
-FEWEST = 4  # temperatures of a range
 
 
 def ranges(results: Results) -> Iterator[list[str]]:
     """Ranges of temperatures that are supercooled by the T_A that they give, all in the strata of the tables."""
     for system in results.systems:
         for variable, label in zip(VARIABLES, ("S", "local s⁽²⁾"), strict=True):
-            P = system.fits(variable.name)[["probability", "events", "probability_err"]].sortby("temperature")
-            T = P["temperature"].values
-            found = []
-            for count in range(FEWEST, T.size + 1):
-                T_A = float(dg.onset_temperature(dg.arrhenius(P.isel(temperature=slice(count)))))
-                if (T_A > T).sum() == count:
-                    found.append(f"{count}: {T_A:.3f}")
-            yield [system.name, label, ", ".join(found)]
+            fits, counts = system.fits(variable.name), sorted(strata.ranges(system, variable))
+            yield [system.name, label, ", ".join(f"{k}: {strata.onset_of_range(fits, k):.3f}" for k in counts)]
 
 
 # --- systems and temperatures --------------------------------------------------------------------------------------

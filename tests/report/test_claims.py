@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,15 +10,18 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import daskglass as dg
 from daskglass.physics.systems import kob_andersen
 from daskglass.report import statistics
 from daskglass.report.claims import Claim, judge
 from daskglass.report.claims.one_line import LeftOut, group_of
+from daskglass.report.claims.strata import ranges, straight
 from daskglass.report.claims.verdicts import Finding, decided
 from daskglass.report.collapse import points
 from daskglass.report.fits import Group
 from daskglass.report.results import read_results
 from daskglass.report.statistics import LEVEL, departure
+from daskglass.stages.structural import SOFTNESS
 from tests.report.synthetic import mixture_of, tree, with_onset_covariance
 
 Change = Callable[[str, xr.Dataset], xr.Dataset]
@@ -152,6 +156,37 @@ def test_scatter_beyond_the_errors_asks_for_temperatures() -> None:
     assert "times as many supercooled T, as their scatter exceeds" in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("share", "counts", "expected"),
+    [
+        (1.5, [8], "refuted"),
+        (1.5, [5], "confirmed"),
+        (1.5, [8, 5], "not decidable here"),
+        (4.0, [8, 7], "refuted"),
+        (0.3, [8, 5], "confirmed"),
+    ],
+)
+def test_a_bend_is_decided_where_every_range_decides_it(share: float, counts: list[int], expected: str) -> None:
+    def hot(_: str, ensemble: xr.Dataset) -> xr.Dataset:
+        x = (1 / ensemble["temperature"] - 1.6).clip(max=0)
+        return ensemble.assign(probability=ensemble["probability"] * np.exp(-share * x**2))
+
+    (system,) = read_results(tree(temperatures=MANY, change=hot)).systems
+    assert decided("", "", [straight(system, {SOFTNESS: counts})]).verdict == expected
+
+
+def test_ranges_lie_below_the_onset_of_their_own_fit() -> None:
+    (system,) = read_results(tree(temperatures=MANY)).systems
+    P = system.fits("softness")[["probability", "events", "probability_err"]].sortby("temperature")
+    T = P["temperature"].values
+    onsets = {k: float(dg.onset_temperature(dg.arrhenius(P.isel(temperature=slice(k))))) for k in range(4, T.size + 1)}
+    below = {k for k, T_A in onsets.items() if (T < T_A).sum() == k}
+    found = ranges(system, SOFTNESS)
+    assert below
+    assert found[0] == system.cold("softness")
+    assert set(found) == below | {found[0]}
+
+
 def test_three_temperatures_decide_no_bend() -> None:
     found = claim(tree(temperatures=[0.7, 0.6, 0.5]), "linear in 1/T")
     assert found.verdict == "not decidable here"
@@ -183,6 +218,14 @@ def test_errors_of_few_blocks_decide_less(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["varies more", "varies ten-fold"])
+def test_one_short_run_has_no_error(words: str) -> None:
+    found = claim(tree(change=lambda _, e: e.assign(blocks=xr.ones_like(e["blocks"]))), words)
+    assert found.verdict == "not decidable here"
+    assert "of one run no longer than two independent blocks" in found.reasons[0]
+    assert "a second replica, or a longer run, at T = " in found.remedy
+
+
+@pytest.mark.parametrize("words", ["varies more", "varies ten-fold"])
 def test_a_store_without_the_number_of_its_blocks_fits_again(words: str) -> None:
     found = claim(tree(change=lambda _, e: e.drop_vars("blocks")), words)
     assert found.verdict == "not decidable here"
@@ -195,7 +238,7 @@ def spread(log: float) -> Change:
 
     def changed(_: str, ensemble: xr.Dataset) -> xr.Dataset:
         P = ensemble["probability"]
-        factor = xr.DataArray(np.linspace(0, log, P.sizes["stratum"]), dims="stratum")
+        factor = xr.DataArray(np.linspace(-log, 0, P.sizes["stratum"]), dims="stratum")
         return ensemble.assign(probability=P.isel(stratum=0) * np.exp(factor))
 
     return changed
@@ -358,7 +401,9 @@ def test_a_small_shift_that_can_be_told_is_still_a_collapse() -> None:
 
     found = claim(tree(systems=THREE, change=sharp), "activation entropies")
     assert found.verdict == "confirmed"
-    assert "they differ from it significantly" in " ".join(found.reasons)
+    told = re.search(r"F test: p = (\S+)", " ".join(found.reasons))
+    assert told is not None
+    assert float(told[1]) < LEVEL
 
 
 def test_noisy_barriers_leave_the_collapse_open() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from daskglass.physics.barriers import logarithm
+from daskglass.physics.barriers import logarithm, onset_of
 from daskglass.report.chance import lines_freedom
 from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
 from daskglass.report.results import SystemResults, known, unknown_onset
-from daskglass.report.statistics import departure
+from daskglass.report.statistics import MOST, departure, in_each
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 
 STRAIGHT = 0.05  # of the change of ln P_R over the range: as thick as the symbols that it is drawn with
@@ -26,15 +28,16 @@ FITS_AGAIN = "two or more blocks of time; in a store of an older version, `daskg
 
 ARRHENIUS = (
     f"a parabola in 1/T against a line in every stratum, weighted by errors and the scatter between temperatures; margin: "
-    f"they part by {percent(STRAIGHT)} of the change of ln P_R over the fitted range"
+    f"they part by {percent(STRAIGHT)} of the change of ln P_R over the fitted range. Where several ranges lie below the T_A "
+    f"of their own fit, a stratum counts as bent, or as straight, if it is in each"
 )
 WIDER = (
-    "ratios of P_R between the highest and the lowest stratum, one-sided, no margin, by Student’s t of as many blocks as their "
-    "errors are of; these add in quadrature, though both come from the same frames"
+    "ratios of P_R between the highest and the lowest stratum, one-sided, no margin, by Student’s t of as many blocks of time "
+    "as are independent; errors add in quadrature, though both come from the same frames"
 )
 TEN = (
-    f"ratio of P_R between the highest and the lowest stratum, one-sided, by Student’s t; margin: {NEARLY:g}-fold is still "
-    f"called ten-fold. The ratio rises as T falls, so it refutes only where T is as cold as the paper’s"
+    f"ratio of P_R between the highest and the lowest stratum, one-sided, by Student’s t of independent blocks of time; margin: "
+    f"{NEARLY:g}-fold is still called ten-fold. The ratio rises as T falls, so it refutes only where T is as cold as the paper’s"
 )
 ONSET = (
     f"relative difference of the two T_A, two-sided, by Student’s t; margin: {percent(ALIKE)}; its error knows that both come "
@@ -48,29 +51,53 @@ def words(variable: StructuralVariable) -> str:
 
 
 def arrhenius(system: SystemResults, *variables: StructuralVariable) -> Finding:
-    """Test the bend of ln P_R(1/T) in every stratum of some variables."""
-    bends: dict[str, Bend] = {}
-    fewest = min(system.cold(variable.name) for variable in variables)
-    for variable, label in ((each.name, words(each)) for each in variables):
-        fits = system.fits(variable).isel(temperature=slice(-system.cold(variable), None))
+    """Test the bend of ln P_R(1/T) in every stratum of some variables, in each range that lies below its own T_A."""
+    return straight(system, {variable: ranges(system, variable) for variable in variables})
+
+
+def ranges(system: SystemResults, variable: StructuralVariable) -> list[int]:
+    """Numbers of coldest temperatures that lie below the T_A of their own fit, that of the barriers first."""
+    used, P = system.cold(variable.name), system.fits(variable.name).sortby("temperature")
+    others = (k for k in range(ENOUGH_TEMPERATURES, P.sizes["temperature"] + 1) if k != used)
+    return [used, *(k for k in others if (onset_of_range(P, k) > P["temperature"].values).sum() == k)]
+
+
+def onset_of_range(fits: xr.Dataset, count: int) -> float:
+    """T_A of so many of the coldest temperatures, in the strata of the barriers."""
+    P = fits.sortby("temperature").isel(temperature=slice(count))
+    return onset_of(P[[name for name in ("probability", "events", "probability_err") if name in P]])
+
+
+def straight(system: SystemResults, of: Mapping[StructuralVariable, Sequence[int]]) -> Finding:
+    """Test the bend in every stratum of some variables: in so many of the coldest temperatures, those of the barriers first."""
+    bends: dict[str, dict[int, Bend]] = {}
+    fewest = min(counts[0] for counts in of.values())
+    for variable, counts in of.items():
+        fits = system.fits(variable.name)
         for k in range(fits.sizes["stratum"]):
-            stratum = fits.isel(stratum=k)
-            stratum = stratum.isel(temperature=stratum["events"].values > 0)
-            fewest = min(fewest, stratum.sizes["temperature"])
-            if stratum.sizes["temperature"] >= ENOUGH_TEMPERATURES:
-                y, error = logarithms(stratum)
-                bends[f"stratum {k + 1} of {label}"] = bend(1 / stratum["temperature"].values, y, error**2, STRAIGHT)
+            bent = {}
+            for count in counts:
+                stratum = fits.isel(stratum=k, temperature=slice(-count, None))
+                stratum = stratum.isel(temperature=stratum["events"].values > 0)
+                if count == counts[0]:
+                    fewest = min(fewest, stratum.sizes["temperature"])
+                if stratum.sizes["temperature"] >= ENOUGH_TEMPERATURES:
+                    y, error = logarithms(stratum)
+                    bent[count] = bend(1 / stratum["temperature"].values, y, error**2, STRAIGHT)
+            bends[f"stratum {k + 1} of {words(variable)}"] = bent
     if fewest < ENOUGH_TEMPERATURES:
         return Finding(
             system.name, f"a stratum has events at {fewest} supercooled T only",
             remedy=f"events in every stratum at {ENOUGH_TEMPERATURES} or more supercooled T",
         )  # fmt: skip
-    where, largest = max(bends.items(), key=lambda item: abs(item[1].tested.value))
-    least_sure = max(bends.values(), key=lambda one: one.tested.within)
+    tested = {where: in_each([one.tested for one in bent.values()]) for where, bent in bends.items()}
+    where = max(tested, key=lambda name: abs(tested[name].value))
+    sizes = [f"{percent(one.tested.value, one.tested.error)} in {T} T" for T, one in bends[where].items()]
+    least_sure = max((one for bent in bends.values() for one in bent.values()), key=lambda one: one.tested.within)
     return Finding(
         system.name,
-        f"largest bend {percent(largest.tested.value, largest.tested.error)} ({where}), {fewest} or more T",
-        tuple(one.tested for one in bends.values()),
+        f"largest bend {' or '.join(sizes)} ({where})",
+        tuple(tested.values()),
         lambda size: f"a bend of {percent(size)}",
         more="supercooled T, as their scatter exceeds their errors" if least_sure.scattered else "frames or replicas",
     )
@@ -108,9 +135,13 @@ def wider(system: SystemResults, other: StructuralVariable) -> Finding:
     numbers = f"{fold(S, S_err)} for softness, {fold(x, x_err)} for {words(other)} at T = {T:g}"
     freedom = _freedom(system)
     if not freedom > 0:
-        return _blockless(system, numbers)
+        return _blockless(system, numbers, freedom)
     test = departure(x - S, float(np.hypot(S_err, x_err)), 0.0, signed=True, freedom=freedom)
-    return Finding(system.name, numbers, (test,), lambda log: f"a factor of {np.exp(log):.2f}")
+    return Finding(system.name, numbers, (test,), _factor)
+
+
+def _factor(log: float) -> str:
+    return f"a factor of {np.exp(log):.2f}" if log < np.log(MOST) else f"a factor of over {MOST:,.0f}"
 
 
 def tenfold(system: SystemResults, variable: StructuralVariable) -> Finding:
@@ -121,7 +152,7 @@ def tenfold(system: SystemResults, variable: StructuralVariable) -> Finding:
         return _eventless(system)
     numbers, freedom = f"{fold(ratios[-1], errors[-1])} at T = {T:g}", _freedom(system)
     if not freedom > 0:
-        return _blockless(system, numbers)
+        return _blockless(system, numbers, freedom)
     comparable = paper is not None and paper * DEPTH >= T
     test = departure(
         np.log(TENFOLD) - ratios[-1], errors[-1], np.log(TENFOLD / NEARLY), True, freedom, refutes=comparable
@@ -188,7 +219,7 @@ def _difference_error(system: SystemResults, one: str, other: str) -> float:
 
 
 def _freedom(system: SystemResults) -> float:
-    """Degrees of freedom of the errors at the coldest temperature; NaN where their blocks are not known."""
+    """Degrees of freedom of the errors at the coldest temperature: of independent blocks; NaN where those are not known."""
     return float(known(system.ensemble, "blocks", system.temperature.shape)[-1]) - 1
 
 
@@ -197,7 +228,13 @@ def fold(log: float, error: float) -> str:
     return f"({with_error(np.exp(log), np.exp(log) * error)})-fold"
 
 
-def _blockless(system: SystemResults, numbers: str) -> Finding:
+def _blockless(system: SystemResults, numbers: str, freedom: float) -> Finding:
+    if freedom == 0:
+        T = system.temperature.min()
+        remedy = f"a second replica, or a longer run, at T = {T:g}"
+        return Finding(
+            system.name, f"{numbers}, of one run no longer than two independent blocks of time", remedy=remedy
+        )
     return Finding(system.name, f"{numbers}, errors over an unknown number of blocks", remedy=FITS_AGAIN)
 
 
