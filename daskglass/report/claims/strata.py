@@ -70,26 +70,20 @@ def onset_of_range(fits: xr.Dataset, count: int) -> float:
 
 def straight(system: SystemResults, of: Mapping[StructuralVariable, Sequence[int]]) -> Finding:
     """Test the bend in every stratum of some variables: in so many of the coldest temperatures, those of the barriers first."""
-    bends: dict[str, dict[int, Bend]] = {}
-    fewest = min(counts[0] for counts in of.values())
-    for variable, counts in of.items():
-        fits = system.fits(variable.name)
-        for k in range(fits.sizes["stratum"]):
-            bent = {}
-            for count in counts:
-                stratum = fits.isel(stratum=k, temperature=slice(-count, None))
-                stratum = stratum.isel(temperature=stratum["events"].values > 0)
-                if count == counts[0]:
-                    fewest = min(fewest, stratum.sizes["temperature"])
-                if stratum.sizes["temperature"] >= ENOUGH_TEMPERATURES:
-                    y, error = logarithms(stratum)
-                    bent[count] = bend(1 / stratum["temperature"].values, y, error**2, STRAIGHT)
-            bends[f"stratum {k + 1} of {words(variable)}"] = bent
+    used = [
+        rearranging(stratum, counts[0]) for variable, counts in of.items() for stratum in strata_of(system, variable)
+    ]
+    fewest = min(stratum.sizes["temperature"] for stratum in used)
     if fewest < ENOUGH_TEMPERATURES:
         return Finding(
             system.name, f"a stratum has events at {fewest} supercooled T only",
             remedy=f"events in every stratum at {ENOUGH_TEMPERATURES} or more supercooled T",
         )  # fmt: skip
+    bends = {
+        f"stratum {k} of {words(variable)}": bends_of(stratum, counts)
+        for variable, counts in of.items()
+        for k, stratum in enumerate(strata_of(system, variable), start=1)
+    }
     tested = {where: in_each([one.tested for one in bent.values()]) for where, bent in bends.items()}
     where = max(tested, key=lambda name: abs(tested[name].value))
     sizes = [f"{percent(one.tested.value, one.tested.error)} in {T} T" for T, one in bends[where].items()]
@@ -101,6 +95,29 @@ def straight(system: SystemResults, of: Mapping[StructuralVariable, Sequence[int
         lambda size: f"a bend of {percent(size)}",
         more="supercooled T, as their scatter exceeds their errors" if least_sure.scattered else "frames or replicas",
     )
+
+
+def strata_of(system: SystemResults, variable: StructuralVariable) -> list[xr.Dataset]:
+    """Each stratum of a variable, over temperature."""
+    fits = system.fits(variable.name)
+    return [fits.isel(stratum=k) for k in range(fits.sizes["stratum"])]
+
+
+def rearranging(stratum: xr.Dataset, count: int) -> xr.Dataset:
+    """Those of so many of the coldest temperatures at which a stratum has events."""
+    cold = stratum.isel(temperature=slice(-count, None))
+    return cold.isel(temperature=cold["events"].values > 0)
+
+
+def bends_of(stratum: xr.Dataset, counts: Sequence[int]) -> dict[int, Bend]:
+    """Bend in so many of the coldest temperatures, where enough of them have events."""
+    found = {}
+    for count in counts:
+        cold = rearranging(stratum, count)
+        if cold.sizes["temperature"] >= ENOUGH_TEMPERATURES:
+            y, error = logarithms(cold)
+            found[count] = bend(1 / cold["temperature"].values, y, error**2, STRAIGHT)
+    return found
 
 
 def logarithms(table: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
