@@ -73,16 +73,16 @@ def compare(
             raise StudyError(f"{option} {path}: the folder {path.parent} does not exist")
     try:
         found = hold_against(read_tables(store), read_tables(reference), sigma)
-    except (StoreError, OSError) as error:
-        # what was not compared does not disagree
-        raise StudyError(reason(error) if isinstance(error, OSError) else str(error)) from error
-    _print(found)
-    if output is not None:
-        _write(found, output)
-    if figure is not None:
-        from daskglass.report.differences import save
+        _print(found)
+        if output is not None:
+            _write(found, output)
+        if figure is not None:
+            from daskglass.report.differences import save
 
-        save(found, figure)
+            save(found, figure)
+    except (StoreError, OSError) as error:
+        # 1 says that what was compared does not agree
+        raise StudyError(reason(error) if isinstance(error, OSError) else str(error)) from error
     if not found.agrees:
         raise typer.Exit(1)
 

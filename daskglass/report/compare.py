@@ -41,7 +41,7 @@ class Quantity:
     resampled : whether its error is that of the bootstrap over replicas and blocks of time; otherwise, over replicas
     needs : settings that both studies must have in common
     pooled : whether it is of several temperatures together, which must then be the same
-    own_model : whether it depends on where the softness of a study ends up, of which its error knows nothing
+    own_model : whether it depends on where the softness of a study ends up, of which its error knows in part at most
     """
 
     name: str

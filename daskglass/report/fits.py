@@ -100,8 +100,9 @@ class OneLine:
     through : the line through the points as measured, all of which count alike
     p : p-value of the F test of one line against one for each group
     apart : root mean square distance of the lines of the groups from the one line, at the points, relative to the
-        range of y that the lines of the groups cover; beyond the margin where the F test finds it, and it is not surely within
-    bent : the same of a parabola from the one line, without the F test
+        range of y that the lines of the groups cover
+    differ : the same, but beyond the margin where the F test finds that lines differ at all, unless they are surely within it
+    bent : distance of a parabola from the one line
     deviation : root mean square distance of the points from the line through them, in units of y
     """
 
@@ -109,6 +110,7 @@ class OneLine:
     through: NDArray[np.float64]
     p: float
     apart: Tested
+    differ: Tested
     bent: Tested
     deviation: float
 
@@ -161,12 +163,14 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
     more = one.freedom - each.freedom
     F = (one.squares - each.squares) / more / each.excess
     p = float(fdtrc(more, each.freedom, max(F, 0.0)))
+    apart = against(each, np.column_stack([mine, mine * away[:, None]]))
     return OneLine(
         line=_at_zero(one, x.mean()),
         through=through,
         p=p,
-        apart=_found_by_F(
-            against(each, np.column_stack([mine, mine * away[:, None]])),
+        apart=apart,
+        differ=_found_by_F(
+            apart,
             p,
             seen=F * more,
             of_shift=_seen_of_shifts(mine, design, covariance).min() * spread**2 / each.excess,
@@ -178,7 +182,7 @@ def one_line(groups: Sequence[Group], margin: float) -> OneLine:
 
 
 def _found_by_F(apart: Tested, p: float, seen: float, of_shift: float, freedoms: tuple[int, int]) -> Tested:
-    """A distance that an F test finds, unless it is surely within the margin: F weighs most what is known best.
+    """A distance whose being there at all an F test finds, unless it is surely within the margin.
 
     `seen` is the noncentrality with that of noise, `of_shift` that of one group whose line is shifted by the range of y, which
     is what is said to be found.

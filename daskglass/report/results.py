@@ -104,6 +104,13 @@ class SystemResults:
         """Number of supercooled temperatures, the coldest ones, in the fits of a structural variable."""
         return int(self.ensemble["supercooled"].sel(variable=variable))
 
+    @property
+    def hottest(self) -> float | None:
+        """Hottest temperature of the fits, if the study states it."""
+        study = json.loads(self.production.attrs.get("study", "{}"))
+        hottest = study.get("barriers", {}).get("hottest")
+        return None if hottest is None else float(hottest)
+
     def fits(self, variable: str) -> xr.Dataset:
         """Barriers of a structural variable."""
         return self.ensemble.sel(variable=variable)

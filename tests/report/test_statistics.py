@@ -273,13 +273,13 @@ def test_groups_apart_by_the_margin_are_seldom_called_closer_or_farther() -> Non
     for _ in range(3):  # the range of y grows with the shift
         size *= MARGIN / lines(shift, 1e-6, 15, repeats=1)[0].apart.value
     found = lines(shift, 0.1, 16)
+    assert share(one.apart.beyond <= LEVEL for one in found) <= at_most(LEVEL)
     assert share(one.apart.within <= LEVEL for one in found) <= at_most(LEVEL)
-    assert share(one.bent.beyond <= LEVEL for one in found) <= at_most(LEVEL)
 
 
 def test_what_the_f_test_finds_is_found_as_often_as_it_says() -> None:
     rise = np.ptp(np.concatenate([group.y for group in groups(lambda k, x: 0 * x, 1e-6, np.random.default_rng(22))]))
-    size = rise * np.median([one.apart.found(LEVEL) for one in lines(lambda k, x: 0 * x, 0.1, 22)])
+    size = rise * np.median([one.differ.found(LEVEL) for one in lines(lambda k, x: 0 * x, 0.1, 22)])
     found = [
         share(one.p <= LEVEL for one in lines(lambda j, x, k=k: size * (j == k) + 0 * x, 0.1, 23)) for k in range(5)
     ]
@@ -289,7 +289,7 @@ def test_what_the_f_test_finds_is_found_as_often_as_it_says() -> None:
 def test_what_the_f_test_finds_is_no_line_unless_it_is_surely_one_within_the_margin() -> None:
     for error in (0.02, 0.1, 0.5):
         for one in lines(lambda k, x: 0.2 * (-1) ** k + 0 * x, error, 24, repeats=10):
-            assert one.apart.beyond == (1.0 if one.apart.within <= LEVEL else one.p)
+            assert one.differ.beyond == (1.0 if one.apart.within <= LEVEL else one.p)
 
 
 def test_groups_far_apart_and_bent_ones_are_refuted() -> None:

@@ -22,7 +22,8 @@ SYMBOLS = {"entropy": "y_Σ", "energy": "y_E"}
 COLLAPSE = (
     f"one line against a line for each system, and against a parabola for all; errors of both coordinates, of ln P_R(T_A) and "
     f"their correlations count; margin: a root-mean-square distance of {percent(APART)} of the range of y. Where lines are not "
-    f"surely that close, the F test refutes: it weighs most what is known best, the distance what is known worst"
+    f"surely that close, the F test refutes that they are one line exactly: it weighs most what is known best, the distance what "
+    f"is known worst"
 )
 
 
@@ -67,11 +68,14 @@ def _abscissa(results: Results, other: StructuralVariable) -> str:
 
 
 def _tested(result: OneLine) -> list[Finding]:
-    lines = f"lines of the systems: {_distance(result.apart)} from the one line; F test: p = {result.p:.2g}"
+    lines = (
+        f"lines of the systems: {_distance(result.apart)} from the one line. That they differ: F test, p = {result.p:.2g}; that "
+        f"they part by more than {percent(APART)}: p = {result.apart.beyond:.2g}"
+    )
     bent = f"parabola: {_distance(result.bent)} from the line"
     return [
         Finding(
-            "", lines, (result.apart,), lambda size: f"a line that is shifted by {percent(size)} of the range of y"
+            "", lines, (result.differ,), lambda size: f"a line that is shifted by {percent(size)} of the range of y"
         ),
         Finding("", bent, (result.bent,), lambda size: f"a bend of {percent(size)}"),
     ]

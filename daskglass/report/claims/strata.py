@@ -56,8 +56,10 @@ def arrhenius(system: SystemResults, *variables: StructuralVariable) -> Finding:
 
 
 def ranges(system: SystemResults, variable: StructuralVariable) -> list[int]:
-    """Numbers of coldest temperatures that lie below the T_A of their own fit, that of the barriers first."""
+    """Numbers of coldest temperatures that lie below the T_A of their own fit, that of the barriers first; or the stated one."""
     used, P = system.cold(variable.name), system.fits(variable.name).sortby("temperature")
+    if system.hottest is not None:
+        return [used]
     others = (k for k in range(ENOUGH_TEMPERATURES, P.sizes["temperature"] + 1) if k != used)
     return [used, *(k for k in others if (onset_of_range(P, k) > P["temperature"].values).sum() == k)]
 
@@ -70,17 +72,19 @@ def onset_of_range(fits: xr.Dataset, count: int) -> float:
 
 def straight(system: SystemResults, of: Mapping[StructuralVariable, Sequence[int]]) -> Finding:
     """Test the bend in every stratum of some variables: in so many of the coldest temperatures, those of the barriers first."""
-    used = [
-        rearranging(stratum, counts[0]) for variable, counts in of.items() for stratum in strata_of(system, variable)
-    ]
-    fewest = min(stratum.sizes["temperature"] for stratum in used)
+    fewest = min(
+        rearranging(stratum, count).sizes["temperature"]
+        for variable, counts in of.items()
+        for stratum in strata_of(system, variable)
+        for count in counts
+    )
     if fewest < ENOUGH_TEMPERATURES:
         return Finding(
             system.name, f"a stratum has events at {fewest} supercooled T only",
             remedy=f"events in every stratum at {ENOUGH_TEMPERATURES} or more supercooled T",
         )  # fmt: skip
     bends = {
-        f"stratum {k} of {words(variable)}": bends_of(stratum, counts)
+        f"stratum {k} of {words(variable)}": {count: bend_of(rearranging(stratum, count)) for count in counts}
         for variable, counts in of.items()
         for k, stratum in enumerate(strata_of(system, variable), start=1)
     }
@@ -109,15 +113,10 @@ def rearranging(stratum: xr.Dataset, count: int) -> xr.Dataset:
     return cold.isel(temperature=cold["events"].values > 0)
 
 
-def bends_of(stratum: xr.Dataset, counts: Sequence[int]) -> dict[int, Bend]:
-    """Bend in so many of the coldest temperatures, where enough of them have events."""
-    found = {}
-    for count in counts:
-        cold = rearranging(stratum, count)
-        if cold.sizes["temperature"] >= ENOUGH_TEMPERATURES:
-            y, error = logarithms(cold)
-            found[count] = bend(1 / cold["temperature"].values, y, error**2, STRAIGHT)
-    return found
+def bend_of(stratum: xr.Dataset) -> Bend:
+    """Bend of ln P_R(1/T)."""
+    y, error = logarithms(stratum)
+    return bend(1 / stratum["temperature"].values, y, error**2, STRAIGHT)
 
 
 def logarithms(table: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -17,9 +17,10 @@ OPEN: Verdict = "not decidable here"
 
 RULE = (
     f"A claim is confirmed if every departure from it is surely smaller than the stated margin, and refuted if one is surely "
-    f"larger; either is wrong with a probability of at most {100 * LEVEL:g} % for each claim. To confirm, each test must pass "
-    f"at that level; to refute, Holm’s method shares it out. What “would be found” is the smallest departure that this study "
-    f"refutes with a probability of {100 * POWER:g} %."
+    f"larger; the collapse is refuted if systems surely depart from one line at all, unless by less than the margin. Either is "
+    f"wrong with a probability of at most {100 * LEVEL:g} % for each claim. To confirm, each test must pass at that level; to "
+    f"refute, Holm’s method shares it out. What “would be found” is the smallest departure that this study refutes with a "
+    f"probability of {100 * POWER:g} %."
 )
 
 
@@ -116,8 +117,12 @@ def _remedy(findings: Sequence[Finding], level: float) -> str:
 
 
 def _times(finding: Finding, level: float) -> str:
-    """How many times as much data decide with the usual power, if the departures are as measured."""
-    times = max(test.times(level) for test in finding.tests if test.within > LEVEL)
+    """How many times as much data decide with the usual power, if the departures are as measured.
+
+    One departure beyond its margin refutes, all within theirs confirm.
+    """
+    beyond = [test.times(level) for test in finding.tests if test.within > 0.5]
+    times = min(beyond) if beyond else max(test.times(level) for test in finding.tests if test.within > LEVEL)
     if times > MOST:
-        return f"more than {MOST:,.0f} times as many {finding.more}, as the departure is as large as the margin"
-    return f"about {np.ceil(times):.0f} times as many {finding.more}"
+        return f"more than {MOST:,.0f} times as many {finding.more}, as departures lie at the margin, or on both sides of it"
+    return f"at most about {np.ceil(times):.0f} times as many {finding.more}"
