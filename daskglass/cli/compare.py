@@ -64,13 +64,14 @@ def compare(
     Exit status: 0 they agree, 1 they do not, 2 they cannot be compared.
     """
     from daskglass.report.compare import compare as hold_against
+    from daskglass.store.export import check_folder
     from daskglass.store.tables import read_tables
 
     for option, path, endings in (("--out", output, (".csv",)), ("--figure", figure, PICTURES)):
         if path is not None and path.suffix not in endings:
             raise StudyError(f"{option} {path}: the name must end in {' or '.join(endings)}")
-        if path is not None and not path.parent.is_dir():
-            raise StudyError(f"{option} {path}: the folder {path.parent} does not exist")
+        if path is not None:
+            check_folder(path)
     try:
         found = hold_against(read_tables(store), read_tables(reference), sigma)
         _print(found)

@@ -111,11 +111,16 @@ def _write_parquet(found: xr.Dataset, path: Path) -> None:
             writer.close()
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a file in a folder that is not there."""
+    if not path.parent.is_dir():
+        raise StudyError(f"the folder {path.parent} does not exist", file=path)
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; it replaces `path` on success, and is removed on failure."""
-    if not path.parent.is_dir():
-        raise StudyError(f"the folder {path.parent} does not exist", file=path)
+    check_folder(path)
     aside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with writing(path):
