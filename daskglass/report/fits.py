@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import block_diag
 from scipy.optimize import brentq
-from scipy.special import fdtrc, fdtri, ncfdtr
+from scipy.special import fdtrc, fdtri, ncfdtrinc
 
-from daskglass.report.statistics import LEVEL, MOST, POWER, Tested, departure, root_mean_square
+from daskglass.report.statistics import LEVEL, POWER, Tested, departure, root_mean_square
 
 HALVINGS = 50  # of the distance to the line that fits its own errors
 
@@ -187,12 +187,11 @@ def _found_by_F(apart: Tested, p: float, seen: float, of_shift: float, freedoms:
     `seen` is the noncentrality with that of noise, `of_shift` that of one group whose line is shifted by the range of y, which
     is what is said to be found.
     """
-    more, freedom = freedoms
+    more, _ = freedoms
 
     def needed(level: float) -> float:
         """Noncentrality that is found with the usual power."""
-        critical = fdtri(more, freedom, 1 - level)
-        return float(brentq(lambda size: ncfdtr(more, freedom, size, critical) - (1 - POWER), 0.0, MOST))
+        return float(ncfdtrinc(*freedoms, 1 - POWER, fdtri(*freedoms, 1 - level)))
 
     def times(level: float) -> float:
         return min(apart.times(level), needed(level) / (seen - more) if seen > more else np.inf)
