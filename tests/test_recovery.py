@@ -188,14 +188,15 @@ def test_lines_onsets_and_the_collapse_are_found_again_within_their_errors(tmp_p
             if group.covariance[-1, -1] < 1:
                 groups.append(group)
         if len(groups) > 1:
-            found = one_line(groups, APART)
-            chance.append(found.p)
-            line = found.line
+            tested = one_line(groups, APART)
+            chance.append(tested.p)
+            line = tested.line
             apart["collapse"].append(
                 pulls(line.values, np.sqrt(line.covariance.diagonal()), np.array([INTERCEPT, SLOPE]))
             )
-    print(f"collapse: F test refutes the one line in {np.mean(np.array(chance) <= LEVEL):.1%} of {len(chance)}")
-    assert np.mean(np.array(chance) <= LEVEL) <= FALSE_ALARMS
+    refuted = float(np.mean(np.array(chance) <= LEVEL))
+    print(f"collapse: F test refutes the one line in {refuted:.1%} of {len(chance)}")
+    assert refuted <= FALSE_ALARMS
     assert_honest(apart)
     onsets = {f"{system} {variable.name} onset" for system in truths for variable in OF_PAPER}
     assert {"collapse", *onsets} <= set(apart)
