@@ -46,6 +46,11 @@ class Tested:
     found: Callable[[float], float]
     times: Callable[[float], float]
 
+    @property
+    def outside(self) -> bool:
+        """Whether it lies beyond the margin as measured."""
+        return self.within > 0.5
+
 
 def departure(
     value: float,
@@ -86,7 +91,7 @@ def departure(
 def in_each(tests: Sequence[Tested]) -> Tested:
     """The first of several tests of one departure, made under choices that are as good as each other: sure where all are."""
     # more data make each sure of its own side
-    alike = len({test.within > 0.5 for test in tests}) == 1
+    alike = len({test.outside for test in tests}) == 1
     return replace(
         tests[0],
         within=max(test.within for test in tests),

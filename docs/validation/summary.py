@@ -283,7 +283,7 @@ def ranges(results: Results) -> Iterator[list[str]]:
     for system in results.systems:
         for variable, label in zip(VARIABLES, ("S", "local s⁽²⁾"), strict=True):
             fits, counts = system.fits(variable.name), sorted(strata.ranges(system, variable))
-            yield [system.name, label, ", ".join(f"{k}: {strata.onset_of_range(fits, k):.3f}" for k in counts)]
+            yield [system.name, label, ", ".join(f"{k}: {strata.onset_of_coldest(fits, k):.3f}" for k in counts)]
 
 
 # --- systems and temperatures --------------------------------------------------------------------------------------

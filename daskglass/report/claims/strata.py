@@ -14,7 +14,7 @@ from daskglass.report.claims.verdicts import Finding
 from daskglass.report.fits import Bend, bend, least_squares, scatter
 from daskglass.report.numbers import percent, with_error
 from daskglass.report.results import SystemResults, known, unknown_onset
-from daskglass.report.statistics import MOST, departure, in_each
+from daskglass.report.statistics import departure, in_each
 from daskglass.stages.structural import LOCAL_ENTROPY, SOFTNESS, StructuralVariable
 
 STRAIGHT = 0.05  # of the change of ln P_R over the range: as thick as the symbols that it is drawn with
@@ -22,6 +22,7 @@ ENOUGH_TEMPERATURES = 4  # of a stratum: a parabola goes through three
 TENFOLD = 10.0
 NEARLY = 8.0  # the least that is still called ten-fold, a number of one digit
 DEPTH = 1.02  # the coldest temperature, relative to the paper's, up to which their spreads compare
+LARGEST = 1000.0  # factor that is written as a number
 ALIKE = 0.03  # of T_A: half the usual distance between simulated temperatures, so no method could tell them apart
 
 FITS_AGAIN = "two or more blocks of time; in a store of an older version, `daskglass run` fits its barriers again"
@@ -57,21 +58,20 @@ def arrhenius(system: SystemResults, *variables: StructuralVariable) -> Finding:
 
 def ranges(system: SystemResults, variable: StructuralVariable) -> list[int]:
     """Numbers of coldest temperatures that lie below the T_A of their own fit, that of the barriers first; or the stated one."""
-    used, P = system.cold(variable.name), system.fits(variable.name).sortby("temperature")
+    used, fits = system.cold(variable.name), system.fits(variable.name)
     if system.hottest is not None:
         return [used]
-    others = (k for k in range(ENOUGH_TEMPERATURES, P.sizes["temperature"] + 1) if k != used)
-    return [used, *(k for k in others if (onset_of_range(P, k) > P["temperature"].values).sum() == k)]
+    others = (k for k in range(ENOUGH_TEMPERATURES, system.temperature.size + 1) if k != used)
+    return [used, *(k for k in others if (onset_of_coldest(fits, k) > system.temperature).sum() == k)]
 
 
-def onset_of_range(fits: xr.Dataset, count: int) -> float:
-    """T_A of so many of the coldest temperatures, in the strata of the barriers."""
-    P = fits.sortby("temperature").isel(temperature=slice(count))
-    return onset_of(P[[name for name in ("probability", "events", "probability_err") if name in P]])
+def onset_of_coldest(fits: xr.Dataset, count: int) -> float:
+    """T_A from the coldest temperatures alone, in the strata of the barriers."""
+    return onset_of(fits.isel(temperature=slice(-count, None)))
 
 
 def straight(system: SystemResults, of: Mapping[StructuralVariable, Sequence[int]]) -> Finding:
-    """Test the bend in every stratum of some variables: in so many of the coldest temperatures, those of the barriers first."""
+    """Test the bend in every stratum of some variables, over each number of coldest temperatures, that of the barriers first."""
     fewest = min(
         rearranging(stratum, count).sizes["temperature"]
         for variable, counts in of.items()
@@ -108,7 +108,7 @@ def strata_of(system: SystemResults, variable: StructuralVariable) -> list[xr.Da
 
 
 def rearranging(stratum: xr.Dataset, count: int) -> xr.Dataset:
-    """Those of so many of the coldest temperatures at which a stratum has events."""
+    """The coldest temperatures of a stratum, without those at which it has no events."""
     cold = stratum.isel(temperature=slice(-count, None))
     return cold.isel(temperature=cold["events"].values > 0)
 
@@ -157,7 +157,7 @@ def wider(system: SystemResults, other: StructuralVariable) -> Finding:
 
 
 def _factor(log: float) -> str:
-    return f"a factor of {np.exp(log):.2f}" if log < np.log(MOST) else f"a factor of over {MOST:,.0f}"
+    return f"a factor of {np.exp(log):.2f}" if log < np.log(LARGEST) else f"a factor of over {LARGEST:,.0f}"
 
 
 def tenfold(system: SystemResults, variable: StructuralVariable) -> Finding:
@@ -249,7 +249,7 @@ def _blockless(system: SystemResults, numbers: str, freedom: float) -> Finding:
         T = system.temperature.min()
         remedy = f"a second replica, or a longer run, at T = {T:g}"
         return Finding(
-            system.name, f"{numbers}, of one run no longer than two independent blocks of time", remedy=remedy
+            system.name, f"{numbers}, of one run, too short for two independent blocks of time", remedy=remedy
         )
     return Finding(system.name, f"{numbers}, errors over an unknown number of blocks", remedy=FITS_AGAIN)
 

@@ -121,7 +121,7 @@ def _times(finding: Finding, level: float) -> str:
 
     One departure beyond its margin refutes, all within theirs confirm.
     """
-    beyond = [test.times(level) for test in finding.tests if test.within > 0.5]
+    beyond = [test.times(level) for test in finding.tests if test.outside]
     times = min(beyond) if beyond else max(test.times(level) for test in finding.tests if test.within > LEVEL)
     if times > MOST:
         return f"more than {MOST:,.0f} times as many {finding.more}, as departures lie at the margin, or on both sides of it"
